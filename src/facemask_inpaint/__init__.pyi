@@ -1,0 +1,13 @@
+from . import checkpoints as checkpoints
+from . import data as data
+from . import errors as errors
+from . import images as images
+from . import masks as masks
+from . import metrics as metrics
+from . import models as models
+from .inpainter import Inpainter as Inpainter
+from .masks import MaskClass as MaskClass
+from .masks import MixedMaskSampler as MixedMaskSampler
+from .masks import SemanticMasker as SemanticMasker
+
+__version__: str

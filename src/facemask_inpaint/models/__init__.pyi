@@ -1,0 +1,14 @@
+from . import cards as cards
+from . import harmonic as harmonic
+from . import lama as lama
+from . import layers as layers
+from . import migan as migan
+from . import network as network
+from . import registry as registry
+from .cards import Card as Card
+from .cards import card as card
+from .cards import list_pretrained as list_pretrained
+from .network import InpaintingNetwork as InpaintingNetwork
+from .registry import create as create
+from .registry import from_official as from_official
+from .registry import list_architectures as list_architectures

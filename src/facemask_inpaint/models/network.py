@@ -1,0 +1,124 @@
+"""The contract that every inpainting network keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from facemask_inpaint.errors import MaskError, SizeError
+
+Generators = torch.Generator | Sequence[torch.Generator] | None
+"""One generator for a batch, or one per picture (then a picture's draws ignore its neighbours)."""
+
+
+class InpaintingNetwork(nn.Module):
+    """Base of all networks: checks the input, zeroes the hole, draws what is random.
+
+    A subclass writes :meth:`fill`, and says what it can take through the class or instance
+    attributes below. Hidden pixels cannot reach :meth:`fill`: they are zeroed here.
+
+    Attributes:
+        native_size: side in pixels the weights were trained at; ``None`` if any size is as good.
+        size_multiple: height and width must be multiples of this.
+        any_size: whether sizes other than ``native_size`` x ``native_size`` are accepted.
+        options: the constructor arguments, as ``models.create`` was given them.
+    """
+
+    native_size: int | None = None
+    size_multiple: int = 1
+    any_size: bool = True
+    options: dict[str, Any]
+
+    def forward(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        *,
+        latents: Mapping[str, Tensor] | None = None,
+        generator: Generators = None,
+    ) -> Tensor:
+        """Fill the hole and return the network's raw answer for the whole frame.
+
+        Args:
+            image: ``(N, 3, H, W)`` float in [-1, 1]; what lies under the hole is ignored.
+            mask: ``(N, 1, H, W)`` of the same dtype, 1 = hole, 0 = known.
+            latents: random draws by the names of :meth:`latent_spec`; missing ones are drawn.
+            generator: source of the missing draws; one per batch or one per picture.
+
+        Returns:
+            ``(N, 3, H, W)`` in [-1, 1], not composited unless the network itself does so.
+
+        Raises:
+            SizeError: the network cannot take this height and width.
+            MaskError: the mask does not fit the image or is not two-valued.
+        """
+        self._check(image, mask)
+        n, _, h, w = image.shape
+        spec = self.latent_spec(n, h, w)
+        drawn = dict(latents or {})
+        if unknown := sorted(set(drawn) - set(spec)):
+            raise ValueError(f"unknown latents {unknown}; this network draws {sorted(spec)}")
+        for name, shape in spec.items():
+            if name not in drawn:
+                drawn[name] = self._draw_batch(name, shape, generator)
+            if tuple(drawn[name].shape) != shape:
+                raise ValueError(
+                    f"latent {name!r} has shape {tuple(drawn[name].shape)}; needed: {shape}"
+                )
+            drawn[name] = drawn[name].to(device=image.device, dtype=image.dtype)
+        return self.fill(image * (1 - mask), mask, drawn)
+
+    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        """Answer for ``visible`` (hole pixels are 0), ``hole`` (1 = fill) and all latents."""
+        raise NotImplementedError(f"{type(self).__name__} does not define fill()")
+
+    def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
+        """Shape of every random draw for ``n`` pictures of ``h`` x ``w``; the batch axis leads."""
+        return {}
+
+    def draw(
+        self, name: str, shape: tuple[int, ...], generator: torch.Generator | None
+    ) -> Tensor:
+        """Draw the latent ``name`` on the CPU; standard normal unless a network says otherwise."""
+        return torch.randn(shape, generator=generator)
+
+    @classmethod
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Constructor arguments that can be read off an official checkpoint's tensors."""
+        return {}
+
+    @classmethod
+    def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """This class's state dict from tensors under the official checkpoint's keys."""
+        return dict(tensors)
+
+    def _draw_batch(self, name: str, shape: tuple[int, ...], generator: Generators) -> Tensor:
+        if generator is None or isinstance(generator, torch.Generator):
+            return self.draw(name, shape, generator)
+        if len(generator) != shape[0]:
+            raise ValueError(f"{len(generator)} generators for {shape[0]} pictures")
+        return torch.cat([self.draw(name, (1, *shape[1:]), one) for one in generator])
+
+    def _check(self, image: Tensor, mask: Tensor) -> None:
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise SizeError(f"image must be (N, 3, H, W), got {tuple(image.shape)}")
+        n, _, h, w = image.shape
+        if tuple(mask.shape) != (n, 1, h, w):
+            raise MaskError(f"mask must be {(n, 1, h, w)}, got {tuple(mask.shape)}")
+        if not bool(((mask == 0) | (mask == 1)).all()):
+            raise MaskError("mask must hold only 0 (known) and 1 (hole)")
+        self.check_size(h, w)
+
+    def check_size(self, h: int, w: int) -> None:
+        """Raise :class:`SizeError` unless pictures of ``h`` x ``w`` can be taken."""
+        name, side = type(self).__name__, self.native_size
+        if not self.any_size and (h, w) != (side, side):
+            raise SizeError(f"{name} takes {side}x{side} pictures only, got {h}x{w}")
+        if h % self.size_multiple or w % self.size_multiple:
+            raise SizeError(
+                f"{name} takes heights and widths that are multiples of "
+                f"{self.size_multiple}, got {h}x{w}"
+            )
