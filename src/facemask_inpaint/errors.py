@@ -53,3 +53,7 @@ class UnknownNameError(FacemaskInpaintError, ValueError):
 
 class MissingDependencyError(FacemaskInpaintError, ImportError):
     """An optional package is needed; the message holds the ``pip install`` line."""
+
+
+class OptionError(FacemaskInpaintError, ValueError):
+    """An argument has a value that makes no sense here; the message says which ones do."""

@@ -3,11 +3,14 @@ from . import harmonic as harmonic
 from . import lama as lama
 from . import layers as layers
 from . import migan as migan
+from . import model_card as model_card
 from . import network as network
 from . import registry as registry
-from .cards import Card as Card
 from .cards import card as card
+from .cards import list_cards as list_cards
 from .cards import list_pretrained as list_pretrained
+from .model_card import Card as Card
+from .model_card import WeightFile as WeightFile
 from .network import InpaintingNetwork as InpaintingNetwork
 from .registry import create as create
 from .registry import from_official as from_official

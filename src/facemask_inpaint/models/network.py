@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -24,13 +25,15 @@ class InpaintingNetwork(nn.Module):
         native_size: side in pixels the weights were trained at; ``None`` if any size is as good.
         size_multiple: height and width must be multiples of this.
         any_size: whether sizes other than ``native_size`` x ``native_size`` are accepted.
+        architecture: the registry name; empty for networks not made by ``models.create``.
         options: the constructor arguments, as ``models.create`` was given them.
     """
 
     native_size: int | None = None
     size_multiple: int = 1
     any_size: bool = True
-    options: dict[str, Any]
+    architecture: str = ""
+    options: Mapping[str, Any] = MappingProxyType({})
 
     def forward(
         self,

@@ -47,7 +47,7 @@ def create(architecture: str, **options: Any) -> InpaintingNetwork:
         **options: the class's own keyword arguments, for example ``resolution=512``.
     """
     network = network_class(architecture)(**options)
-    network.options = options
+    network.architecture, network.options = architecture, options
     return network.eval()
 
 

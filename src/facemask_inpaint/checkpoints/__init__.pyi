@@ -1,0 +1,13 @@
+from .fetching import fetch as fetch
+from .folders import is_folder as is_folder
+from .folders import load_folder as load_folder
+from .folders import save_folder as save_folder
+from .hub import load_hub as load_hub
+from .hub import push_folder as push_folder
+from .keys import prefix_before as prefix_before
+from .keys import select as select
+from .keys import without_prefix as without_prefix
+from .readers import Checkpoint as Checkpoint
+from .readers import Container as Container
+from .readers import read as read
+from .sources import Source as Source

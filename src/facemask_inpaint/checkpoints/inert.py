@@ -1,0 +1,110 @@
+"""What a checkpoint's objects become: inert values, and the limits on how many.
+
+Nothing here looks a name up or calls what a file names; a name stands for itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from facemask_inpaint.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from facemask_inpaint.checkpoints.safe_pickle import Machine
+
+MAX_OPERATIONS = 5_000_000
+"""Pickle instructions that one file may use; published checkpoints need far fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A name that a file mentions; it stands for itself and is never looked up."""
+
+    module: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Dotted path, for example ``collections.OrderedDict``."""
+        return f"{self.module}.{self.name}"
+
+
+class StandIn:
+    """Base of the inert values that a pickle may give a state to."""
+
+    __slots__ = ()
+
+    def set_state(self, state: Any) -> None:
+        """Take the state that the pickle wants to give to the object."""
+        raise NotImplementedError(f"{type(self).__name__} does not define set_state()")
+
+
+@dataclass(slots=True, eq=False)
+class Record(StandIn):
+    """What stands where a file wanted an object: class name, arguments and state."""
+
+    kind: Global
+    args: tuple[Any, ...]
+    state: Any = None
+
+    def set_state(self, state: Any) -> None:
+        """Keep the state as data."""
+        self.state = state
+
+
+Rebuild = Callable[["Machine", tuple[Any, ...]], Any]
+"""Our function for one name: gets the machine and the arguments the file holds."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The closed list of names a pickle may mention.
+
+    Attributes:
+        rebuild: dotted path to our function, used when the file constructs or calls the name.
+        inert: dotted paths that become :class:`Global`, and :class:`Record` when constructed.
+        inert_pattern: full-match pattern of further inert paths (classes of one package).
+    """
+
+    rebuild: Mapping[str, Rebuild] = field(default_factory=dict)
+    inert: frozenset[str] = frozenset()
+    inert_pattern: str | None = None
+
+    def __or__(self, other: Vocabulary) -> Vocabulary:
+        patterns = [p for p in (self.inert_pattern, other.inert_pattern) if p]
+        return Vocabulary(
+            {**self.rebuild, **other.rebuild}, self.inert | other.inert, "|".join(patterns) or None
+        )
+
+    def allows(self, path: str) -> bool:
+        """Whether a file may mention this dotted path."""
+        if path in self.rebuild or path in self.inert:
+            return True
+        return self.inert_pattern is not None and bool(re.fullmatch(self.inert_pattern, path))
+
+
+@dataclass(slots=True)
+class Budget:
+    """How much work and memory one file may still cause; shared by its nested streams."""
+
+    file: str
+    bytes: int
+    operations: int = MAX_OPERATIONS
+
+    def spend_bytes(self, count: int) -> None:
+        """Take ``count`` bytes of copies; no honest file needs twice its own size of them."""
+        self.bytes -= count
+        if self.bytes < 0:
+            raise CheckpointError(f"{self.file}: would expand to more data than the file holds")
+
+    def spend_operation(self) -> None:
+        """Take one pickle instruction."""
+        self.operations -= 1
+        if self.operations < 0:
+            raise CheckpointError(
+                f"{self.file}: more than {MAX_OPERATIONS} pickle instructions; no checkpoint of "
+                "a known kind needs so many"
+            )

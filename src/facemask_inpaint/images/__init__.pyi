@@ -1,0 +1,13 @@
+from .blending import feather_alpha as feather_alpha
+from .blending import poisson_blend as poisson_blend
+from .holes import decode_mask as decode_mask
+from .holes import decode_masks as decode_masks
+from .pictures import Picture as Picture
+from .pictures import decode as decode
+from .pictures import decode_many as decode_many
+from .reading import MAX_PIXELS as MAX_PIXELS
+from .reading import read_image as read_image
+from .reading import save_image as save_image
+from .reading import upright as upright
+from .resampling import resize as resize
+from .resampling import shrink_hole as shrink_hole

@@ -1,0 +1,182 @@
+"""Hole masks of every kind to bool tensors: 1, True and 255 mean hole."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from facemask_inpaint.errors import MaskError
+from facemask_inpaint.images.reading import read_image, upright
+
+Size = tuple[int, int]
+
+_SCALES = (1, 255, 65535)
+"""What stands for "hole" in masks of whole numbers: the smallest that no value exceeds."""
+
+_ROUNDING = 1e-3
+_SUSPICIOUS_SHARE = 0.7
+_WORKING_DTYPES = {"b": np.bool_, "u": np.int64, "i": np.int64, "f": np.float32}
+_GREY_MODES = ("1", "L", "I;16", "I;16B", "I", "F")
+
+
+def decode_mask(mask: Any, size: Size, *, name: str = "mask") -> Tensor:
+    """Decode the hole mask of one picture.
+
+    Args:
+        mask: a path, a PIL picture of any mode, a NumPy array or a torch tensor, ``(H, W)`` or
+            with one channel, or three equal ones, before or behind. Hole is True, 1 in floats
+            (0 to 1), and in whole numbers 1, 255 or 65535, the smallest that no value exceeds.
+            PIL pictures are turned upright first; their alpha is ignored.
+        size: height and width of the picture.
+        name: what errors call the mask.
+
+    Returns:
+        ``(H, W)`` bool, True = hole; on a tensor's own device and otherwise on the CPU.
+
+    Raises:
+        MaskError: the mask is of another size (it is never resized), empty, coloured, holds NaN
+            or values that are no mask's, or is of an unknown kind.
+        ImageError: the mask's file cannot be read.
+
+    Warns:
+        UserWarning: values between known and hole were cut at the half; or so much is hole that
+            the mask may be the wrong way round.
+    """
+    hole = _halved(_one_plane(_as_tensor(mask, name), size, name), name)
+    share = float(hole.float().mean())
+    if share > _SUSPICIOUS_SHARE:
+        _warn(f"{share:.0%} of {name} is hole: did you invert it? 1, True and 255 mean hole")
+    return hole
+
+
+def decode_masks(mask: Any, sizes: Sequence[Size]) -> list[Tensor]:
+    """Decode the hole masks of several pictures.
+
+    Args:
+        mask: one mask for all pictures (see :func:`decode_mask`), a list or tuple of one each,
+            or a batch ``(N, H, W)``, ``(N, 1, H, W)`` or ``(N, H, W, 1)`` of one each.
+        sizes: height and width of each picture.
+
+    Returns:
+        One ``(H, W)`` bool tensor per picture, True = hole.
+
+    Raises:
+        MaskError: see :func:`decode_mask`; or there are not as many masks as pictures.
+    """
+    if isinstance(mask, np.ndarray | Tensor) and mask.ndim == 4 and len(mask) == 1:
+        mask = mask[0]
+    if isinstance(mask, list | tuple) or _is_batch(mask, sizes):
+        if len(mask) != len(sizes):
+            raise MaskError(f"{len(mask)} masks for {len(sizes)} pictures; give one, or one each")
+        named = [(f"mask[{i}]", one) for i, one in enumerate(mask)]
+        return [decode_mask(one, size, name=name) for (name, one), size in zip(named, sizes)]
+    hole = decode_mask(mask, sizes[0])
+    for size in sizes:
+        _require_size(hole, size, "mask")
+    return [hole] * len(sizes)
+
+
+def _is_batch(mask: Any, sizes: Sequence[Size]) -> bool:
+    if not isinstance(mask, np.ndarray | Tensor):
+        return False
+    several = len(sizes) > 1 and mask.ndim == 3 and len(mask) > 1
+    return mask.ndim == 4 or (several and tuple(mask.shape[1:]) == tuple(sizes[0]))
+
+
+def _as_tensor(mask: Any, name: str) -> Tensor:
+    """A mask of any kind as a bool, int64 or float32 tensor of its own layout."""
+    if isinstance(mask, str | os.PathLike):
+        return _as_tensor(_samples(read_image(os.fspath(mask)), os.fspath(mask)), name)
+    if isinstance(mask, Image.Image):
+        return _as_tensor(_samples(upright(mask, name), name), name)
+    if isinstance(mask, np.ndarray) and mask.dtype.kind in _WORKING_DTYPES:
+        # Copied, so byte order, strides and read-only memory do not matter.
+        return torch.from_numpy(mask.astype(_WORKING_DTYPES[mask.dtype.kind], order="C"))
+    if isinstance(mask, Tensor) and not mask.is_complex():
+        whole = mask if mask.dtype == torch.bool else mask.long()
+        return mask.detach().float() if mask.is_floating_point() else whole
+    kind = f"{mask.dtype} array" if hasattr(mask, "dtype") else type(mask).__name__
+    raise MaskError(
+        f"{name} is a {kind}; needed: a path, a PIL picture, or a bool, uint8 or float array"
+    )
+
+
+def _samples(image: Image.Image, name: str) -> np.ndarray:
+    """Grey ``(H, W)`` or RGB ``(H, W, 3)`` samples of an upright PIL picture."""
+    if image.mode in _GREY_MODES:
+        return np.asarray(image)
+    samples = np.asarray(image.convert("RGB"))
+    if image.has_transparency_data and (samples == samples[0, 0]).all():
+        least, most = image.convert("RGBA").getchannel("A").getextrema()
+        if least != most:
+            raise MaskError(
+                f"{name} is of one colour and varies in alpha only; pass image.getchannel('A') "
+                "if opaque means hole, or its inverse"
+            )
+    return samples
+
+
+def _one_plane(values: Tensor, size: Size, name: str) -> Tensor:
+    """``(H, W)`` of a mask with no channel axis, or one or three equal channels."""
+    if values.ndim == 2:
+        _require_size(values, size, name)
+        return values
+    layouts = [
+        values.movedim(axis, 0)
+        for axis in (0, -1)
+        if values.ndim == 3 and values.shape[axis] in (1, 3)
+    ]
+    if not layouts:
+        raise MaskError(f"{name} must be (H, W) or have one channel, got {tuple(values.shape)}")
+    fitting = [planes for planes in layouts if tuple(planes.shape[1:]) == tuple(size)]
+    planes = (fitting or layouts)[0]
+    _require_size(planes[0], size, name)
+    if not (planes == planes[:1]).all() and not planes.isnan().any():
+        raise MaskError(f"{name} is coloured: its three channels differ; pass one channel")
+    return planes[0]
+
+
+def _require_size(plane: Tensor, size: Size, name: str) -> None:
+    if tuple(plane.shape) != tuple(size):
+        raise MaskError(
+            f"{name} is {plane.shape[1]} x {plane.shape[0]} pixels, its picture {size[1]} x "
+            f"{size[0]} (width x height); masks are never resized: make it of the picture's size"
+        )
+
+
+def _halved(values: Tensor, name: str) -> Tensor:
+    """Bool plane of a mask's values, cut at the half; warns if that decided anything."""
+    if values.dtype == torch.bool:
+        values = values.byte()
+    least, most = (float(end) for end in values.aminmax())
+    if not math.isfinite(least) or not math.isfinite(most):
+        raise MaskError(f"{name} holds NaN or infinity")
+    scales = (1,) if values.is_floating_point() else _SCALES
+    scale = next((scale for scale in scales if most <= scale + _ROUNDING), None)
+    if scale is None or least < -_ROUNDING:
+        raise MaskError(
+            f"{name} holds values from {least:g} to {most:g}; needed: bool, 0 and 255, or 0 to 1"
+        )
+    hole = values * 2 >= scale
+    if not hole.any():
+        hint = f" (its largest value is {most:g} of {scale}; is it a label map?)" if most else ""
+        raise MaskError(f"{name} is empty: no pixel is hole{hint}")
+    between = (values > _ROUNDING * scale) & (values < (1 - _ROUNDING) * scale)
+    if count := int(between.sum()):
+        _warn(
+            f"{count} of {values.numel()} pixels of {name} are neither known nor hole; cut at half"
+        )
+    return hole
+
+
+def _warn(message: str) -> None:
+    # Up to the caller of decode_mask; who calls that differs.
+    warnings.warn(message, UserWarning, stacklevel=4)

@@ -1,0 +1,118 @@
+"""How each kind of picture is put together again after some of its pixels changed.
+
+A rebuilder keeps the caller's picture and makes a copy of it in which the ``changed`` pixels come
+from a float picture; all others, and the alpha channel, are the original's own bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+Rebuild = Callable[[Tensor, Tensor], Any]
+"""From ``(3, H, W)`` float32 in [-1, 1] and ``(H, W)`` bool to the caller's kind of picture."""
+
+_LUMA = (0.299, 0.587, 0.114)
+"""ITU-R BT.601, the weights that Pillow turns colour into grey with."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Value range of a picture's samples, and whether they are whole numbers."""
+
+    low: float
+    high: float
+    whole: bool
+
+    def to_rgb(self, planes: Tensor) -> Tensor:
+        """Float32 samples ``(C, H, W)`` without alpha, as ``(3, H, W)`` in [-1, 1]."""
+        colours = planes[: colour_count(len(planes))]
+        unit = (colours - self.low) * (2 / (self.high - self.low)) - 1
+        return unit.clamp(-1, 1).expand(3, -1, -1).contiguous()
+
+    def from_rgb(self, rgb: Tensor, channels: int) -> Tensor:
+        """Colour samples for ``rgb`` in [-1, 1] in a picture of so many channels.
+
+        They are float32, rounded half to even if whole; grey is made by luma.
+        """
+        colours = rgb if colour_count(channels) == 3 else _grey(rgb)
+        samples = (colours.clamp(-1, 1) + 1) * ((self.high - self.low) / 2) + self.low
+        return samples.round() if self.whole else samples
+
+
+def colour_count(channels: int) -> int:
+    """How many of a picture's channels are colour: 1 of L and LA, 3 of RGB and RGBA."""
+    return 1 if channels < 3 else 3
+
+
+def _grey(rgb: Tensor) -> Tensor:
+    return torch.einsum("chw,c->hw", rgb, rgb.new_tensor(_LUMA))[None]
+
+
+@dataclass(frozen=True)
+class RebuildTensor:
+    """For tensors ``(H, W)`` or ``(C, H, W)``."""
+
+    source: Tensor
+    span: Span
+
+    def __call__(self, rgb: Tensor, changed: Tensor) -> Tensor:
+        picture = self.source.detach().clone()
+        planes = picture if picture.ndim == 3 else picture[None]
+        samples = self.span.from_rgb(rgb, len(planes)).to(planes.dtype)
+        colours = planes[: len(samples)]
+        colours.copy_(torch.where(changed, samples, colours))
+        return picture
+
+
+@dataclass(frozen=True)
+class RebuildArray:
+    """For arrays ``(H, W)`` or ``(H, W, C)``."""
+
+    source: np.ndarray
+    span: Span
+
+    def __call__(self, rgb: Tensor, changed: Tensor) -> np.ndarray:
+        picture = self.source.copy()
+        planes = picture if picture.ndim == 3 else picture[..., None]
+        samples = self.span.from_rgb(rgb, planes.shape[-1])
+        where = changed.numpy()
+        planes[where, : len(samples)] = rearrange(samples, "c h w -> h w c").numpy()[where]
+        return picture
+
+
+@dataclass(frozen=True)
+class RebuildImage:
+    """For PIL modes whose samples are grey or RGB, with or without alpha."""
+
+    samples: Rebuild
+    mode: str
+    info: dict[Any, Any]
+
+    def __call__(self, rgb: Tensor, changed: Tensor) -> Image.Image:
+        picture = Image.fromarray(self.samples(rgb, changed))
+        if self.mode == "1":
+            picture = picture.convert("1", dither=Image.Dither.NONE)
+        picture.info.update(self.info)
+        return picture
+
+
+@dataclass(frozen=True)
+class RebuildConverted:
+    """For PIL modes of another colour space, such as CMYK: Pillow converts the new pixels."""
+
+    source: Image.Image
+
+    def __call__(self, rgb: Tensor, changed: Tensor) -> Image.Image:
+        samples = Span(0, 255, whole=True).from_rgb(rgb, 3).byte()
+        fresh = Image.fromarray(rearrange(samples, "c h w -> h w c").numpy())
+        picture = self.source.copy()
+        picture.paste(fresh.convert(picture.mode), mask=Image.fromarray(changed.numpy()))
+        return picture

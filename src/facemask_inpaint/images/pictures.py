@@ -1,0 +1,266 @@
+"""Pictures of every kind to tensors, and back to the same kind."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence, Sized
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+from facemask_inpaint.errors import ImageError, OptionError
+from facemask_inpaint.images.kinds import (
+    Rebuild,
+    RebuildArray,
+    RebuildConverted,
+    RebuildImage,
+    RebuildTensor,
+    Span,
+)
+from facemask_inpaint.images.reading import read_image, upright
+
+ValueRange = tuple[float, float]
+
+_SLACK = 1e-3
+"""How far rounding may carry float samples beyond their range, as a share of it."""
+
+_WHOLE_RANGES: dict[str, ValueRange] = {
+    "uint8": (0, 255),
+    "uint16": (0, 65535),
+    "int32": (0, 65535),  # PIL mode I: older Pillows read 16-bit files as it
+}
+_ARRAY_DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
+_TENSOR_DTYPES = ("uint8", "float16", "bfloat16", "float32", "float64")
+
+_SAMPLED_MODES = ("1", "L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I", "F")
+_CONVERTED_MODES = ("CMYK", "YCbCr", "LAB", "HSV")
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture, decoded.
+
+    Attributes:
+        rgb: ``(3, H, W)`` float32 in [-1, 1], on a tensor's own device and otherwise on the CPU.
+        rebuild: makes the caller's kind of picture; used through :meth:`compose`.
+    """
+
+    rgb: Tensor
+    rebuild: Rebuild
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.rgb.shape[1], self.rgb.shape[2]
+
+    def compose(self, filled: Tensor, hole: Tensor, alpha: Tensor | None = None) -> object:
+        """The caller's picture with the hole filled; every other pixel is its own, bit for bit.
+
+        Args:
+            filled: ``(3, H, W)`` float in [-1, 1]; clamped, and rounded half to even where the
+                picture holds whole numbers.
+            hole: ``(H, W)`` bool.
+            alpha: ``(H, W)`` float in [0, 1], weight of ``filled`` outside the hole, for soft
+                borders. In the hole the weight is 1 whatever it says: what was hidden there must
+                not show. Where it is 0 a known pixel stays as it is.
+
+        Returns:
+            A new picture of the same type, mode, dtype, size, device and value range, its alpha
+            channel unchanged.
+
+        Raises:
+            ImageError: the filling holds NaN or infinity where it is needed.
+        """
+        filled = filled.to(self.rgb)
+        changed = hole = hole.to(self.rgb.device)
+        if alpha is not None:
+            weight = torch.where(hole, 1.0, alpha.to(self.rgb))
+            changed = weight > 0
+            filled = torch.where(hole, filled, torch.lerp(self.rgb, filled, weight))
+        if not torch.where(changed, filled, 0.0).isfinite().all():
+            raise ImageError("the filling holds NaN or infinity; let the network use float32")
+        return self.rebuild(filled, changed)
+
+
+def decode(image: Any, *, value_range: ValueRange | None = None, name: str = "image") -> Picture:
+    """Decode one picture of any kind.
+
+    Args:
+        image: one of
+
+            - a path: read upright, comes back as a PIL picture;
+            - a PIL picture of mode 1, L, LA, RGB, RGBA, I;16, I, F, CMYK, YCbCr, LAB, HSV or RGBX:
+              comes back upright in its mode. Palettes (P, PA) and colour keys cannot hold new
+              colours: such a picture comes back as RGB, or as LA or RGBA if it is transparent.
+              Of the metadata the colour profile comes back;
+            - a NumPy array ``(H, W)`` or ``(H, W, C)`` of uint8, uint16 or a float dtype, with 1
+              (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels;
+            - a torch tensor ``(H, W)`` or ``(C, H, W)`` of the same kinds, or bfloat16.
+        value_range: (lowest, highest) sample of an array, a tensor or a PIL picture of mode I or
+            F. When omitted: the whole range of uint8 and uint16; 0 to 65535 for mode I; for
+            floats -1 to 1 if any sample is negative (beyond rounding), else 0 to 1.
+        name: what errors call the picture.
+
+    Raises:
+        ImageError: the picture cannot be read, is empty, of an unknown kind, holds NaN or
+            infinity, or samples outside its range.
+        OptionError: ``value_range`` is not an interval.
+    """
+    if isinstance(image, str | os.PathLike):
+        return _decode_pil(read_image(os.fspath(image)), value_range, os.fspath(image))
+    if isinstance(image, Image.Image):
+        return _decode_pil(upright(image, name), value_range, name)
+    if isinstance(image, np.ndarray):
+        _require_dtype(image, _ARRAY_DTYPES, name)
+        return _decode_array(image, value_range, name)
+    if isinstance(image, Tensor):
+        _require_dtype(image, _TENSOR_DTYPES, name)
+        return _decode_tensor(image, value_range, name)
+    raise ImageError(
+        f"{name} is a {type(image).__name__}; needed: a path, a PIL picture, a NumPy array or a "
+        "torch tensor"
+    )
+
+
+class Decoded(NamedTuple):
+    """What a user handed over, as single pictures, and the way back."""
+
+    pictures: list[Picture]
+    regroup: Callable[[list[Any]], Any]
+
+
+def decode_many(images: Any, *, value_range: ValueRange | None = None) -> Decoded:
+    """Decode one picture, a list or tuple of pictures, or a batch.
+
+    Args:
+        images: whatever :func:`decode` takes; a list or tuple of such, of mixed kinds and sizes
+            if need be; an array ``(N, H, W, C)``; or a tensor ``(N, C, H, W)``.
+        value_range: see :func:`decode`. A batch is looked at as a whole when it is omitted, the
+            pictures of a list one by one.
+
+    Returns:
+        The pictures, and a function from as many composed results to the caller's arrangement:
+        one result, a list or tuple, or a batch of the same dtype on the same device.
+
+    Raises:
+        ImageError: see :func:`decode`; or there are no pictures.
+    """
+    if isinstance(images, list | tuple):
+        _require_any(images)
+        named = [(f"images[{i}]", image) for i, image in enumerate(images)]
+        pictures = [decode(image, value_range=value_range, name=name) for name, image in named]
+        return Decoded(pictures, tuple if isinstance(images, tuple) else list)
+    if isinstance(images, Tensor) and images.ndim == 4:
+        _require_any(images)
+        _require_dtype(images, _TENSOR_DTYPES, "images")
+        span = _span(images.detach().float(), _dtype_name(images), value_range, "images")
+        return Decoded(
+            [_decode_tensor(image, (span.low, span.high), "images") for image in images],
+            torch.stack,
+        )
+    if isinstance(images, np.ndarray) and images.ndim == 4:
+        _require_any(images)
+        _require_dtype(images, _ARRAY_DTYPES, "images")
+        span = _span(_from_numpy(images), _dtype_name(images), value_range, "images")
+        return Decoded(
+            [_decode_array(image, (span.low, span.high), "images") for image in images], np.stack
+        )
+    return Decoded([decode(images, value_range=value_range)], _only)
+
+
+def _only(results: list[Any]) -> object:
+    return results[0]
+
+
+def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -> Picture:
+    """Decode an upright picture."""
+    image = _without_palette(image)
+    if image.mode in _CONVERTED_MODES:
+        colours = _decode_array(np.asarray(image.convert("RGB")), None, name)
+        return Picture(colours.rgb, RebuildConverted(image))
+    if image.mode not in _SAMPLED_MODES:
+        raise ImageError(
+            f"{name} has the PIL mode {image.mode}, which is not one of "
+            f"{', '.join(_SAMPLED_MODES + _CONVERTED_MODES)} and P; convert it first"
+        )
+    array = np.asarray(image.convert("L") if image.mode == "1" else image)
+    samples = _decode_array(array, None if array.dtype == np.uint8 else value_range, name)
+    return Picture(samples.rgb, RebuildImage(samples.rebuild, image.mode, image.info))
+
+
+def _without_palette(image: Image.Image) -> Image.Image:
+    """The same picture in a mode that can hold any colour and any alpha."""
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode in ("1", "L", "RGB") and "transparency" in image.info:
+        return image.convert("RGBA" if image.mode == "RGB" else "LA")
+    return image
+
+
+def _decode_array(array: np.ndarray, value_range: ValueRange | None, name: str) -> Picture:
+    _require_layout(array.shape, array.shape[2:], f"{name}: NumPy pictures are (H, W) or (H, W, C)")
+    values = _from_numpy(array)
+    span = _span(values, _dtype_name(array), value_range, name)
+    planes = values[None] if values.ndim == 2 else rearrange(values, "h w c -> c h w")
+    return Picture(span.to_rgb(planes), RebuildArray(array, span))
+
+
+def _decode_tensor(tensor: Tensor, value_range: ValueRange | None, name: str) -> Picture:
+    _require_layout(tensor.shape, tensor.shape[:-2], f"{name}: tensors are (H, W) or (C, H, W)")
+    values = tensor.detach().float()
+    span = _span(values, _dtype_name(tensor), value_range, name)
+    planes = values[None] if values.ndim == 2 else values
+    return Picture(span.to_rgb(planes), RebuildTensor(tensor, span))
+
+
+def _from_numpy(array: np.ndarray) -> Tensor:
+    # A copy in any case, so byte order, strides and read-only memory do not matter.
+    return torch.from_numpy(array.astype(np.float32, order="C"))
+
+
+def _dtype_name(picture: np.ndarray | Tensor) -> str:
+    return str(picture.dtype) if isinstance(picture, Tensor) else picture.dtype.name
+
+
+def _require_any(pictures: Sized) -> None:
+    if len(pictures) == 0:
+        raise ImageError("there are no pictures to work on: the list or batch is empty")
+
+
+def _require_dtype(picture: np.ndarray | Tensor, allowed: tuple[str, ...], name: str) -> None:
+    dtype = _dtype_name(picture).removeprefix("torch.")
+    if dtype not in allowed:
+        raise ImageError(f"{name} is of dtype {dtype}; needed: {', '.join(allowed)}")
+
+
+def _require_layout(shape: Sequence[int], channels: Sequence[int], needed: str) -> None:
+    if len(shape) not in (2, 3) or not all(1 <= count <= 4 for count in channels):
+        raise ImageError(f"{needed} with 1 to 4 channels, got the shape {tuple(shape)}")
+    if 0 in shape:
+        raise ImageError(f"{needed} with at least one pixel, got the shape {tuple(shape)}")
+
+
+def _span(values: Tensor, dtype: str, value_range: ValueRange | None, name: str) -> Span:
+    """Value range of float32 ``values`` that were of ``dtype``: given, by dtype, or inferred."""
+    least, most = (float(end) for end in values.aminmax())
+    if not math.isfinite(least) or not math.isfinite(most):
+        raise ImageError(f"{name} holds NaN or infinity")
+    whole = dtype in _WHOLE_RANGES
+    low, high = value_range or _WHOLE_RANGES.get(dtype) or (-1.0 if least < -_SLACK else 0.0, 1.0)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise OptionError(
+            f"value_range must be two finite numbers, the lower one first, got {value_range}"
+        )
+    slack = _SLACK * (high - low)
+    if least < low - slack or most > high + slack:
+        raise ImageError(
+            f"{name} holds values from {least:g} to {most:g}, outside of {low:g} to {high:g}; "
+            "pass value_range=(lowest, highest)"
+        )
+    return Span(low, high, whole)

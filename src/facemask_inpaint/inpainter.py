@@ -1,0 +1,294 @@
+"""One call for every network: pictures and masks of any kind in, the same kind out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from facemask_inpaint import checkpoints, images, loading, models
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.strategies import Strategy, Window, default_strategy, place
+
+Blend = Literal["none", "feather", "poisson"]
+
+_log = logging.getLogger(__name__)
+
+
+class Inpainter:
+    """A network together with everything around it: sizes, devices, batches, compositing.
+
+    Example:
+        >>> import facemask_inpaint as fmi
+        >>> sample = fmi.data.sample(256)
+        >>> mask = fmi.SemanticMasker()(sample.labels, "eyes")
+        >>> inpainter = fmi.Inpainter.from_pretrained("harmonic")
+        >>> inpainter(sample.image, mask).size
+        (256, 256)
+
+    Args:
+        network: any :class:`~facemask_inpaint.models.InpaintingNetwork`.
+        card: where the weights come from, for provenance.
+        device: ``None`` means CUDA when there, else CPU.
+        dtype: ``torch.float32``, ``"bfloat16"`` …: what the network computes in.
+    """
+
+    def __init__(
+        self,
+        network: InpaintingNetwork,
+        *,
+        card: models.Card | None = None,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype = torch.float32,
+    ) -> None:
+        self.card = card
+        self.device = _as_device(device)
+        self.dtype = _as_dtype(dtype)
+        self.network = network.to(self.device, self.dtype).eval()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype = torch.float32,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        progress: bool = True,
+    ) -> Inpainter:
+        """Load a model by registry name, or from a folder or hub repository.
+
+        Args:
+            name: a registry name or alias (``"lama-celebahq-256"``, ``"lama"``), a folder written
+                by :meth:`save_pretrained`, or a hub repository ``"owner/name"`` of that form.
+            device: ``None`` means CUDA when there, else CPU.
+            dtype: what the network computes in.
+            revision: commit or branch of a hub repository.
+            cache_dir: where downloads are kept; see ``checkpoints.fetch``.
+            local_files_only: never use the network.
+            progress: show a bar while downloading.
+
+        Raises:
+            UnknownNameError: no such name; the message lists the near ones.
+            WeightsNotFoundError: weights are not published or cannot be fetched; the message says
+                where to get them and what to do with them.
+            IntegrityError: a file's hash is not the pinned one.
+        """
+        download = loading.Download(cache_dir, local_files_only, progress)
+        network, card = loading.load(name, revision=revision, download=download)
+        return cls(network, card=card, device=device, dtype=dtype)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: loading.Paths,
+        architecture: str,
+        *,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype = torch.float32,
+        **options: Any,
+    ) -> Inpainter:
+        """Load an official checkpoint file as its authors published it, without running it.
+
+        Args:
+            path: the file; for networks published in parts all files, in the card's order or as a
+                mapping from role to file.
+            architecture: an architecture or registry name; it says how the file is laid out.
+            device: ``None`` means CUDA when there, else CPU.
+            dtype: what the network computes in.
+            **options: constructor arguments of the network that the file does not tell.
+
+        Raises:
+            CheckpointError: the file is damaged or of another network.
+            UnsafeCheckpointError: the file asks for something that weights do not need.
+        """
+        network, card = loading.load_checkpoint(path, architecture, **options)
+        return cls(network, card=card, device=device, dtype=dtype)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write ``config.json`` and ``model.safetensors`` (float32), whole or not at all.
+
+        Raises:
+            OptionError: the network is not one of the registry's, so it could not be loaded again.
+        """
+        if not self.network.architecture:
+            raise OptionError(
+                f"{type(self.network).__name__} is not a network of the registry; build it with "
+                "models.create to save it"
+            )
+        config = {
+            "architecture": self.network.architecture,
+            "options": dict(self.network.options),
+        }
+        if self.card is not None:
+            config |= {"card": self.card.name, "licence": self.card.licence}
+        state = {key: value.float().cpu() for key, value in self.network.state_dict().items()}
+        return checkpoints.save_folder(folder, config, state)
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+        """Upload the folder form to a hub repository and return its address."""
+        return checkpoints.push_folder(self.save_pretrained, repo_id, private=private, token=token)
+
+    def __call__(
+        self,
+        image: Any,
+        mask: Any,
+        *,
+        seed: int | Sequence[int] = 0,
+        num_samples: int = 1,
+        strategy: Strategy | None = None,
+        margin: float = 0.5,
+        blend: Blend = "none",
+        border: int = 8,
+        batch_size: int = 8,
+        value_range: tuple[float, float] | None = None,
+        progress: bool = False,
+    ) -> Any:
+        """Fill the hole of one picture, a list of pictures, or a batch.
+
+        Known pixels come back bit for bit, unless ``blend="feather"`` asks for a soft border.
+        Hidden pixels have no influence: they are zeroed before anything else looks.
+
+        Args:
+            image: path, PIL image, NumPy ``(H, W, 3)``, tensor ``(3, H, W)``; a list of these; or
+                a batch ``(N, H, W, 3)`` / ``(N, 3, H, W)``. Any size.
+            mask: 1 / True / 255 = hole, of the picture's own size; one for all, or one each.
+            seed: decides every random draw. One number for all pictures, or one per picture; a
+                picture's result does not depend on what else is in the call.
+            num_samples: how many different results; more than one needs a network that draws.
+            strategy: ``"pad"``, ``"resize"`` or ``"crop"`` (see ``strategies``); ``None`` is the
+                network's own.
+            margin: context around the hole for ``"crop"``, as a share of the hole's longer side.
+            blend: ``"none"``; ``"feather"`` (cross-fade over ``border`` pixels outside the hole);
+                ``"poisson"`` (gradient-domain: colours inside the hole meet those around it).
+            border: width of the feather in pixels.
+            batch_size: pictures per network call; halved by itself when memory runs out.
+            value_range: (low, high) of float pictures; inferred as [0, 1] or [-1, 1] when omitted.
+            progress: show a bar.
+
+        Returns:
+            The same arrangement, type, size, device and value range as ``image``. With
+            ``num_samples`` > 1 a list of that many such results.
+
+        Raises:
+            ImageError: a picture cannot be read.
+            MaskError: a mask is empty, of another size, or not a mask.
+            SizeError: the network cannot take the picture under this strategy.
+            OptionError: an argument makes no sense, alone or for this network.
+        """
+        self._check_call(num_samples, batch_size, blend)
+        pictures, regroup = images.decode_many(image, value_range=value_range)
+        holes = images.decode_masks(mask, [picture.size for picture in pictures])
+        seeds = [seed] * len(pictures) if isinstance(seed, int) else list(seed)
+        if len(seeds) != len(pictures):
+            raise OptionError(f"{len(seeds)} seeds for {len(pictures)} pictures")
+        chosen = strategy or default_strategy(self.network)
+        tasks = []
+        for index, (picture, hole) in enumerate(zip(pictures, holes)):
+            window = place(chosen, self.network, hole, margin)
+            hole = hole.to(picture.rgb.device)
+            tasks += [
+                _Task(index, sample, picture, hole, window, _mix(seeds[index], sample))
+                for sample in range(num_samples)
+            ]
+        results: dict[tuple[int, int], object] = {}
+        with tqdm(total=len(tasks), disable=not progress, unit="picture") as bar:
+            for task, answer in self._answers(tasks, batch_size):
+                results[task.sample, task.index] = task.composite(answer, blend, border)
+                bar.update()
+        samples = [
+            regroup([results[sample, index] for index in range(len(pictures))])
+            for sample in range(num_samples)
+        ]
+        return samples if num_samples > 1 else samples[0]
+
+    def _check_call(self, num_samples: int, batch_size: int, blend: str) -> None:
+        if num_samples < 1 or batch_size < 1:
+            raise OptionError("num_samples and batch_size must be at least 1")
+        if blend not in get_args(Blend):
+            raise OptionError(
+                f"unknown blend {blend!r}; choose one of {', '.join(get_args(Blend))}"
+            )
+        side = self.network.native_size or self.network.size_multiple
+        if num_samples > 1 and not self.network.latent_spec(1, side, side):
+            raise OptionError(
+                f"{type(self.network).__name__} is deterministic, so {num_samples} samples would be alike; "
+                "use num_samples=1 or a network that draws"
+            )
+
+    def _answers(self, tasks: list[_Task], batch_size: int) -> Iterator[tuple[_Task, Tensor]]:
+        """Every task with the network's answer ``(3, h, w)``, in batches of equal size."""
+        queue = sorted(tasks, key=lambda task: task.window.padded)
+        while queue:
+            size = queue[0].window.padded
+            batch = [task for task in queue[:batch_size] if task.window.padded == size]
+            try:
+                answers = self._run(batch)
+            except RuntimeError as error:
+                if not _is_out_of_memory(error) or len(batch) == 1:
+                    raise
+                batch_size = len(batch) // 2
+                _log.warning("out of memory: going on with batches of %d", batch_size)
+                continue
+            queue = queue[len(batch) :]
+            yield from zip(batch, answers)
+
+    @torch.inference_mode()
+    def _run(self, batch: list[_Task]) -> Tensor:
+        looks = [task.window.look(task.picture.rgb, task.hole) for task in batch]
+        visible = torch.stack([rgb.to(self.device, self.dtype) for rgb, _ in looks])
+        hole = torch.stack([mask.to(self.device, self.dtype) for _, mask in looks])
+        generators = [torch.Generator().manual_seed(task.seed) for task in batch]
+        return self.network(visible, hole, generator=generators).float()
+
+
+class _Task(NamedTuple):
+    """One result to make: a picture, its hole, where the network looks, and a seed."""
+
+    index: int
+    sample: int
+    picture: images.Picture
+    hole: Tensor
+    window: Window
+    seed: int
+
+    def composite(self, answer: Tensor, blend: Blend, border: int) -> object:
+        """The caller's own kind of picture with the hole filled from the network's answer."""
+        filled = self.window.paste(answer, self.picture.rgb)
+        if blend == "poisson":
+            filled = images.poisson_blend(self.picture.rgb, filled, self.hole)
+        alpha = images.feather_alpha(self.hole, border) if blend == "feather" else None
+        return self.picture.compose(filled, self.hole, alpha)
+
+
+def _mix(seed: int, sample: int) -> int:
+    """Seed of one sample; sample 0 has the caller's own, so more samples change nothing."""
+    if sample == 0:
+        return seed
+    return int(np.random.SeedSequence((abs(seed), sample)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+
+
+def _as_device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise OptionError(f"dtype must be a floating-point type such as 'bfloat16', got {dtype!r}")
+    return found

@@ -1,0 +1,134 @@
+"""From a name, a folder or an official checkpoint file to a network with its weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from facemask_inpaint import checkpoints, models
+from facemask_inpaint.errors import CheckpointError, OptionError, WeightsNotFoundError
+from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models.registry import load_exactly
+
+Paths = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
+"""One checkpoint file; for networks published in parts, all files in the card's order, or by role."""
+
+
+class Loaded(NamedTuple):
+    """A network and, where known, the card its weights belong to."""
+
+    network: InpaintingNetwork
+    card: models.Card | None
+
+
+class Download(NamedTuple):
+    """How files are fetched; see ``checkpoints.fetch``."""
+
+    cache_dir: str | Path | None = None
+    local_files_only: bool = False
+    progress: bool = True
+
+
+def load(name: str | Path, *, revision: str | None = None, download: Download) -> Loaded:
+    """Load by registry name, folder or hub repository; see ``Inpainter.from_pretrained``."""
+    if checkpoints.is_folder(name):
+        return load_folder(name)
+    if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(name)) and not Path(name).exists():
+        folder = checkpoints.load_hub(
+            str(name),
+            revision=revision,
+            cache_dir=download.cache_dir,
+            local_files_only=download.local_files_only,
+        )
+        return load_folder(folder)
+    card = models.card(str(name))
+    _require_network(card)
+    if card.needs_weights and not card.weights_published:
+        raise WeightsNotFoundError(f"nobody has published weights for {card.name}: {card.note}")
+    parts = {file.role: _fetch(card, file, download) for file in card.files}
+    return Loaded(_build(card, parts, {}), card)
+
+
+def load_checkpoint(path: Paths, architecture: str, **options: Any) -> Loaded:
+    """Load an official file; ``architecture`` (or a registry name) says how it is laid out."""
+    card = models.card(architecture)
+    _require_network(card)
+    roles = {file.role: file for file in card.files}
+    parts = {
+        role: _read(file, roles[role]) if role in roles else checkpoints.read(file).tensors
+        for role, file in _by_role(path, list(roles) or ["network"]).items()
+    }
+    return Loaded(_build(card, parts, options), None)
+
+
+def load_folder(folder: str | Path) -> Loaded:
+    """Load the ``config.json`` + ``model.safetensors`` form."""
+    config, tensors = checkpoints.load_folder(folder)
+    try:
+        architecture, options = config["architecture"], config["options"]
+    except KeyError as missing:
+        raise CheckpointError(f"{folder}/config.json does not say {missing}") from None
+    network = models.create(architecture, **options)
+    load_exactly(network, tensors)
+    known = config.get("card")
+    return Loaded(network, models.card(known) if known in models.list_pretrained() else None)
+
+
+def _require_network(card: models.Card) -> None:
+    if not card.available:
+        raise WeightsNotFoundError(
+            f"{card.name} is known, but its network {card.architecture!r} is not in this version "
+            f"of the library; it has {', '.join(models.list_architectures())}"
+        )
+
+
+def _fetch(card: models.Card, file: models.WeightFile, download: Download) -> dict[str, Tensor]:
+    """Tensors of the first form of ``file`` that can be had."""
+    reasons = []
+    for form in file.forms:
+        try:
+            path = checkpoints.fetch(
+                form.sources, architecture=card.architecture, **download._asdict()
+            )
+        except WeightsNotFoundError as error:
+            reasons.append(str(error))
+        else:
+            return _read(path, form)
+    raise WeightsNotFoundError("\n".join(reasons))
+
+
+def _read(path: str | Path, file: models.WeightFile) -> dict[str, Tensor]:
+    """Tensors of a file under their official keys, whichever of its forms it is in."""
+    content = checkpoints.read(path)
+    forms = [form for form in file.forms if form.container == content.container]
+    tensors = content.tensors
+    for form in forms or [file]:
+        tensors = checkpoints.select(tensors, form.prefix)
+    return tensors
+
+
+def _by_role(path: Paths, roles: list[str]) -> dict[str, str | Path]:
+    if isinstance(path, Mapping):
+        return dict(path)
+    paths = [path] if isinstance(path, str | Path) else list(path)
+    if len(paths) != len(roles):
+        raise OptionError(f"this network comes in {len(roles)} files ({', '.join(roles)})")
+    return dict(zip(roles, paths))
+
+
+def _build(
+    card: models.Card, parts: Mapping[str, Mapping[str, Tensor]], options: Mapping[str, Any]
+) -> InpaintingNetwork:
+    """The card's network; the keys of several parts are told apart by ``role/``."""
+    options = {**card.options, **options}
+    if not parts:
+        return models.create(card.architecture, **options)
+    if len(parts) == 1:
+        (tensors,) = parts.values()
+    else:
+        tensors = {f"{role}/{key}": t for role, part in parts.items() for key, t in part.items()}
+    return models.from_official(card.architecture, tensors, **options)

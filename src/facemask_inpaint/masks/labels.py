@@ -1,0 +1,291 @@
+"""Label maps of every kind, and the raw annotation folder, behind one small interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeVar, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from facemask_inpaint import images
+from facemask_inpaint.errors import LabelMapError, UnknownNameError
+from facemask_inpaint.masks.components import LABEL_IDS, LABEL_NAMES
+from facemask_inpaint.masks.morphology import Hole
+
+Labels = NDArray[np.uint8]
+"""``(H, W)`` uint8 ids in CelebAMask-HQ order."""
+
+LABEL_ORDERS: Mapping[str, tuple[str, ...]] = {
+    "bisenet": (
+        *("background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear", "r_ear"),
+        *("ear_r", "nose", "mouth", "u_lip", "l_lip", "neck", "neck_l", "cloth", "hair", "hat"),
+    ),
+}
+"""Label names by id in orders other than CelebAMask-HQ's. ``"bisenet"`` is the order of
+``79999_iter.pth`` (zllrunning/face-parsing.PyTorch) and of facexlib's ``parsing_bisenet.pth``."""
+
+PICTURES_PER_FOLDER = 2000
+"""Pictures in each numbered sub-folder of ``CelebAMask-HQ-mask-anno``."""
+
+_COUNT = len(LABEL_NAMES)
+_ID_MODES = ("L", "P", "I", "I;16")
+
+
+def _mirrored_ids() -> list[int]:
+    other_side = {"l_": "r_", "r_": "l_"}
+    paired = [name for name in LABEL_NAMES if name[2:] in ("eye", "brow", "ear")]
+    swapped = {name: other_side[name[:2]] + name[2:] for name in paired}
+    return [LABEL_IDS[swapped.get(name, name)] for name in LABEL_NAMES]
+
+
+_MIRRORED = _mirrored_ids()
+
+
+class LabelSource(Protocol):
+    """What a masker asks of a picture's annotation."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+
+    @property
+    def areas(self) -> Sequence[int]:
+        """Pixels of each of the nineteen labels, by id."""
+
+    def select(self, label_ids: Sequence[int]) -> Hole:
+        """``(H, W)`` bool: where any of these labels is; a new array."""
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """A merged label map: every pixel has one label.
+
+    Attributes:
+        ids: ``(H, W)`` uint8, each one of the nineteen ids.
+    """
+
+    ids: Labels
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.ids.shape[0], self.ids.shape[1]
+
+    @cached_property
+    def areas(self) -> list[int]:
+        """Pixels of each label, by id."""
+        # Pillow counts bytes as they are; np.bincount widens each to eight bytes first.
+        return Image.fromarray(self.ids).histogram()[:_COUNT]
+
+    def select(self, label_ids: Sequence[int]) -> Hole:
+        """``(H, W)`` bool: where any of these labels is; a new array."""
+        chosen = np.zeros(self.ids.shape, dtype=bool)
+        for label in label_ids:
+            chosen |= self.ids == label
+        return chosen
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One picture's part masks as annotated; they may overlap (hair over an ear, say).
+
+    Attributes:
+        shape: height and width.
+        parts: label id to ``(H, W)`` bool; a part that is absent or empty has no entry.
+    """
+
+    shape: tuple[int, int]
+    parts: Mapping[int, Hole]
+
+    @cached_property
+    def areas(self) -> list[int]:
+        """Pixels of each part, by id; overlapping parts count the shared pixels each."""
+        return [
+            int(np.count_nonzero(self.parts[label])) if label in self.parts else 0
+            for label in range(_COUNT)
+        ]
+
+    def select(self, label_ids: Sequence[int]) -> Hole:
+        """``(H, W)`` bool: where any of these parts is; a new array."""
+        chosen = np.zeros(self.shape, dtype=bool)
+        for label in label_ids:
+            if label in self.parts:
+                chosen |= self.parts[label]
+        return chosen
+
+    def merged(self) -> Labels:
+        """Label map after the data set's own rule: parts in the order of ids, later ones on top.
+
+        Components cut from it are smaller than the parts wherever parts overlap.
+        """
+        ids = np.zeros(self.shape, dtype=np.uint8)
+        for label in sorted(self.parts):
+            ids[self.parts[label]] = label
+        return ids
+
+
+LabelMapLike: TypeAlias = NDArray[Any] | Tensor | Image.Image | str | Path | LabelMap | Annotation
+"""A label map as ``(H, W)`` integers (NumPy or torch), a picture of mode L or P or the path of
+one, or an :class:`Annotation`. Ids are CelebAMask-HQ's."""
+
+Ids = TypeVar("Ids", NDArray[Any], Tensor, Image.Image)
+
+
+def open_labels(label_map: LabelMapLike) -> LabelMap | Annotation:
+    """One picture's labels, whatever they came as.
+
+    Raises:
+        LabelMapError: this is no label map: empty, not two-dimensional, not of whole numbers,
+            or with ids outside the nineteen.
+        ImageError: a file is missing, damaged or no picture.
+    """
+    if isinstance(label_map, LabelMap | Annotation):
+        return label_map
+    ids = _ids(label_map)
+    if ids.ndim != 2 or not ids.size:
+        raise LabelMapError(f"a label map is (H, W), not of shape {tuple(ids.shape)}")
+    return LabelMap(_as_uint8(ids))
+
+
+def read_annotation_folder(folder: str | Path, image_id: int) -> Annotation:
+    """Read one picture's part files of CelebAMask-HQ, such as ``00000_l_eye.png``.
+
+    Args:
+        folder: ``CelebAMask-HQ-mask-anno`` with its numbered sub-folders, or one flat folder.
+        image_id: number of the picture, 0 … 29999.
+
+    Returns:
+        The parts; those without a file, with an empty file or without a marked pixel are absent.
+
+    Raises:
+        LabelMapError: there is no part file of this picture, or two differ in size.
+        ImageError: a part file is damaged.
+    """
+    folder = Path(folder)
+    numbered = folder / str(image_id // PICTURES_PER_FOLDER)
+    directory = numbered if numbered.is_dir() else folder
+    files = {label: directory / f"{image_id:05d}_{name}.png" for name, label in LABEL_IDS.items()}
+    parts = {label: _read_part(path) for label, path in files.items() if _has_content(path)}
+    if not parts:
+        raise LabelMapError(
+            f"no part file of picture {image_id} ({image_id:05d}_skin.png, …) in {directory}"
+        )
+    shapes = {part.shape for part in parts.values()}
+    if len(shapes) > 1:
+        raise LabelMapError(f"part files of picture {image_id} differ in size: {sorted(shapes)}")
+    height, width = shapes.pop()
+    return Annotation((height, width), {label: part for label, part in parts.items() if part.any()})
+
+
+@overload
+def flip_labels(label_map: Ids) -> Ids: ...
+
+
+@overload
+def flip_labels(label_map: Annotation) -> Annotation: ...
+
+
+def flip_labels(label_map: Any) -> Any:
+    """Mirror a label map left to right, so that ``l_`` stays the person's own left side.
+
+    Args:
+        label_map: ``(..., H, W)`` integers (NumPy or torch), a picture of mode L or P, or an
+            :class:`Annotation`.
+
+    Returns:
+        The same kind, with the ids of left and right eyes, brows and ears exchanged.
+
+    Raises:
+        LabelMapError: an id is not one of the nineteen.
+    """
+    if isinstance(label_map, Annotation):
+        mirrored = {_MIRRORED[label]: part[:, ::-1] for label, part in label_map.parts.items()}
+        return Annotation(label_map.shape, mirrored)
+    swapped = _translate(label_map, _MIRRORED)
+    if isinstance(swapped, Tensor):
+        return swapped.flip(-1)
+    if isinstance(swapped, Image.Image):
+        return swapped.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return np.ascontiguousarray(swapped[..., ::-1])
+
+
+def reorder_labels(label_map: Ids, order: str) -> Ids:
+    """Turn a label map in another order of ids into CelebAMask-HQ's order.
+
+    No order can be told from the ids themselves, so the caller names it.
+
+    Args:
+        label_map: ``(..., H, W)`` integers (NumPy or torch) or a picture of mode L or P.
+        order: a key of :data:`LABEL_ORDERS`.
+
+    Raises:
+        UnknownNameError: the order is not known.
+        LabelMapError: an id is not one of the nineteen.
+    """
+    if order not in LABEL_ORDERS:
+        raise UnknownNameError(f"unknown label order {order!r}; known: {', '.join(LABEL_ORDERS)}")
+    return _translate(label_map, [LABEL_IDS[name] for name in LABEL_ORDERS[order]])
+
+
+def _translate(label_map: Ids, table: Sequence[int]) -> Ids:
+    """Replace every id by its entry in ``table``; kind, type of numbers and device stay."""
+    old = _as_uint8(_ids(label_map))
+    new = np.array(table, dtype=np.uint8)[old]
+    if isinstance(label_map, Tensor):
+        return torch.from_numpy(new).to(label_map)
+    if isinstance(label_map, Image.Image):
+        picture = Image.fromarray(new)
+        if label_map.mode == "P":
+            picture.putpalette(label_map.getpalette() or [])
+        return picture
+    return new.astype(label_map.dtype)
+
+
+def _ids(label_map: LabelMapLike) -> NDArray[Any]:
+    """The numbers of a label map, on the CPU, of whatever integer type they came in."""
+    if isinstance(label_map, str | Path):
+        label_map = images.read_image(label_map)
+    if isinstance(label_map, Image.Image):
+        if label_map.mode not in _ID_MODES:
+            raise LabelMapError(
+                f"a picture of mode {label_map.mode} is not a label map; its pixels must be label "
+                f"ids (modes {', '.join(_ID_MODES)})"
+            )
+        return np.asarray(label_map)
+    if isinstance(label_map, Tensor):
+        return label_map.detach().cpu().numpy()
+    if isinstance(label_map, np.ndarray):
+        return label_map
+    raise LabelMapError(f"a {type(label_map).__name__} is not a label map")
+
+
+def _as_uint8(ids: NDArray[Any]) -> Labels:
+    """The same ids as uint8, refused unless all are among the nineteen."""
+    if not np.issubdtype(ids.dtype, np.integer):
+        raise LabelMapError(f"label ids are whole numbers, not {ids.dtype}")
+    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < _COUNT:
+        found = np.unique(ids)
+        unknown = found[(found < 0) | (found >= _COUNT)].tolist()
+        shown = ", ".join(map(str, unknown[:8])) + (", …" if len(unknown) > 8 else "")
+        raise LabelMapError(
+            f"unknown label ids {shown}: CelebAMask-HQ's run from 0 to {_COUNT - 1}; maps in "
+            "another order go through reorder_labels first"
+        )
+    return np.ascontiguousarray(ids, dtype=np.uint8)
+
+
+def _read_part(path: Path) -> Hole:
+    """Marked pixels of a part file; it is grey or has three equal channels of 0 and 255."""
+    pixels = np.asarray(images.read_image(path).convert("RGB"))
+    return pixels[..., 0] != 0
+
+
+def _has_content(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0

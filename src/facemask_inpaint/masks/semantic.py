@@ -1,0 +1,265 @@
+"""From a label map to the hole that hides a facial component."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from facemask_inpaint import images
+from facemask_inpaint.errors import ComponentAbsentError, LabelMapError, OptionError
+from facemask_inpaint.masks import morphology
+from facemask_inpaint.masks.components import (
+    GLASSES,
+    LABEL_NAMES,
+    MASK_CLASSES,
+    Component,
+    ComponentLike,
+    load_classes,
+    parse_classes,
+    resolve,
+    select,
+)
+from facemask_inpaint.masks.labels import (
+    Annotation,
+    LabelMap,
+    LabelMapLike,
+    LabelSource,
+    open_labels,
+)
+from facemask_inpaint.masks.morphology import Hole
+
+Missing = Literal["error", "empty"]
+Glasses = Literal["include", "ignore"]
+Size = int | tuple[int, int]
+"""Side of a square, or height and width."""
+
+Wrap = Callable[[NDArray[Any]], Any]
+
+
+class SemanticMasker:
+    """Cuts facial components out of label maps, so that they are *fully* hidden.
+
+    The kind of mask follows the label map: NumPy gives ``(H, W)`` bool, torch a bool tensor on
+    the same device, a PIL picture or a path a PIL picture of mode L (255 = hole), an
+    :class:`Annotation` NumPy. True = hole everywhere.
+
+    Args:
+        dilate: annotations are tight by a pixel or two, so masks grow by this much: a fraction
+            of the longer side when below 1, else whole pixels; 0 for none.
+        classes: own classes in place of the twelve, as a table (:func:`parse_classes`) or as
+            the path of a JSON or YAML file (:func:`load_classes`).
+        missing: what a direct request for a component that is not there gets: an ``"error"`` or
+            an ``"empty"`` mask.
+        glasses: ``"include"`` covers the eyeglasses over the eyes together with them (all of
+            the glasses where no eye is labelled behind them), ``"ignore"`` leaves them.
+        fill_holes: cover what a mask encloses: True for all classes, False for none, None for
+            ``face_oval`` and ``head`` and the custom classes that say so.
+        min_area: a component with fewer labelled pixels counts as missing; a fraction of the
+            picture when below 1, else a number of pixels.
+        feather: masks fade out over this distance *outside* the hole, given like ``dilate``, for
+            soft blending. They are then float32 in [0, 1] (PIL: 0 … 255), 1 on the hole itself.
+
+    Raises:
+        OptionError: an argument is out of its range.
+
+    Example:
+        >>> from facemask_inpaint import SemanticMasker, data
+        >>> masker = SemanticMasker(dilate=4)
+        >>> hole = masker(data.sample().labels, "hair")
+        >>> hole.shape, hole.dtype
+        ((512, 512), dtype('bool'))
+    """
+
+    def __init__(
+        self,
+        dilate: float = 0.01,
+        *,
+        classes: Mapping[str, Any] | str | Path | None = None,
+        missing: Missing = "error",
+        glasses: Glasses = "include",
+        fill_holes: bool | None = None,
+        min_area: float = 1,
+        feather: float = 0,
+    ) -> None:
+        _require_one_of("missing", missing, get_args(Missing))
+        _require_one_of("glasses", glasses, get_args(Glasses))
+        self.classes = _table(classes)
+        self.dilate = _fraction_or_count("dilate", dilate)
+        self.missing = missing
+        self.glasses = glasses
+        self.fill_holes = fill_holes
+        self.min_area = _fraction_or_count("min_area", min_area)
+        self.feather = _fraction_or_count("feather", feather)
+
+    def __call__(
+        self, label_map: LabelMapLike, component: ComponentLike, *, size: Size | None = None
+    ) -> Any:
+        """Mask of one component, or of the union of several.
+
+        Args:
+            label_map: one label map of any kind (see :data:`LabelMapLike`), or a batch
+                ``(N, H, W)`` of NumPy or torch.
+            component: class name or letter (``"hair"``, ``"G"``, ``MaskClass.HAIR``, a custom
+                class), label name, or several of these such as ``{"nose", "mouth"}``.
+            size: side, or height and width, of the mask. Shrinking marks a pixel as hole if any
+                pixel under it is one.
+
+        Returns:
+            The mask, or masks ``(N, H, W)`` of a batch.
+
+        Raises:
+            ComponentAbsentError: the component is not there and ``missing`` is ``"error"``.
+            LabelMapError: this is no label map, or it has unknown ids.
+            UnknownNameError: there is no such component.
+        """
+        wanted = resolve(component, self.classes)
+        sources, wrap = _open(label_map)
+        if self.missing == "error":
+            self._require_present(sources, wanted)
+        holes = [self._mask(source, wanted, size) for source in sources]
+        return wrap(np.stack(holes))
+
+    def all(self, label_map: LabelMapLike, *, size: Size | None = None) -> dict[str, Any]:
+        """Masks of all classes: the twelve by :class:`MaskClass`, or the custom ones by name.
+
+        Those of missing components are empty. Arguments and masks as for a single request.
+        """
+        sources, wrap = _open(label_map)
+        return {
+            name: wrap(np.stack([self._mask(source, (component,), size) for source in sources]))
+            for name, component in self.classes.items()
+        }
+
+    def present(self, label_map: LabelMapLike) -> list[str]:
+        """Names of the classes that occur in one label map, without cutting any of them."""
+        source = open_labels(label_map)
+        return [
+            name
+            for name, component in self.classes.items()
+            if self._is_present(source, (component,))
+        ]
+
+    def select(self, spec: str | Iterable[str]) -> list[str]:
+        """Names of the classes meant by text such as ``"all"``, ``"A-D,hair"`` or ``"eyes"``.
+
+        Raises:
+            UnknownNameError: an item is no class of this masker.
+        """
+        return select(spec, self.classes)
+
+    def _mask(
+        self, source: LabelSource, wanted: Sequence[Component], size: Size | None
+    ) -> NDArray[Any]:
+        hole = np.zeros(source.shape, dtype=bool)
+        if self._is_present(source, wanted):
+            for component in wanted:
+                hole |= self._cut(source, component)
+            hole = morphology.dilate(hole, _in_pixels(self.dilate, max(source.shape)))
+        if size is not None:
+            hole = resize_hole(hole, size)
+        if not self.feather:
+            return hole
+        return morphology.feather(hole, _in_pixels(self.feather, max(hole.shape)))
+
+    def _cut(self, source: LabelSource, component: Component) -> Hole:
+        hole = source.select(component.label_ids)
+        if component.behind_glasses and self.glasses == "include":
+            glasses = source.select((GLASSES,))
+            hole |= morphology.touching(glasses, hole) if hole.any() else glasses
+        if self.fill_holes:
+            return morphology.fill_holes(hole)
+        if component.filled_ids and self.fill_holes is None:
+            hole |= morphology.fill_holes(source.select(component.filled_ids))
+        return hole
+
+    def _is_present(self, source: LabelSource, wanted: Iterable[Component]) -> bool:
+        height, width = source.shape
+        least = max(1, _in_pixels(self.min_area, height * width))
+        return sum(self._area(component, source.areas) for component in wanted) >= least
+
+    def _area(self, component: Component, areas: Sequence[int]) -> int:
+        area = sum(areas[label] for label in component.label_ids)
+        if not area and component.behind_glasses and self.glasses == "include":
+            return areas[GLASSES]
+        return area
+
+    def _require_present(self, sources: Sequence[LabelSource], wanted: Sequence[Component]) -> None:
+        absent = [
+            index for index, source in enumerate(sources) if not self._is_present(source, wanted)
+        ]
+        if absent:
+            names = " + ".join(str(component.name) for component in wanted)
+            labels = dict.fromkeys(LABEL_NAMES[i] for part in wanted for i in part.label_ids)
+            where = f"label maps {absent} of the batch" if len(sources) > 1 else "this label map"
+            raise ComponentAbsentError(
+                f"{names} ({', '.join(labels)}) does not occur in {where}; "
+                'missing="empty" gives an empty mask instead'
+            )
+
+
+def resize_hole(hole: Hole, size: Size) -> Hole:
+    """Hole mask at another size: any-pixel rule when shrinking, nearest when growing.
+
+    Args:
+        hole: ``(H, W)`` bool.
+        size: side, or height and width.
+
+    Raises:
+        OptionError: the size is not positive.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise OptionError(f"size must be positive, not {size!r}")
+    if hole.shape == (height, width):
+        return hole
+    return images.shrink_hole(torch.from_numpy(hole), (height, width)).numpy()
+
+
+def _open(label_map: LabelMapLike) -> tuple[list[LabelMap | Annotation], Wrap]:
+    """Sources of one label map or a batch, and what turns ``(N, H, W)`` masks into its kind."""
+    batched = False
+    if isinstance(label_map, np.ndarray | Tensor) and label_map.ndim == 3:
+        sources, batched = [open_labels(item) for item in label_map], True
+    else:
+        sources = [open_labels(label_map)]
+    if not sources:
+        raise LabelMapError("the batch holds no label maps")
+
+    def wrap(masks: NDArray[Any]) -> Any:
+        mask = masks if batched else masks[0]
+        if isinstance(label_map, Tensor):
+            return torch.from_numpy(mask).to(label_map.device)
+        if isinstance(label_map, Image.Image | str | Path):
+            return Image.fromarray(np.round(mask * np.float32(255)).astype(np.uint8))
+        return mask
+
+    return sources, wrap
+
+
+def _table(classes: Mapping[str, Any] | str | Path | None) -> Mapping[str, Component]:
+    if classes is None:
+        return MASK_CLASSES
+    return parse_classes(classes) if isinstance(classes, Mapping) else load_classes(classes)
+
+
+def _in_pixels(amount: float, whole: int) -> int:
+    """A fraction of ``whole`` when below 1, else the number itself."""
+    return round(amount * whole) if amount < 1 else int(amount)
+
+
+def _fraction_or_count(name: str, amount: float) -> float:
+    if not 0 <= amount < float("inf") or (amount > 1 and amount != int(amount)):
+        raise OptionError(f"{name} must be a fraction below 1 or a whole number, not {amount!r}")
+    return amount
+
+
+def _require_one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise OptionError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}")

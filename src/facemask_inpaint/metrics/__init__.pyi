@@ -1,0 +1,1 @@
+from .results import MetricResult as MetricResult

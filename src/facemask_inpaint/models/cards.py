@@ -1,0 +1,75 @@
+"""Finding the card of a published model by its name."""
+
+from __future__ import annotations
+
+import functools
+
+from facemask_inpaint.errors import UnknownNameError
+from facemask_inpaint.models.model_card import Card
+from facemask_inpaint.models.published import CARDS
+from facemask_inpaint.models.registry import unknown_name
+
+_PATH_MARKS = frozenset("/\\.~:")
+
+
+def card(name: str) -> Card:
+    """Card behind a registry name, an alias or a bare architecture name.
+
+    Args:
+        name: for example ``"mat-celebahq-512"``, ``"big-lama"`` or ``"mat"``; a bare
+            architecture name means its default card.
+
+    Raises:
+        UnknownNameError: no card has this name, or it looks like a path.
+
+    Example:
+        >>> card("big-lama").name
+        'lama-places-256-big'
+    """
+    names = _by_name()
+    if name in names:
+        return names[name]
+    unknown = unknown_name("model", name, names)
+    if _PATH_MARKS.isdisjoint(name):
+        raise unknown
+    raise UnknownNameError(
+        f"{name!r} looks like a path, not like a registry name. If it is a path: "
+        "Inpainter.from_checkpoint(path, architecture) opens an official checkpoint file and "
+        "Inpainter.from_pretrained(folder) a folder or hub repository with config.json and "
+        f"model.safetensors. If it is a registry name: {unknown}"
+    )
+
+
+def list_cards(architecture: str | None = None) -> list[Card]:
+    """Cards of all architectures, or of one; by architecture, its default card first.
+
+    Raises:
+        UnknownNameError: no card belongs to this architecture.
+    """
+    known = {one.architecture for one in CARDS}
+    if architecture is not None and architecture not in known:
+        raise unknown_name("architecture", architecture, known)
+    chosen = [one for one in CARDS if architecture in (None, one.architecture)]
+    return sorted(chosen, key=_shelf)
+
+
+def list_pretrained(architecture: str | None = None) -> list[str]:
+    """Names of :func:`list_cards`, in its order.
+
+    Example:
+        >>> list_pretrained("harmonic")
+        ['harmonic']
+    """
+    return [one.name for one in list_cards(architecture)]
+
+
+def _shelf(one: Card) -> tuple[str, bool, str, int, str]:
+    return one.architecture, not one.default, one.data, one.resolution or 0, one.name
+
+
+@functools.cache
+def _by_name() -> dict[str, Card]:
+    names = {one.architecture: one for one in CARDS if one.default}
+    for one in CARDS:
+        names |= dict.fromkeys((one.name, *one.aliases), one)
+    return names

@@ -1,0 +1,268 @@
+"""LaMa: large-mask inpainting with Fourier convolutions.
+
+Suvorov et al., "Resolution-robust Large Mask Inpainting with Fourier Convolutions", WACV 2022
+(arXiv 2109.07161). Official code and weights: github.com/advimman/lama, Apache-2.0.
+
+An encoder shrinks the picture eight times, residual blocks of fast Fourier convolutions (FFC)
+mix it, a decoder enlarges it again. In the blocks three quarters of the channels are *global*:
+they pass through the spectrum, so that each output sees the whole picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from facemask_inpaint.errors import SizeError
+from facemask_inpaint.models.layers.float32 import Float32Module
+from facemask_inpaint.models.layers.official import OfficialTensors
+from facemask_inpaint.models.network import InpaintingNetwork
+
+GLOBAL_SHARE = 0.75
+"""Share of the channels that pass through the Fourier units."""
+
+
+class LaMa(InpaintingNetwork):
+    """LaMa generator; deterministic, for any height and width that are multiples of 8.
+
+    The published networks have 9 blocks (``lama-fourier``) or 18 (``big-lama``); both were
+    trained on 256 x 256 pictures. The Fourier units always compute in float32.
+
+    Args:
+        width: channels after the first convolution; the blocks have eight times as many.
+        blocks: number of residual FFC blocks.
+    """
+
+    native_size = 256
+    size_multiple = 8
+    smallest_size = 16
+
+    def __init__(self, *, width: int = 64, blocks: int = 9) -> None:
+        super().__init__()
+        widths = [width, 2 * width, 4 * width, 8 * width]
+        self.stem = ConvUnit(4, width, kernel_size=7)
+        self.down = nn.Sequential(*map(DownUnit, widths[:-1], widths[1:]))
+        self.blocks = nn.Sequential(*(FourierBlock(widths[-1]) for _ in range(blocks)))
+        self.up = nn.Sequential(*map(UpUnit, widths[:0:-1], widths[-2::-1]))
+        self.head = nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect")
+
+    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        black_hole = (visible + 1) / 2 * (1 - hole)
+        x = self.down(self.stem(torch.cat([black_hole, hole], dim=1)))
+        x = self.up(self.blocks(x))
+        return 2 * torch.sigmoid(self.head(x)) - 1
+
+    def check_size(self, h: int, w: int) -> None:
+        """As the base class; also refuses sides below 16, too small for the mirrored borders."""
+        super().check_size(h, w)
+        if min(h, w) < self.smallest_size:
+            raise SizeError(f"LaMa takes sides of at least {self.smallest_size}, got {h}x{w}")
+
+    @classmethod
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        stem = OfficialTensors(tensors, cls.__name__).take("model.1.ffc.convl2l.weight")
+        return {"width": stem.shape[0], "blocks": _count_blocks(tensors)}
+
+    @classmethod
+    def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        official = OfficialTensors(tensors, cls.__name__)
+        blocks = _count_blocks(tensors)
+        state = _prefixed("stem", _local_unit(official, "model.1"))
+        state |= _prefixed("down.0", _local_unit(official, "model.2"))
+        state |= _prefixed("down.1", _local_unit(official, "model.3"))
+        state |= _prefixed("down.2", _splitting_unit(official, "model.4"))
+        for i in range(blocks):
+            for ours, theirs in (("first", "conv1"), ("second", "conv2")):
+                unit = _fourier_unit(official, f"model.{5 + i}.{theirs}")
+                state |= _prefixed(f"blocks.{i}.{ours}", unit)
+        for i in range(3):
+            at = 6 + blocks + 3 * i
+            state |= _prefixed(f"up.{i}.conv", official.take_all(f"model.{at}."))
+            state |= _prefixed(f"up.{i}.norm", official.take_all(f"model.{at + 1}."))
+        state |= _prefixed("head", official.take_all(f"model.{16 + blocks}."))
+        official.finish()
+        return state
+
+
+class ConvUnit(nn.Module):
+    """Convolution with mirrored borders, batch norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, *, kernel_size: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            inputs,
+            outputs,
+            kernel_size,
+            stride=stride,
+            padding=kernel_size // 2,
+            padding_mode="reflect",
+            bias=False,
+        )
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.norm(self.conv(x)), inplace=True)
+
+
+class DownUnit(ConvUnit):
+    """Halves height and width."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, kernel_size=3, stride=2)
+
+
+class UpUnit(nn.Module):
+    """Transposed convolution that doubles height and width, batch norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.norm(self.conv(x)), inplace=True)
+
+
+class FourierBlock(nn.Module):
+    """Two FFC units and a shortcut, without activation after the sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = FourierConvUnit(channels)
+        self.second = FourierConvUnit(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(self.first(x))
+
+
+class FourierConvUnit(nn.Module):
+    """FFC, batch norm, ReLU on a map whose first quarter of channels is local, the rest global.
+
+    Local outputs see both parts through one 3 x 3 convolution. Global outputs see the local part
+    through another, and the global part through its spectrum.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.global_channels = int(channels * GLOBAL_SHARE)
+        self.local_channels = channels - self.global_channels
+        self.to_local = nn.Conv2d(channels, self.local_channels, 3, bias=False)
+        self.to_global = nn.Conv2d(self.local_channels, self.global_channels, 3, bias=False)
+        self.spectral = SpectralTransform(self.global_channels)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        bordered = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        to_local = self.to_local(bordered)
+        to_global = self.to_global(bordered[:, : self.local_channels])
+        to_global = to_global + self.spectral(x[:, self.local_channels :])
+        return F.relu(self.norm(torch.cat([to_local, to_global], dim=1)), inplace=True)
+
+
+class SpectralTransform(nn.Module):
+    """Fourier unit with a shortcut, on half the channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, channels // 2, 1, bias=False)
+        self.norm = nn.BatchNorm2d(channels // 2)
+        self.fourier = FourierUnit(channels // 2)
+        self.expand = nn.Conv2d(channels // 2, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm(self.reduce(x)), inplace=True)
+        return self.expand(x + self.fourier(x))
+
+
+class FourierUnit(Float32Module):
+    """1 x 1 convolution, batch norm and ReLU on the spectrum; float32 inside.
+
+    Real and imaginary parts are interleaved channels: those of channel c at 2c and 2c + 1.
+    Half precision is left aside here because a spectrum's range overflows float16, whose
+    transforms moreover want powers of two, and bfloat16 has no transform at all.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(2 * channels, 2 * channels, 1, bias=False)
+        self.norm = nn.BatchNorm2d(2 * channels)
+
+    def forward_float32(self, x: Tensor) -> Tensor:
+        h, w = x.shape[-2:]
+        parts = torch.view_as_real(torch.fft.rfft2(x, norm="ortho"))
+        parts = rearrange(parts, "n c h w part -> n (c part) h w")
+        parts = F.relu(self.norm(self.mix(parts)), inplace=True)
+        real, imaginary = rearrange(parts, "n (c part) h w -> part n c h w", part=2)
+        return inverse_rfft2(torch.complex(real, imaginary), h, w)
+
+
+def inverse_rfft2(spectrum: Tensor, h: int, w: int) -> Tensor:
+    """Orthonormal inverse of ``rfft2``, with one meaning on every device.
+
+    A processed spectrum lacks the conjugate symmetry of a real picture's, and two-dimensional
+    complex-to-real transforms of such input differ between libraries. In two steps they agree:
+    a complex transform along the height, then a real one along the width, for which the
+    imaginary parts at zero and at the Nyquist frequency have no meaning and are dropped.
+
+    Args:
+        spectrum: ``(..., h, w // 2 + 1)`` complex.
+        h: height of the answer.
+        w: width of the answer.
+
+    Returns:
+        ``(..., h, w)`` real.
+    """
+    columns = torch.fft.ifft(spectrum, dim=-2, norm="ortho")
+    kept = torch.ones(w // 2 + 1, dtype=columns.real.dtype, device=columns.device)
+    kept[0] = 0
+    if w % 2 == 0:
+        kept[-1] = 0
+    columns = torch.complex(columns.real, columns.imag * kept)
+    return torch.fft.irfft(columns, n=w, dim=-1, norm="ortho")
+
+
+def _count_blocks(tensors: Mapping[str, Tensor]) -> int:
+    return len({key.split(".")[1] for key in tensors if ".conv1.ffc." in key})
+
+
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{key}": tensor for key, tensor in tensors.items()}
+
+
+def _local_unit(official: OfficialTensors, at: str) -> dict[str, Tensor]:
+    norm = _prefixed("norm", official.take_all(f"{at}.bn_l."))
+    return {"conv.weight": official.take(f"{at}.ffc.convl2l.weight"), **norm}
+
+
+def _splitting_unit(official: OfficialTensors, at: str) -> dict[str, Tensor]:
+    """The last shrinking unit: its local and global outputs side by side are one convolution."""
+    weights = [official.take(f"{at}.ffc.{name}.weight") for name in ("convl2l", "convl2g")]
+    return {"conv.weight": torch.cat(weights), **_joint_norm(official, at)}
+
+
+def _fourier_unit(official: OfficialTensors, at: str) -> dict[str, Tensor]:
+    spectral = f"{at}.ffc.convg2g"
+    to_local = [official.take(f"{at}.ffc.{name}.weight") for name in ("convl2l", "convg2l")]
+    return {
+        "to_local.weight": torch.cat(to_local, dim=1),
+        "to_global.weight": official.take(f"{at}.ffc.convl2g.weight"),
+        "spectral.reduce.weight": official.take(f"{spectral}.conv1.0.weight"),
+        **_prefixed("spectral.norm", official.take_all(f"{spectral}.conv1.1.")),
+        "spectral.fourier.mix.weight": official.take(f"{spectral}.fu.conv_layer.weight"),
+        **_prefixed("spectral.fourier.norm", official.take_all(f"{spectral}.fu.bn.")),
+        "spectral.expand.weight": official.take(f"{spectral}.conv2.weight"),
+        **_joint_norm(official, at),
+    }
+
+
+def _joint_norm(official: OfficialTensors, at: str) -> dict[str, Tensor]:
+    """Local and global batch norms as one; channels are normalised alone, so nothing changes."""
+    local, whole = (official.take_all(f"{at}.{name}.") for name in ("bn_l", "bn_g"))
+    joint = {key: torch.cat([local[key], whole[key]]) for key in local if local[key].ndim}
+    counts = {key: value for key, value in local.items() if not value.ndim}
+    return _prefixed("norm", joint | counts)

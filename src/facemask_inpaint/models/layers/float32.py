@@ -1,0 +1,36 @@
+"""Modules that compute in float32 whatever their network's precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+class Float32Module(nn.Module):
+    """A part that stays in float32 when its network goes to half precision.
+
+    ``network.to(torch.bfloat16)`` leaves its parameters in float32, and autocast is off inside.
+    Half-precision inputs are widened, and the answer is narrowed to the input's type. Float64
+    is let through. A subclass writes :meth:`forward_float32`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype not in _HALF and not torch.is_autocast_enabled(x.device.type):
+            return self.forward_float32(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.forward_float32(x.float()).to(x.dtype)
+
+    def forward_float32(self, x: Tensor) -> Tensor:
+        """Answer for ``x``, which is never of half precision."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward_float32()")
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Float32Module:
+        return super()._apply(lambda tensor: _widened(fn(tensor)), recurse)
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in _HALF else tensor

@@ -1,0 +1,55 @@
+"""Reading an official checkpoint's tensors under their own keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from facemask_inpaint.errors import CheckpointError
+
+
+class OfficialTensors:
+    """Tensors of an official checkpoint, handed out once each.
+
+    A translation takes every key it knows, then calls :meth:`finish`: so a key that is missing
+    and one that nobody asked for are both refused by name.
+
+    Args:
+        tensors: official key to tensor.
+        network: name for error messages.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], network: str) -> None:
+        self._left = dict(tensors)
+        self._network = network
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._left
+
+    def take(self, key: str) -> Tensor:
+        """Tensor under ``key``.
+
+        Raises:
+            CheckpointError: there is no such key (any more).
+        """
+        if key not in self._left:
+            raise CheckpointError(f"this is no checkpoint of {self._network}: {key!r} is missing")
+        return self._left.pop(key)
+
+    def take_all(self, prefix: str) -> dict[str, Tensor]:
+        """Every tensor whose key starts with ``prefix``, under the rest of its key."""
+        keys = [key for key in self._left if key.startswith(prefix)]
+        return {key.removeprefix(prefix): self._left.pop(key) for key in keys}
+
+    def finish(self) -> None:
+        """Refuse what is left over.
+
+        Raises:
+            CheckpointError: some tensors have no place in the network.
+        """
+        if self._left:
+            shown = ", ".join(list(self._left)[:4]) + (" …" if len(self._left) > 4 else "")
+            raise CheckpointError(
+                f"{len(self._left)} tensors have no place in {self._network}: {shown}"
+            )

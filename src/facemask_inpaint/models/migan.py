@@ -1,0 +1,210 @@
+"""MI-GAN: a small inpainting generator of depth-wise separable convolutions.
+
+Sargsyan et al., "MI-GAN: A Simple Baseline for Image Inpainting on Mobile Devices", ICCV 2023.
+Official code and weights: github.com/Picsart-AI-Research/MI-GAN, MIT.
+
+A U-Net between the full resolution and 4 x 4: the encoder's map of each resolution is added in
+the decoder, which sums up a picture from one RGB increment per resolution.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facemask_inpaint.models.layers.fir import double, halve
+from facemask_inpaint.models.layers.official import OfficialTensors
+from facemask_inpaint.models.network import InpaintingNetwork
+
+ACTIVATION_LIMIT = 256.0
+
+
+class MIGAN(InpaintingNetwork):
+    """MI-GAN generator, in the fused form that is used for inference and fine-tuning.
+
+    Deterministic: its noise planes belong to the weights, and fix the size of the pictures.
+
+    Args:
+        resolution: side of the pictures, a power of two of at least 8.
+        width: ``width / r`` channels at resolution ``r``, but not more than ``max_channels``.
+        max_channels: upper limit of the channels at any resolution.
+    """
+
+    any_size = False
+
+    def __init__(
+        self, *, resolution: int = 256, width: int = 32768, max_channels: int = 512
+    ) -> None:
+        super().__init__()
+        if resolution < 8 or resolution & (resolution - 1):
+            raise ValueError(f"resolution must be a power of two of at least 8, not {resolution}")
+        self.native_size = resolution
+        sides = [2**k for k in range(2, resolution.bit_length())]  # 4, 8, …, resolution
+        channels = [min(width // side, max_channels) for side in sides]
+        self.from_rgb = nn.Conv2d(4, channels[-1], 1)
+        narrowing = zip(channels[:0:-1], channels[-2::-1])
+        self.encoder = nn.ModuleList(EncoderBlock(c, out, resample="down") for c, out in narrowing)
+        self.encoder.append(EncoderBlock(channels[0], channels[0], resample=None))
+        self.decoder = nn.ModuleList([DecoderBlock(channels[0], channels[0], side=None)])
+        for c, out, side in zip(channels, channels[1:], sides[1:]):
+            self.decoder.append(DecoderBlock(c, out, side=side))
+
+    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        x = activate(self.from_rgb(torch.cat([0.5 - hole, visible], dim=1)))
+        skips = []
+        for encode in self.encoder:
+            x, skip = encode(x)
+            skips.append(skip)
+        picture = x.new_zeros(x.shape[0], 3, 2, 2)
+        for decode in self.decoder:
+            x, increment = decode(x, skips.pop())
+            picture = double(picture) + increment
+        return picture
+
+    @classmethod
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        return {"resolution": _resolution(tensors)}
+
+    @classmethod
+    def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        resolution = _resolution(tensors)
+        official = OfficialTensors(fused(tensors), cls.__name__)
+        state = _moved(official, f"encoder.b{resolution}.fromrgb", "from_rgb")
+        levels = resolution.bit_length() - 2
+        for level in range(levels):
+            side = 4 << level
+            theirs, ours = f"encoder.b{side}", f"encoder.{levels - 1 - level}"
+            state |= _moved(official, f"{theirs}.conv1", f"{ours}.keep")
+            state |= _moved(official, f"{theirs}.conv2", f"{ours}.leave")
+            theirs, ours = f"synthesis.b{side}", f"decoder.{level}"
+            state |= _moved(official, f"{theirs}.conv1", f"{ours}.enter")
+            state |= _moved(official, f"{theirs}.conv2", f"{ours}.merge")
+            state |= _moved(official, f"{theirs}.torgb", f"{ours}.to_rgb")
+        official.finish()
+        return state
+
+
+class SeparableUnit(nn.Module):
+    """Depth-wise 3 x 3 and point-wise convolution, each activated, with resampling between.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        resample: ``"down"`` halves before the point-wise convolution, ``"up"`` doubles after it.
+        noise_side: side of the stored noise plane, added before the last activation.
+    """
+
+    noise: Tensor
+    noise_strength: nn.Parameter | None
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        resample: Literal["down", "up"] | None = None,
+        noise_side: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.resample = resample
+        self.depthwise = nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs)
+        self.pointwise = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.noise_strength = None
+        if noise_side is not None:
+            self.register_buffer("noise", torch.randn(noise_side, noise_side))
+            self.noise_strength = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = activate(self.depthwise(x))
+        if self.resample == "down":
+            x = halve(x)
+        x = self.pointwise(x)
+        if self.resample == "up":
+            x = double(x)
+        if self.noise_strength is not None:
+            x = x + self.noise * self.noise_strength
+        return activate(x)
+
+
+class EncoderBlock(nn.Module):
+    """Gives the map for the next block, and the one that the decoder adds."""
+
+    def __init__(self, channels: int, outputs: int, *, resample: Literal["down"] | None) -> None:
+        super().__init__()
+        self.keep = SeparableUnit(channels, channels)
+        self.leave = SeparableUnit(channels, outputs, resample=resample)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        skip = self.keep(x)
+        return self.leave(skip), skip
+
+
+class DecoderBlock(nn.Module):
+    """Enlarges (but at 4 x 4, where ``side`` is None), adds the encoder's map, gives RGB."""
+
+    def __init__(self, inputs: int, channels: int, *, side: int | None) -> None:
+        super().__init__()
+        resample: Literal["up"] | None = None if side is None else "up"
+        self.enter = SeparableUnit(inputs, channels, resample=resample, noise_side=side)
+        self.merge = SeparableUnit(channels, channels, noise_side=side)
+        self.to_rgb = nn.Conv2d(channels, 3, 1)
+
+    def forward(self, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.merge(self.enter(x) + skip)
+        return x, self.to_rgb(x)
+
+
+def activate(x: Tensor) -> Tensor:
+    """Leaky ReLU of slope 0.2, brought back to unit variance, and limited."""
+    scaled = F.leaky_relu(x, 0.2) * math.sqrt(2)
+    return scaled.clamp(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)
+
+
+def fused(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under the official inference keys, from those or from a training checkpoint's.
+
+    In training each convolution is the sum of n branches ``w0 … wn`` over sqrt(n), normalised to
+    unit length per output filter (section 3.2 of the paper); the noise belongs to the point-wise
+    convolution. Constant filters, which both forms store, are left out.
+    """
+    kept = {key: tensor for key, tensor in tensors.items() if not _CONSTANT.search(key)}
+    if not any(key.endswith(".w0") for key in kept):
+        return kept
+    branches: dict[str, list[Tensor]] = {}
+    plain: dict[str, Tensor] = {}
+    for key, tensor in kept.items():
+        stem, _, name = key.rpartition(".")
+        if name == "weight" or re.fullmatch(r"w\d+", name):
+            branches.setdefault(f"{stem}.weight", []).append(tensor)
+        else:
+            plain[key.replace(".conv2.noise_", ".noise_")] = tensor
+    return plain | {key: _fused_weight(parts) for key, parts in branches.items()}
+
+
+_CONSTANT = re.compile(r"(filter\.weight|filter_const|resample_filter)$")
+
+
+def _fused_weight(branches: list[Tensor]) -> Tensor:
+    total = torch.stack(branches).sum(0) / math.sqrt(len(branches))
+    return total * torch.rsqrt(total.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8)
+
+
+def _resolution(tensors: Mapping[str, Tensor]) -> int:
+    sides = [re.match(r"encoder\.b(\d+)\.", key) for key in tensors]
+    return max((int(side[1]) for side in sides if side), default=0)
+
+
+def _moved(official: OfficialTensors, theirs: str, ours: str) -> dict[str, Tensor]:
+    """A unit's tensors: convolutions and noise under our names, all else unchanged."""
+    names = {"conv1": "depthwise", "conv2": "pointwise", "noise_const": "noise"}
+    moved = {}
+    for key, tensor in official.take_all(f"{theirs}.").items():
+        first, dot, rest = key.partition(".")
+        moved[f"{ours}.{names.get(first, first)}{dot}{rest}"] = tensor
+    return moved

@@ -1,0 +1,26 @@
+"""Cards of all published models, as data: one module per family of networks."""
+
+from __future__ import annotations
+
+from facemask_inpaint.models.model_card import Card
+from facemask_inpaint.models.published import (
+    baseline,
+    comodgan,
+    convolutional,
+    diffusion,
+    lama,
+    mat,
+    migan,
+    transformers,
+)
+
+CARDS: tuple[Card, ...] = (
+    *baseline.CARDS,
+    *mat.CARDS,
+    *comodgan.CARDS,
+    *migan.CARDS,
+    *lama.CARDS,
+    *convolutional.CARDS,
+    *transformers.CARDS,
+    *diffusion.CARDS,
+)

@@ -1,0 +1,78 @@
+"""Fixture cases: one picture, one mask, the named random draws and the official answers."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+_PNG = np.frombuffer(b"\x89PNG\r\n\x1a\n", dtype=np.uint8)
+_NUMBERED = re.compile(r"(?P<name>.+)_(?P<index>\d+)(?P<tail>_sub\d+)?")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of one archive.
+
+    Attributes:
+        network: name of the fixture folder, which is also the adapter's.
+        archive: the ``cases*.npz`` file.
+        index: number of the case in its archive.
+        salt: salt of the weights (and of draws that follow from a rule) behind the answers.
+        label: distinguishes cases of one index that an adapter invents; usually empty.
+    """
+
+    network: str
+    archive: Path
+    index: int
+    salt: str = ""
+    label: str = ""
+
+    @property
+    def id(self) -> str:
+        """Short name for reports: ``lama.big-0``."""
+        variant = self.archive.name.removeprefix("cases").removesuffix(".npz")
+        label = f"-{self.label}" if self.label else ""
+        return f"{self.network}{variant}-{self.index}{label}"
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Arrays of this case by name without its number, and those common to all cases.
+
+        ``raw32_0`` becomes ``raw32`` and ``raw_nonoise_0_sub4`` becomes ``raw_nonoise_sub4``.
+        """
+        with np.load(self.archive) as archive:
+            own = {key: _own_name(key, self.index) for key in archive.files}
+            return {name: _decoded(archive[key]) for key, name in own.items() if name}
+
+
+def indices(archive: Path) -> list[int]:
+    """Numbers of the cases in an archive: those that have a picture of their own."""
+    with np.load(archive) as content:
+        found = (_NUMBERED.fullmatch(key) for key in content.files)
+        return sorted(int(match["index"]) for match in found if match and match["name"] == "image")
+
+
+def encoded_png(picture: np.ndarray) -> np.ndarray:
+    """An 8-bit picture as the bytes of a PNG, in which form the bundled archives hold it."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", optimize=True)
+    return np.frombuffer(buffer.getvalue(), dtype=np.uint8)
+
+
+def _decoded(array: np.ndarray) -> np.ndarray:
+    if array.dtype == np.uint8 and array.ndim == 1 and np.array_equal(array[: _PNG.size], _PNG):
+        return np.asarray(Image.open(io.BytesIO(array.tobytes())))
+    return array
+
+
+def _own_name(key: str, index: int) -> str | None:
+    match = _NUMBERED.fullmatch(key)
+    if match is None:
+        return key
+    return match["name"] + (match["tail"] or "") if int(match["index"]) == index else None

@@ -1,0 +1,167 @@
+"""The command line on real files: folders, resuming, formats, and one clear line on bad input."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import facemask_inpaint as fmi
+from facemask_inpaint.cli import main
+
+
+def _call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images/, labels/ and masks/ of three small portraits in three formats."""
+    folder = tmp_path_factory.mktemp("faces")
+    sample = fmi.data.sample(256)
+    for name in ("images", "labels", "masks"):
+        (folder / name).mkdir()
+    hole = fmi.SemanticMasker()(sample.labels, "nose")
+    for stem, suffix in (("a", "png"), ("b", "jpg"), ("c", "webp")):
+        sample.image.save(folder / "images" / f"{stem}.{suffix}")
+        Image.fromarray(sample.labels).save(folder / "labels" / f"{stem}.png")
+        Image.fromarray(hole.astype(np.uint8) * 255).save(folder / "masks" / f"{stem}.png")
+    return folder
+
+
+def test_demo_fills_all_classes_and_lays_out_a_sheet(tmp_path: Path) -> None:
+    result = _call("demo", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "12 classes filled" in result.output
+    assert len(list(tmp_path.glob("*_filled.png"))) == 12
+    with Image.open(tmp_path / "contact_sheet.png") as sheet:
+        assert min(sheet.size) > 500
+
+
+def test_demo_takes_an_own_picture(tmp_path: Path, faces: Path) -> None:
+    arguments = ["--image", faces / "images/b.jpg", "--labels", faces / "labels/b.png"]
+    result = _call("demo", *arguments, "--classes", "hair,A", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in tmp_path.glob("*_filled.png")} == {
+        "hair_filled.png",
+        "eyes_filled.png",
+    }
+
+
+def test_mask_writes_what_the_masker_says(tmp_path: Path, faces: Path) -> None:
+    result = _call("mask", faces / "labels", "--classes", "A-C", "--dilate", 3, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    expected = fmi.SemanticMasker(dilate=3)(fmi.data.sample(256).labels, "full_mouth")
+    written = np.asarray(Image.open(tmp_path / "full_mouth" / "b.png"))
+    assert np.array_equal(written == 255, expected)
+    assert set(np.unique(written)) == {0, 255}
+
+
+def test_folder_keeps_formats_and_known_pixels(tmp_path: Path, faces: Path) -> None:
+    result = _call("inpaint", faces / "images", "--mask", faces / "masks", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.jpg", "c.webp"]
+    before, after = (np.asarray(Image.open(at / "a.png")) for at in (faces / "images", tmp_path))
+    hole = np.asarray(Image.open(faces / "masks" / "a.png")) == 255
+    assert np.array_equal(before[~hole], after[~hole])
+    assert not np.array_equal(before[hole], after[hole])
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path, faces: Path) -> None:
+    arguments = ["inpaint", faces / "images", "--mask", faces / "masks", "--out", tmp_path]
+    assert _call(*arguments).exit_code == 0
+    (tmp_path / "b.jpg").unlink()
+    os.utime(tmp_path / "a.png", (1, 1))
+    result = _call(*arguments)
+    assert "1 of 1" in result.output
+    assert (tmp_path / "a.png").stat().st_mtime == 1
+    assert "nothing to do" in _call(*arguments).output
+
+
+def test_labels_with_several_classes(tmp_path: Path, faces: Path) -> None:
+    arguments = ["--labels", faces / "labels", "--classes", "hair,lips", "--out", tmp_path]
+    result = _call("inpaint", faces / "images", *arguments)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "hair" / "c.webp").exists()
+    assert (tmp_path / "lips" / "a.png").exists()
+
+
+def test_one_bad_picture_costs_nothing_else(tmp_path: Path, faces: Path) -> None:
+    folder = tmp_path / "images"
+    shutil.copytree(faces / "images", folder)
+    data = (folder / "a.png").read_bytes()
+    (folder / "a.png").write_bytes(data[: len(data) // 2])
+    result = _call("inpaint", folder, "--mask", faces / "masks", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "1 failed" in result.output
+    assert "a.png" in result.output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.jpg", "c.webp"]
+
+
+def test_absent_components_are_named_and_no_failure(tmp_path: Path, faces: Path) -> None:
+    table = tmp_path / "classes.json"
+    table.write_text('{"glasses": ["eye_g"], "nose": ["nose"]}')
+    arguments = ["--labels", faces / "labels", "--class-table", table, "--classes", "all"]
+    result = _call("inpaint", faces / "images", *arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "3 components absent" in result.output
+    assert len(list((tmp_path / "out" / "nose").iterdir())) == 3
+    assert not (tmp_path / "out" / "glasses").exists()
+
+
+def test_models_lists_every_card_and_shows_one() -> None:
+    listing = _call("models").output
+    assert all(name in listing for name in fmi.models.list_pretrained())
+    assert "Apache-2.0" in _call("models", "lama").output
+
+
+def test_convert_and_use(tmp_path: Path, faces: Path, official_lama: Path) -> None:
+    result = _call("convert", "lama", official_lama, "--out", tmp_path / "weights")
+    assert result.exit_code == 0, result.output
+    arguments = ["--mask", faces / "masks/a.png", "--model", tmp_path / "weights"]
+    result = _call("inpaint", faces / "images/a.png", *arguments, "--out", tmp_path / "out.png")
+    assert result.exit_code == 0, result.output
+    assert Image.open(tmp_path / "out.png").size == (256, 256)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["inpaint", "{f}/images/a.png", "--out", "{o}"], "--mask"),
+        (["inpaint", "{f}/images/a.png", "--mask", "{f}/masks/none.png", "--out", "{o}"], "none"),
+        (["inpaint", "{f}/images/a.png", "--mask", "{f}/small.png", "--out", "{o}"], "64"),
+        (["inpaint", "{f}/notes.png", "--mask", "{f}/masks/a.png", "--out", "{o}"], "notes.png"),
+        (["inpaint", "{f}/images/a.png", "--mask", "{f}/masks/a.png", "--model", "lamma",
+          "--out", "{o}"], "lama"),
+        (["mask", "{f}/labels", "--classes", "beard", "--out", "{o}"], "beard"),
+        (["mask", "{f}/images/a.png", "--out", "{o}"], "a.png"),
+        (["models", "lamma"], "lama"),
+        (["convert", "lama", "{f}/notes.png", "--out", "{o}"], "notes.png"),
+        (["demo", "--image", "{f}/images/a.png", "--out", "{o}"], "--labels"),
+    ],
+)  # fmt: skip
+def test_bad_input_gets_one_clear_line(
+    arguments: list[str], words: str, tmp_path: Path, faces: Path
+) -> None:
+    Image.new("L", (64, 64), 255).save(faces / "small.png")
+    (faces / "notes.png").write_text("this is not a picture")
+    out = tmp_path / "out"
+    result = _call(*(text.format(f=faces, o=out) for text in arguments))
+    assert result.exit_code != 0
+    assert isinstance(result.exception, SystemExit), result.exception
+    last = result.output.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    assert words in last
+    assert not out.exists() or not any(out.rglob("*.*"))
+
+
+@pytest.mark.parametrize("command", ["", *sorted(main.commands)])
+def test_help_has_an_example(command: str) -> None:
+    result = _call(*([command] if command else []), "--help")
+    assert result.exit_code == 0
+    assert "facemask-inpaint" in result.output

@@ -1,0 +1,109 @@
+"""Windows: where a network looks, and that nothing is lost on the way back."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facemask_inpaint.errors import OptionError, SizeError
+from facemask_inpaint.strategies import STRATEGIES, default_strategy, place
+
+FREE = SimpleNamespace(native_size=256, size_multiple=8, any_size=True)
+FIXED = SimpleNamespace(native_size=64, size_multiple=1, any_size=False)
+STEPPED = SimpleNamespace(native_size=64, size_multiple=64, any_size=True)
+
+
+def _scene(height: int, width: int, top: int, left: int, size: int) -> tuple:
+    generator = torch.Generator().manual_seed(height * 1000 + width)
+    rgb = torch.rand((3, height, width), generator=generator) * 2 - 1
+    hole = torch.zeros((height, width), dtype=torch.bool)
+    hole[top : top + size, left : left + size] = True
+    return rgb, hole
+
+
+@pytest.mark.parametrize(
+    ("sizing", "name"), [(FREE, "pad"), (FIXED, "resize"), (STEPPED, "resize")]
+)
+def test_default(sizing: SimpleNamespace, name: str) -> None:
+    assert default_strategy(sizing) == name
+
+
+@given(
+    st.integers(9, 150),
+    st.integers(9, 150),
+    st.sampled_from(STRATEGIES),
+    st.sampled_from([FREE, FIXED, STEPPED]),
+    st.floats(0, 2),
+)
+@settings(max_examples=60, deadline=None)
+def test_window_gives_a_legal_size_and_holds_the_hole(height, width, strategy, sizing, margin):
+    _, hole = _scene(height, width, height // 2, width // 3, 5)
+    if strategy == "pad" and sizing is FIXED and max(height, width) > 64:
+        with pytest.raises(SizeError, match="resize"):
+            place(strategy, sizing, hole, margin)
+        return
+    window = place(strategy, sizing, hole, margin)
+    assert all(side % sizing.size_multiple == 0 for side in window.padded)
+    assert sizing is not FIXED or window.padded == (64, 64)
+    rows = slice(window.top, window.top + window.size[0])
+    columns = slice(window.left, window.left + window.size[1])
+    assert hole[rows, columns].sum() == hole.sum()
+    assert window.top + window.size[0] <= height
+    assert window.left + window.size[1] <= width
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("sizing", [FREE, STEPPED], ids=["free", "stepped"])
+def test_hidden_pixels_never_reach_the_network(strategy: str, sizing: SimpleNamespace) -> None:
+    rgb, hole = _scene(90, 123, 30, 41, 20)
+    window = place(strategy, sizing, hole, 0.5)
+    other = torch.where(hole, 1.0, rgb)
+    seen, masked = window.look(rgb, hole)
+    assert torch.equal(seen, window.look(other, hole)[0])
+    assert (seen[:, masked[0]] == 0).all()
+
+
+def test_padding_mirrors_and_repeats_the_border() -> None:
+    rgb, hole = _scene(10, 13, 4, 4, 2)
+    seen, _ = place("pad", FREE, hole, 0.5).look(rgb, hole)
+    assert seen.shape == (3, 16, 16)
+    assert torch.equal(seen[:, 10], seen[:, 9])
+    assert torch.equal(seen[:, :10, 13:16], seen[:, :10, 10:13].flip(-1))
+
+
+def test_both_eyes_share_one_crop() -> None:
+    hole = torch.zeros((400, 400), dtype=torch.bool)
+    hole[100:110, 50:70] = hole[100:110, 150:170] = True
+    window = place("crop", FIXED, hole, 0.25)
+    assert window.size == (180, 180)
+    assert window.left <= 50
+    assert window.left + 180 >= 170
+
+
+def test_paste_is_exact_without_resampling() -> None:
+    rgb, hole = _scene(40, 50, 10, 10, 8)
+    window = place("crop", FREE, hole, 0.5)
+    seen, _ = window.look(rgb, torch.zeros_like(hole))
+    assert torch.equal(window.paste(seen, rgb), rgb)
+
+
+def test_resampled_known_pixels_stay_close_to_a_plain_resize() -> None:
+    rows = torch.linspace(-0.9, 0.9, 128)
+    rgb = rows[None, :, None].expand(3, 128, 128).clone()
+    hole = torch.zeros((128, 128), dtype=torch.bool)
+    hole[40:80, 40:80] = True
+    seen, masked = place("resize", FIXED, hole, 0.5).look(rgb, hole)
+    expected = rgb.reshape(3, 64, 2, 64, 2).mean(dim=(2, 4))
+    assert (seen - expected)[:, ~masked[0]].abs().max() < 0.03
+
+
+def test_unknown_strategy_and_negative_margin_are_refused() -> None:
+    _, hole = _scene(20, 20, 5, 5, 5)
+    with pytest.raises(OptionError, match="pad, resize, crop"):
+        place("stretch", FREE, hole, 0.5)
+    with pytest.raises(OptionError, match="margin"):
+        place("crop", FREE, hole, -1.0)
