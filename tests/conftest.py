@@ -36,3 +36,11 @@ def _has_cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+@pytest.fixture(scope="session")
+def official_lama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small checkpoint of LaMa in the form that its authors publish."""
+    from tests.official import write_lama
+
+    return write_lama(tmp_path_factory.mktemp("official") / "best.ckpt")

@@ -203,7 +203,7 @@ class Inpainter:
         results: dict[tuple[int, int], object] = {}
         with tqdm(total=len(tasks), disable=not progress, unit="picture") as bar:
             for task, answer in self._answers(tasks, batch_size):
-                results[task.sample, task.index] = task.composite(answer, blend, border)
+                results[task.sample, task.position] = task.composite(answer, blend, border)
                 bar.update()
         samples = [
             regroup([results[sample, index] for index in range(len(pictures))])
@@ -221,7 +221,7 @@ class Inpainter:
         side = self.network.native_size or self.network.size_multiple
         if num_samples > 1 and not self.network.latent_spec(1, side, side):
             raise OptionError(
-                f"{type(self.network).__name__} is deterministic, so {num_samples} samples would be alike; "
+                f"{type(self.network).__name__} is deterministic, its samples would all be alike; "
                 "use num_samples=1 or a network that draws"
             )
 
@@ -254,7 +254,7 @@ class Inpainter:
 class _Task(NamedTuple):
     """One result to make: a picture, its hole, where the network looks, and a seed."""
 
-    index: int
+    position: int
     sample: int
     picture: images.Picture
     hole: Tensor

@@ -10,12 +10,17 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from facemask_inpaint import checkpoints, models
-from facemask_inpaint.errors import CheckpointError, OptionError, WeightsNotFoundError
+from facemask_inpaint.errors import (
+    CheckpointError,
+    OptionError,
+    UnsafeCheckpointError,
+    WeightsNotFoundError,
+)
 from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.models.registry import load_exactly
 
 Paths = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
-"""One checkpoint file; for networks published in parts, all files in the card's order, or by role."""
+"""One checkpoint file; of networks published in parts all, in the card's order or by role."""
 
 
 class Loaded(NamedTuple):
@@ -102,13 +107,19 @@ def _fetch(card: models.Card, file: models.WeightFile, download: Download) -> di
 
 
 def _read(path: str | Path, file: models.WeightFile) -> dict[str, Tensor]:
-    """Tensors of a file under their official keys, whichever of its forms it is in."""
-    content = checkpoints.read(path)
-    forms = [form for form in file.forms if form.container == content.container]
-    tensors = content.tensors
-    for form in forms or [file]:
-        tensors = checkpoints.select(tensors, form.prefix)
-    return tensors
+    """Tensors under their official keys, from any of the file's forms or a plain state dict."""
+    refusal = None
+    for section, prefix in dict.fromkeys([(f.section, f.prefix) for f in file.forms] + [("", "")]):
+        try:
+            tensors = checkpoints.read(path, section=section or None).tensors
+        except UnsafeCheckpointError:
+            raise
+        except CheckpointError as error:
+            refusal = refusal or error
+        else:
+            prefixed = any(key.startswith(prefix) for key in tensors)
+            return checkpoints.select(tensors, prefix) if prefixed else tensors
+    raise refusal or CheckpointError(f"{path} holds no weights")
 
 
 def _by_role(path: Paths, roles: list[str]) -> dict[str, str | Path]:

@@ -56,19 +56,16 @@ def interpolate(values: Tensor, hole: Tensor) -> Tensor:
     if hole.all():
         return filled.zero_()
     if hole.any():
-        box = _surroundings(hole)
-        planes = filled[..., *box].to("cpu", torch.float64).flatten(0, -3).numpy()
-        solved = torch.from_numpy(_solve_planes(planes, hole[box].cpu().numpy()))
-        filled[..., hole] = solved.to(filled).unflatten(0, values.shape[:-2])
+        rows, columns = _stretch(hole.any(dim=1)), _stretch(hole.any(dim=0))
+        inside, view = hole[rows, columns], filled[..., rows, columns]
+        planes = view.to("cpu", torch.float64).flatten(0, -3).numpy()
+        solved = torch.from_numpy(_solve_planes(planes, inside.cpu().numpy()))
+        view[..., inside] = solved.to(filled).unflatten(0, values.shape[:-2])
     return filled
 
 
-def _surroundings(hole: Tensor) -> tuple[slice, slice]:
-    """Rows and columns of the hole's bounding box with one pixel around it."""
-    return _stretch(hole.any(dim=1)), _stretch(hole.any(dim=0))
-
-
 def _stretch(line: Tensor) -> slice:
+    """From one before the first to one past the last True of a line."""
     at = line.nonzero()
     return slice(max(0, int(at[0]) - 1), int(at[-1]) + 2)
 

@@ -17,6 +17,7 @@ import lzma
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,12 +58,21 @@ def manifest_path(network: str, name: str) -> Path:
     return DATA / network / f"{name}.xz"
 
 
+def official_shapes(network: str, manifest: str) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor of a manifest, under the keys of the published checkpoint."""
+    return {key: tuple(entry["shape"]) for key, entry in _entries(network, manifest).items()}
+
+
 def official_tensors(network: str, manifest: str, salt: str = "") -> dict[str, torch.Tensor]:
     """All tensors of a manifest under the keys of the published checkpoint."""
-    entries = json.loads(lzma.decompress(manifest_path(network, manifest).read_bytes()))["tensors"]
     path = DATA / network / "literals.npz"
     literals = np.load(path) if path.exists() else None
     return {
         key: torch.from_numpy(fill_tensor(key, entry["shape"], entry["fill"], salt, literals))
-        for key, entry in entries.items()
+        for key, entry in _entries(network, manifest).items()
     }
+
+
+def _entries(network: str, manifest: str) -> dict[str, dict[str, Any]]:
+    packed = manifest_path(network, manifest).read_bytes()
+    return json.loads(lzma.decompress(packed))["tensors"]

@@ -8,6 +8,7 @@ from .keys import prefix_before as prefix_before
 from .keys import select as select
 from .keys import without_prefix as without_prefix
 from .readers import Checkpoint as Checkpoint
-from .readers import Container as Container
+from .readers import identify as identify
 from .readers import read as read
+from .sources import Container as Container
 from .sources import Source as Source

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from facemask_inpaint.checkpoints.inert import Global, Record, Vocabulary
 from facemask_inpaint.checkpoints.lazy_tensors import (
     NUMPY_DTYPES,

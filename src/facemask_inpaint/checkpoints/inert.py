@@ -15,7 +15,7 @@ from facemask_inpaint.errors import CheckpointError
 if TYPE_CHECKING:
     from facemask_inpaint.checkpoints.safe_pickle import Machine
 
-MAX_OPERATIONS = 5_000_000
+MAX_OPERATIONS = 2_000_000
 """Pickle instructions that one file may use; published checkpoints need far fewer."""
 
 

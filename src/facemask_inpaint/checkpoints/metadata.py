@@ -13,7 +13,7 @@ _MAX_VALUES = 20_000
 _MAX_TEXT = 100_000
 
 
-class _NotPlain(Exception):
+class _NotPlainError(Exception):
     """A value holds tensors, foreign objects or more than metadata ever does."""
 
 
@@ -29,7 +29,7 @@ def plain_entries(entries: Mapping[Any, Any]) -> dict[str, Any]:
             continue
         try:
             found[name] = _plain(value, _MAX_DEPTH, left)
-        except _NotPlain:
+        except _NotPlainError:
             continue
     return found
 
@@ -37,7 +37,7 @@ def plain_entries(entries: Mapping[Any, Any]) -> dict[str, Any]:
 def _plain(value: Any, depth: int, left: list[int]) -> Any:
     left[0] -= 1
     if depth == 0 or left[0] < 0:
-        raise _NotPlain
+        raise _NotPlainError
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str) and len(value) <= _MAX_TEXT:
@@ -50,4 +50,4 @@ def _plain(value: Any, depth: int, left: list[int]) -> Any:
         return [_plain(item, depth - 1, left) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: _plain(item, depth - 1, left) for key, item in value.items()}
-    raise _NotPlain
+    raise _NotPlainError

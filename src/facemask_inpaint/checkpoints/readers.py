@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -23,6 +23,7 @@ from facemask_inpaint.checkpoints.network_pickles import (
     tensorflow_networks,
     tensorflow_tensors,
 )
+from facemask_inpaint.checkpoints.sources import Container
 from facemask_inpaint.checkpoints.torch_files import (
     LEGACY_MAGIC,
     TorchArchive,
@@ -30,17 +31,6 @@ from facemask_inpaint.checkpoints.torch_files import (
     script_members,
 )
 from facemask_inpaint.errors import CheckpointError
-
-Container = Literal[
-    "safetensors",
-    "torch",
-    "torch-legacy",
-    "lightning",
-    "torchscript",
-    "stylegan2-ada",
-    "stylegan-tf",
-]
-"""Kinds of checkpoint files: what wrote them."""
 
 _COPIES = 2  # bytes text-encoded by protocol 2 are decoded once and copied once
 _LIGHTNING_MARK = "pytorch-lightning_version"
@@ -89,8 +79,8 @@ def read(
         path: the file.
         container: the kind that the file must be; ``None`` takes any.
         section: which of several nested state dicts or networks, for example ``"G"``,
-            ``"state_dict"`` or ``"G_ema"``. By default the only one there is, else
-            ``"state_dict"``, and the moving average of network pickles.
+            ``"state_dict"`` or ``"G_ema"``. By default ``"state_dict"``, else the top
+            level, else the only one there is; for network pickles the moving average.
         prefix: keep the keys that start with this and take it off.
 
     Raises:
@@ -106,14 +96,30 @@ def read(
         raise CheckpointError(
             f"unknown container {container!r}; known: {', '.join(get_args(Container))}"
         )
+    unread = _open(path)
+    if container is not None and not _fits(unread.container, container):
+        raise CheckpointError(f"{path}: a {unread.container} file, not {container} as expected")
+    if unread.container == "safetensors":
+        return _read_safetensors(path, section, prefix)
+    return _finish(unread, section, prefix, path)
+
+
+def identify(path: str | Path) -> Container:
+    """What wrote a checkpoint file, from its bytes; no tensor is read.
+
+    Raises:
+        UnsafeCheckpointError: the file asks for something outside the closed list.
+        CheckpointError: the file is missing, damaged, cut off or of an unknown kind.
+    """
+    return _open(Path(path)).container
+
+
+def _open(path: Path) -> _Unread:
     data = _map(path)
     kind = _sniff(data, path)
     if kind == "safetensors":
-        _expect(container, "safetensors", path)
-        return _read_safetensors(path, section, prefix)
-    unread = _LOADERS[kind](data, Budget(str(path), _COPIES * len(data)))
-    _expect(container, unread.container, path)
-    return _finish(unread, section, prefix, path)
+        return _Unread("safetensors", {})
+    return _LOADERS[kind](data, Budget(str(path), _COPIES * len(data)))
 
 
 def _map(path: Path) -> memoryview:
@@ -131,14 +137,15 @@ def _map(path: Path) -> memoryview:
 def _sniff(data: memoryview, path: Path) -> str:
     """Kind of file by its first bytes."""
     head = bytes(data[:64])
+    # First, since a header length may look like the start of a pickle, but not the reverse.
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= len(data) - 8:
+        return "safetensors"
     if head.startswith(LEGACY_MAGIC):
         return "legacy"
     if head.startswith(b"PK\x03\x04"):
         return "zip"
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "pickle"
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= len(data) - 8:
-        return "safetensors"
     raise CheckpointError(f"{path}: {_describe(head)}")
 
 
@@ -151,11 +158,9 @@ def _describe(head: bytes) -> str:
     return "of no known kind (neither safetensors, torch, TorchScript nor a network pickle)"
 
 
-def _expect(expected: Container | None, found: Container, path: Path) -> None:
-    # Lightning files are torch files; a caller who says "torch" is right about both.
-    if expected in (None, found) or (expected == "torch" and found == "lightning"):
-        return
-    raise CheckpointError(f"{path}: a {found} file, not {expected} as expected")
+def _fits(found: Container, expected: Container) -> bool:
+    # Lightning files are torch files: a caller who says "torch" is right about both.
+    return found == expected or (found == "lightning" and expected == "torch")
 
 
 def _read_safetensors(path: Path, section: str | None, prefix: str) -> Checkpoint:
@@ -179,7 +184,7 @@ def _load_zip(data: memoryview, budget: Budget) -> _Unread:
 
 
 def _load_legacy(data: memoryview, budget: Budget) -> _Unread:
-    return _from_dictionary(read_legacy(data, budget), "torch-legacy", budget)
+    return _from_dictionary(read_legacy(data, budget), "torch", budget)
 
 
 def _load_pickle(data: memoryview, budget: Budget) -> _Unread:
@@ -243,7 +248,7 @@ def _section(unread: _Unread, wanted: str | None, path: Path) -> str:
         if wanted not in names:
             raise CheckpointError(f"{path}: no section {wanted!r} with tensors; there: {shown}")
         return wanted
-    for name in (_DEFAULT_SECTIONS.get(unread.container), "", "state_dict"):
+    for name in (_DEFAULT_SECTIONS.get(unread.container), "state_dict", ""):
         if name in names:
             return name
     if len(names) != 1:

@@ -2,9 +2,10 @@
 
 Python's own ``pickle`` looks names up and calls what it finds. This machine does neither: it
 interprets the instruction stream itself, over a read-only view of the file, and knows a closed
-:class:`~facemask_inpaint.checkpoints.inert.Vocabulary`. A name in the vocabulary becomes plain data through one of our functions, or
-an inert :class:`Record`; any other name is refused the moment it is mentioned. No name is ever
-imported, no object from a file is ever called, and byte strings are views, not copies.
+:class:`~facemask_inpaint.checkpoints.inert.Vocabulary`. A name in the vocabulary becomes plain
+data through one of our functions, or an inert record; any other name is refused the moment it is
+mentioned. No name is ever imported, no object from a file is ever called, and byte strings are
+views, not copies.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from facemask_inpaint.checkpoints.inert import Budget, Global, Record, StandIn, Vocabulary
 from facemask_inpaint.errors import CheckpointError, UnsafeCheckpointError
 
+_KNOWN_NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 _MAX_NAME = 512
 _MAX_INTEGER_BYTES = 1024
 _MAX_KEY_PARTS = 8
@@ -126,13 +128,13 @@ class Machine:
             operation(self)
 
     def _unknown(self, code: int) -> CheckpointError:
-        known = pickletools.code2op.get(chr(code))
+        known = _KNOWN_NAMES.get(code)
         if known is None:
             return CheckpointError(
                 f"{self.file}: damaged pickle: byte {self.position - 1} is {code:#04x}, "
                 "which is no pickle instruction"
             )
-        return self.refuse(f"the pickle uses the instruction {known.name}")
+        return self.refuse(f"the pickle uses the instruction {known}")
 
     def _number(self, layout: str) -> Any:
         return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
@@ -229,7 +231,9 @@ class Machine:
     def _key(self, key: Any) -> Any:
         # Hashing a deeply nested tuple would overflow the C stack, hence flat tuples only.
         parts = key if isinstance(key, tuple) else (key,)
-        if len(parts) <= _MAX_KEY_PARTS and all(isinstance(part, str | int | float | Global | None) for part in parts):
+        if len(parts) <= _MAX_KEY_PARTS and all(
+            isinstance(part, str | int | float | Global | None) for part in parts
+        ):
             return key
         raise CheckpointError(f"{self.file}: a {type(key).__name__} cannot be a key")
 

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
+
+Container = Literal[
+    "safetensors", "torch", "lightning", "torchscript", "stylegan2-ada", "stylegan-tf"
+]
+"""Kinds of checkpoint files, by what wrote them: safetensors, ``torch.save`` (zip and older),
+PyTorch Lightning, ``torch.jit.save``, StyleGAN2-ADA (a pickle), and StyleGAN of the TensorFlow
+era (another pickle)."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +24,8 @@ class Source:
         location: hub repository id, URL, or the page to visit.
         filename: path in the hub repository, or the file's name.
         revision: pinned hub commit.
-        sha256: expected hash, 64 hex digits; ``None`` where no hash is known.
+        sha256: expected hash, 64 hex digits, or at least its first 8 where only those are
+            published; ``None`` where no hash is known.
         md5: weaker hash, used only where no SHA-256 is known.
         size: bytes, where known.
     """
@@ -28,3 +37,16 @@ class Source:
     sha256: str | None = None
     md5: str | None = None
     size: int | None = None
+
+    @property
+    def basename(self) -> str:
+        """The file's name without folders; never one that leads elsewhere."""
+        return PurePosixPath(self.filename.replace("\\", "/")).name
+
+    def __str__(self) -> str:
+        if self.kind == "hf":
+            revision = f"@{self.revision}" if self.revision else ""
+            return f"hub repository {self.location}{revision}, file {self.filename}"
+        if self.kind == "url":
+            return self.location
+        return f"{self.filename} from {self.location} (browser)"

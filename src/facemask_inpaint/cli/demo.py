@@ -43,35 +43,36 @@ def demo(
     """
     if (image is None) != (labels is None):
         raise click.UsageError("--image and --labels belong together")
+    import numpy as np
+
     from facemask_inpaint import Inpainter, SemanticMasker, data, images, sheets
 
-    if image is None or labels is None:
-        sample = data.sample(512)
-        portrait, label_map = sample.image, sample.labels
-    else:
-        portrait, label_map = images.read_image(image), images.read_label_map(labels)
-    inpainter = Inpainter.from_pretrained(model, device=device, dtype=dtype)
+    sample = data.sample(512)
+    portrait = sample.image if image is None else images.read_image(image)
     masker = SemanticMasker(missing="empty", **options.masker_options(dilate))
-    wanted = options.parse_classes(classes, masker)
-    holes = {name: masker(label_map, name) for name in wanted}
-    present = {name: hole for name, hole in holes.items() if hole.any()}
-    for name in holes.keys() - present.keys():
-        click.echo(f"{options.class_name(name)}: not in this picture, left out")
-    filled = inpainter(
-        [portrait] * len(present),
-        list(present.values()),
+    wanted = masker.select(classes)
+    holes = {
+        name: np.asarray(masker(labels or sample.labels, name)).astype(bool) for name in wanted
+    }
+    for name in wanted:
+        if not holes[name].any():
+            click.echo(f"{name}: not in this picture, left out")
+            del holes[name]
+    inpainter = Inpainter.from_pretrained(model, device=device, dtype=dtype)
+    results = inpainter(
+        [portrait] * len(holes),
+        list(holes.values()),
         seed=seed,
         batch_size=batch_size,
         progress=True,
     )
     cells = []
-    for (name, hole), result in zip(present.items(), filled):
+    for (name, hole), filled in zip(holes.items(), results):
         cut = sheets.paint_hole(portrait, hole)
-        stem = options.class_name(name)
-        images.save_image(cut, out / f"{stem}_hole.png")
-        images.save_image(result, out / f"{stem}_filled.png")
-        cells.append(sheets.Cell(f"{stem}  {hole.mean():.1%}", (portrait, cut, result)))
+        images.save_image(cut, out / f"{name}_hole.png")
+        images.save_image(filled, out / f"{name}_filled.png")
+        cells.append(sheets.Cell(f"{name}  {hole.mean():.1%}", (portrait, cut, filled)))
     sheet = out / "contact_sheet.png"
     title = f"{model}: original, hole, filled"
     images.save_image(sheets.contact_sheet(cells, title=title), sheet)
-    click.echo(f"{len(present)} classes filled with {model}; look at {sheet}")
+    click.echo(f"{len(holes)} classes filled with {model}; look at {sheet}")

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from facemask_inpaint.cli import options
-from facemask_inpaint.errors import FacemaskInpaintError
+from facemask_inpaint.errors import ComponentAbsentError, FacemaskInpaintError
 
 if TYPE_CHECKING:
-    from facemask_inpaint import Inpainter
+    from PIL.Image import Image as PILImage
+
+    from facemask_inpaint import Inpainter, SemanticMasker
 
 
 class _Job(NamedTuple):
-    """One picture to fill: where it lies, how to get its mask, where the results go."""
+    """One picture to fill: where it lies, where its mask comes from, where the results go."""
 
     image: Path
-    mask: Callable[[], Any]
+    mask: Callable[[], PILImage]
     targets: list[Path]
 
 
@@ -68,58 +70,50 @@ def inpaint(
         facemask-inpaint inpaint face.png --mask hole.png --model lama --out filled.png
         facemask-inpaint inpaint faces/ --labels labels/ --classes hair,eyes --out filled
     """
-    if (masks is None) == (labels is None):
-        raise click.UsageError("give either --mask, or --labels with --classes")
-    if labels is not None and classes is None:
-        raise click.UsageError("--labels needs --classes, e.g. --classes hair,eyes")
-    if masks is not None:
-        jobs = _jobs_from_masks(image, masks, out, call["num_samples"])
+    from facemask_inpaint import Inpainter, SemanticMasker
+
+    samples = call["num_samples"]
+    if masks is not None and labels is None:
+        jobs = _jobs_from_masks(image, masks, out, samples)
+    elif masks is None and labels is not None and classes is not None:
+        masker = SemanticMasker(**options.masker_options(dilate, class_table))
+        jobs = _jobs_from_labels(image, labels, masker, masker.select(classes), out, samples)
     else:
-        masker_options = options.masker_options(dilate, class_table)
-        jobs = _jobs_from_labels(image, labels, classes, masker_options, out, call["num_samples"])
+        raise click.UsageError("give either --mask, or --labels with --classes, e.g. hair,eyes")
     if not overwrite:
         jobs = [job for job in jobs if not all(target.exists() for target in job.targets)]
     if not jobs:
         click.echo(f"nothing to do: every result is in {out} already (--overwrite makes them anew)")
         return
-    from facemask_inpaint import Inpainter
-
     inpainter = Inpainter.from_pretrained(model, device=device, dtype=dtype)
-    failures = _fill_all(inpainter, jobs, call)
-    click.echo(f"{len(jobs) - len(failures)} of {len(jobs)} pictures filled with {model} in {out}")
-    if failures:
-        raise click.ClickException(f"{len(failures)} failed: " + "; ".join(failures))
+    run = _Run(inpainter, call)
+    run.fill_all(jobs)
+    click.echo(f"{run.filled} of {len(jobs)} pictures filled with {model} in {out}")
+    if run.absent:
+        click.echo(f"{run.absent} components absent, left out")
+    if run.failures:
+        raise click.ClickException(f"{len(run.failures)} failed: " + "; ".join(run.failures))
 
 
 def _jobs_from_masks(image: Path, masks: Path, out: Path, samples: int) -> list[_Job]:
     from facemask_inpaint import images
 
-    many = image.is_dir()
     return [
-        _Job(path, partial(images.read_image, other), _targets(out, path, many, samples))
-        for path, other in _paired(image, masks, "mask")
+        _Job(path, partial(images.read_image, mask), _targets(out, path, image.is_dir(), samples))
+        for path, mask in _paired(image, masks, "mask")
     ]
 
 
 def _jobs_from_labels(
-    image: Path, labels: Path, classes: str, masker_options: dict[str, Any], out: Path, samples: int
+    image: Path, labels: Path, masker: SemanticMasker, names: list[str], out: Path, samples: int
 ) -> list[_Job]:
-    from facemask_inpaint import SemanticMasker
-
-    masker = SemanticMasker(**masker_options)
-    wanted = options.parse_classes(classes, masker)
-    many = image.is_dir() or len(wanted) > 1
-    return [
-        _Job(
-            path,
-            partial(masker, other, name),
-            _targets(
-                out / options.class_name(name) if len(wanted) > 1 else out, path, many, samples
-            ),
-        )
-        for path, other in _paired(image, labels, "label map")
-        for name in wanted
-    ]
+    jobs = []
+    for path, label_map in _paired(image, labels, "label map"):
+        for name in names:
+            folder = out / name if len(names) > 1 else out
+            targets = _targets(folder, path, image.is_dir() or len(names) > 1, samples)
+            jobs.append(_Job(path, partial(masker, label_map, name), targets))
+    return jobs
 
 
 def _paired(image: Path, partner: Path, kind: str) -> list[tuple[Path, Path]]:
@@ -142,39 +136,54 @@ def _targets(out: Path, image: Path, many: bool, samples: int) -> list[Path]:
     return [base.with_name(f"{base.stem}_{index}{base.suffix}") for index in range(samples)]
 
 
-def _fill_all(inpainter: Inpainter, jobs: list[_Job], call: dict[str, Any]) -> list[str]:
-    """Fill in batches; what fails is named and costs nothing else. Returns the failures."""
-    failures: list[str] = []
-    size = call["batch_size"]
-    with options.progress(jobs) as bar:
-        for start in range(0, len(jobs), size):
+class _Run:
+    """Fills jobs in batches; what fails is named and costs nothing else."""
+
+    def __init__(self, inpainter: Inpainter, call: dict[str, Any]) -> None:
+        self._inpainter = inpainter
+        self._call = call
+        self.filled = 0
+        self.absent = 0
+        self.failures: list[str] = []
+
+    def fill_all(self, jobs: list[_Job]) -> None:
+        """Fill every job, one batch after the other."""
+        size = self._call["batch_size"]
+        for start in options.progress(range(0, len(jobs), size)):
             batch = jobs[start : start + size]
             try:
-                _fill(inpainter, batch, call)
+                self._fill(batch)
             except FacemaskInpaintError:
-                failures += _fill_one_by_one(inpainter, batch, call)
-            bar.update(len(batch))
-    return failures
+                for job in batch:
+                    self._fill_alone(job)
 
-
-def _fill_one_by_one(inpainter: Inpainter, batch: list[_Job], call: dict[str, Any]) -> list[str]:
-    failures = []
-    for job in batch:
+    def _fill_alone(self, job: _Job) -> None:
         try:
-            _fill(inpainter, [job], call)
+            self._fill([job])
         except FacemaskInpaintError as error:
-            message = str(error)
-            name = "" if job.image.name in message else f"{job.image.name}: "
-            failures.append(name + message)
-    return failures
+            name = "" if job.image.name in str(error) else f"{job.image.name}: "
+            self.failures.append(f"{name}{error}")
+
+    def _fill(self, batch: list[_Job]) -> None:
+        from facemask_inpaint import images
+
+        masks = [(job, mask) for job in batch if (mask := _mask_of(job)) is not None]
+        pictures = [images.read_image(job.image) for job, _ in masks]
+        samples = []
+        if masks:
+            samples = self._inpainter(pictures, [mask for _, mask in masks], **self._call)
+        if self._call["num_samples"] == 1:
+            samples = [samples]
+        for number, filled in enumerate(samples):
+            for (job, _), picture in zip(masks, filled):
+                images.save_image(picture, job.targets[number])
+        self.filled += len(masks)
+        self.absent += len(batch) - len(masks)
 
 
-def _fill(inpainter: Inpainter, batch: list[_Job], call: dict[str, Any]) -> None:
-    from facemask_inpaint import images
-
-    pictures = [images.read_image(job.image) for job in batch]
-    results = inpainter(pictures, [job.mask() for job in batch], **call)
-    samples = results if call["num_samples"] > 1 else [results]
-    for number, filled in enumerate(samples):
-        for job, picture in zip(batch, filled):
-            images.save_image(picture, job.targets[number])
+def _mask_of(job: _Job) -> PILImage | None:
+    """The job's mask; None where the picture does not have the component."""
+    try:
+        return job.mask()
+    except ComponentAbsentError:
+        return None

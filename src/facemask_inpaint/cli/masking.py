@@ -37,17 +37,17 @@ def mask(
     from facemask_inpaint import SemanticMasker, folders, images
 
     masker = SemanticMasker(missing="empty", **options.masker_options(dilate, class_table))
-    wanted = options.parse_classes(classes, masker)
+    wanted = masker.select(classes)
     written, absent = 0, 0
     for path in options.progress(folders.list_images(labels)):
         for name in wanted:
-            target = out / options.class_name(name) / f"{path.stem}.png"
+            target = out / name / f"{path.stem}.png"
             if target.exists() and not overwrite:
                 continue
-            hole = masker(images.read_label_map(path), name, size=size)
-            if not hole.any():
+            hole = masker(path, name, size=size)
+            if hole.getbbox() is None:
                 absent += 1
                 continue
-            images.save_image(images.hole_to_image(hole), target)
+            images.save_image(hole, target)
             written += 1
     click.echo(f"{written} masks written to {out}; {absent} components absent")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Item = TypeVar("Item")
 
 existing = click.Path(exists=True, path_type=Path)
 anywhere = click.Path(path_type=Path)
@@ -69,3 +70,10 @@ def masker_options(dilate: float | None, class_table: Path | None = None) -> dic
     if class_table is not None:
         chosen["classes"] = class_table
     return chosen
+
+
+def progress(items: Sequence[Item]) -> Iterable[Item]:
+    """The items behind a bar with the time left; no bar where nobody watches."""
+    from tqdm.auto import tqdm
+
+    return tqdm(items, disable=None)

@@ -1,7 +1,7 @@
 """How each kind of picture is put together again after some of its pixels changed.
 
-A rebuilder keeps the caller's picture and makes a copy of it in which the ``changed`` pixels come
-from a float picture; all others, and the alpha channel, are the original's own bits.
+A rebuilder keeps the caller's picture and makes a copy of it in which the ``changed`` pixels have
+new colours; all others, and the alpha channel, are the original's own bits.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
 Rebuild = Callable[[Tensor, Tensor], Any]
-"""From ``(3, H, W)`` float32 in [-1, 1] and ``(H, W)`` bool to the caller's kind of picture."""
+"""From new colours ``(3, n)`` float32 in [-1, 1], and an ``(H, W)`` bool plane with the n places
+that they go to in raster order, to the caller's kind of picture."""
 
 _LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601, the weights that Pillow turns colour into grey with."""
@@ -37,12 +36,13 @@ class Span:
         unit = (colours - self.low) * (2 / (self.high - self.low)) - 1
         return unit.clamp(-1, 1).expand(3, -1, -1).contiguous()
 
-    def from_rgb(self, rgb: Tensor, channels: int) -> Tensor:
-        """Colour samples for ``rgb`` in [-1, 1] in a picture of so many channels.
+    def from_rgb(self, fresh: Tensor, channels: int) -> Tensor:
+        """Samples for colours ``(3, n)`` in [-1, 1] in a picture of so many channels.
 
-        They are float32, rounded half to even if whole; grey is made by luma.
+        They are ``(1 or 3, n)`` float32, rounded half to even if whole; grey is made by luma.
         """
-        colours = rgb if colour_count(channels) == 3 else _grey(rgb)
+        luma = fresh.new_tensor(_LUMA)[:, None]
+        colours = fresh if colour_count(channels) == 3 else (luma * fresh).sum(0, keepdim=True)
         samples = (colours.clamp(-1, 1) + 1) * ((self.high - self.low) / 2) + self.low
         return samples.round() if self.whole else samples
 
@@ -52,10 +52,6 @@ def colour_count(channels: int) -> int:
     return 1 if channels < 3 else 3
 
 
-def _grey(rgb: Tensor) -> Tensor:
-    return torch.einsum("chw,c->hw", rgb, rgb.new_tensor(_LUMA))[None]
-
-
 @dataclass(frozen=True)
 class RebuildTensor:
     """For tensors ``(H, W)`` or ``(C, H, W)``."""
@@ -63,12 +59,11 @@ class RebuildTensor:
     source: Tensor
     span: Span
 
-    def __call__(self, rgb: Tensor, changed: Tensor) -> Tensor:
+    def __call__(self, fresh: Tensor, changed: Tensor) -> Tensor:
         picture = self.source.detach().clone()
         planes = picture if picture.ndim == 3 else picture[None]
-        samples = self.span.from_rgb(rgb, len(planes)).to(planes.dtype)
-        colours = planes[: len(samples)]
-        colours.copy_(torch.where(changed, samples, colours))
+        samples = self.span.from_rgb(fresh, len(planes))
+        planes[: len(samples), changed] = samples.to(planes.dtype)
         return picture
 
 
@@ -79,12 +74,11 @@ class RebuildArray:
     source: np.ndarray
     span: Span
 
-    def __call__(self, rgb: Tensor, changed: Tensor) -> np.ndarray:
+    def __call__(self, fresh: Tensor, changed: Tensor) -> np.ndarray:
         picture = self.source.copy()
         planes = picture if picture.ndim == 3 else picture[..., None]
-        samples = self.span.from_rgb(rgb, planes.shape[-1])
-        where = changed.numpy()
-        planes[where, : len(samples)] = rearrange(samples, "c h w -> h w c").numpy()[where]
+        samples = self.span.from_rgb(fresh, planes.shape[-1])
+        planes[changed.numpy(), : len(samples)] = samples.T.numpy()
         return picture
 
 
@@ -96,8 +90,8 @@ class RebuildImage:
     mode: str
     info: dict[Any, Any]
 
-    def __call__(self, rgb: Tensor, changed: Tensor) -> Image.Image:
-        picture = Image.fromarray(self.samples(rgb, changed))
+    def __call__(self, fresh: Tensor, changed: Tensor) -> Image.Image:
+        picture = Image.fromarray(self.samples(fresh, changed))
         if self.mode == "1":
             picture = picture.convert("1", dither=Image.Dither.NONE)
         picture.info.update(self.info)
@@ -110,9 +104,9 @@ class RebuildConverted:
 
     source: Image.Image
 
-    def __call__(self, rgb: Tensor, changed: Tensor) -> Image.Image:
-        samples = Span(0, 255, whole=True).from_rgb(rgb, 3).byte()
-        fresh = Image.fromarray(rearrange(samples, "c h w -> h w c").numpy())
+    def __call__(self, fresh: Tensor, changed: Tensor) -> Image.Image:
+        colours = np.zeros((*changed.shape, 3), np.uint8)
+        in_colour = Image.fromarray(RebuildArray(colours, Span(0, 255, whole=True))(fresh, changed))
         picture = self.source.copy()
-        picture.paste(fresh.convert(picture.mode), mask=Image.fromarray(changed.numpy()))
+        picture.paste(in_colour.convert(picture.mode), mask=Image.fromarray(changed.numpy()))
         return picture

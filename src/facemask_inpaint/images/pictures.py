@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from facemask_inpaint.images.kinds import (
 from facemask_inpaint.images.reading import read_image, upright
 
 ValueRange = tuple[float, float]
+Samples = np.ndarray | Tensor
 
 _SLACK = 1e-3
 """How far rounding may carry float samples beyond their range, as a share of it."""
@@ -83,9 +84,10 @@ class Picture:
             weight = torch.where(hole, 1.0, alpha.to(self.rgb))
             changed = weight > 0
             filled = torch.where(hole, filled, torch.lerp(self.rgb, filled, weight))
-        if not torch.where(changed, filled, 0.0).isfinite().all():
+        fresh = filled[:, changed]
+        if not fresh.isfinite().all():
             raise ImageError("the filling holds NaN or infinity; let the network use float32")
-        return self.rebuild(filled, changed)
+        return self.rebuild(fresh, changed)
 
 
 def decode(image: Any, *, value_range: ValueRange | None = None, name: str = "image") -> Picture:
@@ -95,16 +97,16 @@ def decode(image: Any, *, value_range: ValueRange | None = None, name: str = "im
         image: one of
 
             - a path: read upright, comes back as a PIL picture;
-            - a PIL picture of mode 1, L, LA, RGB, RGBA, I;16, I, F, CMYK, YCbCr, LAB, HSV or RGBX:
+            - a PIL picture of mode 1, L, LA, RGB, RGBA, I;16, I, F, CMYK, YCbCr, LAB or HSV:
               comes back upright in its mode. Palettes (P, PA) and colour keys cannot hold new
               colours: such a picture comes back as RGB, or as LA or RGBA if it is transparent.
               Of the metadata the colour profile comes back;
             - a NumPy array ``(H, W)`` or ``(H, W, C)`` of uint8, uint16 or a float dtype, with 1
               (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels;
             - a torch tensor ``(H, W)`` or ``(C, H, W)`` of the same kinds, or bfloat16.
-        value_range: (lowest, highest) sample of an array, a tensor or a PIL picture of mode I or
-            F. When omitted: the whole range of uint8 and uint16; 0 to 65535 for mode I; for
-            floats -1 to 1 if any sample is negative (beyond rounding), else 0 to 1.
+        value_range: (lowest, highest) sample of an array, a tensor or a PIL picture of mode
+            I;16, I or F. When omitted: the whole range of uint8 and uint16; 0 to 65535 for mode
+            I; for floats -1 to 1 if any sample is negative (beyond rounding), else 0 to 1.
         name: what errors call the picture.
 
     Raises:
@@ -116,12 +118,9 @@ def decode(image: Any, *, value_range: ValueRange | None = None, name: str = "im
         return _decode_pil(read_image(os.fspath(image)), value_range, os.fspath(image))
     if isinstance(image, Image.Image):
         return _decode_pil(upright(image, name), value_range, name)
-    if isinstance(image, np.ndarray):
-        _require_dtype(image, _ARRAY_DTYPES, name)
-        return _decode_array(image, value_range, name)
-    if isinstance(image, Tensor):
-        _require_dtype(image, _TENSOR_DTYPES, name)
-        return _decode_tensor(image, value_range, name)
+    if isinstance(image, np.ndarray | Tensor):
+        _require_dtype(image, name)
+        return _decode_samples(image, _span(image, value_range, name), name)
     raise ImageError(
         f"{name} is a {type(image).__name__}; needed: a path, a PIL picture, a NumPy array or a "
         "torch tensor"
@@ -152,25 +151,16 @@ def decode_many(images: Any, *, value_range: ValueRange | None = None) -> Decode
         ImageError: see :func:`decode`; or there are no pictures.
     """
     if isinstance(images, list | tuple):
-        _require_any(images)
+        if not images:
+            raise ImageError("there are no pictures: the list is empty")
         named = [(f"images[{i}]", image) for i, image in enumerate(images)]
         pictures = [decode(image, value_range=value_range, name=name) for name, image in named]
         return Decoded(pictures, tuple if isinstance(images, tuple) else list)
-    if isinstance(images, Tensor) and images.ndim == 4:
-        _require_any(images)
-        _require_dtype(images, _TENSOR_DTYPES, "images")
-        span = _span(images.detach().float(), _dtype_name(images), value_range, "images")
-        return Decoded(
-            [_decode_tensor(image, (span.low, span.high), "images") for image in images],
-            torch.stack,
-        )
-    if isinstance(images, np.ndarray) and images.ndim == 4:
-        _require_any(images)
-        _require_dtype(images, _ARRAY_DTYPES, "images")
-        span = _span(_from_numpy(images), _dtype_name(images), value_range, "images")
-        return Decoded(
-            [_decode_array(image, (span.low, span.high), "images") for image in images], np.stack
-        )
+    if isinstance(images, np.ndarray | Tensor) and images.ndim == 4:
+        _require_dtype(images, "images")
+        span = _span(images, value_range, "images")
+        pictures = [_decode_samples(samples, span, "images") for samples in images]
+        return Decoded(pictures, torch.stack if isinstance(images, Tensor) else np.stack)
     return Decoded([decode(images, value_range=value_range)], _only)
 
 
@@ -182,7 +172,7 @@ def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -
     """Decode an upright picture."""
     image = _without_palette(image)
     if image.mode in _CONVERTED_MODES:
-        colours = _decode_array(np.asarray(image.convert("RGB")), None, name)
+        colours = decode(np.asarray(image.convert("RGB")))
         return Picture(colours.rgb, RebuildConverted(image))
     if image.mode not in _SAMPLED_MODES:
         raise ImageError(
@@ -190,7 +180,8 @@ def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -
             f"{', '.join(_SAMPLED_MODES + _CONVERTED_MODES)} and P; convert it first"
         )
     array = np.asarray(image.convert("L") if image.mode == "1" else image)
-    samples = _decode_array(array, None if array.dtype == np.uint8 else value_range, name)
+    span = _span(array, None if array.dtype == np.uint8 else value_range, name)
+    samples = _decode_samples(array, span, name)
     return Picture(samples.rgb, RebuildImage(samples.rebuild, image.mode, image.info))
 
 
@@ -203,56 +194,49 @@ def _without_palette(image: Image.Image) -> Image.Image:
     return image
 
 
-def _decode_array(array: np.ndarray, value_range: ValueRange | None, name: str) -> Picture:
-    _require_layout(array.shape, array.shape[2:], f"{name}: NumPy pictures are (H, W) or (H, W, C)")
-    values = _from_numpy(array)
-    span = _span(values, _dtype_name(array), value_range, name)
-    planes = values[None] if values.ndim == 2 else rearrange(values, "h w c -> c h w")
-    return Picture(span.to_rgb(planes), RebuildArray(array, span))
+def _decode_samples(samples: Samples, span: Span, name: str) -> Picture:
+    """Decode one array or tensor whose value range is known."""
+    rebuild: Rebuild
+    if isinstance(samples, np.ndarray):
+        rebuild, channels = RebuildArray(samples, span), samples.shape[2:]
+        layout, pattern = "(H, W) or (H, W, C)", "h w ... -> (...) h w"
+    else:
+        rebuild, channels = RebuildTensor(samples, span), samples.shape[:-2]
+        layout, pattern = "(H, W) or (C, H, W)", "... h w -> (...) h w"
+    if samples.ndim not in (2, 3) or not all(1 <= count <= 4 for count in channels):
+        raise ImageError(
+            f"{name} has the shape {tuple(samples.shape)}; a {type(samples).__name__} must be "
+            f"{layout} with 1 to 4 channels"
+        )
+    return Picture(span.to_rgb(rearrange(_floats(samples), pattern)), rebuild)
 
 
-def _decode_tensor(tensor: Tensor, value_range: ValueRange | None, name: str) -> Picture:
-    _require_layout(tensor.shape, tensor.shape[:-2], f"{name}: tensors are (H, W) or (C, H, W)")
-    values = tensor.detach().float()
-    span = _span(values, _dtype_name(tensor), value_range, name)
-    planes = values[None] if values.ndim == 2 else values
-    return Picture(span.to_rgb(planes), RebuildTensor(tensor, span))
-
-
-def _from_numpy(array: np.ndarray) -> Tensor:
+def _floats(samples: Samples) -> Tensor:
+    if isinstance(samples, Tensor):
+        return samples.detach().float()
     # A copy in any case, so byte order, strides and read-only memory do not matter.
-    return torch.from_numpy(array.astype(np.float32, order="C"))
+    return torch.from_numpy(samples.astype(np.float32, order="C"))
 
 
-def _dtype_name(picture: np.ndarray | Tensor) -> str:
-    return str(picture.dtype) if isinstance(picture, Tensor) else picture.dtype.name
+def _dtype_name(samples: Samples) -> str:
+    return samples.dtype.name if isinstance(samples, np.ndarray) else str(samples.dtype)[6:]
 
 
-def _require_any(pictures: Sized) -> None:
-    if len(pictures) == 0:
-        raise ImageError("there are no pictures to work on: the list or batch is empty")
+def _require_dtype(samples: Samples, name: str) -> None:
+    allowed = _ARRAY_DTYPES if isinstance(samples, np.ndarray) else _TENSOR_DTYPES
+    if _dtype_name(samples) not in allowed:
+        raise ImageError(f"{name} is of dtype {_dtype_name(samples)}; needed: {', '.join(allowed)}")
 
 
-def _require_dtype(picture: np.ndarray | Tensor, allowed: tuple[str, ...], name: str) -> None:
-    dtype = _dtype_name(picture).removeprefix("torch.")
-    if dtype not in allowed:
-        raise ImageError(f"{name} is of dtype {dtype}; needed: {', '.join(allowed)}")
-
-
-def _require_layout(shape: Sequence[int], channels: Sequence[int], needed: str) -> None:
-    if len(shape) not in (2, 3) or not all(1 <= count <= 4 for count in channels):
-        raise ImageError(f"{needed} with 1 to 4 channels, got the shape {tuple(shape)}")
-    if 0 in shape:
-        raise ImageError(f"{needed} with at least one pixel, got the shape {tuple(shape)}")
-
-
-def _span(values: Tensor, dtype: str, value_range: ValueRange | None, name: str) -> Span:
-    """Value range of float32 ``values`` that were of ``dtype``: given, by dtype, or inferred."""
-    least, most = (float(end) for end in values.aminmax())
+def _span(samples: Samples, value_range: ValueRange | None, name: str) -> Span:
+    """Value range of a picture or batch: given, that of its dtype, or inferred."""
+    if 0 in samples.shape:
+        raise ImageError(f"{name} has the shape {tuple(samples.shape)}, which holds no pixels")
+    least, most = (float(end) for end in _floats(samples).aminmax())
+    whole_range = _WHOLE_RANGES.get(_dtype_name(samples))
     if not math.isfinite(least) or not math.isfinite(most):
         raise ImageError(f"{name} holds NaN or infinity")
-    whole = dtype in _WHOLE_RANGES
-    low, high = value_range or _WHOLE_RANGES.get(dtype) or (-1.0 if least < -_SLACK else 0.0, 1.0)
+    low, high = value_range or whole_range or (-1.0 if least < -_SLACK else 0.0, 1.0)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise OptionError(
             f"value_range must be two finite numbers, the lower one first, got {value_range}"
@@ -263,4 +247,4 @@ def _span(values: Tensor, dtype: str, value_range: ValueRange | None, name: str)
             f"{name} holds values from {least:g} to {most:g}, outside of {low:g} to {high:g}; "
             "pass value_range=(lowest, highest)"
         )
-    return Span(low, high, whole)
+    return Span(low, high, whole=whole_range is not None)

@@ -82,7 +82,7 @@ class FeatureCache:
     def _open(self, path: Path) -> None:
         try:
             self._remember(np.load(path, mmap_mode="r"))
-        except (OSError, ValueError, EOFError, KeyError) as error:
+        except (OSError, ValueError, EOFError, IndexError) as error:
             logger.warning("%s is damaged and ignored; delete it (%s)", path, error)
 
     def _remember(self, shard: np.ndarray) -> None:

@@ -140,7 +140,8 @@ class Inception2015(nn.Module):
         head = "output" if scripted else "fc"
         _assign(network.classifier.weight, _find(tensors, f"{head}.weight"), head)
         _assign(network.classifier.bias, _find(tensors, f"{head}.bias"), head)
-        return network.to(memory_format=torch.channels_last)
+        # PyTorch documents this argument; its type stubs lack it.
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _chain(inputs: int, *steps: Step) -> nn.Sequential:

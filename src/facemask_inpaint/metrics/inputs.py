@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -124,7 +124,7 @@ def match(real: Sequence[str | None], fake: Sequence[str | None]) -> list[int]:
         return list(range(len(real)))
     position = {key: index for index, key in enumerate(fake)}
     for side, keys in (("real", real), ("fake", fake)):
-        if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):
+        if twice := sorted(str(key) for key, count in Counter(keys).items() if count > 1):
             raise OptionError(f"the {side} pictures have stems twice: {listed(twice)}")
     without = sorted(str(key) for key in real if key not in position)
     extra = sorted(str(key) for key in set(fake) - set(real))
@@ -146,7 +146,7 @@ def in_order(
         workers: threads; ``None`` for one per processor, at most eight.
         ahead: how many results may wait.
     """
-    workers = workers or min(8, len(os.sched_getaffinity(0)))
+    workers = workers or min(8, os.cpu_count() or 1)
     iterator = iter(items)
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         waiting = deque(pool.submit(function, item) for item in islice(iterator, ahead))

@@ -1,7 +1,11 @@
+from . import aotgan as aotgan
 from . import cards as cards
+from . import comodgan as comodgan
 from . import harmonic as harmonic
 from . import lama as lama
 from . import layers as layers
+from . import madf as madf
+from . import mat as mat
 from . import migan as migan
 from . import model_card as model_card
 from . import network as network

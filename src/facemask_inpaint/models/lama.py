@@ -53,7 +53,8 @@ class LaMa(InpaintingNetwork):
 
     def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         black_hole = (visible + 1) / 2 * (1 - hole)
-        x = self.down(self.stem(torch.cat([black_hole, hole], dim=1)))
+        x = torch.cat([black_hole, hole], dim=1).contiguous(memory_format=torch.channels_last)
+        x = self.down(self.stem(x))
         x = self.up(self.blocks(x))
         return 2 * torch.sigmoid(self.head(x)) - 1
 
@@ -262,7 +263,9 @@ def _fourier_unit(official: OfficialTensors, at: str) -> dict[str, Tensor]:
 
 def _joint_norm(official: OfficialTensors, at: str) -> dict[str, Tensor]:
     """Local and global batch norms as one; channels are normalised alone, so nothing changes."""
-    local, whole = (official.take_all(f"{at}.{name}.") for name in ("bn_l", "bn_g"))
-    joint = {key: torch.cat([local[key], whole[key]]) for key in local if local[key].ndim}
-    counts = {key: value for key, value in local.items() if not value.ndim}
-    return _prefixed("norm", joint | counts)
+    joint = {
+        key: torch.cat([official.take(f"{at}.{norm}.{key}") for norm in ("bn_l", "bn_g")])
+        for key in ("weight", "bias", "running_mean", "running_var")
+    }
+    counts = [official.take(f"{at}.{norm}.num_batches_tracked") for norm in ("bn_l", "bn_g")]
+    return _prefixed("norm", joint | {"num_batches_tracked": counts[0]})

@@ -56,7 +56,10 @@ class MIGAN(InpaintingNetwork):
             self.decoder.append(DecoderBlock(c, out, side=side))
 
     def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
-        x = activate(self.from_rgb(torch.cat([0.5 - hole, visible], dim=1)))
+        x = torch.cat([0.5 - hole, visible], dim=1)
+        # Depth-wise convolutions are up to three times as fast on channels-last maps.
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = activate(self.from_rgb(x))
         skips = []
         for encode in self.encoder:
             x, skip = encode(x)
@@ -69,7 +72,12 @@ class MIGAN(InpaintingNetwork):
 
     @classmethod
     def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-        return {"resolution": _resolution(tensors)}
+        resolution = _resolution(tensors)
+        official = OfficialTensors(tensors, cls.__name__)
+        first, last = (
+            official.take(f"encoder.b{side}.conv1.conv1.bias").numel() for side in (resolution, 4)
+        )
+        return {"resolution": resolution, "width": first * resolution, "max_channels": last}
 
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -128,7 +136,7 @@ class SeparableUnit(nn.Module):
         if self.resample == "up":
             x = double(x)
         if self.noise_strength is not None:
-            x = x + self.noise * self.noise_strength
+            x += self.noise * self.noise_strength
         return activate(x)
 
 
@@ -162,8 +170,8 @@ class DecoderBlock(nn.Module):
 
 def activate(x: Tensor) -> Tensor:
     """Leaky ReLU of slope 0.2, brought back to unit variance, and limited."""
-    scaled = F.leaky_relu(x, 0.2) * math.sqrt(2)
-    return scaled.clamp(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)
+    scaled = F.leaky_relu(x, 0.2).mul_(math.sqrt(2))
+    return scaled.clamp_(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)
 
 
 def fused(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from facemask_inpaint.models.network import InpaintingNetwork
 
 ARCHITECTURES: dict[str, str] = {
+    "aotgan": "facemask_inpaint.models.aotgan:AOTGAN",
+    "comodgan": "facemask_inpaint.models.comodgan:CoModGAN",
     "harmonic": "facemask_inpaint.models.harmonic:Harmonic",
     "lama": "facemask_inpaint.models.lama:LaMa",
+    "mat": "facemask_inpaint.models.mat:MAT",
+    "madf": "facemask_inpaint.models.madf:MADF",
     "migan": "facemask_inpaint.models.migan:MIGAN",
 }
 """Architecture name to ``module:class``; the module is imported when the class is asked for."""

@@ -9,15 +9,13 @@ All padding is with zeros. Pictures may be in any memory format; channels-last i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NoiseMode = Literal["const", "random", "none"]
-"""Per-pixel noise: the planes stored with the weights, fresh ones for every call, or none."""
+from facemask_inpaint.models.layers.fir import double
 
 
 def leaky_relu(x: Tensor, clamp: float | None = None) -> Tensor:
@@ -38,43 +36,21 @@ class Blur(nn.Module):
     Args:
         padding: zeros added on every side; a side grows by ``2 * padding - 3``.
         gain: sum of the filter.
-        stride: keep every ``stride``-th sample.
     """
 
     kernel: Tensor
 
-    def __init__(self, *, padding: int, gain: float = 1.0, stride: int = 1) -> None:
+    def __init__(self, *, padding: int, gain: float = 1.0) -> None:
         super().__init__()
-        self.padding, self.stride = padding, stride
-        self.register_buffer("kernel", gain * fir_kernel(), persistent=False)
+        self.padding = padding
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        self.register_buffer("kernel", gain * torch.outer(taps, taps), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Filter ``(N, C, H, W)``."""
         channels = x.shape[1]
         kernel = self.kernel.to(x.dtype).expand(channels, 1, 4, 4)
-        return F.conv2d(x, kernel, stride=self.stride, padding=self.padding, groups=channels)
-
-
-class Upsample(nn.Module):
-    """Double height and width of a picture with the filter of :class:`Blur` (gain 4)."""
-
-    kernel: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("kernel", 4 * fir_kernel(), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` to ``(N, C, 2H, 2W)``."""
-        channels = x.shape[1]
-        kernel = self.kernel.to(x.dtype).expand(channels, 1, 4, 4)
-        return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
-
-
-def fir_kernel() -> Tensor:
-    """The 4x4 low-pass filter ``outer([1, 3, 3, 1]) / 64``, shape ``(1, 1, 4, 4)``."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-    return torch.outer(taps, taps)[None, None]
+        return F.conv2d(x, kernel, padding=self.padding, groups=channels)
 
 
 class EqualLinear(nn.Module):
@@ -123,7 +99,7 @@ class EqualConv2d(nn.Module):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        kernel_size: 1 or 3; 1 cannot go ``"up"``.
+        kernel_size: 1 or 3; resampling needs 3.
         resample: halve (``"down"``) or double (``"up"``) height and width.
         bias: whether there is one.
         activate: end in the activation described at the head of this module.
@@ -142,9 +118,7 @@ class EqualConv2d(nn.Module):
         clamp: float | None = None,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(
-            torch.randn(out_channels, in_channels, kernel_size, kernel_size)
-        )
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.kernel_size, self.resample = kernel_size, resample
         self.activate, self.clamp = activate, clamp
@@ -153,8 +127,7 @@ class EqualConv2d(nn.Module):
         if resample == "up":
             self.blur = Blur(padding=1, gain=4)
         elif resample == "down":
-            # A 1x1 convolution commutes with striding, so its blur can skip the odd samples.
-            self.blur = Blur(padding=2) if kernel_size == 3 else Blur(padding=1, stride=2)
+            self.blur = Blur(padding=2)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, out_channels, H', W')``."""
@@ -164,7 +137,7 @@ class EqualConv2d(nn.Module):
             x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
             x = x if bias is None else x + bias[:, None, None]
         elif self.resample == "down":
-            x = F.conv2d(self.blur(x), weight, bias, stride=2 if self.kernel_size == 3 else 1)
+            x = F.conv2d(self.blur(x), weight, bias, stride=2)
         else:
             x = F.conv2d(x, weight, bias, padding=self.kernel_size // 2)
         return leaky_relu(x, self.clamp) if self.activate else x
@@ -253,7 +226,6 @@ class ToRGB(nn.Module):
         self.weight = nn.Parameter(torch.randn(3, in_channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(3))
         self.affine = EqualLinear(style_dim, in_channels, bias_init=1.0)
-        self.upsample = Upsample()
         self.weight_gain = 1 / math.sqrt(in_channels)
 
     def forward(self, x: Tensor, style: Tensor, picture: Tensor | None = None) -> Tensor:
@@ -266,7 +238,7 @@ class ToRGB(nn.Module):
         """
         scale = self.affine(style) * self.weight_gain
         x = F.conv2d(x * scale[:, :, None, None], self.weight, self.bias)
-        return x if picture is None else x + self.upsample(picture)
+        return x if picture is None else x + double(picture)
 
 
 class MappingNetwork(nn.Module):
@@ -313,26 +285,3 @@ def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     variance = x.float().unflatten(0, (group, n // group)).var(0, unbiased=False)
     deviation = (variance + 1e-8).sqrt().mean((1, 2, 3)).to(x.dtype)
     return torch.cat([x, deviation.repeat(group)[:, None, None, None].expand(n, 1, h, w)], 1)
-
-
-def check_noise_mode(mode: str) -> None:
-    """Raise ``ValueError`` unless ``mode`` is one of :data:`NoiseMode`."""
-    if mode not in get_args(NoiseMode):
-        raise ValueError(f"noise_mode must be one of {get_args(NoiseMode)}, got {mode!r}")
-
-
-def noise_spec(sides: Sequence[tuple[int, int]], n: int) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of fresh noise planes: ``noise_0``, ``noise_1``, ... in layer order."""
-    return {f"noise_{i}": (n, 1, h, w) for i, (h, w) in enumerate(sides)}
-
-
-def noise_planes(
-    layers: Sequence[StyledConv], mode: NoiseMode, latents: Mapping[str, Tensor]
-) -> list[Tensor | None]:
-    """The noise that each layer gets: stored, drawn (``noise_0``, ...) or none at all."""
-    check_noise_mode(mode)
-    if mode == "const":
-        return [layer.noise_const for layer in layers]
-    if mode == "random":
-        return [latents[f"noise_{i}"] for i in range(len(layers))]
-    return [None] * len(layers)

@@ -1,0 +1,122 @@
+"""Seconds per picture and peak memory of every network, at several sizes and batches.
+
+Run with ``python examples/benchmarks/networks.py``; ``--help`` shows what can be chosen. The
+weights are random: speed does not depend on them. Each row is measured in a process of its own,
+because a process never forgets its memory peak.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import click
+import torch
+
+from facemask_inpaint import models
+from facemask_inpaint.errors import SizeError
+
+MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one row measures."""
+
+    model: str
+    side: int
+    batch: int
+    device: str
+    dtype: str
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured: seconds per picture (best round) and mebibytes beyond an idle process."""
+
+    parameters: int
+    seconds: float
+    mebibytes: float
+
+
+def measure(setting: Setting) -> Row | None:
+    """Time forward passes on random pictures; ``None`` if the network cannot take the size."""
+    card = models.card(setting.model)
+    device, dtype = torch.device(setting.device), getattr(torch, setting.dtype)
+    idle = peak_memory(device)
+    network = models.create(card.architecture, **card.options).to(device, dtype)
+    try:
+        network.check_size(setting.side, setting.side)
+    except SizeError:
+        return None
+    shape = (setting.batch, 3, setting.side, setting.side)
+    image = torch.rand(shape, device=device, dtype=dtype) * 2 - 1
+    mask = torch.zeros_like(image[:, :1])
+    mask[..., setting.side // 4 : setting.side // 2, setting.side // 4 : setting.side // 2] = 1
+    rounds = [seconds_of(network, image, mask) for _ in range(setting.repeats + 1)]
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    used = (peak_memory(device) - idle) / MEBIBYTE
+    return Row(parameters, min(rounds[1:]) / setting.batch, used)
+
+
+@torch.inference_mode()
+def seconds_of(network: models.InpaintingNetwork, image: torch.Tensor, mask: torch.Tensor) -> float:
+    """Seconds of one forward pass."""
+    start = time.perf_counter()
+    network(image, mask, generator=torch.Generator().manual_seed(0))
+    if image.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes at the peak so far: of the device's tensors, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@click.command()
+@click.option("--model", "chosen", multiple=True, help="Registry name; may be given repeatedly.")
+@click.option("--side", "sides", type=int, multiple=True, default=[256, 512], show_default=True)
+@click.option("--batch", "batches", type=int, multiple=True, default=[1, 4], show_default=True)
+@click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32")
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
+def main(
+    chosen: tuple[str, ...],
+    sides: tuple[int, ...],
+    batches: tuple[int, ...],
+    device: str,
+    dtype: str,
+    repeats: int,
+) -> None:
+    """Print a table: one row per model, size and batch."""
+    names = chosen or tuple(models.list_architectures())
+    where = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} cores"
+    click.echo(f"{device} ({where}), {dtype}, best of {repeats} after a warm-up")
+    click.echo(f"{'model':<24}{'side':>6}{'batch':>6}{'M params':>10}{'s/picture':>11}{'MiB':>8}")
+    settings = [
+        Setting(name, side, batch, device, dtype, repeats)
+        for name in names
+        for side in sides
+        for batch in batches
+    ]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
+        for setting, row in zip(settings, processes.map(measure, settings)):
+            if row is not None:
+                click.echo(
+                    f"{setting.model:<24}{setting.side:>6}{setting.batch:>6}"
+                    f"{row.parameters / 1e6:>10.1f}{row.seconds:>11.3f}{row.mebibytes:>8.0f}"
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The library's own form of a checkpoint: a folder of ``config.json`` and ``model.safetensors``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from facemask_inpaint.checkpoints.readers import read
+from facemask_inpaint.errors import CheckpointError
+from facemask_inpaint.files import atomic_path
+
+CONFIG_NAME = "config.json"
+TENSORS_NAME = "model.safetensors"
+
+_MAX_CONFIG_BYTES = 1 << 20
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether ``path`` is a folder that holds both files."""
+    return all((Path(path) / name).is_file() for name in (CONFIG_NAME, TENSORS_NAME))
+
+
+def save_folder(
+    folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> Path:
+    """Write a checkpoint folder; both files appear complete, or neither does.
+
+    Args:
+        folder: made if need be; other files in it stay.
+        config: what JSON can hold: architecture, constructor arguments, provenance.
+        tensors: any device and dtype; shared memory is written once per key.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CheckpointError: the config holds something JSON cannot, or there are no tensors.
+    """
+    folder = Path(folder)
+    try:
+        text = json.dumps(dict(config), indent=2, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"config for {folder} cannot be written as JSON: {error}") from error
+    if not tensors:
+        raise CheckpointError(f"no tensors to write to {folder}")
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{folder} is a file; a folder is needed")
+    # Both are complete before either is renamed, and the tensors come first: a folder without
+    # its config is no checkpoint folder.
+    with (
+        atomic_path(folder / CONFIG_NAME) as config_path,
+        atomic_path(folder / TENSORS_NAME) as tensors_path,
+    ):
+        config_path.write_text(text, encoding="utf-8")
+        save_file(_separate(tensors), tensors_path, metadata={"format": "pt"})
+    return folder
+
+
+def load_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Config and tensors of a checkpoint folder.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or not what it should be.
+    """
+    folder = Path(folder)
+    if not is_folder(folder):
+        raise CheckpointError(f"{folder} holds no {CONFIG_NAME} + {TENSORS_NAME}")
+    config = _read_config(folder / CONFIG_NAME)
+    return config, read(folder / TENSORS_NAME, "safetensors").tensors
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise CheckpointError(f"{path}: absurdly large for a config")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path}: holds a {type(config).__name__}, not a JSON object")
+    return config
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous CPU tensors of which no two share memory, as the format wants them."""
+    seen: set[int] = set()
+    separate: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        address = plain.untyped_storage().data_ptr()
+        separate[key] = plain.clone() if address in seen else plain
+        seen.add(address)
+    return separate

@@ -1,0 +1,59 @@
+"""The portrait that ships inside the package, with its label map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facemask_inpaint.errors import OptionError
+
+SAMPLE_SIZES = (256, 512)
+"""Sides in pixels that :func:`sample` offers."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A portrait and where its facial components are.
+
+    Attributes:
+        image: RGB picture.
+        labels: ``(H, W)`` uint8, CelebAMask-HQ label ids.
+        provenance: where both come from and under which terms.
+    """
+
+    image: Image.Image
+    labels: NDArray[np.uint8]
+    provenance: str
+
+
+def sample(size: int = 512) -> Sample:
+    """The bundled portrait: astronaut Eileen Collins, a public-domain photograph by NASA.
+
+    All twelve mask classes occur in it; of the labels, eyeglasses, hat, earring and necklace do
+    not.
+
+    Args:
+        size: 256, the native resolution, or 512, enlarged.
+
+    Raises:
+        OptionError: the portrait does not ship in this size.
+    """
+    if size not in SAMPLE_SIZES:
+        raise OptionError(f"the sample portrait comes in {SAMPLE_SIZES} pixels, not {size!r}")
+    folder = resources.files(__package__) / "samples"
+    return Sample(
+        image=_read(folder / f"portrait_{size}.png"),
+        labels=np.array(_read(folder / f"labels_{size}.png")),
+        provenance=(folder / "README.md").read_text(encoding="utf-8"),
+    )
+
+
+def _read(file: Traversable) -> Image.Image:
+    with file.open("rb") as stream, Image.open(stream) as picture:
+        picture.load()
+        return picture

@@ -1,0 +1,258 @@
+"""Random and semantic masks mixed per picture: what networks are retrained with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facemask_inpaint.errors import LabelMapError, OptionError, UnknownNameError
+from facemask_inpaint.masks.components import Component
+from facemask_inpaint.masks.freeform import GENERATORS, HoleGenerator
+from facemask_inpaint.masks.labels import Annotation, LabelMap, LabelMapLike, open_labels
+from facemask_inpaint.masks.morphology import Hole
+from facemask_inpaint.masks.semantic import SemanticMasker, resize_hole
+
+Kind = Literal["random", "semantic"]
+MissingPolicy = Literal["redraw", "random"]
+
+
+@dataclass(frozen=True)
+class MaskSample:
+    """One drawn mask and how it came about.
+
+    Attributes:
+        mask: ``(size, size)`` bool, True = hole: torch on the label map's device where that was
+            a tensor, else NumPy.
+        kind: ``"random"`` or ``"semantic"``, by what the mask is, not by what was wished for.
+        mask_class: class of a semantic mask; None for a random one.
+    """
+
+    mask: Any
+    kind: Kind
+    mask_class: str | None
+
+
+@dataclass(frozen=True)
+class LinearSchedule:
+    """Probability that moves linearly from ``start`` to ``end`` over ``epochs``, then stays.
+
+    Epoch 0 has ``start``, epoch ``epochs - 1`` and all later ones ``end``.
+    """
+
+    start: float
+    end: float
+    epochs: int
+
+    def __call__(self, epoch: int) -> float:
+        """Probability in an epoch."""
+        progress = min(epoch / (self.epochs - 1), 1.0) if self.epochs > 1 else 1.0
+        return self.start + (self.end - self.start) * progress
+
+
+Schedule: TypeAlias = Callable[[int], float] | tuple[float, float, int]
+"""Epoch to probability, or ``(start, end, epochs)`` of a :class:`LinearSchedule`."""
+
+
+class MixedMaskSampler:
+    """Draws, per picture, either a random free-form mask or a semantic one of a random class.
+
+    A draw is a pure function of ``(seed, epoch, index)`` and the label map: number of workers,
+    ranks and the order of calls do not matter, and no global random state is touched.
+
+    Args:
+        size: side of the masks in pixels.
+        semantic_probability: chance of a semantic mask.
+        seed: non-negative; another seed, other masks.
+        classes: classes to draw from, as names, letters or text such as ``"A-D,hair"``; None
+            for all of the masker's.
+        class_weights: class (name or letter) to relative weight; classes not named have weight
+            0. None draws all classes alike.
+        random: free-form generator, by name (:data:`freeform.GENERATORS`) or as a function of
+            ``(size, rng)``.
+        masker: cuts the semantic masks; default ``SemanticMasker()``.
+        missing: ``"redraw"`` draws among the classes that the picture has, by their weights;
+            ``"random"`` draws among all and gives a random mask where the drawn one is absent,
+            which keeps the classes' frequencies as weighted.
+        bank: label maps lent to pictures that have none, as anything with ``len`` and indexing.
+        schedule: chance of a semantic mask by epoch, in place of ``semantic_probability``.
+
+    Raises:
+        OptionError: an argument is out of its range.
+        UnknownNameError: a class or generator is not known.
+
+    Example:
+        >>> from facemask_inpaint import MixedMaskSampler, data
+        >>> sampler = MixedMaskSampler(512, semantic_probability=1.0, classes="hair")
+        >>> sample = sampler(data.sample().labels, index=0, epoch=0)
+        >>> sample.kind, str(sample.mask_class), sample.mask.shape
+        ('semantic', 'hair', (512, 512))
+    """
+
+    def __init__(
+        self,
+        size: int,
+        semantic_probability: float = 0.5,
+        seed: int = 0,
+        *,
+        classes: str | Iterable[str] | None = None,
+        class_weights: Mapping[str, float] | None = None,
+        random: str | HoleGenerator = "mat",
+        masker: SemanticMasker | None = None,
+        missing: MissingPolicy = "redraw",
+        bank: Sequence[LabelMapLike] | None = None,
+        schedule: Schedule | None = None,
+    ) -> None:
+        if missing not in get_args(MissingPolicy):
+            raise OptionError(f"missing must be one of {get_args(MissingPolicy)}, not {missing!r}")
+        if size < 1 or seed < 0:
+            raise OptionError(f"size must be positive and seed not negative: {size}, {seed}")
+        if bank is not None and not len(bank):
+            raise OptionError("the bank holds no label maps")
+        if masker is not None and masker.feather:
+            raise OptionError("networks are trained with hard masks; give a masker with feather=0")
+        self.size = size
+        self.semantic_probability = _probability(semantic_probability)
+        self.seed = seed
+        self.masker = masker if masker is not None else SemanticMasker()
+        self.classes = self.masker.select("all" if classes is None else classes)
+        self.class_weights = _weights(self.classes, class_weights, self.masker)
+        self.random = _generator(random)
+        self.missing = missing
+        self.bank: Sequence[LabelMapLike] = () if bank is None else bank
+        self.schedule = LinearSchedule(*schedule) if isinstance(schedule, tuple) else schedule
+
+    def __call__(self, label_map: LabelMapLike | None, *, index: int, epoch: int = 0) -> MaskSample:
+        """Draw the mask of one picture.
+
+        Args:
+            label_map: one label map of any kind; None borrows one from the bank.
+            index: number of the picture in its data set, at least 0.
+            epoch: number of the pass, at least 0.
+
+        Returns:
+            The mask; a random one also where the picture has none of the classes, or where the
+            drawn class leaves no pixel of it known.
+
+        Raises:
+            LabelMapError: there is no label map and no bank, and semantic masks are wanted.
+            OptionError: the index or the epoch is negative.
+        """
+        rng = self._rng(index, epoch)
+        probability = self.probability(epoch)
+        if label_map is None and not len(self.bank) and probability > 0:
+            raise LabelMapError(
+                "a picture without a label map cannot get a semantic mask; give the sampler a "
+                "bank of label maps to borrow from, or semantic_probability=0"
+            )
+        # Each kind has its own stream, so that one kind's draws never shift the other's.
+        choice, shape = rng.spawn(2)
+        if choice.random() < probability:
+            labels = open_labels(self._borrowed(choice) if label_map is None else label_map)
+            name = self._draw_class(labels, choice)
+            hole = None if name is None else self._semantic(labels, name)
+            if hole is not None:
+                return MaskSample(_like(hole, label_map), "semantic", name)
+        hole = self.random(self.size, shape)
+        return MaskSample(_like(hole, label_map), "random", None)
+
+    def batch(
+        self,
+        label_maps: Sequence[LabelMapLike | None] | Tensor,
+        *,
+        indices: Iterable[int],
+        epoch: int = 0,
+    ) -> Tensor:
+        """Draw the masks of a batch.
+
+        Args:
+            label_maps: one per picture, of any kind, or ``(N, H, W)``.
+            indices: the pictures' numbers in their data set.
+            epoch: number of the pass.
+
+        Returns:
+            ``(N, 1, size, size)`` float32, 1 = hole, on the label maps' device.
+
+        Raises:
+            OptionError: there are not as many indices as label maps.
+        """
+        numbers = [int(index) for index in indices]
+        if len(numbers) != len(label_maps) or not numbers:
+            raise OptionError(f"{len(label_maps)} label maps and {len(numbers)} indices")
+        masks = [
+            torch.as_tensor(self(label_map, index=index, epoch=epoch).mask)
+            for label_map, index in zip(label_maps, numbers)
+        ]
+        return torch.stack(masks).unsqueeze(1).float()
+
+    def probability(self, epoch: int) -> float:
+        """Chance of a semantic mask in an epoch."""
+        if self.schedule is None:
+            return self.semantic_probability
+        return _probability(self.schedule(epoch))
+
+    def _rng(self, index: int, epoch: int) -> np.random.Generator:
+        if index < 0 or epoch < 0:
+            raise OptionError(f"index and epoch start at 0, not {index} and {epoch}")
+        return np.random.default_rng((self.seed, int(epoch), int(index)))
+
+    def _borrowed(self, rng: np.random.Generator) -> LabelMapLike:
+        return self.bank[int(rng.integers(len(self.bank)))]
+
+    def _draw_class(self, labels: LabelMap | Annotation, rng: np.random.Generator) -> str | None:
+        present = set(self.masker.present(labels))
+        if self.missing == "redraw":
+            weights = [w * (name in present) for name, w in zip(self.classes, self.class_weights)]
+        else:
+            weights = self.class_weights
+        total = sum(weights)
+        if not total:
+            return None
+        drawn = self.classes[int(rng.choice(len(weights), p=np.divide(weights, total)))]
+        return drawn if drawn in present else None
+
+    def _semantic(self, labels: LabelMap | Annotation, name: str) -> Hole | None:
+        """Hole of one class, or None where nothing of the picture would stay known."""
+        component: Component = self.masker.classes[name]
+        hole = resize_hole(self.masker(labels, component), self.size)
+        return None if hole.all() else hole
+
+
+def _like(hole: Hole, label_map: LabelMapLike | None) -> Any:
+    if isinstance(label_map, Tensor):
+        return torch.from_numpy(hole).to(label_map.device)
+    return hole
+
+
+def _probability(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise OptionError(f"a probability lies in [0, 1], not {value!r}")
+    return value
+
+
+def _generator(random: str | HoleGenerator) -> HoleGenerator:
+    if not isinstance(random, str):
+        return random
+    if random not in GENERATORS:
+        raise UnknownNameError(
+            f"unknown free-form generator {random!r}; known: {', '.join(GENERATORS)}"
+        )
+    return GENERATORS[random]
+
+
+def _weights(
+    classes: Sequence[str], given: Mapping[str, float] | None, masker: SemanticMasker
+) -> list[float]:
+    if given is None:
+        return [1.0] * len(classes)
+    by_name = {masker.select(name)[0]: float(weight) for name, weight in given.items()}
+    weights = [by_name.pop(name, 0.0) for name in classes]
+    if by_name:
+        raise OptionError(f"weights for classes that are not drawn from: {', '.join(by_name)}")
+    if min(weights) < 0 or not 0 < sum(weights) < float("inf"):
+        raise OptionError(f"class weights must not be negative nor all 0: {given}")
+    return weights

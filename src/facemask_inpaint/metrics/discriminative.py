@@ -1,0 +1,288 @@
+"""P-IDS and U-IDS: how well a linear classifier tells filled from real pictures.
+
+Zhao et al., "Large Scale Image Completion via Co-Modulated Generative Adversarial Networks"
+(ICLR 2021): a linear support vector machine f is trained on the Inception features of *all* real
+and fake pictures and judged on the same ones. With row i of both sides made from one picture,
+
+    U-IDS = (#{f(real_i) <= 0} + #{f(fake_i) > 0}) / (n + n'),      best 0.5
+    P-IDS = #{f(fake_i) > f(real_i)} / n,                           chance 0.5, ties count as lost
+
+The features are those of an Inception classifier; no face recognition is involved. Both scores
+depend on the number of pictures as much as on the pictures: points in general position in d
+dimensions can be separated whatever they show when n + n' <= d + 1, and then both scores are 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facemask_inpaint import __version__
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.metrics.features import (
+    FeatureReader,
+    FeatureSet,
+    common_identity,
+    input_warnings,
+)
+from facemask_inpaint.metrics.results import MetricResult
+from facemask_inpaint.metrics.svm import Hyperplane, SquaredHingeSVM
+
+
+@dataclass(frozen=True)
+class DiscriminativeScore(MetricResult):
+    """P-IDS or U-IDS, as a fraction.
+
+    Attributes:
+        dimension: width d of the features; the score is 0 for all pictures while 2n <= d + 1.
+        ties: pairs whose two pictures score exactly alike (such as untouched copies).
+        null: scores of the same pictures with the members of random pairs exchanged, that is of
+            a perfect model at this n and d; empty unless asked for.
+    """
+
+    dimension: int = 0
+    ties: int = 0
+    null: tuple[float, ...] = ()
+
+    @property
+    def null_mean(self) -> float | None:
+        """Mean of the null reference; None when there is none."""
+        return float(np.mean(self.null)) if self.null else None
+
+    def __str__(self) -> str:
+        parts = [f"n = {self.n}", f"d = {self.dimension}", f"{self.ties} ties"]
+        if self.null_mean is not None:
+            parts.append(f"null {100 * self.null_mean:.2f} % from {len(self.null)} swaps")
+        lines = [f"{self.name} {100 * self.value:.2f} % ({', '.join(parts)})"]
+        return "\n".join(lines + [f"  warning: {text}" for text in self.warnings])
+
+
+@dataclass(frozen=True, eq=False)
+class DiscriminativeScores:
+    """Both scores of one fit.
+
+    Attributes:
+        uids: always there.
+        pids: None when the sides differ in number, so that rows are no pairs.
+        plane: the classifier.
+        real_decisions: ``(n,)`` float64, f of the real pictures.
+        fake_decisions: ``(n',)`` float64, f of the fake pictures.
+    """
+
+    uids: DiscriminativeScore
+    pids: DiscriminativeScore | None
+    plane: Hyperplane
+    real_decisions: np.ndarray
+    fake_decisions: np.ndarray
+
+    @property
+    def separated(self) -> bool:
+        """Whether the classifier makes no error, which forces both scores to 0."""
+        return self.uids.value == 0
+
+    def __str__(self) -> str:
+        return "\n".join(str(score) for score in (self.pids, self.uids) if score is not None)
+
+    def to_dict(self) -> dict[str, object]:
+        """Both scores as dictionaries, ``pids`` None without pairs."""
+        return {
+            "pids": None if self.pids is None else self.pids.to_dict(),
+            "uids": self.uids.to_dict(),
+        }
+
+
+def pids(
+    real: Any,
+    fake: Any,
+    *,
+    reader: FeatureReader | None = None,
+    null_swaps: int = 0,
+    seed: int = 0,
+) -> DiscriminativeScore:
+    """Paired inception discriminative score of fake against real pictures.
+
+    Args:
+        real: pictures or features ``(n, d)``, as :class:`~.features.FeatureReader` takes them.
+        fake: their fillings. Files pair by stem, everything else by order.
+        reader: how pictures become features; default ``FeatureReader()``.
+        null_swaps: refits with randomly exchanged pairs for :attr:`DiscriminativeScore.null`.
+        seed: of the exchanges.
+
+    Raises:
+        OptionError: unmatched pictures, or features of different extractors or widths.
+    """
+    pair = (reader or FeatureReader()).read_pair(real, fake)
+    found = discriminative_scores(*pair, null_swaps=null_swaps, seed=seed).pids
+    if found is None:
+        raise OptionError("P-IDS needs as many fake as real pictures, in the same order")
+    return found
+
+
+def uids(
+    real: Any,
+    fake: Any,
+    *,
+    reader: FeatureReader | None = None,
+    null_swaps: int = 0,
+    seed: int = 0,
+) -> DiscriminativeScore:
+    """Unpaired inception discriminative score; the sides may differ in number.
+
+    Args:
+        real: pictures or features, see :func:`pids`.
+        fake: likewise.
+        reader: how pictures become features; default ``FeatureReader()``.
+        null_swaps: refits with exchanged labels, see :attr:`DiscriminativeScore.null`.
+        seed: of the exchanges.
+
+    Raises:
+        OptionError: features of different extractors or widths.
+    """
+    reader = reader or FeatureReader()
+    sides = reader.read(real, "real"), reader.read(fake, "fake")
+    return discriminative_scores(*sides, null_swaps=null_swaps, seed=seed).uids
+
+
+def discriminative_scores(
+    real: FeatureSet | np.ndarray | Tensor,
+    fake: FeatureSet | np.ndarray | Tensor,
+    *,
+    null_swaps: int = 0,
+    seed: int = 0,
+    tolerance: float = 1e-12,
+) -> DiscriminativeScores:
+    """P-IDS and U-IDS from one exact fit, on the device where the real features are.
+
+    The classifier is the optimum of the published objective, that of scikit-learn's
+    ``LinearSVC(dual=False)``: squared hinge, C = 1, bias penalised, features unscaled.
+
+    Args:
+        real: features ``(n, d)``.
+        fake: features ``(n', d)``; row i belongs to real row i when n = n'.
+        null_swaps: refits for the null reference, 0 for none. The labels of random pairs are
+            exchanged, or of random rows when the sides differ in number.
+        seed: of the null reference.
+        tolerance: relative gradient to reach, see :meth:`~.svm.SquaredHingeSVM.fit`.
+
+    Raises:
+        OptionError: empty sides, features of different extractors or widths.
+        ConvergenceError: the optimum was not reached.
+    """
+    first, second = _feature_set(real), _feature_set(fake)
+    identity = common_identity(first.identity, second.identity)
+    x, y = _checked(first.values, second.values)
+    svm = SquaredHingeSVM(torch.cat([x, y]))
+    labels = torch.ones(len(x) + len(y), dtype=torch.float64, device=x.device)
+    labels[len(x) :] = -1
+    plane = svm.fit(labels, tolerance=tolerance)
+    judged = _judge(plane, x, y)
+    generator = np.random.default_rng(seed)
+    drawn = [_exchanged(labels, len(x), generator) for _ in range(null_swaps)]
+    null = [_judge(svm.fit(draw, tolerance=tolerance), x, y).scores(draw) for draw in drawn]
+    common = DiscriminativeScore(
+        name="",
+        value=0.0,
+        n=min(len(x), len(y)),
+        warnings=input_warnings(first, second) + separability_warnings(len(x), len(y), x.shape[1]),
+        provenance=_provenance(identity, x, y, plane),
+        dimension=x.shape[1],
+        ties=judged.ties,
+    )
+    score_p, score_u = judged.scores(labels)
+    null_p, null_u = (tuple(side) for side in zip(*null)) if null else ((), ())
+    return DiscriminativeScores(
+        uids=replace(common, name="U-IDS", value=score_u, null=null_u),
+        pids=None if score_p is None else replace(common, name="P-IDS", value=score_p, null=null_p),
+        plane=plane,
+        real_decisions=judged.real.cpu().numpy(),
+        fake_decisions=judged.fake.cpu().numpy(),
+    )
+
+
+def separability_warnings(n_real: int, n_fake: int, dimension: int) -> tuple[str, ...]:
+    """What sizes alone do to the scores (Cover 1965: separability of N points in d dimensions)."""
+    total, limit = n_real + n_fake, dimension + 1
+    if total <= limit:
+        return (
+            f"n + n' = {total} <= d + 1 = {limit}: two samples of the same law would score 0 "
+            "here, so a score near 0 says nothing about the pictures",
+        )
+    if total < 4 * limit:
+        return (
+            f"n + n' = {total} < 4(d + 1) = {4 * limit}: the scores are pulled towards 0 by the "
+            "number of pictures; compare only at equal n",
+        )
+    return ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """Decision values of both sides; equal rows have equal values."""
+
+    real: Tensor
+    fake: Tensor
+
+    @property
+    def ties(self) -> int:
+        paired = len(self.real) == len(self.fake)
+        return int((self.real == self.fake).sum()) if paired else 0
+
+    def scores(self, labels: Tensor) -> tuple[float | None, float]:
+        """P-IDS (None without pairs) and U-IDS when rows labelled +1 count as real."""
+        decisions = torch.cat([self.real, self.fake])
+        errors = (decisions > 0) != (labels > 0)
+        unpaired = float(errors.sum()) / len(labels)
+        if len(self.real) != len(self.fake):
+            return None, unpaired
+        won = labels[: len(self.real)] * (self.fake - self.real) > 0
+        return float(won.sum()) / len(won), unpaired
+
+
+def _judge(plane: Hyperplane, real: Tensor, fake: Tensor) -> _Judged:
+    decisions = real @ plane.weight + plane.bias, fake @ plane.weight + plane.bias
+    if len(real) != len(fake):
+        return _Judged(*decisions)
+    # Products may round equal rows differently, depending on where they lie in memory.
+    same = (real == fake).all(dim=1)
+    return _Judged(decisions[0], torch.where(same, decisions[0], decisions[1]))
+
+
+def _exchanged(labels: Tensor, n_real: int, generator: np.random.Generator) -> Tensor:
+    if 2 * n_real != len(labels):
+        return labels[torch.from_numpy(generator.permutation(len(labels))).to(labels.device)]
+    signs = torch.from_numpy(2.0 * generator.integers(0, 2, n_real) - 1).to(labels)
+    return torch.cat([signs, -signs])
+
+
+def _feature_set(features: FeatureSet | np.ndarray | Tensor) -> FeatureSet:
+    return features if isinstance(features, FeatureSet) else FeatureSet.from_array(features)
+
+
+def _checked(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    if not len(real) or not len(fake):
+        raise OptionError(f"both sides need pictures; there are {len(real)} and {len(fake)}")
+    if real.shape[1] != fake.shape[1]:
+        raise OptionError(f"features of widths {real.shape[1]} and {fake.shape[1]} do not mix")
+    return real.detach().double(), fake.detach().to(real.device).double()
+
+
+def _provenance(
+    identity: str | None, real: Tensor, fake: Tensor, plane: Hyperplane
+) -> dict[str, object]:
+    return {
+        "extractor": identity,
+        "n_real": len(real),
+        "n_fake": len(fake),
+        "dimension": real.shape[1],
+        "device": str(real.device),
+        "dtype": "float64",
+        "objective": plane.objective,
+        "relative_gradient": plane.relative_gradient,
+        "newton_steps": plane.iterations,
+        "form": plane.form,
+        "version": __version__,
+    }

@@ -1,0 +1,204 @@
+"""Networks that turn pictures into features: the published Inception, or the user's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from facemask_inpaint import checkpoints
+from facemask_inpaint.checkpoints.sources import Source
+from facemask_inpaint.errors import OptionError, WeightsNotFoundError
+from facemask_inpaint.metrics.frontends import DEFAULT, front_end
+from facemask_inpaint.metrics.inception import TAPS, Inception2015
+
+WEIGHTS_VARIABLE = "FACEMASK_INPAINT_INCEPTION"
+"""Environment variable that may hold the path of any of the three published weight files."""
+
+_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+_RELEASES = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights"
+_MIRROR = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
+INCEPTION_SOURCES = tuple(
+    Source("url", f"{folder}/{name}", name, sha256=_SHA256, size=95_628_359)
+    for folder, name in (
+        (_RELEASES, "pt_inception-2015-12-05-6726825d.pth"),
+        (_MIRROR, "weights-inception-2015-12-05-6726825d.pth"),
+    )
+)
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class FeatureExtractor(Protocol):
+    """What turns pictures into features; write one, or wrap a function with :func:`custom`.
+
+    Attributes:
+        identity: one line that names network, weights and resize rule. Features are comparable,
+            and found again in a cache, only under the same identity.
+        device: where pictures have to be.
+    """
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def prepare(self, pictures: Tensor) -> Tensor:
+        """``(N, 3, H, W)`` uint8 pictures of one size -> network input; sizes may differ between
+        calls, and the answers of several calls are stacked to one batch."""
+        ...
+
+    def __call__(self, prepared: Tensor) -> Tensor:
+        """Network input -> ``(N, d)`` float features on the same device."""
+        ...
+
+
+class InceptionExtractor:
+    """The 2015 Inception network behind one of the published front ends.
+
+    Args:
+        name: front end, see :mod:`~facemask_inpaint.metrics.frontends`.
+        weights: local copy of any of the three published files; ``None`` looks at the environment
+            variable ``FACEMASK_INPAINT_INCEPTION`` and then downloads pytorch-fid's file, whose
+            hash is pinned.
+        device: ``None`` is CUDA when there, else the CPU.
+        dtype: ``"float32"`` (TF32 switched off), or ``"float16"``/``"bfloat16"``: faster, but
+            features move by some 3 % of their spread, as much as by another front end.
+        tap: width of the map that is averaged: 2048, or 64, 192, 768 for tiny samples.
+
+    Raises:
+        UnknownNameError: no such front end.
+        OptionError: no such dtype or tap.
+        WeightsNotFoundError: the weights are neither there nor to be had.
+        CheckpointError: the file does not hold this network.
+    """
+
+    def __init__(
+        self,
+        name: str = DEFAULT,
+        *,
+        weights: str | Path | None = None,
+        device: str | torch.device | None = None,
+        dtype: str = "float32",
+        tap: int = 2048,
+    ) -> None:
+        if dtype not in _DTYPES:
+            raise OptionError(f"dtype {dtype!r} is none of {', '.join(_DTYPES)}")
+        if tap not in TAPS:
+            raise OptionError(f"no map of width {tap}; there are {TAPS}")
+        self._front_end = front_end(name)
+        self._tap = tap
+        self._dtype = _DTYPES[dtype]
+        self.device = resolve_device(device)
+        network = Inception2015.from_official(checkpoints.read(_weights_file(weights)).tensors)
+        self.identity = (
+            f"inception-2015 front_end={name} tap={tap} dtype={dtype} "
+            f"weights={network.digest()[:16]}"
+        )
+        self._network = network.to(self.device, self._dtype)
+
+    def prepare(self, pictures: Tensor) -> Tensor:
+        """``(N, 3, H, W)`` uint8 -> ``(N, 3, 299, 299)`` float32, resized where they are."""
+        with _exact_float32(self.device):
+            return self._front_end(pictures)
+
+    @torch.inference_mode()
+    def __call__(self, prepared: Tensor) -> Tensor:
+        """``(N, 3, 299, 299)`` float32 -> ``(N, tap)`` float32."""
+        batch = prepared.to(self._dtype, memory_format=torch.channels_last)
+        with _exact_float32(self.device):
+            return self._network(batch, self._tap).float()
+
+
+class CustomExtractor:
+    """A user's network or function, made by :func:`custom`."""
+
+    def __init__(
+        self, function: Callable[[Tensor], Tensor], identity: str, device: torch.device
+    ) -> None:
+        self._function = function
+        self.identity = identity
+        self.device = device
+
+    def prepare(self, pictures: Tensor) -> Tensor:
+        """Pictures as they are: the function resizes them itself, or they are of one size."""
+        return pictures
+
+    @torch.inference_mode()
+    def __call__(self, prepared: Tensor) -> Tensor:
+        """``(N, 3, H, W)`` uint8 -> ``(N, d)`` float32."""
+        return self._function(prepared).float()
+
+
+def custom(
+    function: Callable[[Tensor], Tensor],
+    identity: str,
+    device: str | torch.device = "cpu",
+) -> CustomExtractor:
+    """Make an extractor of any module or function.
+
+    Args:
+        function: ``(N, 3, H, W)`` uint8 on ``device`` -> ``(N, d)``; modules in eval mode.
+        identity: names network, weights and resize rule; see :class:`FeatureExtractor`.
+        device: where the function wants its pictures.
+    """
+    if not identity.strip():
+        raise OptionError("an extractor needs an identity: name its network and weights")
+    return CustomExtractor(function, identity, torch.device(device))
+
+
+def resolve_extractor(
+    extractor: FeatureExtractor | str, device: str | torch.device | None
+) -> FeatureExtractor:
+    """An extractor as it is, or the Inception network behind the front end of that name."""
+    if isinstance(extractor, str):
+        return InceptionExtractor(extractor, device=device)
+    if device is not None and torch.device(device) != extractor.device:
+        raise OptionError(f"this extractor is on {extractor.device}, not on {device}")
+    return extractor
+
+
+def _weights_file(weights: str | Path | None) -> Path:
+    given = weights or os.environ.get(WEIGHTS_VARIABLE)
+    if not given:
+        return checkpoints.fetch(INCEPTION_SOURCES)
+    path = Path(given)
+    if not path.is_file():
+        origin = "weights" if weights else WEIGHTS_VARIABLE
+        raise WeightsNotFoundError(
+            f"{path} ({origin}): there is no such file; get {INCEPTION_SOURCES[0].location}"
+        )
+    return path
+
+
+def resolve_device(device: str | torch.device | None) -> torch.device:
+    """``None`` is CUDA when there, else the CPU."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+@contextmanager
+def _exact_float32(device: torch.device) -> Iterator[None]:
+    """Without TF32, which moves features by a thousandth."""
+    if device.type != "cuda":
+        yield
+        return
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    # Since torch 2.9 the older switches raise in programs that have touched the newer ones.
+    newer = getattr(cudnn, "conv", None)
+    name, exact = ("fp32_precision", "ieee") if newer else ("allow_tf32", False)
+    switches = (newer or cudnn, matmul)
+    before = [getattr(switch, name) for switch in switches]
+    try:
+        for switch in switches:
+            setattr(switch, name, exact)
+        yield
+    finally:
+        for switch, value in zip(switches, before):
+            setattr(switch, name, value)

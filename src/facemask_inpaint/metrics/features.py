@@ -1,0 +1,397 @@
+"""From pictures to features: decoded in threads, resized and read by the network on its device."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from facemask_inpaint import __version__
+from facemask_inpaint.errors import ImageError, OptionError
+from facemask_inpaint.metrics.cache import CachedFeature, FeatureCache
+from facemask_inpaint.metrics.extractors import FeatureExtractor, resolve_extractor
+from facemask_inpaint.metrics.frontends import DEFAULT
+from facemask_inpaint.metrics.inputs import (
+    LOSSY_SUFFIXES,
+    OnError,
+    Picture,
+    Skipped,
+    in_order,
+    listed,
+    match,
+    open_pictures,
+)
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """Features of a set of pictures, and where they come from.
+
+    Attributes:
+        values: ``(n, d)`` float, on the device that made them.
+        names: the pictures' names, row by row.
+        keys: file stems that pair rows with another set's; ``None`` for pictures without file.
+        sizes: height and width of each picture; empty when nothing is known of the pictures.
+        identity: of the extractor; ``None`` for features that the user brought.
+        skipped: pictures that were left out.
+    """
+
+    values: Tensor
+    names: tuple[str, ...]
+    keys: tuple[str | None, ...]
+    sizes: tuple[tuple[int, int], ...] = ()
+    identity: str | None = None
+    skipped: tuple[Skipped, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def n(self) -> int:
+        """How many pictures there are."""
+        return len(self.values)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features are."""
+        return self.values.device
+
+    def select(self, rows: Sequence[int]) -> FeatureSet:
+        """The same set with these rows only, in this order."""
+        chosen = torch.as_tensor(rows, dtype=torch.long, device=self.values.device)
+        return FeatureSet(
+            self.values[chosen],
+            tuple(self.names[row] for row in rows),
+            tuple(self.keys[row] for row in rows),
+            tuple(self.sizes[row] for row in rows) if self.sizes else (),
+            self.identity,
+            self.skipped,
+        )
+
+    @classmethod
+    def from_array(cls, features: np.ndarray | Tensor) -> FeatureSet:
+        """Features ``(n, d)`` that were made elsewhere; rows pair by their order.
+
+        Raises:
+            OptionError: not two axes of floats, or NaN or infinity among them.
+        """
+        values = torch.as_tensor(features)
+        if values.ndim != 2 or not values.is_floating_point():
+            raise OptionError(
+                f"features are an (n, d) array of floats, not {tuple(values.shape)} {values.dtype}"
+            )
+        _require_finite(values)
+        return cls(values, tuple(f"#{row}" for row in range(len(values))), (None,) * len(values))
+
+
+def is_feature_array(source: Any) -> bool:
+    """Whether a source holds features rather than pictures: two axes, any float dtype."""
+    if isinstance(source, Tensor):
+        return source.ndim == 2 and source.is_floating_point()
+    return isinstance(source, np.ndarray) and source.ndim == 2 and source.dtype.kind == "f"
+
+
+@dataclass(frozen=True)
+class FeatureReader:
+    """Turns sources into feature sets; builds its network when the first picture needs it.
+
+    Attributes:
+        extractor: a front end's name (then the Inception network of 2015) or an extractor.
+        device: for an extractor given by name; ``None`` is CUDA when there, else the CPU.
+        batch_size: pictures per pass of the network.
+        workers: decoding threads; ``None`` for one per processor, at most eight.
+        cache: folder that keeps features by the hash of the picture file; ``None`` keeps none.
+        on_error: ``"raise"`` stops at the first undecodable picture, ``"skip"`` leaves it out and
+            names it in :attr:`FeatureSet.skipped`.
+        progress: whether a bar is shown.
+    """
+
+    extractor: FeatureExtractor | str = DEFAULT
+    device: str | torch.device | None = None
+    batch_size: int = 32
+    workers: int | None = None
+    cache: str | Path | None = None
+    on_error: OnError = "raise"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.on_error not in get_args(OnError):
+            raise OptionError(f"on_error is 'raise' or 'skip', not {self.on_error!r}")
+        if self.batch_size < 1 or (self.workers is not None and self.workers < 1):
+            raise OptionError("batch_size and workers must be at least 1")
+
+    @cached_property
+    def network(self) -> FeatureExtractor:
+        """The extractor itself."""
+        return resolve_extractor(self.extractor, self.device)
+
+    def read(self, source: Any, label: str = "features") -> FeatureSet:
+        """Features of one source: whatever :func:`~.inputs.open_pictures` reads, an ``(n, d)``
+        float array, or a feature set (returned as it is).
+
+        Raises:
+            ImageError: a picture cannot be decoded (with ``on_error="raise"``), or none can.
+            OptionError: the source is of an unknown kind.
+        """
+        source = _as_features(source)
+        if isinstance(source, FeatureSet):
+            return source
+        pictures = open_pictures(source)
+        skipped: list[Skipped] = []
+        with self._open_cache() as cache:
+            load = partial(_load, cache=cache)
+            loaded = in_order(load, pictures, self.workers, ahead=3 * self.batch_size)
+            total = len(pictures) if isinstance(pictures, list) else None
+            bar = tqdm(loaded, label, total, disable=not self.progress, unit="picture")
+            usable = self._usable(bar, skipped)
+            parts = [self._block(chunk, cache) for chunk in _batched(usable, self.batch_size)]
+        return self._join(parts, skipped)
+
+    def read_both(self, real: Any, fake: Any) -> tuple[FeatureSet, FeatureSet]:
+        """Features of two sources, each by itself; see :meth:`read`."""
+        return self.read(real, "real"), self.read(fake, "fake")
+
+    def read_pair(self, real: Any, fake: Any) -> tuple[FeatureSet, FeatureSet]:
+        """Features of two sources, row by row of the same picture.
+
+        Files pair by stem, everything else by order; a pair goes when one of its two is skipped.
+
+        Raises:
+            OptionError: unmatched files (named), found before anything is decoded.
+            ImageError: see :meth:`read`.
+        """
+        real, fake = _as_list(real), _as_list(fake)
+        order = match(_keys(real), _keys(fake))
+        pairs = list(zip(_names(real), (_names(fake)[row] for row in order)))
+        first, second = self.read_both(real, fake)
+        row_of_real = {name: row for row, name in enumerate(first.names)}
+        row_of_fake = {name: row for row, name in enumerate(second.names)}
+        kept = [(a, b) for a, b in pairs if a in row_of_real and b in row_of_fake]
+        return (
+            first.select([row_of_real[a] for a, _ in kept]),
+            second.select([row_of_fake[b] for _, b in kept]),
+        )
+
+    def _open_cache(self) -> FeatureCache | nullcontext[None]:
+        return (
+            nullcontext() if self.cache is None else FeatureCache(self.cache, self.network.identity)
+        )
+
+    def _usable(self, loaded: Iterable[_Loaded], skipped: list[Skipped]) -> Iterator[_Loaded]:
+        for item in loaded:
+            if item.error is None:
+                yield item
+            elif self.on_error == "raise":
+                raise item.error
+            else:
+                skipped.append(Skipped(item.picture.name, str(item.error)))
+
+    def _block(self, chunk: list[_Loaded], cache: FeatureCache | None) -> FeatureSet:
+        device = self.network.device
+        missing = [item for item in chunk if item.known is None]
+        fresh = iter(self._features(missing, cache) if missing else ())
+        rows = [
+            next(fresh) if item.known is None else torch.from_numpy(item.known.values).to(device)
+            for item in chunk
+        ]
+        return FeatureSet(
+            torch.stack(rows),
+            tuple(item.picture.name for item in chunk),
+            tuple(item.picture.key for item in chunk),
+            tuple(item.size for item in chunk),
+        )
+
+    def _features(self, chunk: list[_Loaded], cache: FeatureCache | None) -> Tensor:
+        """``(len(chunk), d)``; neighbours of one size are resized together."""
+        network = self.network
+        runs = [[item.pixels for item in run] for _, run in groupby(chunk, lambda item: item.size)]
+        prepared = [network.prepare(to_device(run, network.device)) for run in runs]
+        if len({part.shape[1:] for part in prepared}) > 1:
+            raise OptionError(
+                "pictures of different sizes for an extractor that does not resize: "
+                + listed([f"{item.picture.name} {item.size}" for item in chunk])
+            )
+        features = network(torch.cat(prepared))
+        if features.ndim != 2 or len(features) != len(chunk):
+            raise OptionError(
+                f"{network.identity}: {len(chunk)} pictures gave {tuple(features.shape)}; "
+                "an extractor answers (N, d)"
+            )
+        if cache is not None:
+            for item, values in zip(chunk, features.cpu().numpy()):
+                if item.digest is not None:
+                    cache.put(item.digest, CachedFeature(values, item.size))
+        return features
+
+    def _join(self, parts: list[FeatureSet], skipped: list[Skipped]) -> FeatureSet:
+        if not parts:
+            why = f": {skipped[0].reason}" if skipped else ""
+            raise ImageError(f"not one of the pictures can be used{why}")
+        values = torch.cat([part.values for part in parts])
+        _require_finite(values)
+        return FeatureSet(
+            values,
+            tuple(name for part in parts for name in part.names),
+            tuple(key for part in parts for key in part.keys),
+            tuple(size for part in parts for size in part.sizes),
+            self.network.identity,
+            tuple(skipped),
+        )
+
+
+def to_device(pictures: Sequence[Tensor], device: torch.device) -> Tensor:
+    """``(3, H, W)`` uint8 pictures of one size as one batch on ``device``.
+
+    Host memory on the way to CUDA is pinned and the copy does not block.
+    """
+    if pictures[0].device.type != "cpu":
+        return torch.stack(list(pictures)).to(device)
+    _, height, width = pictures[0].shape
+    shape = (len(pictures), height, width, 3)
+    batch = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    for slot, picture in zip(batch, pictures):
+        slot.copy_(picture.movedim(0, -1))
+    return batch.to(device, non_blocking=True).movedim(-1, 1)
+
+
+def common_identity(first: str | None, second: str | None) -> str | None:
+    """The extractor that two sets of features share; ``None`` when neither is known.
+
+    Raises:
+        OptionError: they come from different extractors, front ends, weights or dtypes.
+    """
+    if first is not None and second is not None and first != second:
+        raise OptionError(f"features of different extractors do not mix:\n  {first}\n  {second}")
+    return first or second
+
+
+class Origin(Protocol):
+    """What features and statistics say of themselves."""
+
+    @property
+    def identity(self) -> str | None: ...
+
+    @property
+    def n(self) -> int | None: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+
+def provenance(real: Origin, fake: Origin) -> dict[str, object]:
+    """How a number of two sides came about: extractor, counts, device, library version."""
+    skipped = {
+        f"skipped_{label}": [name for name, _ in side.skipped]
+        for label, side in (("real", real), ("fake", fake))
+        if isinstance(side, FeatureSet)
+    }
+    return {
+        "extractor": common_identity(real.identity, fake.identity),
+        "n_real": real.n,
+        "n_fake": fake.n,
+        **skipped,
+        "device": str(real.device),
+        "version": __version__,
+    }
+
+
+def input_warnings(real: FeatureSet, fake: FeatureSet) -> tuple[str, ...]:
+    """What a reader has to know of two sets: pictures left out, mixed sizes and formats."""
+    found = [
+        f"{len(side.skipped)} {label} pictures were left out: "
+        + listed([f"{name} ({reason})" for name, reason in side.skipped])
+        for label, side in (("real", real), ("fake", fake))
+        if side.skipped
+    ]
+    sizes = {label: Counter(side.sizes) for label, side in (("real", real), ("fake", fake))}
+    if len({*sizes["real"], *sizes["fake"]}) > 1:
+        found.append("pictures of different sizes: " + "; ".join(map(_size_line, sizes.items())))
+    shares = [_lossy_share(side) for side in (real, fake)]
+    if None not in shares and shares[0] != shares[1]:
+        found.append(
+            "lossy files (JPEG, WebP) on one side only, or in other shares: compression alone "
+            "moves these scores"
+        )
+    if (real.identity is None) != (fake.identity is None):
+        found.append("one side's features are of unknown origin")
+    return tuple(found)
+
+
+class _Loaded(NamedTuple):
+    picture: Picture
+    pixels: Tensor = torch.empty(0)
+    size: tuple[int, int] = (0, 0)
+    digest: str | None = None
+    known: CachedFeature | None = None
+    error: ImageError | None = None
+
+
+def _load(picture: Picture, cache: FeatureCache | None) -> _Loaded:
+    """In a worker thread: look up, else decode; errors travel back as values."""
+    try:
+        digest = None if cache is None else picture.digest()
+        known = cache.get(digest) if cache is not None and digest is not None else None
+        if known is not None:
+            return _Loaded(picture, size=known.size, digest=digest, known=known)
+        pixels = picture.pixels()
+        height, width = pixels.shape[1:]
+        return _Loaded(picture, pixels, (height, width), digest)
+    except ImageError as error:
+        return _Loaded(picture, error=error)
+
+
+def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _as_features(source: Any) -> Any:
+    return FeatureSet.from_array(source) if is_feature_array(source) else source
+
+
+def _as_list(source: Any) -> FeatureSet | list[Picture]:
+    source = _as_features(source)
+    return source if isinstance(source, FeatureSet) else list(open_pictures(source))
+
+
+def _keys(source: FeatureSet | list[Picture]) -> Sequence[str | None]:
+    if isinstance(source, FeatureSet):
+        return source.keys
+    return [picture.key for picture in source]
+
+
+def _names(source: FeatureSet | list[Picture]) -> Sequence[str]:
+    if isinstance(source, FeatureSet):
+        return source.names
+    return [picture.name for picture in source]
+
+
+def _require_finite(values: Tensor) -> None:
+    if not bool(values.isfinite().all()):
+        raise OptionError("features hold NaN or infinity; half precision may have overflowed")
+
+
+def _size_line(side: tuple[str, Counter[tuple[int, int]]]) -> str:
+    label, counts = side
+    shown = [f"{count} of {h}x{w}" for (h, w), count in counts.most_common()]
+    return f"{label}: {listed(shown)}"
+
+
+def _lossy_share(side: FeatureSet) -> float | None:
+    """Share of lossy files; ``None`` when the pictures did not come from files."""
+    if not side.names or None in side.keys:
+        return None
+    return sum(Path(name).suffix.lower() in LOSSY_SUFFIXES for name in side.names) / len(side)

@@ -1,0 +1,179 @@
+"""The Fréchet inception distance, without matrix square roots.
+
+Heusel et al. (2017):
+
+    FID = |mu1 - mu2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2).
+
+With S1 = A^T A and S2 = B^T B the last trace is the nuclear norm of A B^T, because
+A B^T B A^T has the non-zero eigenvalues of S1 S2. It needs no complex numbers and stays right for
+singular covariances, hence for fewer pictures than feature dimensions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.metrics.features import (
+    FeatureReader,
+    FeatureSet,
+    common_identity,
+    input_warnings,
+    provenance,
+)
+from facemask_inpaint.metrics.moments import Convention, FeatureStatistics
+from facemask_inpaint.metrics.results import MetricResult
+
+FEW = 2048
+"""Below this many pictures FID is marked as biased."""
+
+
+def fid(
+    real: Any,
+    fake: Any,
+    *,
+    convention: Convention = "n-1",
+    reader: FeatureReader | None = None,
+) -> MetricResult:
+    """Fréchet inception distance between two sets of pictures; 0 is best.
+
+    Its estimate is biased upward by about a constant over n: compare only at equal n. Published
+    numbers differ by front end and by the divisor of the covariance; both can be chosen here.
+
+    Args:
+        real: a folder, a list of paths or pictures, a uint8 batch, an iterator of pictures, an
+            ``(n, d)`` float array of features, a :class:`~.features.FeatureSet`, a
+            :class:`~.moments.FeatureStatistics` or the path of a saved one.
+        fake: the same; sides need not be equal in number, and are not paired.
+        convention: divisor of the covariance, ``"n-1"`` (most tools) or ``"n"`` (StyleGAN2-ADA,
+            MAT).
+        reader: how pictures become features; default ``FeatureReader()``.
+
+    Raises:
+        ImageError: a picture cannot be decoded.
+        OptionError: fewer than two pictures on a side, or features of different extractors.
+    """
+    reader = reader or FeatureReader()
+    return frechet_result(_read(real, reader, "real"), _read(fake, reader, "fake"), convention)
+
+
+def frechet_result(
+    real: FeatureSet | FeatureStatistics,
+    fake: FeatureSet | FeatureStatistics,
+    convention: Convention = "n-1",
+) -> MetricResult:
+    """FID of what was read already, with its warnings and provenance."""
+    first, second = (
+        side if isinstance(side, FeatureStatistics) else FeatureStatistics.of(side)
+        for side in (real, fake)
+    )
+    value = frechet_distance(first, second, convention)
+    counts = [side.n for side in (first, second) if side.n is not None]
+    warnings = list(_count_warnings(counts, first.dim))
+    if isinstance(real, FeatureSet) and isinstance(fake, FeatureSet):
+        warnings += input_warnings(real, fake)
+    details = provenance(real, fake) | {"convention": convention}
+    return MetricResult("FID", value, min(counts, default=0), tuple(warnings), details)
+
+
+def frechet_distance(
+    first: FeatureStatistics, second: FeatureStatistics, convention: Convention = "n-1"
+) -> float:
+    """FID of two statistics; never below 0.
+
+    Raises:
+        OptionError: different extractors or widths, or fewer than two pictures on a side.
+    """
+    common_identity(first.identity, second.identity)
+    if first.dim != second.dim:
+        raise OptionError(f"features of widths {first.dim} and {second.dim} cannot be compared")
+    step = first.mean - second.mean.to(first.device)
+    one, other = (_shape(side, convention, first.device) for side in (first, second))
+    value = step @ step + one.trace + other.trace - 2 * _cross_trace(one, other)
+    return max(0.0, float(value))
+
+
+class _Shape(NamedTuple):
+    """A covariance S, as rows A with ``A^T A = S`` where there are at most d, else as itself."""
+
+    rows: Tensor | None
+    covariance: Tensor | None
+    trace: Tensor
+
+    def factor(self) -> Tensor:
+        """``(r, d)`` rows A with ``A^T A = S``."""
+        if self.rows is not None:
+            return self.rows
+        assert self.covariance is not None  # one of the two is there
+        return _factor(self.covariance)
+
+
+def _shape(statistics: FeatureStatistics, convention: Convention, device: torch.device) -> _Shape:
+    rows = statistics.rows
+    if rows is None:
+        covariance = statistics.covariance(convention).to(device)
+        return _Shape(None, covariance, covariance.trace())
+    centred = (rows - rows.mean(dim=0)).to(device) / statistics.divisor(convention) ** 0.5
+    return _Shape(centred, None, centred.square().sum())
+
+
+def _cross_trace(one: _Shape, other: _Shape) -> Tensor:
+    """``tr (S1 S2)^(1/2)``."""
+    if one.covariance is not None and other.covariance is not None:
+        trace = _regular_cross_trace(one.covariance, other.covariance)
+        if trace is not None:
+            return trace
+    return torch.linalg.svdvals(one.factor() @ other.factor().T).sum()
+
+
+def _regular_cross_trace(first: Tensor, second: Tensor) -> Tensor | None:
+    """By symmetric eigenvalues of ``L^T S2 L``, three times as fast; ``None`` if singular.
+
+    Rounding of an eigenvalue that should be 0 would enter the sum as its square root.
+    """
+    lower, failed = torch.linalg.cholesky_ex(first)
+    if int(failed):
+        return None
+    eigenvalues = torch.linalg.eigvalsh(lower.T @ second @ lower)
+    if bool(eigenvalues[0] < _noise(eigenvalues)):
+        return None
+    return eigenvalues.sqrt().sum()
+
+
+def _factor(covariance: Tensor) -> Tensor:
+    """``(r, d)`` rows A with ``A^T A = S``, r the numerical rank."""
+    eigenvalues, vectors = torch.linalg.eigh(covariance)
+    kept = eigenvalues > _noise(eigenvalues)
+    return (vectors[:, kept] * eigenvalues[kept].sqrt()).T
+
+
+def _noise(eigenvalues: Tensor) -> Tensor:
+    """What rounding makes of an eigenvalue 0 beside ascending others."""
+    return eigenvalues[-1] * (len(eigenvalues) * torch.finfo(eigenvalues.dtype).eps)
+
+
+def _read(source: Any, reader: FeatureReader, label: str) -> FeatureSet | FeatureStatistics:
+    if isinstance(source, FeatureStatistics):
+        return source
+    if isinstance(source, (str, os.PathLike)) and Path(source).suffix == ".npz":
+        return FeatureStatistics.load(Path(source))
+    return reader.read(source, label)
+
+
+def _count_warnings(counts: list[int], dim: int) -> Iterator[str]:
+    few = min(counts, default=FEW)
+    if few <= dim:
+        yield (
+            f"{few} pictures for {dim} dimensions: the covariance is singular and FID far above "
+            "its limit; compare at equal n only"
+        )
+    elif few < FEW:
+        yield f"{few} pictures: FID is biased upward; compare at equal n only"
+    if len(set(counts)) > 1:
+        yield f"{counts[0]} real and {counts[1]} fake pictures"

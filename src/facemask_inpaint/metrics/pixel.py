@@ -1,0 +1,292 @@
+"""PSNR, SSIM and L1 of each fake with its real, over the whole frame or over the hole only."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from facemask_inpaint import __version__
+from facemask_inpaint.errors import ImageError, OptionError
+from facemask_inpaint.folders import list_images
+from facemask_inpaint.images import decode_mask
+from facemask_inpaint.metrics.extractors import resolve_device
+from facemask_inpaint.metrics.inputs import (
+    OnError,
+    Picture,
+    Skipped,
+    in_order,
+    listed,
+    match,
+    open_pictures,
+)
+from facemask_inpaint.metrics.results import MetricResult
+
+Measure = Callable[[Tensor, Tensor, Tensor | None], float]
+"""Real and fake ``(3, H, W)`` float64 in [0, 1], and the hole ``(H, W)`` bool or ``None`` for the
+whole frame, to one number."""
+
+SSIM_WINDOW = 11
+HOLE = " (hole)"
+"""What names of results over the hole end in."""
+
+_SSIM_SIGMA = 1.5
+_SSIM_CONSTANTS = (0.01**2, 0.03**2)
+
+
+@dataclass(frozen=True)
+class PairedResult(MetricResult):
+    """A mean over pictures; ``values`` holds each picture's own, in the order of ``names``."""
+
+    values: tuple[float, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def psnr(
+    real: Any, fake: Any, mask: Any = None, *, reader: PairReader | None = None
+) -> PairedResult:
+    """Peak signal-to-noise ratio in dB, averaged over pictures; more is better.
+
+    Identical pictures have none (it is infinite); they are left out of the mean, with a warning.
+
+    Args:
+        real: a folder, a list of paths or pictures, or a uint8 batch. Files are paired by stem,
+            everything else by order.
+        fake: the same, of the same sizes.
+        mask: ``None`` measures the whole frame. Otherwise the hole only: a folder or list of masks
+            (files paired by stem), a batch ``(N, H, W)``, or one mask for all; 1/True/255 = hole.
+        reader: how pairs are read and where the arithmetic runs; default ``PairReader()``.
+
+    Raises:
+        ImageError: an undecodable picture, or a pair of different sizes.
+        MaskError: a mask that does not fit its picture.
+        OptionError: unmatched files (named).
+    """
+    reader = reader or PairReader()
+    return _only(reader.measure(real, fake, {"PSNR": peak_signal_to_noise}, mask))
+
+
+def ssim(
+    real: Any, fake: Any, mask: Any = None, *, reader: PairReader | None = None
+) -> PairedResult:
+    """Structural similarity (Wang et al. 2004), averaged over pictures; 1 is best.
+
+    Gaussian window of 11 pixels (sigma 1.5), per colour channel, over all places where the window
+    fits; over the hole only: over windows centred in the hole, the frame mirrored at its border.
+    Arguments and errors are those of :func:`psnr`.
+    """
+    reader = reader or PairReader()
+    return _only(reader.measure(real, fake, {"SSIM": structural_similarity}, mask))
+
+
+def l1(real: Any, fake: Any, mask: Any = None, *, reader: PairReader | None = None) -> PairedResult:
+    """Mean absolute difference of samples in [0, 1], averaged over pictures; 0 is best.
+
+    Arguments and errors are those of :func:`psnr`.
+    """
+    reader = reader or PairReader()
+    return _only(reader.measure(real, fake, {"L1": absolute_difference}, mask))
+
+
+def absolute_difference(real: Tensor, fake: Tensor, hole: Tensor | None) -> float:
+    """Mean absolute difference; see :data:`Measure`."""
+    return _mean((real - fake).abs(), hole)
+
+
+def peak_signal_to_noise(real: Tensor, fake: Tensor, hole: Tensor | None) -> float:
+    """``-10 log10`` of the mean squared difference, in dB; see :data:`Measure`."""
+    error = _mean((real - fake).square(), hole)
+    return -10 * math.log10(error) if error else math.inf
+
+
+def structural_similarity(real: Tensor, fake: Tensor, hole: Tensor | None) -> float:
+    """Mean of the SSIM map (Wang et al. 2004, eq. 13); see :data:`Measure`."""
+    margin = SSIM_WINDOW // 2
+    if min(real.shape[1:]) < SSIM_WINDOW:
+        raise ImageError(f"SSIM needs {SSIM_WINDOW} pixels each way, got {tuple(real.shape[1:])}")
+    maps = torch.stack([real, fake, real * real, fake * fake, real * fake])
+    mean_real, mean_fake, square_real, square_fake, product = _blurred(maps)
+    c1, c2 = _SSIM_CONSTANTS
+    covariance = product - mean_real * mean_fake
+    variances = square_real - mean_real.square() + square_fake - mean_fake.square()
+    luminance = (2 * mean_real * mean_fake + c1) / (mean_real.square() + mean_fake.square() + c1)
+    similarity = luminance * (2 * covariance + c2) / (variances + c2)
+    if hole is None:
+        similarity = similarity[:, margin:-margin, margin:-margin]
+    return _mean(similarity, hole)
+
+
+class Pair(NamedTuple):
+    """A decoded pair: ``(3, H, W)`` uint8 each, and the hole ``(H, W)`` bool where there is one."""
+
+    name: str
+    real: Tensor
+    fake: Tensor
+    hole: Tensor | None
+
+
+@dataclass(frozen=True)
+class PairReader:
+    """Reads pairs of pictures and applies measures to them.
+
+    Attributes:
+        device: where the arithmetic runs; ``None`` is CUDA when there, else the CPU.
+        workers: decoding threads; ``None`` for one per processor, at most eight.
+        on_error: ``"raise"`` stops at the first pair that cannot be decoded or differs in size,
+            ``"skip"`` leaves it out and names it in a warning.
+        progress: whether a bar is shown.
+    """
+
+    device: str | torch.device | None = None
+    workers: int | None = None
+    on_error: OnError = "raise"
+    progress: bool = True
+
+    def measure(
+        self,
+        real: Any,
+        fake: Any,
+        measures: Mapping[str, Measure],
+        mask: Any = None,
+        *,
+        whole_too: bool = False,
+    ) -> dict[str, PairedResult]:
+        """Every measure over every pair, in one pass.
+
+        Returns:
+            Results by name; those over the hole end in ``" (hole)"``. With a mask the whole frame
+            is measured only if ``whole_too``.
+        """
+        whole = mask is None or whole_too
+        jobs = {name: (measure, False) for name, measure in measures.items() if whole}
+        if mask is not None:
+            jobs |= {name + HOLE: (measure, True) for name, measure in measures.items()}
+        device = resolve_device(self.device)
+        columns: dict[str, list[float]] = {name: [] for name in jobs}
+        names: list[str] = []
+        skipped: list[Skipped] = []
+        for pair in self._pairs(real, fake, mask, skipped):
+            names.append(pair.name)
+            first, second = (side.to(device).double() / 255 for side in (pair.real, pair.fake))
+            hole = None if pair.hole is None else pair.hole.to(device)
+            for name, (measure, within) in jobs.items():
+                columns[name].append(measure(first, second, hole if within else None))
+        if not names:
+            raise ImageError(f"not one of the pairs can be used: {skipped[0].reason}")
+        return {
+            name: _summary(name, values, names, skipped, device) for name, values in columns.items()
+        }
+
+    def _pairs(self, real: Any, fake: Any, mask: Any, skipped: list[Skipped]) -> Iterator[Pair]:
+        reals, fakes = list(open_pictures(real)), list(open_pictures(fake))
+        order = match([picture.key for picture in reals], [picture.key for picture in fakes])
+        masks = masks_for(reals, mask)
+        jobs = [(first, fakes[row], hole) for first, row, hole in zip(reals, order, masks)]
+        loaded = in_order(_load_pair, jobs, self.workers, ahead=16)
+        bar = tqdm(loaded, "pixels", len(jobs), disable=not self.progress, unit="pair")
+        for picture, found in zip(reals, bar):
+            if isinstance(found, Pair):
+                yield found
+            elif self.on_error == "raise":
+                raise found
+            else:
+                skipped.append(Skipped(picture.name, str(found)))
+
+
+def masks_for(pictures: Sequence[Picture], mask: Any) -> list[Any]:
+    """One undecoded mask per picture, of whatever holds masks; ``None`` for each without any.
+
+    Raises:
+        OptionError: pictures without a mask of their stem, or another number of masks.
+    """
+    if isinstance(mask, (str, os.PathLike)) and Path(mask).is_dir():
+        mask = list_images(Path(mask))
+    single = mask is None or isinstance(mask, (str, os.PathLike, Image.Image))
+    if single or (isinstance(mask, (np.ndarray, Tensor)) and mask.ndim == 2):
+        return [mask] * len(pictures)
+    masks = list(mask)
+    keys = [Path(one).stem if isinstance(one, (str, os.PathLike)) else None for one in masks]
+    if None in keys or any(picture.key is None for picture in pictures):
+        if len(masks) != len(pictures):
+            raise OptionError(f"{len(masks)} masks for {len(pictures)} pictures")
+        return masks
+    by_stem = dict(zip(keys, masks))
+    if missing := [picture.name for picture in pictures if picture.key not in by_stem]:
+        raise OptionError(f"{len(missing)} pictures have no mask of their stem: {listed(missing)}")
+    return [by_stem[picture.key] for picture in pictures]
+
+
+def _load_pair(job: tuple[Picture, Picture, Any]) -> Pair | ImageError:
+    """In a worker thread; a bad picture travels back as a value, a bad mask raises."""
+    first, second, mask = job
+    try:
+        real, fake = first.pixels(), second.pixels()
+    except ImageError as error:
+        return error
+    size = (real.shape[1], real.shape[2])
+    if real.shape != fake.shape:
+        height, width = fake.shape[1:]
+        return ImageError(
+            f"{first.name} is {size[0]}x{size[1]} but {second.name} {height}x{width} (height x "
+            "width); pixel metrics need equal sizes"
+        )
+    hole = None if mask is None else decode_mask(mask, size, name=f"mask of {first.name}")
+    return Pair(first.name, real, fake, hole)
+
+
+def _summary(
+    name: str,
+    values: Sequence[float],
+    names: Sequence[str],
+    skipped: Sequence[Skipped],
+    device: torch.device,
+) -> PairedResult:
+    warnings = []
+    if skipped:
+        reasons = listed([reason for _, reason in skipped])
+        warnings.append(f"{len(skipped)} pairs were left out: {reasons}")
+    finite = [value for value in values if math.isfinite(value)]
+    if len(finite) < len(values):
+        warnings.append(f"{len(values) - len(finite)} identical pairs are not in the mean")
+    mean = math.fsum(finite) / len(finite) if finite else math.inf
+    details: dict[str, object] = {
+        "region": "hole" if name.endswith(HOLE) else "whole",
+        "skipped": [picture for picture, _ in skipped],
+        "device": str(device),
+        "dtype": "float64",
+        "version": __version__,
+    }
+    return PairedResult(
+        name, mean, len(values), tuple(warnings), details, tuple(values), tuple(names)
+    )
+
+
+def _mean(values: Tensor, hole: Tensor | None) -> float:
+    """Mean of ``(C, H, W)`` over the frame, or over the hole."""
+    return float((values if hole is None else values[:, hole]).mean())
+
+
+def _blurred(maps: Tensor) -> Tensor:
+    """Gaussian means of ``(K, C, H, W)``, of the same shape; borders mirrored."""
+    radius = SSIM_WINDOW // 2
+    offsets = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
+    weights = torch.exp(-offsets.square() / (2 * _SSIM_SIGMA**2))
+    weights = weights / weights.sum()
+    planes = F.pad(maps.flatten(0, 1)[:, None], (radius,) * 4, mode="reflect")
+    planes = F.conv2d(planes, weights.view(1, 1, -1, 1))
+    return F.conv2d(planes, weights.view(1, 1, 1, -1)).view_as(maps)
+
+
+def _only(results: Mapping[str, PairedResult]) -> PairedResult:
+    (result,) = results.values()
+    return result

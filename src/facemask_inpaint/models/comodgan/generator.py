@@ -1,0 +1,156 @@
+"""Co-Mod-GAN's generator: mapping network, encoder, co-modulated decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models.comodgan import official
+from facemask_inpaint.models.layers.skip_decoder import NoiseMode, SkipDecoder, check_noise_mode
+from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear, MappingNetwork
+from facemask_inpaint.models.network import InpaintingNetwork
+
+INNER_SIDE = 4
+"""Side of the innermost features."""
+
+
+class CoModGAN(InpaintingNetwork):
+    """Co-Mod-GAN generator; pluralistic, answers the whole frame without compositing.
+
+    Random draws: ``z``; ``dropout_keep``, which numbers of the global code survive, if
+    ``code_dropout``; and ``noise_0``, ... if the noise is random.
+
+    Args:
+        resolution: side of the pictures, a power of two of at least 8; published: 256, 512, 1024.
+        channel_base: there are ``channel_base / side`` channels at each scale, ...
+        channel_max: ... but not more than this.
+        latent_dim: length of ``z`` and ``w``.
+        code_dim: length of the global code, the encoder's part of every style.
+        activation_clamp: limit of every activation; the MI-GAN authors' networks have 256, the
+            original has none.
+        skip_innermost: add the encoder's 4 x 4 map in the decoder. The known conversion of the
+            original to PyTorch leaves this out, though it has the weights.
+        code_dropout: drop each number of the global code with probability 1/2 and double the
+            rest. The authors' published results are made so; their expected code is the same.
+        noise_mode: ``"const"`` uses the planes stored with the weights, ``"random"`` draws new
+            ones, ``"none"`` adds none.
+        truncation: below 1, latents are drawn towards their average: less variety.
+
+    The last four may be changed later, as attributes.
+
+    Raises:
+        OptionError: an argument is outside its range.
+    """
+
+    any_size = False
+
+    def __init__(
+        self,
+        *,
+        resolution: int = 512,
+        channel_base: int = 32768,
+        channel_max: int = 512,
+        latent_dim: int = 512,
+        code_dim: int = 1024,
+        activation_clamp: float | None = None,
+        skip_innermost: bool = True,
+        code_dropout: bool = False,
+        noise_mode: NoiseMode = "const",
+        truncation: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if resolution < 8 or resolution & (resolution - 1):
+            raise OptionError(f"resolution must be a power of two of at least 8, not {resolution}")
+        check_noise_mode(noise_mode)
+        self.native_size, self.latent_dim, self.code_dim = resolution, latent_dim, code_dim
+        self.skip_innermost, self.code_dropout = skip_innermost, code_dropout
+        self.noise_mode, self.truncation = noise_mode, truncation
+        sides = [2**level for level in range(2, resolution.bit_length())]  # 4, 8, …, resolution
+        channels = [min(channel_base // side, channel_max) for side in sides]
+        clamp, inner = activation_clamp, channels[0]
+        self.mapping = MappingNetwork(latent_dim, clamp=clamp)
+        self.encoder = Encoder(channels[::-1], code_dim, clamp)
+        self.expand = EqualLinear(code_dim, inner * INNER_SIDE**2, activate=True, clamp=clamp)
+        self.decoder = SkipDecoder(
+            channels, latent_dim + code_dim, inner_side=INNER_SIDE, clamp=clamp
+        )
+
+    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        w = self.mapping(latents["z"], self.truncation)
+        return self.synthesize(visible, hole, w[:, None].expand(-1, self.decoder.rows, -1), latents)
+
+    def synthesize(
+        self, visible: Tensor, hole: Tensor, ws: Tensor, latents: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Picture ``(N, 3, H, W)`` for given intermediate latents, as training needs it.
+
+        Args:
+            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            hole: ``(N, 1, H, W)``, 1 = fill.
+            ws: ``(N, rows, latent_dim)``, from :attr:`mapping`; rows differ in style mixing.
+            latents: the draws of :meth:`latent_spec` but ``z``.
+        """
+        x = torch.cat([0.5 - hole, visible], 1).contiguous(memory_format=torch.channels_last)
+        code, skips = self.encoder(x)
+        if self.code_dropout:
+            code = code * (2 * latents["dropout_keep"])
+        inner, *skips = skips[::-1]
+        x = self.expand(code).view_as(inner)
+        if self.skip_innermost:
+            x = x + inner
+        noise = self.decoder.noise(self.noise_mode, latents)
+        return self.decoder(x, skips, ws, code, noise)
+
+    def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
+        spec: dict[str, tuple[int, ...]] = {"z": (n, self.latent_dim)}
+        if self.code_dropout:
+            spec["dropout_keep"] = (n, self.code_dim)
+        if self.noise_mode == "random":
+            spec |= self.decoder.noise_spec(n, INNER_SIDE, INNER_SIDE)
+        return spec
+
+    def draw(self, name: str, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+        if name == "dropout_keep":
+            return (torch.rand(shape, generator=generator) < 0.5).float()
+        return super().draw(name, shape, generator)
+
+    @classmethod
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        return official.options(tensors)
+
+    @classmethod
+    def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return official.translate(tensors)
+
+
+class Encoder(nn.Module):
+    """Halves the picture down to 4 x 4, then makes the global code of it.
+
+    Args:
+        channels: channels by scale, from full size down to 4 x 4.
+        code_dim: length of the global code.
+        clamp: limit of the activations, or ``None``.
+    """
+
+    def __init__(self, channels: Sequence[int], code_dim: int, clamp: float | None) -> None:
+        super().__init__()
+        last = channels[-1]
+        self.enter = EqualConv2d(4, channels[0], kernel_size=1, clamp=clamp)
+        self.keep = nn.ModuleList(EqualConv2d(c, c, clamp=clamp) for c in channels)
+        self.leave = nn.ModuleList(
+            EqualConv2d(c, out, resample="down", clamp=clamp) for c, out in pairwise(channels)
+        )
+        self.code = EqualLinear(last * INNER_SIDE**2, code_dim, activate=True, clamp=clamp)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Global code ``(N, code_dim)``, and the map of each scale, largest first."""
+        first, *others = self.keep
+        skips = [first(self.enter(x))]
+        for leave, keep in zip(self.leave, others):
+            skips.append(keep(leave(skips[-1])))
+        return self.code(skips[-1].flatten(1)), skips

@@ -1,0 +1,215 @@
+"""Co-Mod-GAN's three key layouts: TensorFlow original, PyTorch conversion, MI-GAN's teacher.
+
+The first two are brought to the keys of the third, whose modules correspond to those here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from facemask_inpaint.errors import CheckpointError
+from facemask_inpaint.models.layers.official import OfficialTensors
+from facemask_inpaint.models.layers.stylegan2 import MappingNetwork
+
+Layout = Literal["tensorflow", "conversion", "teacher"]
+
+TEACHER_CLAMP = 256.0
+_STARTS: dict[Layout, str] = {
+    "tensorflow": "G_synthesis/",
+    "conversion": "G_synthesis.",
+    "teacher": "synthesis.",
+}
+_ENCODER = {"FromRGB": "fromrgb", "Conv0": "conv0", "Conv1_down": "conv1"}
+_ENCODER |= {"Conv": "conv", "Dense0": "fc"}
+_DECODER = {"Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb", "Conv": "conv", "Dense": "fc"}
+"""Layers of the original: its names to the teacher's."""
+
+_LEAVES = {
+    "conv.weight": "weight",
+    "conv.modulation.weight": "affine.weight",
+    "conv.modulation.bias": "affine.bias",
+    "noise.weight": "noise_strength",
+    "activate.bias": "bias",
+}
+"""Tensors of a modulated layer: the conversion's names to the teacher's."""
+
+
+def options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Constructor arguments of ``CoModGAN`` read off the shapes of its tensors.
+
+    Raises:
+        CheckpointError: these are no tensors of a Co-Mod-GAN generator.
+    """
+    resolution, teacher = (
+        _resolution(tensors),
+        OfficialTensors(_teacher_keys(tensors), "Co-Mod-GAN"),
+    )
+    widest = teacher.take("encoder.b4.conv.weight").shape[0]
+    return {
+        "resolution": resolution,
+        "channel_base": teacher.take(f"encoder.b{resolution}.conv0.weight").shape[0] * resolution,
+        "channel_max": widest,
+        "latent_dim": teacher.take("mapping.fc0.weight").shape[0],
+        "code_dim": teacher.take("encoder.b4.fc.weight").shape[0],
+        "activation_clamp": TEACHER_CLAMP if layout(tensors) == "teacher" else None,
+    }
+
+
+def translate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """State dict of ``CoModGAN`` from tensors in any of the three layouts.
+
+    The conversion has lost the average latent, which is estimated here, and the noise planes,
+    which are drawn from a fixed seed: the original's are just such draws, and never trained.
+
+    Raises:
+        CheckpointError: these are no tensors of a Co-Mod-GAN generator.
+    """
+    resolution, keyed = _resolution(tensors), _teacher_keys(tensors)
+    if layout(tensors) == "conversion":
+        keyed |= _lost_by_conversion(keyed)
+    teacher, state = OfficialTensors(keyed, "Co-Mod-GAN"), {}
+    for theirs, ours in _modules(resolution):
+        moved = teacher.take_all(f"{theirs}.")
+        state |= {f"{ours}.{key}": tensor for key, tensor in moved.items()}
+    state["mapping.w_avg"] = teacher.take("mapping.w_avg")
+    teacher.finish()
+    return state
+
+
+def layout(tensors: Mapping[str, Tensor]) -> Layout:
+    """Which of the three layouts the keys are in.
+
+    Raises:
+        CheckpointError: in none of them.
+    """
+    for name, start in _STARTS.items():
+        if any(key.startswith(start) for key in tensors):
+            return name
+    raise CheckpointError(
+        "these are no tensors of a Co-Mod-GAN generator: no key starts with "
+        + ", ".join(map(repr, _STARTS.values()))
+    )
+
+
+def _modules(resolution: int) -> Iterator[tuple[str, str]]:
+    """Each module's place under the teacher's keys, and here."""
+    for i in range(8):
+        yield f"mapping.fc{i}", f"mapping.layers.{i}"
+    levels = resolution.bit_length() - 3  # scales above 4 x 4
+    yield f"encoder.b{resolution}.fromrgb", "encoder.enter"
+    for i in range(levels):
+        yield f"encoder.b{resolution >> i}.conv0", f"encoder.keep.{i}"
+        yield f"encoder.b{resolution >> i}.conv1", f"encoder.leave.{i}"
+    yield "encoder.b4.conv", f"encoder.keep.{levels}"
+    yield "encoder.b4.fc", "encoder.code"
+    yield "synthesis.b4.fc", "expand"
+    yield "synthesis.b4.conv", "decoder.inner"
+    yield "synthesis.b4.torgb", "decoder.inner_to_rgb"
+    for i in range(levels):
+        theirs, ours = f"synthesis.b{8 << i}", f"decoder.blocks.{i}"
+        yield f"{theirs}.conv0", f"{ours}.enlarge"
+        yield f"{theirs}.conv1", f"{ours}.merge"
+        yield f"{theirs}.torgb", f"{ours}.to_rgb"
+
+
+def _resolution(tensors: Mapping[str, Tensor]) -> int:
+    matches = (re.search(r"[/.](?:E_|E\.|b)(\d+)[x./]", key) for key in tensors)
+    return max((int(match[1]) for match in matches if match), default=0)
+
+
+def _teacher_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under the teacher's keys and in its shapes, without constant filters."""
+    kind = layout(tensors)
+    if kind == "teacher":
+        return {key: t for key, t in tensors.items() if not key.endswith("resample_filter")}
+    rename = _from_tensorflow if kind == "tensorflow" else _from_conversion
+    renamed = (rename(key, tensor) for key, tensor in tensors.items())
+    return dict(pair for pair in renamed if pair is not None)
+
+
+def _from_tensorflow(key: str, tensor: Tensor) -> tuple[str, Tensor] | None:
+    """Key and tensor as the teacher has them; ``None`` for the training-progress counter."""
+    if key == "lod":
+        return None
+    if key == "dlatent_avg":
+        return "mapping.w_avg", tensor
+    if match := re.fullmatch(r"G_synthesis/noise(\d+)", key):
+        number = int(match[1])
+        level = f"b{4 << (number + 1) // 2}"
+        layer = "conv" if number == 0 else f"conv{(number + 1) % 2}"
+        return f"synthesis.{level}.{layer}.noise_const", tensor[0, 0]
+    *place, leaf = key.split("/")
+    return f"{_place(place)}.{_tensorflow_leaf(leaf)}", _tensorflow_shape(leaf, place[-1], tensor)
+
+
+def _tensorflow_leaf(leaf: str) -> str:
+    return leaf.replace("mod_", "affine.")
+
+
+def _tensorflow_shape(leaf: str, layer: str, tensor: Tensor) -> Tensor:
+    if leaf == "mod_bias":
+        return tensor + 1
+    if tensor.ndim == 2:
+        return tensor.T
+    if tensor.ndim == 4:
+        kernel = tensor.permute(3, 2, 0, 1)
+        # The original correlates where a transposed convolution convolves.
+        return kernel.flip(2, 3) if layer == "Conv0_up" else kernel
+    return tensor
+
+
+def _from_conversion(key: str, tensor: Tensor) -> tuple[str, Tensor] | None:
+    """Key and tensor as the teacher has them; ``None`` for constant filters."""
+    if key.endswith(".kernel"):
+        return None
+    parts = key.replace("G_synthesis.E.", "G_synthesis.E_").replace("_0.FromRGB", ".FromRGB")
+    component, block, layer, leaf = parts.split(".", 3)
+    # Convolution and bias are numbered members of a sequence.
+    leaf = _LEAVES.get(leaf, leaf.split(".")[-1])
+    if leaf == "noise_strength":
+        tensor = tensor.reshape(())
+    elif leaf == "bias":
+        tensor = tensor.flatten()
+    elif tensor.ndim == 5:
+        tensor = tensor[0]
+    return f"{_place([component, block, layer])}.{leaf}", tensor
+
+
+def _place(place: list[str]) -> str:
+    """A module's place under the teacher's keys from its place in the original."""
+    component, *_, layer = place
+    if component == "G_mapping":
+        return layer.replace("Dense", "mapping.fc")
+    half, _, size = place[1].partition("_")
+    names = _ENCODER if half == "E" else _DECODER
+    if layer not in names:
+        raise CheckpointError(f"{'/'.join(place)} has no place in Co-Mod-GAN")
+    side = size.partition("x")[0]
+    return f"{'encoder' if half == 'E' else 'synthesis'}.b{side}.{names[layer]}"
+
+
+def _lost_by_conversion(teacher: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """An average latent over 4,096 draws, and noise planes, from a fixed seed."""
+    generator = torch.Generator().manual_seed(0)
+    found: dict[str, Tensor] = {}
+    for key in teacher:
+        if key.endswith(".noise_strength"):
+            side = int(key.split(".")[1].removeprefix("b"))
+            plane = torch.randn(side, side, generator=generator)
+            found[key.replace("noise_strength", "noise_const")] = plane
+    mapping = MappingNetwork(teacher["mapping.fc0.weight"].shape[0])
+    state = {
+        key.replace("mapping.fc", "layers."): tensor
+        for key, tensor in teacher.items()
+        if key.startswith("mapping.fc")
+    }
+    mapping.load_state_dict(state, strict=False)
+    with torch.no_grad():
+        z = torch.randn(4096, mapping.w_avg.shape[0], generator=generator)
+        found["mapping.w_avg"] = mapping(z).mean(0)
+    return found

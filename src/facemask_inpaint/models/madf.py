@@ -1,0 +1,356 @@
+"""MADF: inpainting by cascaded refinement with mask awareness.
+
+Zhu et al., "Image Inpainting by End-to-End Cascaded Refinement with Mask Awareness", IEEE TIP
+2021 (arXiv 2104.13743). Official code and weights: github.com/MADF-inpainting/Pytorch-MADF,
+GPL-3.0; this module shares no code with it.
+
+The encoder's convolutions take other kernels at each position, generated from the mask around it
+(*mask-aware dynamic filtering*). A recovery decoder paints a coarse picture; two refinement
+decoders, each guided by the maps of the decoder before it, paint it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from facemask_inpaint.models.layers.official import OfficialTensors
+from facemask_inpaint.models.network import InpaintingNetwork
+
+KERNEL_SIZES = (7, 5, 3, 3, 3, 3, 3)
+"""Side of the kernels of each encoder level; every level halves height and width."""
+
+REFINEMENTS = 2
+SLOPE = 0.2
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class MADF(InpaintingNetwork):
+    """MADF generator; deterministic, for heights and widths that are multiples of 128.
+
+    It was trained on 512 x 512 pictures. Nothing bounds its answer, which leaves [-1, 1] here
+    and there.
+
+    Args:
+        width: channels of the first level's map; deeper maps have up to eight times as many.
+        mask_features: channels that describe the mask at each level.
+    """
+
+    native_size = 512
+    size_multiple = 2 ** len(KERNEL_SIZES)
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, width: int = 64, mask_features: int = 16) -> None:
+        super().__init__()
+        self.encoder = Encoder(width, mask_features)
+        self.recovery = RecoveryDecoder(width)
+        self.refinements = nn.ModuleList(
+            RefinementDecoder(width, pictures=1 + i) for i in range(REFINEMENTS)
+        )
+        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            constant = torch.tensor(values).view(3, 1, 1)
+            self.register_buffer(name, constant, persistent=False)
+
+    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        return self.stages(visible, hole)[-1]
+
+    def stages(self, visible: Tensor, hole: Tensor) -> list[Tensor]:
+        """Coarse, refined and final picture; training supervises all three.
+
+        Args:
+            visible: ``(N, 3, H, W)`` in [-1, 1]; the hole's pixels do not matter.
+            hole: ``(N, 1, H, W)`` in {0, 1}, 1 = fill.
+
+        Returns:
+            Three pictures ``(N, 3, H, W)``, not bounded to [-1, 1].
+        """
+        keep = (1 - hole).expand_as(visible)
+        mean_coloured_hole = ((visible + 1) / 2 - self.mean) / self.std * keep
+        entry = torch.cat([mean_coloured_hole, keep], dim=1)
+        *skips, deepest = self.encoder(entry, keep)
+        skips = [entry, *skips]
+        guides, picture = self.recovery(deepest, skips)
+        pictures = [picture]
+        for refine in self.refinements:
+            guides, picture = refine(deepest, guides, [*pictures, entry])
+            pictures.append(picture)
+        return [2 * (picture * self.std + self.mean) - 1 for picture in pictures]
+
+    @classmethod
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        official = OfficialTensors(_generator_only(tensors), cls.__name__)
+        width, mask_features = (
+            official.take(f"{key}.weight").shape[0] for key in ("enc_up_1.0", "filter_gen_1.conv.0")
+        )
+        return {"width": width, "mask_features": mask_features}
+
+    @classmethod
+    def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        official = OfficialTensors(_generator_only(tensors), cls.__name__)
+        # Batch norms that the authors' code builds but never applies.
+        official.take_all("enc_conv_")
+        state = _encoder_state(official) | _recovery_state(official)
+        for i in range(REFINEMENTS):
+            state |= _prefixed(f"refinements.{i}", _refinement_state(official, f"dec_ref{i}"))
+        official.finish()
+        return state
+
+
+class Encoder(nn.Module):
+    """Shrinks the picture level by level, with kernels made from the mask."""
+
+    def __init__(self, width: int, mask_features: int) -> None:
+        super().__init__()
+        filtered = [min(width // 4 << level, 2 * width) for level in range(len(KERNEL_SIZES))]
+        self.levels = nn.ModuleList()
+        mask_inputs, inputs = 3, 6
+        for kernel_size, outputs, skip in zip(KERNEL_SIZES, filtered, _map_widths(width)):
+            read_mask = nn.Conv2d(
+                mask_inputs, mask_features, kernel_size, stride=2, padding=kernel_size // 2
+            )
+            filtering = MaskAwareConv(inputs, outputs, mask_features, kernel_size)
+            self.levels.append(EncoderLevel(read_mask, filtering, nn.Conv2d(outputs, skip, 1)))
+            mask_inputs, inputs = mask_features, outputs
+
+    def forward(self, entry: Tensor, keep: Tensor) -> list[Tensor]:
+        """The map of every level, from half the height and width downwards."""
+        x, mask, skips = entry, keep, []
+        for level in self.levels:
+            x, mask, skip = level(x, mask)
+            skips.append(skip)
+        return skips
+
+
+class EncoderLevel(nn.Module):
+    """Gives picture and mask features for the next level, and a wider map for the decoders."""
+
+    def __init__(self, read_mask: nn.Conv2d, filtering: MaskAwareConv, widen: nn.Conv2d) -> None:
+        super().__init__()
+        self.read_mask = read_mask
+        self.filtering = filtering
+        self.widen = widen
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mask = F.relu(self.read_mask(mask), inplace=True)
+        x = F.relu(self.filtering(x, mask), inplace=True)
+        return x, mask, F.relu(self.widen(x), inplace=True)
+
+
+class MaskAwareConv(nn.Module):
+    """Convolution of stride 2 whose kernel at each position is an affine map of mask features.
+
+    The kernel at position p is ``K[p] = B + sum over h of M[h, p] A[h]`` (section 3.2 of the
+    paper), so its answer is ``conv(x; B)[p] + sum over h of M[h, p] conv(x; A[h])[p]``: one
+    ordinary convolution with all of B and A, mixed position by position. The kernels themselves,
+    more than a gigabyte at 512 x 512, are never made.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        mask_features: number of mask features M.
+        kernel_size: side of the kernels, odd.
+    """
+
+    def __init__(self, inputs: int, outputs: int, mask_features: int, kernel_size: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.padding = kernel_size // 2
+        kernels = torch.empty((1 + mask_features) * outputs, inputs, kernel_size, kernel_size)
+        # As a 1 x 1 convolution from the mask features to the kernels would start.
+        bound = mask_features**-0.5
+        self.kernels = nn.Parameter(nn.init.uniform_(kernels, -bound, bound))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Filter ``x`` ``(N, C, 2H, 2W)`` as the mask features ``(N, M, H, W)`` tell."""
+        responses = F.conv2d(x, self.kernels, stride=2, padding=self.padding)
+        mixed, *modulated = responses.split(self.outputs, dim=1)
+        for feature, response in zip(mask.split(1, dim=1), modulated):
+            mixed = torch.addcmul(mixed, feature, response)
+        return mixed
+
+
+class RecoveryDecoder(nn.Module):
+    """Paints the coarse picture, and gives the maps that guide the first refinement."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(
+            RecoveryStep(inputs, outputs) for inputs, outputs in _decoder_widths(width)
+        )
+        self.enlarge = _doubling(width, 3)
+        self.merge = nn.Conv2d(6 + 3, 3, 3, padding=1)
+
+    def forward(self, x: Tensor, skips: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """Maps and picture from the deepest map; ``skips`` starts with the network's input."""
+        maps = []
+        for step, skip in zip(self.steps, skips[:0:-1]):
+            x = step(x, skip)
+            maps.append(x)
+        return maps, self.merge(torch.cat([skips[0], self.enlarge(x)], dim=1))
+
+
+class RecoveryStep(nn.Module):
+    """Doubles height and width and merges the encoder's map in."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.enlarge = _doubling(inputs, outputs)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.merge = nn.Conv2d(2 * outputs, outputs, 3, padding=1)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        x = F.leaky_relu(self.norm(self.enlarge(x)), SLOPE, inplace=True)
+        return F.relu(self.merge(torch.cat([skip, x], dim=1)), inplace=True)
+
+
+class RefinementDecoder(nn.Module):
+    """Paints a picture anew under the guidance of the previous decoder's maps.
+
+    Args:
+        width: channels of the last map.
+        pictures: number of pictures painted before.
+    """
+
+    def __init__(self, width: int, *, pictures: int) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(
+            RefinementStep(inputs, outputs, 2 * width) for inputs, outputs in _decoder_widths(width)
+        )
+        self.head = nn.Conv2d(width + 3 * pictures + 6, 3, 1)
+
+    def forward(
+        self, x: Tensor, guides: Iterable[Tensor], context: Sequence[Tensor]
+    ) -> tuple[list[Tensor], Tensor]:
+        """Maps and picture from the deepest map; ``context`` has the full height and width."""
+        maps = []
+        for step, guide in zip(self.steps, guides):
+            x = step(x, guide)
+            maps.append(x)
+        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        return maps, self.head(torch.cat([x, *context], dim=1))
+
+
+class RefinementStep(nn.Module):
+    """Doubles height and width and normalises as the guide of the new size tells."""
+
+    def __init__(self, inputs: int, outputs: int, hidden: int) -> None:
+        super().__init__()
+        self.enlarge = _doubling(inputs, outputs)
+        self.norm = GuidedNorm(outputs, hidden)
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        return F.leaky_relu(self.norm(self.enlarge(x), guide), SLOPE, inplace=True)
+
+
+class GuidedNorm(nn.Module):
+    """Point-wise normalisation: batch norm, then scale and shift per position from a guide."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.shared = nn.Conv2d(channels, hidden, 3, padding=1)
+        self.scale = nn.Conv2d(hidden, channels, 3, padding=1)
+        self.shift = nn.Conv2d(hidden, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        hints = F.relu(self.shared(guide), inplace=True)
+        return self.norm(x) * (1 + self.scale(hints)) + self.shift(hints)
+
+
+def _map_widths(width: int) -> list[int]:
+    """Channels of the encoder's maps, from half the height and width downwards."""
+    return [min(width << level, 8 * width) for level in range(len(KERNEL_SIZES))]
+
+
+def _decoder_widths(width: int) -> list[tuple[int, int]]:
+    """Channels in and out of each decoder step, deepest first."""
+    upwards = _map_widths(width)[::-1]
+    return list(zip(upwards, upwards[1:]))
+
+
+def _doubling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+
+
+def _generator_only(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors without the prefix of the training wrapper, and without its loss network."""
+    return {
+        key.removeprefix("module.model."): tensor
+        for key, tensor in tensors.items()
+        if not key.startswith("module.extractor.")
+    }
+
+
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{key}": tensor for key, tensor in tensors.items()}
+
+
+def _encoder_state(official: OfficialTensors) -> dict[str, Tensor]:
+    state = {}
+    for level, kernel_size in enumerate(KERNEL_SIZES):
+        theirs, ours = f"filter_gen_{level + 1}", f"encoder.levels.{level}"
+        state |= _prefixed(f"{ours}.read_mask", official.take_all(f"{theirs}.conv.0."))
+        widen = official.take(f"enc_up_{level + 1}.0.weight")
+        state[f"{ours}.widen.weight"] = widen
+        state[f"{ours}.widen.bias"] = official.take(f"enc_up_{level + 1}.0.bias")
+        state[f"{ours}.filtering.kernels"] = all_kernels(
+            official.take(f"{theirs}.conv1.0.weight"),
+            official.take(f"{theirs}.conv1.0.bias"),
+            outputs=widen.shape[1],
+            side=kernel_size,
+        )
+    return state
+
+
+def all_kernels(weight: Tensor, bias: Tensor, *, outputs: int, side: int) -> Tensor:
+    """Kernels of a :class:`MaskAwareConv` from an official 1 x 1 kernel generator.
+
+    Args:
+        weight: ``(C * side * side * outputs, M, 1, 1)``; the first axis counts input channel,
+            row, column and, fastest, output channel.
+        bias: ``(C * side * side * outputs,)``: the kernel where all mask features are 0.
+        outputs: output channels.
+        side: height and width of the kernels.
+
+    Returns:
+        ``((1 + M) * outputs, C, side, side)``, those of the bias first.
+    """
+    affine = torch.cat([bias[:, None], weight.flatten(1)], dim=1)
+    return rearrange(affine, "(c ky kx o) h -> (h o) c ky kx", o=outputs, ky=side, kx=side)
+
+
+def _recovery_state(official: OfficialTensors) -> dict[str, Tensor]:
+    levels = len(KERNEL_SIZES)
+    state = {}
+    for step, level in enumerate(range(levels, 1, -1)):
+        ours = f"recovery.steps.{step}"
+        state |= _prefixed(f"{ours}.enlarge", official.take_all(f"deconv_{level}.0."))
+        state |= _prefixed(f"{ours}.norm", official.take_all(f"deconv_{level}.1."))
+        state |= _prefixed(f"{ours}.merge", official.take_all(f"att_conv_{level}.conv.0."))
+    state |= _prefixed("recovery.enlarge", official.take_all("deconv_1.0."))
+    state |= _prefixed("recovery.merge", official.take_all("att_conv_1.conv.0."))
+    return state
+
+
+def _refinement_state(official: OfficialTensors, theirs: str) -> dict[str, Tensor]:
+    levels = len(KERNEL_SIZES)
+    parts = {
+        "enlarge": "deconv",
+        "norm.norm": "bn.batch_norm",
+        "norm.shared": "bn.mlp_shared.0",
+        "norm.scale": "bn.mlp_scale",
+        "norm.shift": "bn.mlp_bias",
+    }
+    state = {}
+    for step, level in enumerate(range(levels, 1, -1)):
+        for ours, part in parts.items():
+            tensors = official.take_all(f"{theirs}_{level}.{part}.")
+            state |= _prefixed(f"steps.{step}.{ours}", tensors)
+    return state | _prefixed("head", official.take_all(f"{theirs}_1."))

@@ -1,0 +1,103 @@
+"""MAT's discriminator: two critics, one for each stage's picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from facemask_inpaint.models.layers.fir import halve
+from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear, minibatch_stddev
+from facemask_inpaint.models.mat import official
+
+
+class Discriminator(nn.Module):
+    """Judges final and coarse picture apart; the critic of the coarse one is half as wide.
+
+    Args:
+        resolution: side of the pictures, a power of two of at least 8.
+        channel_base: the critic has ``channel_base / side`` channels at each scale, ...
+        channel_max: ... but not more than this.
+        group_size: pictures per group of the minibatch statistics; the batch must be a multiple
+            of it, or smaller.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolution: int = 512,
+        channel_base: int = 32768,
+        channel_max: int = 512,
+        group_size: int = 8,
+    ) -> None:
+        super().__init__()
+        sides = [2**level for level in range(resolution.bit_length() - 1, 1, -1)]
+        channels = [min(channel_base // side, channel_max) for side in sides]
+        self.final = Critic(channels, group_size)
+        self.coarse = Critic([c // 2 for c in channels], group_size)
+
+    def forward(self, final: Tensor, coarse: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits ``(N, 1)`` of both critics, higher for what looks real.
+
+        Args:
+            final: ``(N, 3, R, R)`` in [-1, 1].
+            coarse: the same, of the first stage.
+            hole: ``(N, 1, R, R)``, 1 = filled.
+
+        Raises:
+            ValueError: the batch cannot be split into groups.
+        """
+        return self.final(final, hole), self.coarse(coarse, hole)
+
+    @classmethod
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Constructor arguments that can be read off the tensors of an official ``D``."""
+        return official.discriminator_options(tensors)
+
+    @classmethod
+    def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """This class's state dict from tensors under the keys of an official ``D``."""
+        return official.translate_discriminator(tensors)
+
+
+class Critic(nn.Module):
+    """Residual discriminator of StyleGAN2 that also sees the mask.
+
+    Args:
+        channels: channels by scale, from full size down to 4 x 4.
+        group_size: pictures per group of the minibatch statistics.
+    """
+
+    def __init__(self, channels: Sequence[int], group_size: int) -> None:
+        super().__init__()
+        self.group_size = group_size
+        last = channels[-1]
+        self.enter = EqualConv2d(4, channels[0], kernel_size=1)
+        self.blocks = nn.Sequential(*(ResidualBlock(c, out) for c, out in pairwise(channels)))
+        self.merge = EqualConv2d(last + 1, last)
+        self.hidden = EqualLinear(16 * last, last, activate=True)
+        self.logit = EqualLinear(last, 1)
+
+    def forward(self, picture: Tensor, hole: Tensor) -> Tensor:
+        """Logits ``(N, 1)`` of ``picture`` ``(N, 3, R, R)`` with ``hole`` ``(N, 1, R, R)``."""
+        x = torch.cat([0.5 - hole, picture], 1).contiguous(memory_format=torch.channels_last)
+        x = minibatch_stddev(self.blocks(self.enter(x)), self.group_size)
+        return self.logit(self.hidden(self.merge(x).flatten(1)))
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions and a shortcut, halving the scale; the sum keeps unit variance."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.conv0 = EqualConv2d(in_channels, in_channels)
+        self.conv1 = EqualConv2d(in_channels, channels, resample="down")
+        self.skip = EqualConv2d(in_channels, channels, kernel_size=1, bias=False, activate=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, in_channels, H, W)`` to ``(N, channels, H / 2, W / 2)``."""
+        return (self.conv1(self.conv0(x)) + self.skip(halve(x))) * math.sqrt(0.5)

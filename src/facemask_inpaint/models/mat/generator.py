@@ -1,0 +1,131 @@
+"""MAT's generator: mapping network, coarse stage, refinement stage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models.layers.skip_decoder import NoiseMode, check_noise_mode
+from facemask_inpaint.models.layers.stylegan2 import MappingNetwork
+from facemask_inpaint.models.mat import official
+from facemask_inpaint.models.mat.coarse import HEADS, TOKEN_SIDE, CoarseStage
+from facemask_inpaint.models.mat.refinement import INNER_SIDE, RefinementStage
+from facemask_inpaint.models.network import InpaintingNetwork
+
+
+class MAT(InpaintingNetwork):
+    """MAT generator; pluralistic, and composited: known pixels come back as they are.
+
+    Random draws: ``z``; ``keep1`` and ``keep2``, which features of either stage survive (each
+    with probability 1/2, at inference too); and ``noise_0``, ... if the noise is random.
+
+    Args:
+        resolution: side of the pictures, a power of two of at least 128.
+        width: channels of the first stage, a multiple of six.
+        channel_base: the second stage has ``channel_base / side`` channels at each scale, ...
+        channel_max: ... but not more than this.
+        latent_dim: length of ``z`` and ``w``.
+        noise_mode: ``"const"`` uses the planes stored with the weights, and takes pictures of
+            ``resolution`` only; ``"random"`` draws new ones, and ``"none"`` adds none, both
+            for all sizes that are multiples of ``resolution``.
+        truncation: below 1, latents are drawn towards their average: less variety.
+
+    Both last ones may be changed later, as attributes.
+
+    Raises:
+        OptionError: an argument is outside its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolution: int = 512,
+        width: int = 180,
+        channel_base: int = 32768,
+        channel_max: int = 512,
+        latent_dim: int = 512,
+        noise_mode: NoiseMode = "const",
+        truncation: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if resolution < 2 * TOKEN_SIDE or resolution & (resolution - 1):
+            raise OptionError(
+                f"resolution must be a power of two of at least {2 * TOKEN_SIDE}, not {resolution}"
+            )
+        if width % HEADS:
+            raise OptionError(f"width must be a multiple of {HEADS}, not {width}")
+        check_noise_mode(noise_mode)
+        self.native_size = self.size_multiple = resolution
+        self.width, self.channel_max = width, channel_max
+        self.noise_mode, self.truncation = noise_mode, truncation
+        self.mapping = MappingNetwork(latent_dim)
+        self.coarse = CoarseStage(resolution, width, latent_dim)
+        self.refinement = RefinementStage(
+            channel_plan(resolution, channel_base, channel_max), latent_dim
+        )
+
+    @property
+    def any_size(self) -> bool:  # type: ignore[override]
+        """Whether multiples of the resolution are taken; stored noise has one size only."""
+        return self.noise_mode != "const"
+
+    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        w = self.mapping(latents["z"], self.truncation)
+        ws = w[:, None].expand(-1, self.refinement.decoder.rows, -1)
+        return self.both_stages(visible, hole, ws, latents)[0]
+
+    def both_stages(
+        self, visible: Tensor, hole: Tensor, ws: Tensor, latents: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Pictures of both stages, as training needs them.
+
+        Args:
+            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            hole: ``(N, 1, H, W)``, 1 = fill.
+            ws: ``(N, rows, latent_dim)``, from :attr:`mapping`; rows differ in style mixing.
+            latents: the draws of :meth:`latent_spec` but ``z``.
+
+        Returns:
+            Final and coarse picture, ``(N, 3, H, W)``, both composited.
+        """
+        visible = visible.contiguous(memory_format=torch.channels_last)
+        noise = self.refinement.decoder.noise(self.noise_mode, latents)
+        coarse = self.coarse(visible, hole, ws[:, -1], latents["keep1"])
+        final = self.refinement(visible, hole, coarse, ws, latents["keep2"], noise)
+        return final, coarse
+
+    def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
+        side = self.native_size or 1
+        inner_h, inner_w = h * INNER_SIDE // side, w * INNER_SIDE // side
+        spec: dict[str, tuple[int, ...]] = {
+            "z": (n, self.mapping.w_avg.shape[0]),
+            "keep1": (n, inner_h * inner_w, self.width),
+            "keep2": (n, self.channel_max, inner_h, inner_w),
+        }
+        if self.noise_mode != "random":
+            return spec
+        return spec | self.refinement.decoder.noise_spec(n, inner_h, inner_w)
+
+    def draw(self, name: str, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+        if name in ("keep1", "keep2"):
+            return (torch.rand(shape, generator=generator) < 0.5).float()
+        return super().draw(name, shape, generator)
+
+    @classmethod
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        return official.generator_options(tensors)
+
+    @classmethod
+    def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return official.translate_generator(tensors)
+
+
+def channel_plan(resolution: int, base: int, largest: int) -> list[int]:
+    """Channels at ``resolution``, half of it, ... and 16: ``min(base / side, largest)``."""
+    levels = int(math.log2(resolution // INNER_SIDE)) + 1
+    return [min(base * 2**i // resolution, largest) for i in range(levels)]

@@ -1,0 +1,262 @@
+"""Real files of every torch kind are read as torch itself reads them."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from facemask_inpaint import checkpoints
+from facemask_inpaint.errors import CheckpointError, UnsafeCheckpointError
+from tests.checkpoints.writers import foreign_modules, write_lightning
+
+ZIP = {"_use_new_zipfile_serialization": True}
+LEGACY = {"_use_new_zipfile_serialization": False}
+both_formats = pytest.mark.parametrize("form", [ZIP, LEGACY], ids=["zip", "legacy"])
+
+
+class Small(nn.Module):
+    """A network with every kind of member that ends up in a state dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(2, 3, 3)
+        self.body = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1, bias=False))
+        self.register_buffer("scale", torch.tensor(2.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(self.stem(x)) * self.scale
+
+
+@pytest.fixture
+def weights() -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    return Small().state_dict()
+
+
+def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert list(found) == list(expected)
+    for key, value in expected.items():
+        assert found[key].dtype == value.dtype
+        assert found[key].stride() == value.stride()
+        assert torch.equal(found[key], value)
+
+
+@both_formats
+def test_state_dict(form: dict[str, Any], weights: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(weights, tmp_path / "w.pth", **form)
+    read = checkpoints.read(tmp_path / "w.pth")
+    assert read.container == checkpoints.identify(tmp_path / "w.pth") == "torch"
+    assert_same(read.tensors, weights)
+
+
+@both_formats
+def test_every_dtype_and_layout(form: dict[str, Any], tmp_path: Path) -> None:
+    base = torch.arange(24).reshape(2, 3, 4)
+    dtypes = (
+        torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
+        torch.int16, torch.int8, torch.uint8, torch.bool, torch.complex64, torch.complex128,
+    )  # fmt: skip
+    tensors = {str(dtype): base.to(dtype) for dtype in dtypes}
+    tensors |= {
+        "transposed": base.float().transpose(0, 2),
+        "channels last": torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last),
+        "slice": torch.arange(10.0)[3:7:2],
+        "scalar": torch.tensor(3.0),
+        "empty": torch.empty(0, 3),
+        "parameter": nn.Parameter(torch.randn(3)),
+        "expanded": torch.arange(3).expand(1, 3),
+    }
+    torch.save(tensors, tmp_path / "w.pt", **form)
+    assert_same(checkpoints.read(tmp_path / "w.pt").tensors, tensors)
+
+
+@both_formats
+def test_shared_memory_stays_shared(form: dict[str, Any], tmp_path: Path) -> None:
+    weight = torch.randn(4, 4)
+    torch.save({"a": weight, "b": weight.t()}, tmp_path / "w.pt", **form)
+    tensors = checkpoints.read(tmp_path / "w.pt").tensors
+    tensors["a"][0, 1] = 7
+    assert tensors["b"][1, 0] == 7
+
+
+def test_result_does_not_depend_on_the_file(weights: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "w.pt"
+    torch.save(weights, path)
+    tensors = checkpoints.read(path).tensors
+    path.unlink()
+    tensors["scale"] += 1
+    assert tensors["scale"] == 3.5
+
+
+@both_formats
+def test_sections_and_prefix(
+    form: dict[str, Any], weights: dict[str, Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / "w.pth"
+    wrapped = {f"module.{key}": value for key, value in weights.items()}
+    torch.save({"G": wrapped, "D": {"w": torch.ones(2)}, "n_iter": 7}, path, **form)
+    read = checkpoints.read(path, section="G", prefix="module.")
+    assert_same(read.tensors, weights)
+    assert read.metadata == {"n_iter": 7}
+    with pytest.raises(CheckpointError, match="several state dicts; say section=.*'G', 'D'"):
+        checkpoints.read(path)
+    with pytest.raises(CheckpointError, match="no section 'model'"):
+        checkpoints.read(path, section="model")
+    with pytest.raises(CheckpointError, match=r"w\.pth: no tensor's key starts with 'gen\.'"):
+        checkpoints.read(path, section="G", prefix="gen.")
+
+
+def test_the_only_section_needs_no_name(weights: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save({"model": weights, "args": {"lr": 0.1}}, tmp_path / "w.pth")
+    read = checkpoints.read(tmp_path / "w.pth")
+    assert_same(read.tensors, weights)
+    assert read.metadata == {"args": {"lr": 0.1}}
+
+
+def test_state_dict_wins_over_stray_tensors(weights: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save({"state_dict": weights, "step": torch.tensor(3)}, tmp_path / "w.pth")
+    assert_same(checkpoints.read(tmp_path / "w.pth").tensors, weights)
+
+
+@both_formats
+def test_lightning(form: dict[str, Any], weights: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "best.ckpt"
+    stored = {f"generator.{key}": value for key, value in weights.items()}
+    write_lightning(path, {**stored, "discriminator.w": torch.ones(3)}, **form)
+    read = checkpoints.read(path, section="state_dict", prefix="generator.")
+    assert read.container == checkpoints.identify(path) == "lightning"
+    assert_same(read.tensors, weights)
+    assert read.metadata["epoch"] == 39
+    assert read.metadata["pytorch-lightning_version"] == "1.2.9"
+    assert "optimizer_states" not in read.metadata
+    assert "generator.scale" in checkpoints.read(path).tensors
+
+
+def test_lightning_file_is_what_torch_refuses(tmp_path: Path) -> None:
+    """Control: the file names classes that are not installed, and torch cannot read it."""
+    write_lightning(tmp_path / "best.ckpt", {"w": torch.ones(2)})
+    with pytest.raises(Exception, match="omegaconf|pytorch_lightning"):
+        torch.load(tmp_path / "best.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize("how", ["script", "trace"])
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchscript(how: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module, path = Small().eval(), tmp_path / "net.pt"
+    example = torch.zeros(1, 2, 8, 8)
+    made = torch.jit.script(module) if how == "script" else torch.jit.trace(module, example)
+    made.save(str(path))
+    read = checkpoints.read(path)
+    assert read.container == checkpoints.identify(path) == "torchscript"
+    expected = module.state_dict()
+    assert read.tensors.keys() == expected.keys()
+    assert all(torch.equal(read.tensors[key], value) for key, value in expected.items())
+
+
+def test_torchscript_code_is_not_even_read(tmp_path: Path, marker: Path) -> None:
+    path, changed = tmp_path / "net.pt", tmp_path / "changed.pt"
+    torch.jit.script(Small()).save(str(path))
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(changed, "w") as new:
+        for info in old.infolist():
+            evil = f"open({str(marker)!r}, 'w')".encode()
+            is_code = "/code/" in info.filename
+            new.writestr(info.filename, evil if is_code else old.read(info.filename))
+    tensors = checkpoints.read(changed).tensors
+    assert tensors.keys() == Small().state_dict().keys()
+    assert not marker.exists()
+
+
+def test_safetensors(weights: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    safetensors.torch.save_file(weights, path, metadata={"from": "here"})
+    read = checkpoints.read(path, prefix="body.")
+    assert read.container == checkpoints.identify(path) == "safetensors"
+    assert read.metadata == {"from": "here"}
+    for key, value in read.tensors.items():
+        assert torch.equal(value, weights[f"body.{key}"])
+    assert len(read.tensors) == sum(key.startswith("body.") for key in weights)
+    with pytest.raises(CheckpointError, match="no sections"):
+        checkpoints.read(path, section="G")
+
+
+def test_safetensors_header_that_looks_like_a_pickle(tmp_path: Path) -> None:
+    """A header of 640 bytes makes the file begin with the bytes of a protocol-2 pickle."""
+    path = tmp_path / "w.safetensors"
+    for padding in range(640):
+        safetensors.torch.save_file({"w": torch.ones(1)}, path, metadata={"p": "x" * padding})
+        if path.read_bytes()[:2] == b"\x80\x02":
+            break
+    assert path.read_bytes()[:2] == b"\x80\x02"
+    assert checkpoints.read(path).container == "safetensors"
+
+
+def test_expected_container(weights: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(weights, tmp_path / "w.pt")
+    write_lightning(tmp_path / "w.ckpt", weights)
+    assert checkpoints.read(tmp_path / "w.ckpt", "torch").container == "lightning"
+    with pytest.raises(CheckpointError, match="a torch file, not stylegan-tf as expected"):
+        checkpoints.read(tmp_path / "w.pt", "stylegan-tf")
+    with pytest.raises(CheckpointError, match="unknown container 'onnx'"):
+        checkpoints.read(tmp_path / "w.pt", "onnx")  # type: ignore[arg-type]
+
+
+def test_whole_module_is_refused_by_name(tmp_path: Path) -> None:
+    class Net(nn.Linear):
+        pass
+
+    with foreign_modules(somebody__networks={"Net": Net}):
+        torch.save(Net(2, 2), tmp_path / "whole.pt")
+    with pytest.raises(UnsafeCheckpointError, match=r"somebody\.networks\.Net"):
+        checkpoints.read(tmp_path / "whole.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><html>Google Drive", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "LFS"),
+        (b"\x08\x03\x12\x04onnx", "no known kind"),
+        (b"\x80\x04N.", "neither a StyleGAN2-ADA"),
+    ],
+)
+def test_other_files(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "w.bin"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        checkpoints.read(path)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_file_folder_and_ordinary_zip(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        checkpoints.read(tmp_path / "nothing.pt")
+    with pytest.raises(CheckpointError, match="is a folder"):
+        checkpoints.read(tmp_path)
+    with zipfile.ZipFile(tmp_path / "big-lama.zip", "w") as file:
+        file.writestr("big-lama/models/best.ckpt", b"")
+    with pytest.raises(CheckpointError, match=r"big-lama/models/best\.ckpt.*unpack it"):
+        checkpoints.read(tmp_path / "big-lama.zip")
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "script", "safetensors"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.97])
+def test_cut_off_file(kind: str, share: float, weights: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "w.bin"
+    if kind == "script":
+        torch.jit.script(Small()).save(str(path))
+    elif kind == "safetensors":
+        safetensors.torch.save_file(weights, path)
+    else:
+        torch.save(weights, path, **(ZIP if kind == "zip" else LEGACY))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(CheckpointError, match=r"w\.bin"):
+        checkpoints.read(path)

@@ -1,0 +1,43 @@
+"""Small builds of every architecture, for tests that need no weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from facemask_inpaint.models import registry
+from facemask_inpaint.models.network import InpaintingNetwork
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """How to build a network small.
+
+    Attributes:
+        side: height and width of the pictures to try it on.
+        options: constructor arguments that make it cheap.
+        trainable: whether a gradient reaches its parameters.
+    """
+
+    side: int
+    options: dict[str, Any] = field(default_factory=dict)
+    trainable: bool = True
+
+
+REDUCED: dict[str, Reduced] = {
+    "aotgan": Reduced(64, {"width": 8, "blocks": 2}),
+    "harmonic": Reduced(64, trainable=False),
+    "lama": Reduced(64, {"width": 8, "blocks": 2}),
+    "madf": Reduced(128, {"width": 8, "mask_features": 4}),
+    "migan": Reduced(64, {"resolution": 64, "width": 1024, "max_channels": 32}),
+}
+"""A row for every architecture of the registry."""
+
+
+def build(architecture: str, seed: int = 0) -> InpaintingNetwork:
+    """An untrained small network; the same for the same seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return registry.create(architecture, **REDUCED[architecture].options)

@@ -1,0 +1,376 @@
+"""Every kind of picture and mask in and out: round trips, files, sizes, seams, clear errors."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image, ImageCms, ImageOps
+from torch import Tensor
+
+from facemask_inpaint import images
+from facemask_inpaint.errors import ImageError, OptionError
+
+HEIGHT, WIDTH = 23, 31
+SIZE = (HEIGHT, WIDTH)
+NUMPY_DTYPES = ["uint8", ">u2", "uint16", "float16", "float32", "float64"]
+TORCH_DTYPES = [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64]
+MODES = ["1", "L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I", "F", "CMYK", "YCbCr", "LAB", "HSV"]
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def block() -> Tensor:
+    hole = torch.zeros(SIZE, dtype=torch.bool)
+    hole[4:14, 6:31] = True
+    return hole
+
+
+def array_of(dtype: str, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    highest = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
+    return (np.random.default_rng(seed).random(shape) * highest).astype(dtype)
+
+
+def pil_of(mode: str) -> Image.Image:
+    if mode in ("I", "F"):
+        samples = array_of("uint16" if mode == "I" else "float32", SIZE)
+        return Image.fromarray(samples.astype("int32" if mode == "I" else "float32"))
+    count = len(Image.new(mode, (WIDTH, HEIGHT)).tobytes())
+    samples = np.random.default_rng(1).integers(0, 256, count, dtype=np.uint8)
+    return Image.frombytes(mode, (WIDTH, HEIGHT), samples.tobytes())
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+# --- round trips -----------------------------------------------------------------------------
+
+
+@given(
+    dtype=st.sampled_from(NUMPY_DTYPES),
+    shape=hnp.array_shapes(min_dims=2, max_dims=2, max_side=8),
+    channels=st.sampled_from([(), (1,), (2,), (3,), (4,)]),
+    signed=st.booleans(),
+    data=st.data(),
+)
+def test_arrays_keep_every_known_bit(
+    dtype: str, shape: tuple[int, int], channels: tuple[int, ...], signed: bool, data: Any
+) -> None:
+    source = array_of(dtype, shape + channels, data.draw(st.integers(0, 99)))
+    if signed and source.dtype.kind == "f":
+        source = source * 2 - 1
+    before = source.copy()
+    hole = data.draw(hnp.arrays(np.bool_, shape))
+    picture = images.decode(source)
+    filled = noise(3, *shape) * 1.2
+    result = picture.compose(filled, torch.from_numpy(hole))
+    assert isinstance(result, np.ndarray)
+    assert picture.size == shape
+    assert same_bits(source, before)
+    assert same_bits(result[~hole], source[~hole])
+    if channels in [(2,), (4,)]:
+        assert same_bits(result[..., -1], source[..., -1])
+    if channels in [(3,), (4,)] and source.dtype.kind == "u":
+        half = np.float32(np.iinfo(dtype).max / 2)
+        wanted = np.rint((filled.clamp(-1, 1).numpy() + np.float32(1)) * half)
+        np.testing.assert_array_equal(result[hole][:, :3], wanted[:, hole].T)
+
+
+@given(
+    dtype=st.sampled_from(TORCH_DTYPES),
+    shape=hnp.array_shapes(min_dims=2, max_dims=2, max_side=8),
+    channels=st.sampled_from([(), (1,), (3,), (4,)]),
+    data=st.data(),
+)
+def test_tensors_keep_every_known_bit(
+    dtype: torch.dtype, shape: tuple[int, int], channels: tuple[int, ...], data: Any
+) -> None:
+    source = noise(*channels, *shape)
+    source = (source.abs() * 255).byte() if dtype == torch.uint8 else source.to(dtype)
+    before = source.clone()
+    hole = torch.from_numpy(data.draw(hnp.arrays(np.bool_, shape)))
+    result = images.decode(source).compose(noise(3, *shape, seed=1), hole)
+    assert isinstance(result, Tensor)
+    assert result.dtype == dtype
+    assert torch.equal(source, before)
+    assert torch.equal(result[..., ~hole], source[..., ~hole])
+    if channels == (4,):
+        assert torch.equal(result[3], source[3])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_pil_modes_keep_every_known_bit(mode: str) -> None:
+    source, hole = pil_of(mode), block()
+    result = images.decode(source).compose(noise(3, *SIZE), hole)
+    assert isinstance(result, Image.Image)
+    assert (result.mode, result.size) == (source.mode, source.size)
+    known, inside = ~hole.numpy(), hole.numpy()
+    before, after = np.asarray(source), np.asarray(result)
+    assert same_bits(after[known], before[known])
+    assert (after[inside] != before[inside]).mean() > 0.4, "the hole must be filled"
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "I;16", "I"])
+def test_what_decode_sees_composes_to_the_source(mode: str) -> None:
+    source = pil_of(mode)
+    picture = images.decode(source)
+    result = picture.compose(picture.rgb, torch.ones(SIZE, dtype=torch.bool))
+    assert same_bits(np.asarray(result), np.asarray(source))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_every_sample_value_survives_the_network_range(dtype: str) -> None:
+    source = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(-1, 64)
+    picture = images.decode(source)
+    assert picture.rgb.min() == -1
+    assert picture.rgb.max() == 1
+    result = picture.compose(picture.rgb, torch.ones(source.shape, dtype=torch.bool))
+    assert same_bits(np.asarray(result), source)
+
+
+def test_colours_of_other_spaces_come_out_right() -> None:
+    skin = (204, 153, 120)
+    filled = (torch.tensor(skin) / 127.5 - 1)[:, None, None].expand(3, *SIZE)
+    for mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        result = images.decode(pil_of(mode)).compose(filled, block())
+        assert isinstance(result, Image.Image)
+        pixel = result.convert("RGB").getpixel((10, 10))
+        assert np.abs(np.subtract(pixel, skin)).max() <= 3, mode
+
+
+def test_palettes_and_colour_keys_come_back_in_modes_that_hold_any_colour() -> None:
+    colourful = pil_of("RGB").quantize(16)
+    keyed, transparent = pil_of("L"), colourful.copy()
+    transparent.info["transparency"] = keyed.info["transparency"] = 5
+    for source, mode in [(colourful, "RGB"), (transparent, "RGBA"), (keyed, "LA")]:
+        result = images.decode(source).compose(noise(3, *SIZE), block())
+        assert isinstance(result, Image.Image)
+        assert result.mode == mode
+        known = ~block().numpy()
+        assert same_bits(np.asarray(result)[known], np.asarray(source.convert(mode))[known])
+
+
+def test_colour_profile_stays_and_exif_goes() -> None:
+    source = pil_of("RGB")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    source.info.update(icc_profile=profile, exif=Image.Exif().tobytes())
+    result = images.decode(source).compose(noise(3, *SIZE), block())
+    assert isinstance(result, Image.Image)
+    assert result.info == {"icc_profile": profile}
+
+
+def test_alpha_blends_outside_the_hole_and_hides_what_was_inside() -> None:
+    source = array_of("uint8", (*SIZE, 3))
+    hole, filled = block(), noise(3, *SIZE)
+    alpha = torch.zeros(SIZE)
+    alpha[:, :8] = 0.5
+    picture = images.decode(source)
+    result = np.asarray(picture.compose(filled, hole, alpha))
+    exact = np.asarray(picture.compose(filled, hole))
+    assert same_bits(result[hole.numpy()], exact[hole.numpy()])
+    untouched = ~hole.numpy() & (alpha.numpy() == 0)
+    assert same_bits(result[untouched], source[untouched])
+    middle = ((picture.rgb + filled) / 2 + 1) * 127.5
+    assert np.abs(result[20, :8] - middle.permute(1, 2, 0)[20, :8].numpy()).max() <= 0.51
+
+
+def test_nan_in_the_filling_is_refused_only_where_it_would_be_used() -> None:
+    picture, hole = images.decode(array_of("uint8", (*SIZE, 3))), block()
+    picture.compose(torch.where(hole, 0.0, torch.nan).expand(3, -1, -1), hole)
+    with pytest.raises(ImageError, match="NaN"):
+        picture.compose(torch.full((3, *SIZE), torch.nan), hole)
+
+
+# --- ranges and arrangements -----------------------------------------------------------------
+
+
+def test_float_ranges_are_inferred_or_given() -> None:
+    ramp = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    for source, value_range in [
+        (ramp, None),
+        (ramp * 2 - 1, None),
+        (ramp - np.float32(1e-6), None),
+        (ramp * 255, (0, 255)),
+        (np.rint(ramp * 4095).astype(np.uint16), (0, 4095)),
+    ]:
+        rgb = images.decode(source, value_range=value_range).rgb
+        np.testing.assert_allclose(rgb[1].numpy(), ramp * 2 - 1, atol=3e-4)
+
+
+def test_a_batch_shares_one_range_and_comes_back_stacked() -> None:
+    dark, bright = torch.full((3, 4, 5), -0.5), torch.full((3, 4, 5), 0.5)
+    pictures, regroup = images.decode_many(torch.stack([dark, bright]).double())
+    assert [float(picture.rgb.mean()) for picture in pictures] == [-0.5, 0.5]
+    nothing = torch.zeros(4, 5, dtype=torch.bool)
+    result = regroup([picture.compose(picture.rgb, nothing) for picture in pictures])
+    assert torch.equal(result, torch.stack([dark, bright]).double())
+    source = array_of("uint16", (2, 4, 5, 4))
+    pictures, regroup = images.decode_many(source)
+    result = regroup([picture.compose(picture.rgb, nothing) for picture in pictures])
+    assert same_bits(result, source)
+
+
+def test_lists_hold_mixed_kinds_and_single_pictures_stay_single() -> None:
+    mixed = (pil_of("L"), noise(3, 4, 5), array_of("uint8", (6, 7, 3)))
+    pictures, regroup = images.decode_many(mixed)
+    assert [picture.size for picture in pictures] == [SIZE, (4, 5), (6, 7)]
+    assert regroup([1, 2, 3]) == (1, 2, 3)
+    assert images.decode_many(list(mixed)).regroup([1, 2, 3]) == [1, 2, 3]
+    assert images.decode_many(mixed[2]).regroup(["only"]) == "only"
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((3, 40, 40), np.uint8), "(H, W, C)"),
+        (torch.zeros(40, 40, 3), "(C, H, W)"),
+        (np.zeros((4, 4, 3), np.int64), "int64"),
+        (torch.zeros(3, 4, 4, dtype=torch.int32), "int32"),
+        (np.zeros((0, 4, 3), np.uint8), "no pixels"),
+        (torch.zeros(0, 3, 4, 4), "no pixels"),
+        (Image.new("RGB", (0, 3)), "no pixels"),
+        (torch.full((3, 4, 4), torch.nan), "NaN"),
+        (np.full((4, 4, 3), np.inf, np.float32), "NaN or infinity"),
+        (np.full((4, 4, 3), 200, np.float32), "value_range"),
+        (Image.fromarray(np.full((4, 4), 70000, np.int32)), "value_range"),
+        (Image.new("RGBX", (4, 4)), "RGBX"),
+        (object(), "object"),
+        (None, "NoneType"),
+        ([], "empty"),
+    ],
+)
+def test_pictures_that_are_none_get_one_sentence(image: Any, words: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        images.decode_many(image)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_range_that_is_none_is_refused() -> None:
+    with pytest.raises(OptionError, match="value_range"):
+        images.decode(torch.zeros(3, 4, 4), value_range=(1, 0))
+    with pytest.raises(ImageError, match=r"images\[1\]"):
+        images.decode_many([torch.zeros(3, 4, 4), torch.full((3, 4, 4), 9.0)])
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+def encoded(image: Image.Image, picture_format: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, picture_format, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("picture_format", ["PNG", "JPEG", "TIFF"])
+def test_exif_orientation_is_applied_once(
+    tmp_path: Path, picture_format: str, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"photo.{picture_format.lower()}"
+    path.write_bytes(encoded(pil_of("RGB"), picture_format, exif=exif))
+    with Image.open(path) as opened:
+        wanted = np.asarray(ImageOps.exif_transpose(opened))
+    with Image.open(path) as opened:
+        sources: list[Any] = [path, str(path), opened, images.read_image(path)]
+        for source in sources:
+            picture = images.decode(source)
+            result = picture.compose(picture.rgb, torch.zeros(picture.size, dtype=torch.bool))
+            assert isinstance(result, Image.Image)
+            assert same_bits(np.asarray(result), wanted)
+            assert 0x0112 not in result.getexif()
+
+
+def test_a_mask_with_exif_orientation_is_turned_too(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    hole = block().numpy()
+    Image.fromarray(hole).save(tmp_path / "mask.png", exif=exif)
+    turned = images.decode_mask(tmp_path / "mask.png", (WIDTH, HEIGHT))
+    np.testing.assert_array_equal(turned.numpy(), np.rot90(hole, -1))
+
+
+@pytest.mark.parametrize("picture_format", ["PNG", "JPEG", "TIFF", "WEBP", "BMP"])
+def test_half_a_file_is_refused(tmp_path: Path, picture_format: str) -> None:
+    whole = encoded(pil_of("RGB").resize((200, 150)), picture_format)
+    for share in (0.0, 0.05, 0.3, 0.5, 0.9):
+        path = tmp_path / "cut.bin"
+        path.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(ImageError, match=r"cut\.bin") as caught:
+            images.read_image(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_picture_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.png").write_text("not a picture")
+    for path in (tmp_path / "notes.png", tmp_path / "missing.png", tmp_path):
+        with pytest.raises(ImageError, match=path.name):
+            images.decode(path)
+
+
+@pytest.mark.parametrize(("side", "words"), [(10_000, "truncated"), (15_000, "pixels")])
+def test_bombs_are_refused_by_their_header_and_without_warnings(
+    tmp_path: Path, side: int, words: str
+) -> None:
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    path = tmp_path / "bomb.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 9) + b"IDAT")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ImageError, match=words):
+            images.read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".bmp"])
+def test_saving_is_exact_where_the_format_can_be(tmp_path: Path, suffix: str) -> None:
+    source = pil_of("RGB")
+    images.save_image(source, tmp_path / f"new/picture{suffix.upper()}")
+    loaded = images.read_image(tmp_path / f"new/picture{suffix.upper()}")
+    assert same_bits(np.asarray(loaded), np.asarray(source))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGBA", "I;16"])
+def test_png_keeps_every_mode_a_path_can_give(tmp_path: Path, mode: str) -> None:
+    images.save_image(pil_of(mode), tmp_path / "picture.png")
+    picture = images.decode(tmp_path / "picture.png")
+    result = picture.compose(noise(3, *SIZE), torch.zeros(SIZE, dtype=torch.bool))
+    assert isinstance(result, Image.Image)
+    assert same_bits(np.asarray(result), np.asarray(pil_of(mode)))
+
+
+def test_jpeg_is_saved_in_good_quality_with_its_profile(tmp_path: Path) -> None:
+    y, x = np.mgrid[:64, :64] * 2
+    source = Image.fromarray(np.stack([y, x, 255 - x], axis=2).astype(np.uint8))
+    source.info["icc_profile"] = b"profile" * 40
+    images.save_image(source, tmp_path / "picture.jpg")
+    loaded = images.read_image(tmp_path / "picture.jpg")
+    assert loaded.info["icc_profile"] == source.info["icc_profile"]
+    assert np.abs(np.asarray(loaded).astype(int) - np.asarray(source)).max() <= 4
+
+
+def test_a_failed_save_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(b"old")
+    with pytest.raises(ImageError, match=r"picture\.jpg.*RGBA"):
+        images.save_image(pil_of("RGBA"), path)
+    assert path.read_bytes() == b"old"
+    for name in ("picture", "picture.xyz"):
+        with pytest.raises(ImageError, match="suffix"):
+            images.save_image(pil_of("RGB"), tmp_path / name)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["picture.jpg"]
