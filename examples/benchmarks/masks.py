@@ -1,7 +1,8 @@
 """How fast masks are drawn, against a plain drawing loop with the same distribution.
 
-Run with ``python examples/benchmarks/masks.py``; all figures of a table come from one run, with
-the two sides taking turns, and are the best of several rounds on one core.
+Run with ``python examples/benchmarks/masks.py``. All figures come from one run in which the sides
+take turns: the best of several rounds, in CPU time of one core, which other processes disturb
+less than wall time.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 
 import click
 import numpy as np
@@ -76,24 +78,25 @@ def seconds_per_call(calls: dict[str, Callable[[int], object]], repeats: int) ->
     best = dict.fromkeys(calls, math.inf)
     for _ in range(7):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = time.process_time()
             for number in range(repeats):
                 call(number)
-            best[name] = min(best[name], (time.perf_counter() - start) / repeats)
+            best[name] = min(best[name], (time.process_time() - start) / repeats)
     return best
+
+
+def draw_seeded(draw: freeform.HoleGenerator, size: int, seed: int) -> np.ndarray:
+    """One mask from a generator of random numbers of its own, as in training."""
+    return draw(size, np.random.default_rng(seed))
 
 
 def compare_generators(size: int, repeats: int) -> None:
     """Print masks per second of the library and of the plain loop."""
     print(f"{'masks per second at ' + str(size):28}{'plain loop':>12}{'library':>12}{'ratio':>8}")
     for name, counts in COUNTS.items():
-        generator = freeform.GENERATORS[name]
+        sides = {"plain": partial(plain_mask, counts=counts), "library": freeform.GENERATORS[name]}
         seconds = seconds_per_call(
-            {
-                "plain": lambda number: plain_mask(size, np.random.default_rng(number), counts),
-                "library": lambda number: generator(size, np.random.default_rng(number)),
-            },
-            repeats,
+            {side: partial(draw_seeded, draw, size) for side, draw in sides.items()}, repeats
         )
         plain, library = 1 / seconds["plain"], 1 / seconds["library"]
         print(f"{name:28}{plain:12.0f}{library:12.0f}{library / plain:8.1f}")

@@ -22,12 +22,18 @@ from facemask_inpaint.errors import SizeError
 
 MEBIBYTE = 2**20
 
+VARIANTS: dict[str, tuple[str, dict[str, int]]] = {
+    "lama-big": ("lama", {"blocks": 18}),
+    "migan-512": ("migan", {"resolution": 512}),
+}
+"""Published networks that are not what their architecture's defaults give."""
+
 
 @dataclass(frozen=True)
 class Setting:
     """What one row measures."""
 
-    model: str
+    network: str
     side: int
     batch: int
     device: str
@@ -46,10 +52,10 @@ class Row:
 
 def measure(setting: Setting) -> Row | None:
     """Time forward passes on random pictures; ``None`` if the network cannot take the size."""
-    card = models.card(setting.model)
+    architecture, options = VARIANTS.get(setting.network, (setting.network, {}))
     device, dtype = torch.device(setting.device), getattr(torch, setting.dtype)
     idle = peak_memory(device)
-    network = models.create(card.architecture, **card.options).to(device, dtype)
+    network = models.create(architecture, **options).to(device, dtype)
     try:
         network.check_size(setting.side, setting.side)
     except SizeError:
@@ -83,7 +89,9 @@ def peak_memory(device: torch.device) -> int:
 
 
 @click.command()
-@click.option("--model", "chosen", multiple=True, help="Registry name; may be given repeatedly.")
+@click.option(
+    "--network", "chosen", multiple=True, help="Architecture or variant; may be given repeatedly."
+)
 @click.option("--side", "sides", type=int, multiple=True, default=[256, 512], show_default=True)
 @click.option("--batch", "batches", type=int, multiple=True, default=[1, 4], show_default=True)
 @click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -97,11 +105,11 @@ def main(
     dtype: str,
     repeats: int,
 ) -> None:
-    """Print a table: one row per model, size and batch."""
-    names = chosen or tuple(models.list_architectures())
+    """Print a table: one row per network, size and batch."""
+    names = chosen or (*models.list_architectures(), *VARIANTS)
     where = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} cores"
     click.echo(f"{device} ({where}), {dtype}, best of {repeats} after a warm-up")
-    click.echo(f"{'model':<24}{'side':>6}{'batch':>6}{'M params':>10}{'s/picture':>11}{'MiB':>8}")
+    click.echo(f"{'network':<14}{'side':>6}{'batch':>6}{'M params':>10}{'s/picture':>11}{'MiB':>8}")
     settings = [
         Setting(name, side, batch, device, dtype, repeats)
         for name in names
@@ -113,7 +121,7 @@ def main(
         for setting, row in zip(settings, processes.map(measure, settings)):
             if row is not None:
                 click.echo(
-                    f"{setting.model:<24}{setting.side:>6}{setting.batch:>6}"
+                    f"{setting.network:<14}{setting.side:>6}{setting.batch:>6}"
                     f"{row.parameters / 1e6:>10.1f}{row.seconds:>11.3f}{row.mebibytes:>8.0f}"
                 )
 

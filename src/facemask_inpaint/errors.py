@@ -6,6 +6,9 @@ All derive from :class:`FacemaskInpaintError`; those about bad input are ``Value
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class FacemaskInpaintError(Exception):
     """Base of every error raised on purpose by this library."""
@@ -57,3 +60,11 @@ class MissingDependencyError(FacemaskInpaintError, ImportError):
 
 class OptionError(FacemaskInpaintError, ValueError):
     """An argument has a value that makes no sense here; the message says which ones do."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """Error for a ``name`` that is not ``known``; its message holds the nearest ones, or all."""
+    names = sorted(dict.fromkeys(str(item) for item in known))
+    near = difflib.get_close_matches(name.strip().lower(), names, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(names)}"
+    return UnknownNameError(f"unknown {kind} {name!r}: {hint}")

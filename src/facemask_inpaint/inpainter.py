@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -131,12 +132,18 @@ class Inpainter:
         }
         if self.card is not None:
             config |= {"card": self.card.name, "licence": self.card.licence}
-        state = {key: value.float().cpu() for key, value in self.network.state_dict().items()}
+        state = {
+            key: value.float().cpu() if value.is_floating_point() else value.cpu()
+            for key, value in self.network.state_dict().items()
+        }
         return checkpoints.save_folder(folder, config, state)
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
         """Upload the folder form to a hub repository and return its address."""
-        return checkpoints.push_folder(self.save_pretrained, repo_id, private=private, token=token)
+        with tempfile.TemporaryDirectory() as folder:
+            return checkpoints.push_folder(
+                self.save_pretrained(folder), repo_id, private=private, token=token
+            )
 
     def __call__(
         self,

@@ -12,6 +12,7 @@ import torch
 
 from facemask_inpaint import checkpoints
 from facemask_inpaint.errors import CheckpointError
+from tests.checkpoints.hostile import P2, text
 from tests.checkpoints.writers import (
     EasyDict,
     Network,
@@ -54,7 +55,7 @@ def test_stylegan2_ada_sections(tmp_path: Path, marker: Path) -> None:
     )
     assert trained.keys() == mean.keys()
     assert not torch.equal(trained["blocks.0.weight"], mean["blocks.0.weight"])
-    with pytest.raises(CheckpointError, match="no section 'Gs' .*'G', 'D', 'G_ema'"):
+    with pytest.raises(CheckpointError, match=r"no section 'Gs' .*'G', 'D', 'G_ema'"):
         checkpoints.read(tmp_path / "net.pkl", section="Gs")
 
 
@@ -158,32 +159,36 @@ def test_damaged_tensorflow_network(change: dict, message: str, tmp_path: Path) 
         checkpoints.read(path)
 
 
-def test_network_in_itself(tmp_path: Path, marker: Path) -> None:
-    """Modules in a circle, and the same module twice on every level (2^64 paths)."""
-    from tests.checkpoints.hostile import P2, text
+def _module(children: bytes) -> bytes:
+    """A bare torch module with these pickled (name, child) pairs."""
+    head = b"ctorch.nn.modules.container\nSequential\n)\x81}" + text("_modules")
+    return head + b"}(" + children + b"usb"
 
-    def module(children: bytes) -> bytes:
-        return (
-            b"ctorch.nn.modules.container\nSequential\n)\x81}"
-            + text("_modules") + b"}" + children + b"sb"
-        )  # fmt: skip
 
-    wide = module(b"")
+def _snapshot(network: bytes) -> bytes:
+    """A StyleGAN2-ADA snapshot whose one network has one child."""
+    state = b"}" + text("_modules") + b"}" + text("net") + network + b"ss"
+    meta = text("type") + text("class") + text("version") + b"K\x06" + text("state") + state
+    reconstruct = b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n"
+    return P2 + b"}" + text("G_ema") + reconstruct + b"(}(" + meta + b"utRs."
+
+
+def test_snapshot_by_hand_is_read(tmp_path: Path) -> None:
+    """Control of the next test."""
+    (tmp_path / "net.pkl").write_bytes(_snapshot(_module(b"")))
+    assert checkpoints.read(tmp_path / "net.pkl").tensors == {}
+
+
+def test_absurdly_nested_modules(tmp_path: Path) -> None:
+    """The same module twice on each of 64 levels: a small file with 2^64 paths; and a circle."""
+    wide = _module(b"")
     for _ in range(64):
-        wide = module(text("a") + wide + b"q\x01s" + text("b") + b"h\x01s")
-    top = (
-        b"}(" + text("type") + text("class") + text("version") + b"K\x06" + text("state")
-        + b"}" + text("_modules") + b"}" + text("net") + wide + b"sssu"
-    )  # fmt: skip
-    # one SETITEM too many would be a damaged pickle, not an absurd network
-    payload = (
-        P2 + b"}" + text("G_ema") + b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n("
-        + top.replace(b"sssu", b"ssu") + b"tRs."
-    )  # fmt: skip
-    path = tmp_path / "net.pkl"
-    path.write_bytes(payload)
-    with pytest.raises(CheckpointError, match="nested absurdly"):
-        checkpoints.read(path)
+        wide = _module(text("a") + wide + b"q\x01" + text("b") + b"h\x01")
+    circle = _module(text("a") + b"h\x01").replace(b"\x81", b"\x81q\x01", 1)
+    for network in (wide, circle):
+        (tmp_path / "net.pkl").write_bytes(_snapshot(network))
+        with pytest.raises(CheckpointError, match="nested absurdly"):
+            checkpoints.read(tmp_path / "net.pkl")
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.99])

@@ -15,6 +15,8 @@ from facemask_inpaint import checkpoints
 from facemask_inpaint.errors import CheckpointError, UnsafeCheckpointError
 from tests.checkpoints.writers import foreign_modules, write_lightning
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+
 ZIP = {"_use_new_zipfile_serialization": True}
 LEGACY = {"_use_new_zipfile_serialization": False}
 both_formats = pytest.mark.parametrize("form", [ZIP, LEGACY], ids=["zip", "legacy"])
@@ -104,7 +106,7 @@ def test_sections_and_prefix(
     read = checkpoints.read(path, section="G", prefix="module.")
     assert_same(read.tensors, weights)
     assert read.metadata == {"n_iter": 7}
-    with pytest.raises(CheckpointError, match="several state dicts; say section=.*'G', 'D'"):
+    with pytest.raises(CheckpointError, match=r"several state dicts; say section=.*'G', 'D'"):
         checkpoints.read(path)
     with pytest.raises(CheckpointError, match="no section 'model'"):
         checkpoints.read(path, section="model")
@@ -141,12 +143,11 @@ def test_lightning(form: dict[str, Any], weights: dict[str, Tensor], tmp_path: P
 def test_lightning_file_is_what_torch_refuses(tmp_path: Path) -> None:
     """Control: the file names classes that are not installed, and torch cannot read it."""
     write_lightning(tmp_path / "best.ckpt", {"w": torch.ones(2)})
-    with pytest.raises(Exception, match="omegaconf|pytorch_lightning"):
+    with pytest.raises(Exception, match=r"omegaconf|pytorch_lightning"):
         torch.load(tmp_path / "best.ckpt", weights_only=True)
 
 
 @pytest.mark.parametrize("how", ["script", "trace"])
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_torchscript(how: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module, path = Small().eval(), tmp_path / "net.pt"

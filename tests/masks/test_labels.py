@@ -1,5 +1,10 @@
 """Label maps of every kind, flips and orders, and the raw annotation folder."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -40,20 +45,20 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_opens_to_the_same_ids(portrait_labels, kind):
+def test_every_kind_opens_to_the_same_ids(portrait_labels: np.ndarray, kind: str) -> None:
     opened = open_labels(KINDS[kind](portrait_labels))
     assert opened.ids.dtype == np.uint8
     np.testing.assert_array_equal(opened.ids, portrait_labels)
 
 
-def test_paths_open_too(portrait_labels, tmp_path):
+def test_paths_open_too(portrait_labels: np.ndarray, tmp_path: Path) -> None:
     Image.fromarray(portrait_labels).save(tmp_path / "labels.png")
     for path in (tmp_path / "labels.png", str(tmp_path / "labels.png")):
         np.testing.assert_array_equal(open_labels(path).ids, portrait_labels)
 
 
 @given(ids)
-def test_areas_count_every_label(labels):
+def test_areas_count_every_label(labels: np.ndarray) -> None:
     expected = np.bincount(labels.ravel(), minlength=19).tolist()
     assert open_labels(labels).areas == expected
 
@@ -73,12 +78,12 @@ def test_areas_count_every_label(labels):
         (None, "NoneType"),
     ],
 )
-def test_what_is_no_label_map_is_refused(wrong, message):
+def test_what_is_no_label_map_is_refused(wrong: Any, message: str) -> None:
     with pytest.raises(LabelMapError, match=message):
         open_labels(wrong)
 
 
-def test_half_a_file_is_refused(portrait_labels, tmp_path):
+def test_half_a_file_is_refused(portrait_labels: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "half.png"
     Image.fromarray(portrait_labels).save(path)
     path.write_bytes(path.read_bytes()[:900])
@@ -87,12 +92,12 @@ def test_half_a_file_is_refused(portrait_labels, tmp_path):
 
 
 @given(ids)
-def test_flipping_twice_changes_nothing(labels):
+def test_flipping_twice_changes_nothing(labels: np.ndarray) -> None:
     np.testing.assert_array_equal(flip_labels(flip_labels(labels)), labels)
 
 
 @given(ids)
-def test_flipping_exchanges_sides_and_mirrors(labels):
+def test_flipping_exchanges_sides_and_mirrors(labels: np.ndarray) -> None:
     flipped = flip_labels(labels)
     sides = SIDES | {right: left for left, right in SIDES.items()}
     for name, label in LABEL_IDS.items():
@@ -100,7 +105,7 @@ def test_flipping_exchanges_sides_and_mirrors(labels):
         np.testing.assert_array_equal(now, (labels == label)[:, ::-1])
 
 
-def test_flips_keep_the_kind(portrait_labels):
+def test_flips_keep_the_kind(portrait_labels: np.ndarray) -> None:
     expected = flip_labels(portrait_labels)
     tensor = torch.from_numpy(portrait_labels).long()
     batch = flip_labels(torch.stack([tensor, tensor]))
@@ -112,7 +117,9 @@ def test_flips_keep_the_kind(portrait_labels):
     np.testing.assert_array_equal(np.asarray(picture), expected)
 
 
-def test_the_left_eye_is_on_the_right_of_the_picture_before_and_after(portrait_labels):
+def test_the_left_eye_is_on_the_right_of_the_picture_before_and_after(
+    portrait_labels: np.ndarray,
+) -> None:
     for labels in (portrait_labels, flip_labels(portrait_labels)):
         columns = {
             name: np.nonzero(labels == LABEL_IDS[name])[1].mean()
@@ -122,7 +129,7 @@ def test_the_left_eye_is_on_the_right_of_the_picture_before_and_after(portrait_l
         assert all(columns[left] > columns[right] for left, right in SIDES.items())
 
 
-def test_bisenet_order_is_translated_by_name():
+def test_bisenet_order_is_translated_by_name() -> None:
     published = [0, 1, 6, 7, 4, 5, 3, 8, 9, 15, 2, 10, 11, 12, 17, 16, 18, 13, 14]
     labels = np.arange(19, dtype=np.int32).reshape(1, 19)
     assert reorder_labels(labels, "bisenet").tolist() == [published]
@@ -131,7 +138,7 @@ def test_bisenet_order_is_translated_by_name():
     assert np.asarray(picture).tolist() == [published]
 
 
-def test_unknown_orders_are_refused():
+def test_unknown_orders_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="bisenet"):
         reorder_labels(np.zeros((2, 2), np.uint8), "facer")
 
@@ -163,7 +170,7 @@ def annotated(tmp_path):
     return tmp_path
 
 
-def test_parts_are_read_with_their_overlaps(annotated):
+def test_parts_are_read_with_their_overlaps(annotated: Path) -> None:
     annotation = read_annotation_folder(annotated, 2345)
     assert annotation.shape == (16, 16)
     assert set(annotation.parts) == {LABEL_IDS[name] for name in ("skin", "l_ear", "hair")}
@@ -173,36 +180,36 @@ def test_parts_are_read_with_their_overlaps(annotated):
     assert annotation.areas[LABEL_IDS["mouth"]] == 0
 
 
-def test_merging_puts_later_labels_on_top(annotated):
+def test_merging_puts_later_labels_on_top(annotated: Path) -> None:
     merged = read_annotation_folder(annotated, 2345).merged()
     np.testing.assert_array_equal(merged == 13, square(0, 10, 6))
     np.testing.assert_array_equal(merged == 8, square(4, 12) & ~square(0, 10, 6))
     assert set(np.unique(merged)) == {0, 1, 8, 13}
 
 
-def test_a_flat_folder_will_do(tmp_path):
+def test_a_flat_folder_will_do(tmp_path: Path) -> None:
     write_part(tmp_path, 7, "nose", square(2, 2), numbered=False)
     np.testing.assert_array_equal(read_annotation_folder(tmp_path, 7).select([2]), square(2, 2))
 
 
-def test_annotations_flip_with_their_sides(annotated):
+def test_annotations_flip_with_their_sides(annotated: Path) -> None:
     flipped = flip_labels(read_annotation_folder(annotated, 2345))
     np.testing.assert_array_equal(flipped.select([9]), square(4, 0))
     assert not flipped.select([8]).any()
 
 
-def test_a_picture_without_parts_is_refused(annotated):
+def test_a_picture_without_parts_is_refused(annotated: Path) -> None:
     with pytest.raises(LabelMapError, match=r"picture 2346 \(02346_skin"):
         read_annotation_folder(annotated, 2346)
 
 
-def test_parts_of_different_sizes_are_refused(annotated):
+def test_parts_of_different_sizes_are_refused(annotated: Path) -> None:
     write_part(annotated, 2345, "nose", np.ones((8, 8)))
     with pytest.raises(LabelMapError, match="differ in size"):
         read_annotation_folder(annotated, 2345)
 
 
-def test_a_damaged_part_is_refused(annotated):
+def test_a_damaged_part_is_refused(annotated: Path) -> None:
     path = annotated / "1" / "02345_nose.png"
     path.write_bytes((annotated / "1" / "02345_skin.png").read_bytes()[:50])
     with pytest.raises(ImageError, match="02345_nose"):

@@ -1,5 +1,7 @@
 """Growing, filling and softening, against plain definitions."""
 
+from __future__ import annotations
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ holes = npst.arrays(bool, npst.array_shapes(min_dims=2, max_dims=2, max_side=24)
 
 
 @given(holes, st.integers(0, 9))
-def test_dilation_marks_exactly_the_pixels_within_the_radius(hole, radius):
+def test_dilation_marks_exactly_the_pixels_within_the_radius(hole: np.ndarray, radius: int) -> None:
     rows, columns = np.indices(hole.shape)
     expected = np.zeros_like(hole)
     for row, column in np.argwhere(hole):
@@ -21,13 +23,13 @@ def test_dilation_marks_exactly_the_pixels_within_the_radius(hole, radius):
 
 
 @given(holes)
-def test_filling_adds_exactly_what_is_enclosed(hole):
+def test_filling_adds_exactly_what_is_enclosed(hole: np.ndarray) -> None:
     expected = ndimage.binary_fill_holes(hole)
     np.testing.assert_array_equal(morphology.fill_holes(hole), expected)
 
 
 @given(holes, holes)
-def test_touching_keeps_whole_parts(region, other):
+def test_touching_keeps_whole_parts(region: np.ndarray, other: np.ndarray) -> None:
     other = np.resize(other, region.shape)
     square = np.ones((3, 3))
     seeds = region & ndimage.binary_dilation(other, square)
@@ -36,7 +38,7 @@ def test_touching_keeps_whole_parts(region, other):
 
 
 @given(holes, st.integers(0, 6))
-def test_feathering_is_one_on_the_hole_and_falls_outside(hole, width):
+def test_feathering_is_one_on_the_hole_and_falls_outside(hole: np.ndarray, width: int) -> None:
     soft = morphology.feather(hole, width)
     assert soft.dtype == np.float32
     assert (soft[hole] == 1).all()
@@ -45,7 +47,7 @@ def test_feathering_is_one_on_the_hole_and_falls_outside(hole, width):
     assert (soft[reached] > 0).all()
 
 
-def test_inputs_stay_as_they_are():
+def test_inputs_stay_as_they_are() -> None:
     hole = np.zeros((9, 9), dtype=bool)
     hole[2:7, 2:7] = True
     hole[4, 4] = False

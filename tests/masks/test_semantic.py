@@ -1,5 +1,11 @@
 """Semantic masks hide every pixel of their component, in every kind and size."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -29,12 +35,14 @@ def component_pixels(labels, member):
 
 
 @given(label_maps, st.sampled_from(MaskClass))
-def test_without_extras_a_mask_is_exactly_its_labels(labels, member):
+def test_without_extras_a_mask_is_exactly_its_labels(labels: np.ndarray, member: MaskClass) -> None:
     np.testing.assert_array_equal(exact(labels, member), component_pixels(labels, member))
 
 
 @given(label_maps, st.sampled_from(MaskClass), st.integers(0, 4), st.booleans())
-def test_every_pixel_of_the_component_is_in_the_hole(labels, member, dilate, fill):
+def test_every_pixel_of_the_component_is_in_the_hole(
+    labels: np.ndarray, member: MaskClass, dilate: int, fill: bool
+) -> None:
     masker = SemanticMasker(dilate, missing="empty", fill_holes=fill)
     hole = masker(labels, member)
     assert hole[component_pixels(labels, member)].all()
@@ -43,7 +51,9 @@ def test_every_pixel_of_the_component_is_in_the_hole(labels, member, dilate, fil
 
 @settings(deadline=None)
 @given(label_maps, st.sampled_from(MaskClass), st.integers(1, 24), st.integers(1, 24))
-def test_no_hole_pixel_is_lost_in_another_size(labels, member, height, width):
+def test_no_hole_pixel_is_lost_in_another_size(
+    labels: np.ndarray, member: MaskClass, height: int, width: int
+) -> None:
     hole = exact(labels, member)
     resized = exact(labels, member, size=(height, width))
     assert resized.shape == (height, width)
@@ -56,13 +66,13 @@ def test_no_hole_pixel_is_lost_in_another_size(labels, member, height, width):
         assert resized[top:bottom, left:right].any()
 
 
-def test_size_may_be_one_side(portrait_labels):
+def test_size_may_be_one_side(portrait_labels: np.ndarray) -> None:
     hole = exact(portrait_labels, "nose")
     np.testing.assert_array_equal(exact(portrait_labels, "nose", size=64), resize_hole(hole, 64))
 
 
 @given(label_maps)
-def test_all_gives_the_twelve_classes_as_single_requests_do(labels):
+def test_all_gives_the_twelve_classes_as_single_requests_do(labels: np.ndarray) -> None:
     masker = SemanticMasker(1, missing="empty")
     masks = masker.all(labels)
     assert list(masks) == list(MaskClass)
@@ -70,13 +80,13 @@ def test_all_gives_the_twelve_classes_as_single_requests_do(labels):
         np.testing.assert_array_equal(hole, masker(labels, member))
 
 
-def test_the_default_dilation_is_a_hundredth_of_the_side(portrait_labels):
+def test_the_default_dilation_is_a_hundredth_of_the_side(portrait_labels: np.ndarray) -> None:
     expected = morphology.dilate(exact(portrait_labels, "hair"), 3)
     np.testing.assert_array_equal(SemanticMasker()(portrait_labels, "hair"), expected)
     np.testing.assert_array_equal(SemanticMasker(3.0)(portrait_labels, "hair"), expected)
 
 
-def test_unions_are_the_union_of_their_parts(portrait_labels):
+def test_unions_are_the_union_of_their_parts(portrait_labels: np.ndarray) -> None:
     masker = SemanticMasker(2)
     union = masker(portrait_labels, {"nose", MaskClass.LIPS, "l_ear"})
     parts = [masker(portrait_labels, part) for part in ("nose", "J", "l_ear")]
@@ -100,13 +110,15 @@ def ring(label):
         ("head", False, False),
     ],
 )
-def test_only_some_classes_fill_what_they_enclose(component, fill_holes, filled):
+def test_only_some_classes_fill_what_they_enclose(
+    component: Any, fill_holes: bool | None, filled: bool
+) -> None:
     hole = SemanticMasker(0, fill_holes=fill_holes)(ring(LABEL_IDS["skin"]), component)
     assert hole[5, 5] == filled
     assert not hole[0, 0]
 
 
-def test_a_head_fills_its_face_but_not_loops_of_hair():
+def test_a_head_fills_its_face_but_not_loops_of_hair() -> None:
     assert not SemanticMasker(0)(ring(LABEL_IDS["hair"]), "head")[5, 5]
 
 
@@ -120,25 +132,25 @@ def spectacled():
 
 
 @pytest.mark.parametrize("component", ["eyes", "eyes_and_eyebrows", {"eyes", "nose"}])
-def test_glasses_over_the_eyes_are_included(component):
+def test_glasses_over_the_eyes_are_included(component: Any) -> None:
     hole = SemanticMasker(0)(spectacled(), component)
     assert hole[3:8, 2:14].all()
     assert hole.sum() == 5 * 12
 
 
-def test_glasses_are_ignored_on_request_and_by_other_classes():
+def test_glasses_are_ignored_on_request_and_by_other_classes() -> None:
     assert SemanticMasker(0, glasses="ignore")(spectacled(), "eyes").sum() == 4
     assert SemanticMasker(0)(spectacled(), {"l_eye", "r_eye"}).sum() == 4
 
 
-def test_dark_glasses_stand_for_the_eyes_behind_them():
+def test_dark_glasses_stand_for_the_eyes_behind_them() -> None:
     labels = np.where(spectacled() == LABEL_IDS["eye_g"], 3, 0)
     assert SemanticMasker(0)(labels, "eyes").sum() == (labels == 3).sum()
     with pytest.raises(ComponentAbsentError):
         SemanticMasker(0, glasses="ignore")(labels, "eyes")
 
 
-def test_absent_components_are_an_error_or_empty():
+def test_absent_components_are_an_error_or_empty() -> None:
     labels = np.zeros((8, 8), np.uint8)
     with pytest.raises(ComponentAbsentError, match=r"ears \(l_ear, r_ear\)"):
         SemanticMasker()(labels, "ears")
@@ -146,7 +158,7 @@ def test_absent_components_are_an_error_or_empty():
     assert not SemanticMasker().all(labels)["ears"].any()
 
 
-def test_small_components_count_as_absent():
+def test_small_components_count_as_absent() -> None:
     labels = np.zeros((10, 10), np.uint8)
     labels[0, :4] = LABEL_IDS["nose"]
     for too_much in (5, 0.05):
@@ -156,7 +168,7 @@ def test_small_components_count_as_absent():
     assert SemanticMasker(min_area=4)(labels, "nose").any()
 
 
-def test_present_names_what_occurs(portrait_labels):
+def test_present_names_what_occurs(portrait_labels: np.ndarray) -> None:
     assert SemanticMasker().present(portrait_labels) == list(MaskClass)
     without_ears = np.where(np.isin(portrait_labels, (8, 9)), 0, portrait_labels)
     assert set(MaskClass) - set(SemanticMasker().present(without_ears)) == {"ears"}
@@ -165,20 +177,20 @@ def test_present_names_what_occurs(portrait_labels):
 # Kinds
 
 
-def test_numpy_in_numpy_out(portrait_labels):
+def test_numpy_in_numpy_out(portrait_labels: np.ndarray) -> None:
     hole = SemanticMasker()(portrait_labels, "hair")
     assert hole.dtype == bool
     assert hole.shape == portrait_labels.shape
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
-def test_torch_in_torch_out(portrait_labels, dtype):
+def test_torch_in_torch_out(portrait_labels: np.ndarray, dtype: torch.dtype) -> None:
     hole = SemanticMasker()(torch.from_numpy(portrait_labels).to(dtype), "hair")
     assert hole.dtype == torch.bool
     np.testing.assert_array_equal(hole.numpy(), SemanticMasker()(portrait_labels, "hair"))
 
 
-def test_pictures_and_paths_give_pictures(portrait_labels, tmp_path):
+def test_pictures_and_paths_give_pictures(portrait_labels: np.ndarray, tmp_path: Path) -> None:
     picture = Image.fromarray(portrait_labels)
     picture.save(tmp_path / "labels.png")
     expected = np.uint8(SemanticMasker()(portrait_labels, "hair")) * 255
@@ -189,7 +201,7 @@ def test_pictures_and_paths_give_pictures(portrait_labels, tmp_path):
 
 
 @pytest.mark.parametrize("stack", [np.stack, lambda maps: torch.from_numpy(np.stack(maps))])
-def test_batches_are_their_single_masks(portrait_labels, stack):
+def test_batches_are_their_single_masks(portrait_labels: np.ndarray, stack: Callable) -> None:
     masker = SemanticMasker()
     maps = [portrait_labels, portrait_labels[:, ::-1].copy()]
     holes = masker(stack(maps), "hair", size=100)
@@ -199,7 +211,7 @@ def test_batches_are_their_single_masks(portrait_labels, stack):
     assert masker.all(stack(maps))["ears"].shape == (2, 256, 256)
 
 
-def test_batches_say_which_pictures_lack_the_component(portrait_labels):
+def test_batches_say_which_pictures_lack_the_component(portrait_labels: np.ndarray) -> None:
     batch = np.stack([portrait_labels, np.zeros_like(portrait_labels)])
     with pytest.raises(ComponentAbsentError, match=r"\[1\]"):
         SemanticMasker()(batch, "hair")
@@ -207,7 +219,7 @@ def test_batches_say_which_pictures_lack_the_component(portrait_labels):
         SemanticMasker()(batch[:0], "hair")
 
 
-def test_annotations_keep_what_other_parts_overlap():
+def test_annotations_keep_what_other_parts_overlap() -> None:
     ear, hair = np.zeros((8, 8), bool), np.zeros((8, 8), bool)
     ear[2:6, 2:6], hair[:4] = True, True
     annotation = Annotation((8, 8), {LABEL_IDS["l_ear"]: ear, LABEL_IDS["hair"]: hair})
@@ -217,7 +229,7 @@ def test_annotations_keep_what_other_parts_overlap():
     assert masker.all(annotation)["hair"].sum() == 32
 
 
-def test_feathered_masks_fade_outside_the_hole(portrait_labels):
+def test_feathered_masks_fade_outside_the_hole(portrait_labels: np.ndarray) -> None:
     hard = SemanticMasker()(portrait_labels, "nose")
     soft = SemanticMasker(feather=6)(portrait_labels, "nose")
     assert soft.dtype == np.float32
@@ -230,7 +242,7 @@ def test_feathered_masks_fade_outside_the_hole(portrait_labels):
 # Own classes and options
 
 
-def test_own_classes_replace_the_twelve_in_all(portrait_labels, tmp_path):
+def test_own_classes_replace_the_twelve_in_all(portrait_labels: np.ndarray, tmp_path: Path) -> None:
     table = tmp_path / "classes.json"
     table.write_text('{"upper": ["l_eye", "r_eye", "l_brow", "r_brow"], "neckline": ["neck"]}')
     for classes in ({"upper": [4, 5, 6, 7], "neckline": ["neck"]}, table):
@@ -255,21 +267,21 @@ def test_own_classes_replace_the_twelve_in_all(portrait_labels, tmp_path):
         {"glasses": "maybe"},
     ],
 )
-def test_options_out_of_range_are_refused(options):
+def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(options))):
         SemanticMasker(**options)
 
 
-def test_sizes_must_be_positive(portrait_labels):
+def test_sizes_must_be_positive(portrait_labels: np.ndarray) -> None:
     with pytest.raises(OptionError, match="size"):
         SemanticMasker()(portrait_labels, "hair", size=0)
 
 
-def test_the_label_map_stays_as_it_is(portrait_labels):
+def test_the_label_map_stays_as_it_is(portrait_labels: np.ndarray) -> None:
     before = portrait_labels.copy()
     SemanticMasker().all(portrait_labels)
     np.testing.assert_array_equal(portrait_labels, before)
 
 
-def test_the_table_of_classes_is_the_enum():
+def test_the_table_of_classes_is_the_enum() -> None:
     assert list(MASK_CLASSES) == list(MaskClass)

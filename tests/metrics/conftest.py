@@ -72,9 +72,9 @@ def reader(cheap: CustomExtractor) -> FeatureReader:
     return FeatureReader(cheap, progress=False)
 
 
-def write_folder(folder: Path, count: int, salt: str = "", size: tuple[int, int] = (24, 20)) -> Path:
-    """``count`` different PNG pictures ``000.png`` and on."""
+def write_folder(folder: Path, count: int, salt: str = "") -> Path:
+    """``count`` different pictures ``000.png`` and on, 24 pixels high and 20 wide."""
     folder.mkdir(parents=True)
     for index in range(count):
-        Image.fromarray(picture(*size, f"{salt}:{index}")).save(folder / f"{index:03d}.png")
+        Image.fromarray(picture(24, 20, f"{salt}:{index}")).save(folder / f"{index:03d}.png")
     return folder

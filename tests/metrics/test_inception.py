@@ -53,7 +53,7 @@ def pictures_for(golden: Mapping[str, np.ndarray], tag: str, count: int = 1) -> 
 @pytest.mark.parametrize("mode", FRONT_ENDS)
 def test_front_end_input(golden: Mapping[str, np.ndarray], tag: str, mode: str) -> None:
     expected = golden[f"input_{mode}_{tag}"]
-    step = 13 * 23 // expected.shape[-1] if expected.shape[-1] == 23 else 26
+    step = {23: 13, 12: 26}[expected.shape[-1]]  # the bundled part is thinned once more
     found = FRONT_ENDS[mode](pictures_for(golden, tag))[0, :, ::step, ::step]
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=0, atol=INPUT_TOLERANCE[mode])
@@ -66,9 +66,7 @@ def test_features(network: Inception2015, golden: Mapping[str, np.ndarray], tag:
         found = network(torch.cat([front_end(picture) for front_end in FRONT_ENDS.values()]))
     for mode, features in zip(FRONT_ENDS, found):
         expected = golden[f"{mode}_{tag}"][0]
-        np.testing.assert_allclose(
-            features, expected, rtol=0, atol=FEATURE_TOLERANCE, err_msg=mode
-        )
+        np.testing.assert_allclose(features, expected, rtol=0, atol=FEATURE_TOLERANCE, err_msg=mode)
 
 
 def test_taps_and_logits(network: Inception2015, golden: Mapping[str, np.ndarray]) -> None:
@@ -103,7 +101,7 @@ SCRIPTED_BLOCKS = {
     "Conv2d_4a_3x3": "conv_4",
 } | {
     f"Mixed_{name}": "mixed" + (f"_{index}" if index else "")
-    for index, name in enumerate("5b 5c 5d 6a 6b 6c 6d 6e 7a 7b 7c".split())
+    for index, name in enumerate(["5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c"])
 }
 SCRIPTED_BRANCHES = {
     "5": "branch1x1=conv branch5x5_1=tower.conv branch5x5_2=tower.conv_1 "
@@ -204,17 +202,17 @@ def test_identity_tells_extractors_apart(inception_file: Path) -> None:
     made = [
         InceptionExtractor(name, weights=inception_file, device="cpu", dtype=dtype, tap=tap)
         for name, dtype, tap in (
-            ("stylegan", "float32", 2048),
-            ("clean", "float32", 2048),
-            ("stylegan", "bfloat16", 2048),
             ("stylegan", "float32", 64),
+            ("stylegan", "bfloat16", 64),
+            ("clean", "float32", 64),
+            ("stylegan", "float32", 192),
         )
     ]
     assert len({extractor.identity for extractor in made}) == 4
     picture = torch.from_numpy(synth.pictures(1, 64, 64)).permute(0, 3, 1, 2)
-    exact, _, half, _ = (extractor(extractor.prepare(picture)) for extractor in made)
+    exact, half = (extractor(extractor.prepare(picture)) for extractor in made[:2])
     assert half.dtype == torch.float32
-    assert 1e-4 < float((exact - half).abs().max()) < 0.5
+    assert 1e-4 < float((exact - half).abs().max()) < 0.1
 
 
 def test_unknown_options(inception_file: Path) -> None:
@@ -247,9 +245,3 @@ def test_features_on_cuda(inception_file: Path, inception: InceptionExtractor) -
     found = on_device(on_device.prepare(pictures.cuda())).cpu()
     expected = inception(inception.prepare(pictures))
     torch.testing.assert_close(found, expected, rtol=0, atol=FEATURE_TOLERANCE)
-
-
-def test_agrees_with_pytorch_fid(inception_tensors: Mapping[str, Tensor]) -> None:
-    peer = pytest.importorskip("pytorch_fid.inception", exc_type=ImportError)
-    network = peer.fid_inception_v3.__wrapped__ if False else None
-    assert network is None

@@ -28,9 +28,32 @@ class Reduced:
 
 REDUCED: dict[str, Reduced] = {
     "aotgan": Reduced(64, {"width": 8, "blocks": 2}),
+    "comodgan": Reduced(
+        64,
+        {
+            "resolution": 64,
+            "channel_base": 512,
+            "channel_max": 16,
+            "latent_dim": 32,
+            "code_dim": 32,
+            "code_dropout": True,
+            "noise_mode": "random",
+        },
+    ),
     "harmonic": Reduced(64, trainable=False),
     "lama": Reduced(64, {"width": 8, "blocks": 2}),
     "madf": Reduced(128, {"width": 8, "mask_features": 4}),
+    "mat": Reduced(
+        128,
+        {
+            "resolution": 128,
+            "width": 12,
+            "channel_base": 1024,
+            "channel_max": 16,
+            "latent_dim": 32,
+            "noise_mode": "random",
+        },
+    ),
     "migan": Reduced(64, {"resolution": 64, "width": 1024, "max_channels": 32}),
 }
 """A row for every architecture of the registry."""

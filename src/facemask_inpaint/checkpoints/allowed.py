@@ -56,6 +56,13 @@ def _encode(machine: Machine, args: tuple[Any, ...]) -> memoryview:
     return memoryview(text.encode("latin-1"))
 
 
+def _no_bytes(machine: Machine, args: tuple[Any, ...]) -> memoryview:
+    """``bytes()``: how protocol 2 writes empty bytes."""
+    if args:
+        raise CheckpointError(f"{machine.file}: bytes in an unknown form")
+    return memoryview(b"")
+
+
 def _tensor(machine: Machine, args: tuple[Any, ...]) -> LazyTensor:
     """``_rebuild_tensor(_v2)(storage, offset, size, stride, …)``."""
     storage, offset, size, stride, *_ = args
@@ -100,10 +107,11 @@ PLAIN = Vocabulary(
         "builtins.tuple": _members,
         "builtins.set": _members,
         "builtins.frozenset": _members,
+        "builtins.bytes": _no_bytes,
         "_codecs.encode": _encode,
     },
     inert=frozenset(
-        f"builtins.{name}" for name in ("int", "float", "str", "bool", "bytes", "complex", "object")
+        f"builtins.{name}" for name in ("int", "float", "str", "bool", "complex", "object")
     ),
 )
 """Containers of the standard library."""

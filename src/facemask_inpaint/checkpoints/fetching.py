@@ -5,18 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.utils import (
-    WeakFileLock,
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-)
+from huggingface_hub.utils import WeakFileLock
 
+from facemask_inpaint.checkpoints.bars import hub_bars
 from facemask_inpaint.checkpoints.integrity import verify
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.checkpoints.transfer import download, forget
@@ -74,7 +69,7 @@ def fetch(
         if found := _try(cache.find, source, failures):
             return found
     if not (local_files_only or constants.HF_HUB_OFFLINE):
-        with _hub_bars(progress):
+        with hub_bars(progress):
             for source in sources:
                 if found := _try(lambda one: cache.get(one, progress), source, failures):
                     return found
@@ -207,19 +202,6 @@ def _bad_name(target: Path) -> Path:
 def _report_unpinned(path: Path, source: Source, level: int) -> None:
     if source.sha256 is None and _logger.isEnabledFor(level):
         _logger.log(level, "no SHA-256 is pinned for %s; it has %s", source, sha256_of(path))
-
-
-@contextmanager
-def _hub_bars(progress: bool) -> Iterator[None]:
-    """The hub client's bars off when no progress is wanted, and as before afterwards."""
-    change = not progress and not are_progress_bars_disabled()
-    if change:
-        disable_progress_bars()
-    try:
-        yield
-    finally:
-        if change:
-            enable_progress_bars()
 
 
 def _nothing_found(

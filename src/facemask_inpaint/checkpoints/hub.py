@@ -6,6 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
 
+from facemask_inpaint.checkpoints.bars import hub_bars
 from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME, is_folder
 from facemask_inpaint.errors import CheckpointError, WeightsNotFoundError
 
@@ -59,6 +60,7 @@ def load_hub(
     *,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
+    progress: bool = True,
     token: str | None = None,
 ) -> Path:
     """Local copy of a hub repository that holds ``config.json`` and ``model.safetensors``.
@@ -68,6 +70,7 @@ def load_hub(
         revision: commit, tag or branch; pin a commit to get the same files for ever.
         cache_dir: hub cache to use; the hub client's own by default.
         local_files_only: do not use the network.
+        progress: show a bar.
         token: hub token for private repositories.
 
     Returns:
@@ -77,14 +80,15 @@ def load_hub(
         WeightsNotFoundError: the repository cannot be reached or holds no such files.
     """
     try:
-        folder = snapshot_download(
-            repo_id,
-            revision=revision,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            token=token,
-            allow_patterns=_FILES,
-        )
+        with hub_bars(progress):
+            folder = snapshot_download(
+                repo_id,
+                revision=revision,
+                cache_dir=cache_dir,
+                local_files_only=local_files_only,
+                token=token,
+                allow_patterns=_FILES,
+            )
     except Exception as error:  # the hub client's error classes differ between its versions
         raise WeightsNotFoundError(f"hub repository {repo_id!r}: {error}") from error
     if not is_folder(folder):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +44,7 @@ NUMPY_DTYPES: dict[str, torch.dtype] = {
 """NumPy type codes that hold plain numbers; objects and structures are not among them."""
 
 _MAX_DIMENSIONS = 32
+_RELEASE_BYTES = 1 << 20
 
 
 class Storage:
@@ -90,6 +93,7 @@ class Storage:
             raw = torch.empty(len(self._data), dtype=torch.uint8)
             raw.numpy()[:] = np.frombuffer(self._data, dtype=np.uint8)
             self._tensor = raw.view(self.dtype)
+            _release(self._data)
         return self._tensor
 
 
@@ -183,6 +187,14 @@ def storage_dtype(kind: Any, file: str) -> torch.dtype:
     if dtype is None:
         raise CheckpointError(f"{file}: a storage of an unknown type")
     return dtype
+
+
+def _release(data: memoryview) -> None:
+    """Let go of the mapped pages of a file, which count as memory in use while they stay."""
+    mapped = data.obj
+    if len(data) >= _RELEASE_BYTES and isinstance(mapped, mmap.mmap):
+        with contextlib.suppress(AttributeError, OSError):  # not every system can
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _is_view(offset: Any, size: Any, stride: Any) -> bool:

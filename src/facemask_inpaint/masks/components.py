@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from facemask_inpaint.errors import (
     LabelMapError,
     MissingDependencyError,
     UnknownNameError,
+    unknown_name,
 )
 
 LABEL_NAMES: tuple[str, ...] = (
@@ -178,7 +178,7 @@ def label_id(label: str | int) -> int:
     if isinstance(label, str):
         name = _normalised(label)
         if name not in LABEL_IDS:
-            raise _unknown("label", label, LABEL_NAMES)
+            raise unknown_name("label", label, LABEL_NAMES)
         return LABEL_IDS[name]
     if isinstance(label, bool) or not 0 <= label < len(LABEL_NAMES):
         raise LabelMapError(f"label id {label!r} is not one of 0 … {len(LABEL_NAMES) - 1}")
@@ -229,7 +229,7 @@ def _named(text: str, classes: Mapping[str, Component]) -> Component:
             return table[name]
     if name in LABEL_IDS:
         return _label(LABEL_IDS[name])
-    raise _unknown("component", text, [*classes, *MASK_CLASSES, *LABEL_NAMES])
+    raise unknown_name("component", text, [*classes, *MASK_CLASSES, *LABEL_NAMES])
 
 
 def _label(label: int) -> Component:
@@ -252,7 +252,7 @@ def _expand(item: str, classes: Mapping[str, Component]) -> list[str]:
 def _position(item: str, classes: Mapping[str, Component]) -> int:
     name = _named(item, classes).name
     if name not in classes:
-        raise _unknown("class", item, classes)
+        raise unknown_name("class", item, classes)
     return list(classes).index(name)
 
 
@@ -264,7 +264,7 @@ def _parse_class(name: str, entry: Any) -> Component:
     fill, glasses = (bool(options.pop(key, False)) for key in ("fill_holes", "behind_glasses"))
     if options:
         known = ("labels", "fill_holes", "behind_glasses")
-        raise _unknown(f"key of class {name!r}", next(iter(options)), known)
+        raise unknown_name(f"key of class {name!r}", next(iter(options)), known)
     if not isinstance(labels, list | tuple | set | frozenset) or not labels:
         raise LabelMapError(f"class {name!r} needs a list of label names, not {labels!r}")
     ids = tuple(sorted({label_id(label) for label in labels}))
@@ -286,10 +286,3 @@ def _parse_yaml(text: str) -> Any:
 
 def _normalised(name: str) -> str:
     return name.strip().lower().replace("-", "_").replace(" ", "_")
-
-
-def _unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    names = list(dict.fromkeys(str(item) for item in known))
-    near = difflib.get_close_matches(_normalised(name), names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(names)}"
-    return UnknownNameError(f"unknown {kind} {name!r}: {hint}")

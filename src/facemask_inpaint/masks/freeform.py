@@ -92,20 +92,12 @@ def deepfill(size: int, rng: np.random.Generator) -> Hole:
 
     The box has half the side, less up to a sixteenth of it at each of its four edges.
     """
-    canvas = Canvas(size)
-    side, shrink = size // 2, max(1, size // 16)
-    left, top = rng.integers(size - side, size=2).tolist()
-    dx, dy = rng.integers(shrink + 1, size=2).tolist()
-    canvas.box(left + dx, top + dy, side - 2 * dx, side - 2 * dy)
-    for _ in range(int(rng.integers(1, 4))):
-        path, width = _zigzag(size, rng, (4, 11), (12, 40))
-        canvas.stroke(path, width)
-    return canvas.hole
+    return _within(lambda: _box_and_strokes(size, rng), (0.0, 1.0))
 
 
 @dataclass(frozen=True)
 class _LaMaPreset:
-    """Limits of LaMa's generators at a reference side, all inclusive.
+    """Limits of LaMa's generators at a reference side; ranges of counts and sides are inclusive.
 
     Attributes:
         side: reference side in pixels; lengths scale with the actual one.
@@ -116,7 +108,7 @@ class _LaMaPreset:
         box_sides: shortest and longest box side.
         margin: distance of boxes from the border.
         box_probability: chance of boxes instead of strokes.
-        most: largest covered share of the picture.
+        most: bound of the covered share of the picture.
     """
 
     side: int
@@ -130,7 +122,7 @@ class _LaMaPreset:
     most: float = 1.0
 
 
-# The published evaluation presets weigh boxes 0.3 against strokes 1 and cover at most one half.
+# The published evaluation presets weigh boxes 0.3 against strokes 1 and keep holes below a half.
 _BOXES = 0.3 / 1.3
 _LAMA_TRAINING = _LaMaPreset(256, (1, 6), 200, 100, (1, 4), (30, 150), 10, 0.5)
 _LAMA = {
@@ -158,17 +150,17 @@ def lama(size: int, rng: np.random.Generator) -> Hole:
 
 
 def lama_thin(size: int, rng: np.random.Generator) -> Hole:
-    """LaMa's evaluation preset of many narrow strokes, at most half of the picture."""
+    """LaMa's evaluation preset of many narrow strokes, less than half of the picture."""
     return _lama(size, rng, _LAMA["thin"][size > 256])
 
 
 def lama_medium(size: int, rng: np.random.Generator) -> Hole:
-    """LaMa's evaluation preset between thin and thick, at most half of the picture."""
+    """LaMa's evaluation preset between thin and thick, less than half of the picture."""
     return _lama(size, rng, _LAMA["medium"][size > 256])
 
 
 def lama_thick(size: int, rng: np.random.Generator) -> Hole:
-    """LaMa's evaluation preset of few wide strokes or boxes, at most half of the picture."""
+    """LaMa's evaluation preset of few wide strokes or boxes, less than half of the picture."""
     return _lama(size, rng, _LAMA["thick"][size > 256])
 
 
@@ -249,6 +241,18 @@ def _within(draw: Callable[[], Hole], ratio: tuple[float, float]) -> Hole:
     )
 
 
+def _box_and_strokes(size: int, rng: np.random.Generator) -> Hole:
+    canvas = Canvas(size)
+    side, shrink = size // 2, max(1, size // 16)
+    left, top = rng.integers(size - side, size=2).tolist()
+    dx, dy = rng.integers(shrink + 1, size=2).tolist()
+    canvas.box(left + dx, top + dy, side - 2 * dx, side - 2 * dy)
+    for _ in range(int(rng.integers(1, 4))):
+        path, width = _zigzag(size, rng, (4, 11), (12, 40))
+        canvas.stroke(path, width)
+    return canvas.hole
+
+
 def _boxes_and_strokes(size: int, rng: np.random.Generator, counts: _Counts) -> Hole:
     canvas = Canvas(size)
     small, large, strokes, flip_x, flip_y = rng.random(5).tolist()
@@ -319,8 +323,7 @@ def _lama(size: int, rng: np.random.Generator, preset: _LaMaPreset) -> Hole:
             _wandering_strokes(canvas, rng, preset, scale)
         return canvas.hole
 
-    most = np.nextafter(preset.most, 2)  # a full half is still allowed
-    return _within(draw, (0.0, most))
+    return _within(draw, (0.0, preset.most))
 
 
 def _inner_boxes(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 import numpy as np
 import torch
@@ -46,21 +46,6 @@ def _mirrored_ids() -> list[int]:
 
 
 _MIRRORED = _mirrored_ids()
-
-
-class LabelSource(Protocol):
-    """What a masker asks of a picture's annotation."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width."""
-
-    @property
-    def areas(self) -> Sequence[int]:
-        """Pixels of each of the nineteen labels, by id."""
-
-    def select(self, label_ids: Sequence[int]) -> Hole:
-        """``(H, W)`` bool: where any of these labels is; a new array."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +116,9 @@ class Annotation:
         return ids
 
 
+LabelSource: TypeAlias = LabelMap | Annotation
+"""What a masker cuts from: both tell their ``shape`` and ``areas``, and ``select`` labels."""
+
 LabelMapLike: TypeAlias = NDArray[Any] | Tensor | Image.Image | str | Path | LabelMap | Annotation
 """A label map as ``(H, W)`` integers (NumPy or torch), a picture of mode L or P or the path of
 one, or an :class:`Annotation`. Ids are CelebAMask-HQ's."""
@@ -138,7 +126,7 @@ one, or an :class:`Annotation`. Ids are CelebAMask-HQ's."""
 Ids = TypeVar("Ids", NDArray[Any], Tensor, Image.Image)
 
 
-def open_labels(label_map: LabelMapLike) -> LabelMap | Annotation:
+def open_labels(label_map: LabelMapLike) -> LabelSource:
     """One picture's labels, whatever they came as.
 
     Raises:
@@ -148,10 +136,15 @@ def open_labels(label_map: LabelMapLike) -> LabelMap | Annotation:
     """
     if isinstance(label_map, LabelMap | Annotation):
         return label_map
-    ids = _ids(label_map)
-    if ids.ndim != 2 or not ids.size:
-        raise LabelMapError(f"a label map is (H, W), not of shape {tuple(ids.shape)}")
-    return LabelMap(_as_uint8(ids))
+    try:
+        ids = _ids(label_map)
+        if ids.ndim != 2 or not ids.size:
+            raise LabelMapError(f"a label map is (H, W), not of shape {tuple(ids.shape)}")
+        return LabelMap(_as_uint8(ids))
+    except LabelMapError as error:
+        if isinstance(label_map, str | Path):
+            raise LabelMapError(f"{label_map}: {error}") from None
+        raise
 
 
 def read_annotation_folder(folder: str | Path, image_id: int) -> Annotation:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemask_inpaint.errors import LabelMapError, OptionError, UnknownNameError
+from facemask_inpaint.errors import LabelMapError, OptionError, unknown_name
 from facemask_inpaint.masks.components import Component
 from facemask_inpaint.masks.freeform import GENERATORS, HoleGenerator
-from facemask_inpaint.masks.labels import Annotation, LabelMap, LabelMapLike, open_labels
+from facemask_inpaint.masks.labels import LabelMapLike, LabelSource, open_labels
 from facemask_inpaint.masks.morphology import Hole
 from facemask_inpaint.masks.semantic import SemanticMasker, resize_hole
 
@@ -203,7 +203,7 @@ class MixedMaskSampler:
     def _borrowed(self, rng: np.random.Generator) -> LabelMapLike:
         return self.bank[int(rng.integers(len(self.bank)))]
 
-    def _draw_class(self, labels: LabelMap | Annotation, rng: np.random.Generator) -> str | None:
+    def _draw_class(self, labels: LabelSource, rng: np.random.Generator) -> str | None:
         present = set(self.masker.present(labels))
         if self.missing == "redraw":
             weights = [w * (name in present) for name, w in zip(self.classes, self.class_weights)]
@@ -215,7 +215,7 @@ class MixedMaskSampler:
         drawn = self.classes[int(rng.choice(len(weights), p=np.divide(weights, total)))]
         return drawn if drawn in present else None
 
-    def _semantic(self, labels: LabelMap | Annotation, name: str) -> Hole | None:
+    def _semantic(self, labels: LabelSource, name: str) -> Hole | None:
         """Hole of one class, or None where nothing of the picture would stay known."""
         component: Component = self.masker.classes[name]
         hole = resize_hole(self.masker(labels, component), self.size)
@@ -238,9 +238,7 @@ def _generator(random: str | HoleGenerator) -> HoleGenerator:
     if not isinstance(random, str):
         return random
     if random not in GENERATORS:
-        raise UnknownNameError(
-            f"unknown free-form generator {random!r}; known: {', '.join(GENERATORS)}"
-        )
+        raise unknown_name("free-form generator", random, GENERATORS)
     return GENERATORS[random]
 
 

@@ -26,13 +26,7 @@ from facemask_inpaint.masks.components import (
     resolve,
     select,
 )
-from facemask_inpaint.masks.labels import (
-    Annotation,
-    LabelMap,
-    LabelMapLike,
-    LabelSource,
-    open_labels,
-)
+from facemask_inpaint.masks.labels import LabelMapLike, LabelSource, open_labels
 from facemask_inpaint.masks.morphology import Hole
 
 Missing = Literal["error", "empty"]
@@ -48,7 +42,7 @@ class SemanticMasker:
 
     The kind of mask follows the label map: NumPy gives ``(H, W)`` bool, torch a bool tensor on
     the same device, a PIL picture or a path a PIL picture of mode L (255 = hole), an
-    :class:`Annotation` NumPy. True = hole everywhere.
+    annotation NumPy. True = hole everywhere.
 
     Args:
         dilate: annotations are tight by a pixel or two, so masks grow by this much: a fraction
@@ -222,7 +216,7 @@ def resize_hole(hole: Hole, size: Size) -> Hole:
     return images.shrink_hole(torch.from_numpy(hole), (height, width)).numpy()
 
 
-def _open(label_map: LabelMapLike) -> tuple[list[LabelMap | Annotation], Wrap]:
+def _open(label_map: LabelMapLike) -> tuple[list[LabelSource], Wrap]:
     """Sources of one label map or a batch, and what turns ``(N, H, W)`` masks into its kind."""
     batched = False
     if isinstance(label_map, np.ndarray | Tensor) and label_map.ndim == 3:

@@ -1,3 +1,6 @@
+from .comparison import Comparison as Comparison
+from .comparison import FidDifference as FidDifference
+from .comparison import OverallDifference as OverallDifference
 from .discriminative import DiscriminativeScore as DiscriminativeScore
 from .discriminative import DiscriminativeScores as DiscriminativeScores
 from .discriminative import discriminative_scores as discriminative_scores
@@ -15,6 +18,7 @@ from .frechet import frechet_distance as frechet_distance
 from .kernel import KernelResult as KernelResult
 from .kernel import kid as kid
 from .moments import FeatureStatistics as FeatureStatistics
+from .paired import PairedFrechet as PairedFrechet
 from .perceptual import load_perceptual_distance as load_perceptual_distance
 from .perceptual import lpips as lpips
 from .pixel import PairedResult as PairedResult
@@ -23,3 +27,6 @@ from .pixel import l1 as l1
 from .pixel import psnr as psnr
 from .pixel import ssim as ssim
 from .results import MetricResult as MetricResult
+from .significance import compare as compare
+from .significance import holm as holm
+from .svm import ConvergenceError as ConvergenceError

@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemask_inpaint import __version__
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.metrics.features import (
     FeatureReader,
     FeatureSet,
     common_identity,
     input_warnings,
+    provenance,
 )
 from facemask_inpaint.metrics.results import MetricResult
 from facemask_inpaint.metrics.svm import Hyperplane, SquaredHingeSVM
@@ -142,8 +142,7 @@ def uids(
     Raises:
         OptionError: features of different extractors or widths.
     """
-    reader = reader or FeatureReader()
-    sides = reader.read(real, "real"), reader.read(fake, "fake")
+    sides = (reader or FeatureReader()).read_both(real, fake)
     return discriminative_scores(*sides, null_swaps=null_swaps, seed=seed).uids
 
 
@@ -173,7 +172,7 @@ def discriminative_scores(
         ConvergenceError: the optimum was not reached.
     """
     first, second = _feature_set(real), _feature_set(fake)
-    identity = common_identity(first.identity, second.identity)
+    common_identity(first.identity, second.identity)
     x, y = _checked(first.values, second.values)
     svm = SquaredHingeSVM(torch.cat([x, y]))
     labels = torch.ones(len(x) + len(y), dtype=torch.float64, device=x.device)
@@ -188,7 +187,7 @@ def discriminative_scores(
         value=0.0,
         n=min(len(x), len(y)),
         warnings=input_warnings(first, second) + separability_warnings(len(x), len(y), x.shape[1]),
-        provenance=_provenance(identity, x, y, plane),
+        provenance=provenance(first, second) | _fit_record(plane),
         dimension=x.shape[1],
         ties=judged.ties,
     )
@@ -270,19 +269,11 @@ def _checked(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     return real.detach().double(), fake.detach().to(real.device).double()
 
 
-def _provenance(
-    identity: str | None, real: Tensor, fake: Tensor, plane: Hyperplane
-) -> dict[str, object]:
+def _fit_record(plane: Hyperplane) -> dict[str, object]:
     return {
-        "extractor": identity,
-        "n_real": len(real),
-        "n_fake": len(fake),
-        "dimension": real.shape[1],
-        "device": str(real.device),
         "dtype": "float64",
         "objective": plane.objective,
         "relative_gradient": plane.relative_gradient,
         "newton_steps": plane.iterations,
         "form": plane.form,
-        "version": __version__,
     }

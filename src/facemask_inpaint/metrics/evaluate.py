@@ -9,7 +9,7 @@ from typing import Any
 
 from facemask_inpaint.errors import OptionError, UnknownNameError
 from facemask_inpaint.metrics.discriminative import discriminative_scores
-from facemask_inpaint.metrics.features import FeatureReader, FeatureSet
+from facemask_inpaint.metrics.features import FeatureReader, FeatureSet, is_feature_array
 from facemask_inpaint.metrics.frechet import frechet_result
 from facemask_inpaint.metrics.inputs import open_pictures
 from facemask_inpaint.metrics.kernel import kernel_result
@@ -106,14 +106,18 @@ def evaluate(
     if unknown := [name for name in metrics if name not in FEATURE_METRICS + PIXEL_METRICS]:
         known = ", ".join(FEATURE_METRICS + PIXEL_METRICS)
         raise UnknownNameError(f"no metric {', '.join(map(repr, unknown))}; there are {known}")
+    from_features = [name for name in metrics if name in FEATURE_METRICS]
+    from_pixels = [name for name in metrics if name in PIXEL_METRICS]
+    if from_pixels and (_is_features(real) or _is_features(fake)):
+        raise OptionError(f"{', '.join(from_pixels)} need pictures, not features")
     reader = reader or FeatureReader()
     real, fake = _rereadable(real), _rereadable(fake)
     found: dict[str, MetricResult] = {}
-    if wanted := [name for name in metrics if name in FEATURE_METRICS]:
+    if from_features:
         read = reader.read_pair if _PAIRED & set(metrics) else reader.read_both
-        found |= _feature_scores(*read(real, fake), wanted, convention, null_swaps)
-    if wanted := [name for name in metrics if name in PIXEL_METRICS]:
-        found |= _pixel_scores(real, fake, wanted, mask, reader)
+        found |= _feature_scores(*read(real, fake), from_features, convention, null_swaps)
+    if from_pixels:
+        found |= _pixel_scores(real, fake, from_pixels, mask, reader)
     order = [name + ending for name in metrics for ending in ("", "_hole")]
     return Evaluation({name: found[name] for name in order if name in found})
 
@@ -141,8 +145,6 @@ def _feature_scores(
 def _pixel_scores(
     real: Any, fake: Any, wanted: Sequence[str], mask: Any, reader: FeatureReader
 ) -> dict[str, MetricResult]:
-    if isinstance(real, FeatureSet) or isinstance(fake, FeatureSet):
-        raise OptionError(f"{', '.join(wanted)} need pictures, not features")
     pairs = PairReader(reader.device, reader.workers, reader.on_error, reader.progress)
     measures = {name.upper(): _measure(name, pairs) for name in wanted}
     results = pairs.measure(real, fake, measures, mask, whole_too=True)
@@ -153,6 +155,10 @@ def _measure(name: str, pairs: PairReader) -> Measure:
     if name == "lpips":
         return load_perceptual_distance(device=pairs.device).measure
     return _MEASURES[name]
+
+
+def _is_features(source: Any) -> bool:
+    return isinstance(source, FeatureSet) or is_feature_array(source)
 
 
 def _rereadable(source: Any) -> Any:

@@ -130,7 +130,7 @@ class Inception2015(nn.Module):
         """
         network = cls().eval().requires_grad_(False)
         scripted = "layers.conv.weight" in tensors
-        names = _SCRIPTED_NAMES if scripted else _STATE_DICT_NAMES
+        names = SCRIPTED_NAMES if scripted else STATE_DICT_NAMES
         for convolution, name in zip(network.convolutions(), names, strict=True):
             weight, scale, shift, mean, variance = _unit(tensors, name, scripted)
             factor = scale.double() / (variance.double() + BATCH_NORM_EPS).sqrt()
@@ -228,8 +228,7 @@ def _within(blocks: list[str], units: list[str]) -> list[str]:
 
 
 _DOUBLE_3 = _numbered("branch3x3dbl", 1, 3)
-# The names of the 94 convolutions, each in the order of Inception2015.convolutions().
-_STATE_DICT_NAMES = [
+STATE_DICT_NAMES = [
     "Conv2d_1a_3x3",
     "Conv2d_2a_3x3",
     "Conv2d_2b_3x3",
@@ -260,7 +259,10 @@ _STATE_DICT_NAMES = [
         ],
     ),
 ]
-_SCRIPTED_NAMES = [
+"""The 94 convolutions of the state-dict files, in the order of
+:meth:`Inception2015.convolutions`."""
+
+SCRIPTED_NAMES = [
     *("layers.conv", *(f"layers.conv_{i}" for i in range(1, 5))),
     *_within(
         ["layers.mixed", "layers.mixed_1", "layers.mixed_2"],
@@ -282,6 +284,7 @@ _SCRIPTED_NAMES = [
         ],
     ),
 ]
+"""The same convolutions in StyleGAN2-ADA's archive."""
 
 
 def _unit(tensors: Mapping[str, Tensor], name: str, scripted: bool) -> list[Tensor]:

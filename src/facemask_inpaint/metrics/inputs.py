@@ -65,7 +65,7 @@ class Picture:
         if isinstance(content, Image.Image):
             content = _rgb_array(content, self.name)
         if isinstance(content, np.ndarray):
-            content = torch.from_numpy(np.ascontiguousarray(content))
+            content = torch.from_numpy(np.require(content, requirements=("C", "W")))
             content = content.movedim(-1, 0) if content.ndim == 3 else content
         return _three_channels(content, self.name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -196,7 +197,7 @@ class FeatureStatistics:
         try:
             with np.load(path, allow_pickle=False) as file:
                 content = dict(file)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise OptionError(f"{path}: not a file of feature statistics ({error})") from error
         found = cls(str(content.get("identity", "")) or None)
         if "rows" in content:
@@ -241,8 +242,8 @@ class FeatureStatistics:
         self._moments, self._rows = _Moments(total, mean, scatter), []
 
     def _nothing(self, dim: int) -> _Moments:
-        zeros = torch.zeros(dim, dim, dtype=torch.float64, device=self.device)
-        return _Moments(0, zeros[0], zeros)
+        scatter = torch.zeros(dim, dim, dtype=torch.float64, device=self.device)
+        return _Moments(0, scatter.sum(dim=0), scatter)
 
     def _require_open(self) -> None:
         if self._covariance is not None:

@@ -12,19 +12,20 @@ and within-pair exchanges need many values, computed in a small basis of the fea
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.metrics.inputs import in_order
 
 BASIS_TOLERANCE = 1e-6
-_SKETCH_WIDTH = 32
-# Largest intermediate of one block of replicates, in float64 numbers (64 MiB).
-_BLOCK_NUMBERS = 8 * 2**20
+_FIRST_SKETCH = 64
+# Largest intermediate of one block of replicates, in float64 numbers (8 MiB: stays in cache).
+_BLOCK_NUMBERS = 2**20
 # Eigenvalues this far below the largest are rounding; the square root would magnify them.
 _NEARLY_SINGULAR = 1e-13
 
@@ -47,6 +48,7 @@ class PairedFrechet:
         basis_size: dimensions in which replicates are computed.
         residual_bound: what the directions left out can add to a trace of the root in
             :meth:`exchange`: the geometric mean of their traces, largest over the fillings.
+        rounding: differences of FID below this mean nothing.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class PairedFrechet:
         self.fids, self.influence = influences(stacked)
         basis = _basis(stacked.flatten(0, 1), tolerance, seed) if tolerance > 0 else None
         reduced = stacked if basis is None else stacked @ basis
-        self._rows = _Rows(reduced)
+        self._replicates = _Replicates(reduced)
         self._residuals = (stacked**2).sum(-1) - (reduced**2).sum(-1)
         self._correction: tuple[Tensor, Tensor] | None = None
         if basis is not None:
@@ -71,11 +73,12 @@ class PairedFrechet:
             self._correction = self.fids - reduced_fids, self.influence - reduced_influence
         self.basis_size = reduced.shape[-1]
         traces = self._residuals.clamp_min(0).sum(1) / (len(real) - 1)
+        self.rounding = 1e-12 * float((stacked[0] ** 2).sum(1).mean())
         self.residual_bound = 0.0 if basis is None else float((traces[0] * traces[1:].max()).sqrt())
 
     def resample(self, weights: Tensor) -> Tensor:
         """``(b, m)`` FIDs under weights ``(b, n)`` with rows that sum to 1."""
-        return torch.cat([self._weighted(block) for block in self._blocks(weights)])
+        return self._in_blocks(self._weighted, weights.to(self.influence))
 
     def linear(self, weights: Tensor) -> Tensor:
         """``(b, m)`` first-order change of FID under weights ``(b, n)``."""
@@ -89,22 +92,36 @@ class PairedFrechet:
             second: of the other.
             keep: ``(b, n)`` bool; where False, the fillings of that picture change places.
         """
-        swap = self._rows.exchanger(first, second)
-        difference = torch.cat([swap(block) for block in self._blocks(keep)])
+        swap = self._replicates.exchanger(first, second)
+        difference = self._in_blocks(swap, keep)
         excess = self._residuals[first + 1] - self._residuals[second + 1]
         signs = 2 * keep.to(excess) - 1
         return difference + signs @ excess / (keep.shape[1] - 1)
 
     def _weighted(self, weights: Tensor) -> Tensor:
-        weights = weights.to(self.influence)
-        found = self._rows.fids(weights)
+        found = self._replicates.fids(weights)
         if self._correction is None:
             return found
         offset, slope = self._correction
         return found + offset + (weights - 1 / weights.shape[1]) @ slope.mT
 
-    def _blocks(self, rows: Tensor) -> tuple[Tensor, ...]:
-        return rows.split(max(1, _BLOCK_NUMBERS // self._rows.numbers_per_replicate))
+    def _in_blocks(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        blocks = rows.split(self._replicates.block)
+        if rows.is_cuda:
+            return torch.cat([function(block) for block in blocks])
+        with _one_thread_per_worker():
+            return torch.cat(list(in_order(function, blocks, None, ahead=16)))
+
+
+@contextmanager
+def _one_thread_per_worker() -> Iterator[None]:
+    """Small eigenproblems gain from running side by side and lose from threads of their own."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def influences(stacked: Tensor) -> tuple[Tensor, Tensor]:
@@ -187,109 +204,123 @@ def _from_svd(parts: tuple[Tensor, Tensor, Tensor]) -> _Coupling:
     return _Coupling(values.sum(), left**2 @ values / count, values @ right**2 / count)
 
 
-class _Rows:
-    """Centred rows in the basis where replicates are computed.
+class _Replicates:
+    """FIDs of rows in the basis where replicates are computed.
 
-    With more pictures than dimensions through k-sized covariances, else through n-sized products.
+    Args:
+        stacked: ``(1 + m, n, k)`` float64, the real features first.
     """
 
     def __init__(self, stacked: Tensor) -> None:
         self.real, self.fakes = stacked[0], stacked[1:]
-        self.count, self.width = self.real.shape
-        self.through_covariance = self.count > self.width
-        side = min(self.count, self.width)
-        self.numbers_per_replicate = side * max(side, self.count)
-
-    @cached_property
-    def _products(self) -> Tensor:
-        """``(m, n, n)`` inner products of every real row with every row of a filling."""
-        return self.real @ self.fakes.mT
+        self.count, width = self.real.shape
+        self.norms = (stacked**2).sum(-1)
+        self.route: _Route = (
+            _CovarianceRoute(stacked) if self.count > width else _ProductRoute(stacked)
+        )
+        self.block = max(1, _BLOCK_NUMBERS // (self.count * min(self.count, width)))
 
     def fids(self, weights: Tensor) -> Tensor:
         """``(b, m)`` under weights ``(b, n)``."""
-        means = weights @ self.real, (weights @ self.fakes).transpose(0, 1)
-        norms = (self.real**2).sum(-1), (self.fakes**2).sum(-1)
-        spread_real = weights @ norms[0] - (means[0] ** 2).sum(-1)
-        spread_fake = weights @ norms[1].mT - (means[1] ** 2).sum(-1)
-        step = ((means[0][:, None] - means[1]) ** 2).sum(-1)
-        nuclear = self._by_covariance if self.through_covariance else self._by_products
-        trace = spread_real[:, None] + spread_fake - 2 * nuclear(weights)
-        return step + trace / (1 - (weights**2).sum(1))[:, None]
-
-    def _by_covariance(self, weights: Tensor) -> Tensor:
-        root = _root(_scatter(self.real, weights))
-        scatters = [_scatter(fake, weights) for fake in self.fakes]
-        return torch.stack([_nuclear(root.mT @ scatter @ root) for scatter in scatters], dim=1)
-
-    def _by_products(self, weights: Tensor) -> Tensor:
-        scale = weights.sqrt()
-        found = []
-        for product in self._products:
-            rows, columns = weights @ product.mT, weights @ product
-            total = (rows * weights).sum(1)
-            centred = product - rows[:, :, None] - columns[:, None, :] + total[:, None, None]
-            weighted = scale[:, :, None] * centred * scale[:, None, :]
-            found.append(torch.linalg.svdvals(weighted).sum(-1))
-        return torch.stack(found, dim=1)
+        real = weights @ self.real
+        fakes = torch.stack([weights @ fake for fake in self.fakes], dim=1)
+        norms = weights @ self.norms.mT
+        spread_real = norms[:, :1] - (real**2).sum(-1, keepdim=True)
+        spread_fake = norms[:, 1:] - (fakes**2).sum(-1)
+        trace = spread_real + spread_fake - 2 * self.route.nuclear(weights)
+        step = ((real[:, None] - fakes) ** 2).sum(-1)
+        return step + trace / (1 - (weights**2).sum(1, keepdim=True))
 
     def exchanger(self, first: int, second: int) -> Callable[[Tensor], Tensor]:
-        """FID differences as a function of which pairs are kept, ``(b, n)`` bool to ``(b,)``."""
-        pair = self.fakes[first], self.fakes[second]
-        mean = self.real.mean(0)
-        nuclear = self._exchanged_covariance if self.through_covariance else self._exchanged_products
-        norms = tuple((side**2).sum(-1) for side in pair)
-
-        def side(keep: Tensor) -> Tensor:
-            weights = keep.to(self.real)
-            means = (weights @ pair[0] + (1 - weights) @ pair[1]) / self.count
-            spread = weights @ norms[0] + (1 - weights) @ norms[1]
-            return ((mean - means) ** 2).sum(-1) + (
-                spread - self.count * (means**2).sum(-1)
-            ) / (self.count - 1)
-
-        traces = nuclear(first, second)
+        """Differences of FID ``(b,)`` as a function of the pairs that are kept, ``(b, n)`` bool."""
+        nuclear = self.route.exchanged_nuclear(first, second)
 
         def difference(keep: Tensor) -> Tensor:
-            one, other = traces(keep)
-            return side(keep) - side(~keep) - 2 * (one - other) / (self.count - 1)
+            one, other = nuclear(keep)
+            rest = self._rest(keep, first, second) - self._rest(~keep, first, second)
+            return rest - 2 * (one - other) / (self.count - 1)
 
         return difference
 
-    def _exchanged_covariance(
+    def _rest(self, keep: Tensor, first: int, second: int) -> Tensor:
+        """Squared distance of the means plus the trace of the filling's own covariance."""
+        kept = keep.to(self.real)
+        mean = (kept @ self.fakes[first] + (1 - kept) @ self.fakes[second]) / self.count
+        norms = kept @ self.norms[first + 1] + (1 - kept) @ self.norms[second + 1]
+        spread = norms - self.count * (mean**2).sum(-1)
+        return ((self.real.mean(0) - mean) ** 2).sum(-1) + spread / (self.count - 1)
+
+
+class _Route(Protocol):
+    """How nuclear norms are computed."""
+
+    def nuclear(self, weights: Tensor) -> Tensor:
+        """``(b, m)`` nuclear norms of weighted products, for weights ``(b, n)``."""
+
+    def exchanged_nuclear(
+        self, first: int, second: int
+    ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """Unweighted norms of both fillings after exchanges, from ``(b, n)`` bool to ``(b,)``s."""
+
+
+class _CovarianceRoute:
+    """Through k-sized covariances, for more pictures than dimensions."""
+
+    def __init__(self, stacked: Tensor) -> None:
+        self.real, self.fakes = stacked[0], stacked[1:]
+
+    def nuclear(self, weights: Tensor) -> Tensor:
+        root = _root(_scatter(self.real, weights))
+        norms = [_nuclear(root.mT @ _scatter(fake, weights) @ root) for fake in self.fakes]
+        return torch.stack(norms, dim=1)
+
+    def exchanged_nuclear(
         self, first: int, second: int
     ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         centred = self.real - self.real.mean(0)
         root = _root(centred.mT @ centred)
         one, other = self.fakes[first] @ root, self.fakes[second] @ root
         total = one.mT @ one + other.mT @ other
-        sums = one.sum(0) + other.sum(0)
+        summed = one.sum(0) + other.sum(0)
 
-        def traces(keep: Tensor) -> tuple[Tensor, Tensor]:
+        def norm(moment: Tensor, sums: Tensor) -> Tensor:
+            return _nuclear(moment - sums[:, :, None] * sums[:, None, :] / len(centred))
+
+        def norms(keep: Tensor) -> tuple[Tensor, Tensor]:
             chosen = torch.where(keep[:, :, None], one, other)
-            moment, summed = chosen.mT @ chosen, chosen.sum(1)
-            return tuple(
-                _nuclear(square - plain[:, :, None] * plain[:, None, :] / self.count)
-                for square, plain in ((moment, summed), (total - moment, sums - summed))
-            )
+            moment, sums = chosen.mT @ chosen, chosen.sum(1)
+            return norm(moment, sums), norm(total - moment, summed - sums)
 
-        return traces
+        return norms
 
-    def _exchanged_products(
+
+class _ProductRoute:
+    """Through n-sized inner products of real rows with rows of a filling, for fewer pictures."""
+
+    def __init__(self, stacked: Tensor) -> None:
+        self.products = stacked[0] @ stacked[1:].mT
+
+    def nuclear(self, weights: Tensor) -> Tensor:
+        scale = weights.sqrt()
+        norms = []
+        for product in self.products:
+            rows, columns = weights @ product.mT, weights @ product
+            total = (rows * weights).sum(1)
+            centred = product - rows[:, :, None] - columns[:, None, :] + total[:, None, None]
+            weighted = scale[:, :, None] * centred * scale[:, None, :]
+            norms.append(torch.linalg.svdvals(weighted).sum(-1))
+        return torch.stack(norms, dim=1)
+
+    def exchanged_nuclear(
         self, first: int, second: int
     ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        centred = self._products - self._products.mean(1, keepdim=True)
-        one, other = centred[first], centred[second]
+        centred = self.products - self.products.mean(1, keepdim=True)
 
-        def traces(keep: Tensor) -> tuple[Tensor, Tensor]:
-            return tuple(
-                torch.linalg.svdvals(chosen - chosen.mean(-1, keepdim=True)).sum(-1)
-                for chosen in (
-                    torch.where(keep[:, None, :], one, other),
-                    torch.where(keep[:, None, :], other, one),
-                )
-            )
+        def norm(keep: Tensor) -> Tensor:
+            chosen = torch.where(keep[:, None, :], centred[first], centred[second])
+            return torch.linalg.svdvals(chosen - chosen.mean(-1, keepdim=True)).sum(-1)
 
-        return traces
+        return lambda keep: (norm(keep), norm(~keep))
 
 
 def _scatter(rows: Tensor, weights: Tensor) -> Tensor:
@@ -313,26 +344,25 @@ def _nuclear(square: Tensor) -> Tensor:
 
 
 def _basis(rows: Tensor, tolerance: float, seed: int) -> Tensor | None:
-    """``(d, k)`` orthonormal directions that hold all but ``tolerance`` of the rows' energy.
+    """``(d, k)``: leading directions that hold all but ``tolerance`` of the rows' energy.
 
-    A blocked randomised range finder (Halko, Martinsson & Tropp 2011, algorithm 4.4 with one power
-    step) that stops by the residual itself, so the tolerance is certain. None when the basis
-    would not be smaller than the rows' own dimensions.
+    A randomised range finder in growing blocks (Halko, Martinsson & Tropp 2011, algorithm 4.2 with
+    one power step) that stops by the residual itself, so the tolerance is certain; then the
+    principal directions within the range. None when the basis would save nothing.
     """
     generator = torch.Generator(rows.device).manual_seed(seed)
-    allowed = tolerance * (rows**2).sum()
-    residual, parts, size = rows.clone(), list[Tensor](), 0
-    while bool((residual**2).sum() > allowed):
-        size += _SKETCH_WIDTH
-        if size >= min(rows.shape):
+    energy = (rows**2).sum()
+    limit, width = min(rows.shape), _FIRST_SKETCH
+    found, residual = rows.new_zeros(rows.shape[1], 0), rows
+    while bool((residual**2).sum() > 0.5 * tolerance * energy):
+        if found.shape[1] + width >= limit:
             return None
-        probe = torch.randn(
-            rows.shape[1], _SKETCH_WIDTH, dtype=rows.dtype, device=rows.device, generator=generator
-        )
+        probe = rows.new_empty(rows.shape[1], width).normal_(generator=generator)
         sketch = residual.mT @ (residual @ probe)
-        for part in parts:  # the residual is orthogonal to them but for rounding
-            sketch = sketch - part @ (part.mT @ sketch)
-        directions = torch.linalg.qr(sketch).Q
-        residual = residual - (residual @ directions) @ directions.mT
-        parts.append(directions)
-    return torch.cat(parts, dim=1) if parts else None
+        found = torch.linalg.qr(torch.cat([found, sketch], dim=1)).Q
+        residual = rows - (rows @ found) @ found.mT
+        width = found.shape[1]
+    values, vectors = torch.linalg.eigh((rows @ found).mT @ (rows @ found))
+    lost = energy - values.flip(0).cumsum(0)
+    size = int((lost > tolerance * energy).sum()) + 1
+    return found @ vectors.flip(1)[:, :size]

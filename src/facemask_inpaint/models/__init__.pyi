@@ -1,6 +1,7 @@
 from . import aotgan as aotgan
 from . import cards as cards
 from . import comodgan as comodgan
+from . import deepfillv2 as deepfillv2
 from . import harmonic as harmonic
 from . import lama as lama
 from . import layers as layers

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 
-from facemask_inpaint.errors import UnknownNameError
+from facemask_inpaint.errors import UnknownNameError, unknown_name
 from facemask_inpaint.models.model_card import Card
 from facemask_inpaint.models.published import CARDS
-from facemask_inpaint.models.registry import unknown_name
 
 _PATH_MARKS = frozenset("/\\.~:")
 

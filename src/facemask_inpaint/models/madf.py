@@ -12,6 +12,7 @@ decoders, each guided by the maps of the decoder before it, paint it anew.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from facemask_inpaint.errors import CheckpointError
 from facemask_inpaint.models.layers.official import OfficialTensors
 from facemask_inpaint.models.network import InpaintingNetwork
 
@@ -272,7 +274,7 @@ def _map_widths(width: int) -> list[int]:
 def _decoder_widths(width: int) -> list[tuple[int, int]]:
     """Channels in and out of each decoder step, deepest first."""
     upwards = _map_widths(width)[::-1]
-    return list(zip(upwards, upwards[1:]))
+    return list(pairwise(upwards))
 
 
 def _doubling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
@@ -293,7 +295,7 @@ def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _encoder_state(official: OfficialTensors) -> dict[str, Tensor]:
-    state = {}
+    state: dict[str, Tensor] = {}
     for level, kernel_size in enumerate(KERNEL_SIZES):
         theirs, ours = f"filter_gen_{level + 1}", f"encoder.levels.{level}"
         state |= _prefixed(f"{ours}.read_mask", official.take_all(f"{theirs}.conv.0."))
@@ -321,14 +323,22 @@ def all_kernels(weight: Tensor, bias: Tensor, *, outputs: int, side: int) -> Ten
 
     Returns:
         ``((1 + M) * outputs, C, side, side)``, those of the bias first.
+
+    Raises:
+        CheckpointError: the first axis is no multiple of ``side * side * outputs``.
     """
+    if len(bias) % (side * side * outputs):
+        raise CheckpointError(
+            f"a kernel generator of {len(bias)} channels cannot make {side}x{side} kernels for "
+            f"{outputs} output channels"
+        )
     affine = torch.cat([bias[:, None], weight.flatten(1)], dim=1)
     return rearrange(affine, "(c ky kx o) h -> (h o) c ky kx", o=outputs, ky=side, kx=side)
 
 
 def _recovery_state(official: OfficialTensors) -> dict[str, Tensor]:
     levels = len(KERNEL_SIZES)
-    state = {}
+    state: dict[str, Tensor] = {}
     for step, level in enumerate(range(levels, 1, -1)):
         ours = f"recovery.steps.{step}"
         state |= _prefixed(f"{ours}.enlarge", official.take_all(f"deconv_{level}.0."))
@@ -348,7 +358,7 @@ def _refinement_state(official: OfficialTensors, theirs: str) -> dict[str, Tenso
         "norm.scale": "bn.mlp_scale",
         "norm.shift": "bn.mlp_bias",
     }
-    state = {}
+    state: dict[str, Tensor] = {}
     for step, level in enumerate(range(levels, 1, -1)):
         for ours, part in parts.items():
             tensors = official.take_all(f"{theirs}_{level}.{part}.")

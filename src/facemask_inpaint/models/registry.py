@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from facemask_inpaint.errors import CheckpointError, UnknownNameError
+from facemask_inpaint.errors import CheckpointError, unknown_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 ARCHITECTURES: dict[str, str] = {
     "aotgan": "facemask_inpaint.models.aotgan:AOTGAN",
     "comodgan": "facemask_inpaint.models.comodgan:CoModGAN",
+    "deepfillv2": "facemask_inpaint.models.deepfillv2:DeepFillV2",
     "harmonic": "facemask_inpaint.models.harmonic:Harmonic",
     "lama": "facemask_inpaint.models.lama:LaMa",
     "mat": "facemask_inpaint.models.mat:MAT",
@@ -92,11 +92,3 @@ def load_exactly(network: InpaintingNetwork, state: Mapping[str, Tensor]) -> Non
             f"{network.options}: {len(problems)} do not fit ({shown})"
         )
     network.load_state_dict(dict(state))
-
-
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """Error for a name that is not known, with the nearest known ones."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}"
-    return UnknownNameError(f"unknown {kind} {name!r}: {hint}")

@@ -72,11 +72,11 @@ def translate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     resolution, keyed = _resolution(tensors), _teacher_keys(tensors)
     if layout(tensors) == "conversion":
         keyed |= _lost_by_conversion(keyed)
-    teacher, state = OfficialTensors(keyed, "Co-Mod-GAN"), {}
+    teacher = OfficialTensors(keyed, "Co-Mod-GAN")
+    state = {"mapping.w_avg": teacher.take("mapping.w_avg")}
     for theirs, ours in _modules(resolution):
         moved = teacher.take_all(f"{theirs}.")
         state |= {f"{ours}.{key}": tensor for key, tensor in moved.items()}
-    state["mapping.w_avg"] = teacher.take("mapping.w_avg")
     teacher.finish()
     return state
 

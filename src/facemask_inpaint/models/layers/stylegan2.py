@@ -27,6 +27,11 @@ def leaky_relu(x: Tensor, clamp: float | None = None) -> Tensor:
     return x if clamp is None else x.clamp(-clamp, clamp)
 
 
+def widened(x: Tensor) -> Tensor:
+    """``x`` in float32 if it is of half precision, for sums and epsilons that need it."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class Blur(nn.Module):
     """Filter every channel with ``outer([1, 3, 3, 1])``, normalised to sum ``gain``.
 
@@ -203,11 +208,11 @@ class StyledConv(nn.Module):
         return leaky_relu(x, self.clamp)
 
     def _scales(self, style: Tensor) -> tuple[Tensor, Tensor]:
-        """Factors on input and output channels; in float32, as the small epsilon needs."""
-        style = self.affine(style).float()
+        """Factors on input and output channels."""
+        style = widened(self.affine(style))
         # The largest style moves to the output side: half precision cannot overflow before.
         peak = style.abs().amax(1, keepdim=True).clamp_min(1e-8)
-        power = self.weight.float().square().sum((2, 3)) * self.weight_gain**2
+        power = widened(self.weight).square().sum((2, 3)) * self.weight_gain**2
         demodulate = torch.rsqrt(F.linear(style.square(), power) + 1e-8)
         scale_in, scale_out = style / peak * self.weight_gain, demodulate * peak * math.sqrt(2)
         return scale_in.to(self.weight.dtype), scale_out.to(self.weight.dtype)
@@ -264,7 +269,7 @@ class MappingNetwork(nn.Module):
 
     def forward(self, z: Tensor, truncation: float = 1.0) -> Tensor:
         """``w`` of shape ``(N, latent_dim)``, drawn towards its average if ``truncation`` < 1."""
-        z = z.float()
+        z = widened(z)
         z = z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
         w = self.layers(z.to(self.w_avg.dtype))
         return w if truncation == 1 else self.w_avg.lerp(w, truncation)
@@ -282,6 +287,6 @@ def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     group = min(group_size, n)
     if n % group:
         raise ValueError(f"a batch of {n} cannot be split into groups of {group}")
-    variance = x.float().unflatten(0, (group, n // group)).var(0, unbiased=False)
+    variance = widened(x).unflatten(0, (group, n // group)).var(0, unbiased=False)
     deviation = (variance + 1e-8).sqrt().mean((1, 2, 3)).to(x.dtype)
     return torch.cat([x, deviation.repeat(group)[:, None, None, None].expand(n, 1, h, w)], 1)

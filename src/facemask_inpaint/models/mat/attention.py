@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear
+from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear, widened
 
 FAR = -100.0
 """Added to a logit whose key must not be looked at."""
@@ -79,7 +79,7 @@ class WindowAttention(nn.Module):
         """Attend within windows of ``x`` ``(N, H, W, C)``; ``keep`` ``(N, H, W, 1)``, 1 = known."""
         bias, moved = self._bias(x, keep)
         tokens = self._windows(self._roll(x, -self.shift))
-        unit = F.normalize(tokens.float(), dim=-1).to(tokens.dtype)
+        unit = F.normalize(widened(tokens), dim=-1).to(tokens.dtype)
         query, key = self._split(self.query_key(unit)).chunk(2, dim=1)
         value = self._split(self.value(tokens))
         # The fused kernels want whole multiples of 8 per head: 30 channels get two zeros.

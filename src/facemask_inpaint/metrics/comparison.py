@@ -1,0 +1,269 @@
+"""What :func:`~.significance.compare` returns."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from facemask_inpaint.metrics.results import plain
+
+_COLUMNS = (
+    "group",
+    "first",
+    "second",
+    "n",
+    "fid_first",
+    "fid_second",
+    "difference",
+    "corrected",
+    "standard_error",
+    "low",
+    "high",
+    "basic_low",
+    "basic_high",
+    "p_value",
+    "p_adjusted",
+    "basis_size",
+    "residual_bound",
+)
+
+
+class Interval(NamedTuple):
+    """Lower and upper confidence limit."""
+
+    low: float
+    high: float
+
+
+class Contribution(NamedTuple):
+    """A picture's part in a difference: to first order D would fall by ``amount`` without it."""
+
+    picture: str
+    amount: float
+
+
+@dataclass(frozen=True, eq=False)
+class FidDifference:
+    """FID(real, first) - FID(real, second) in one group of pictures; positive: second is better.
+
+    Attributes:
+        group: name of the group, such as a mask class.
+        first: name of the one model.
+        second: name of the other.
+        n: pictures.
+        dimension: width of the features.
+        fid_first: FID of the first model's fillings, with n - 1.
+        fid_second: of the second's.
+        difference: D, the plain difference; biased towards the model with the less noisy output.
+        corrected: D less its bootstrap bias.
+        standard_error: of D, from the influence function.
+        interval: ``corrected`` -+ normal quantile times ``standard_error``.
+        basic_interval: ``2 D - quantiles`` of the bootstrap; free of a normal law, and wider.
+        p_value: of the within-pair exchange test: that both models' fillings have one law.
+        p_adjusted: after Holm, over all groups and pairs of models of the comparison.
+        basis_size: dimensions in which replicates were computed.
+        residual_bound: what the dimensions left out can change in one FID of the exchange test.
+        influence: ``(n,)`` psi of D per picture, mean 0.
+        pictures: names of the pictures, in the order of ``influence``.
+    """
+
+    group: str
+    first: str
+    second: str
+    n: int
+    dimension: int
+    fid_first: float
+    fid_second: float
+    difference: float
+    corrected: float
+    standard_error: float
+    interval: Interval
+    basic_interval: Interval
+    p_value: float
+    p_adjusted: float
+    basis_size: int
+    residual_bound: float
+    influence: np.ndarray
+    pictures: tuple[str, ...]
+
+    @property
+    def biased(self) -> bool:
+        """Whether there are fewer pictures than dimensions.
+
+        FID itself is then mostly bias, the correction is not enough, and the interval only
+        describes; the exchange test remains exact.
+        """
+        return self.n < self.dimension
+
+    def influential(self, count: int = 10) -> tuple[Contribution, ...]:
+        """The pictures that make the difference, strongest first.
+
+        A positive amount speaks for the second model, a negative one for the first.
+        """
+        order = np.argsort(-np.abs(self.influence), kind="stable")[:count]
+        return tuple(
+            Contribution(self.pictures[row], float(self.influence[row]) / self.n) for row in order
+        )
+
+    def row(self) -> dict[str, str | float | int]:
+        """The numbers, flat: a line of :meth:`Comparison.to_csv`."""
+        flat = vars(self) | {
+            "low": self.interval.low,
+            "high": self.interval.high,
+            "basic_low": self.basic_interval.low,
+            "basic_high": self.basic_interval.high,
+        }
+        return {name: flat[name] for name in _COLUMNS}
+
+
+@dataclass(frozen=True)
+class OverallDifference:
+    """Mean of the differences of all groups for one pair of models.
+
+    Attributes:
+        first: name of the one model.
+        second: name of the other.
+        difference: mean D over the groups.
+        corrected: less its bootstrap bias.
+        standard_error: from the influence of each picture in all groups that contain it.
+        interval: ``corrected`` -+ normal quantile times ``standard_error``.
+        basic_interval: from bootstrap weights that belong to pictures, the same in all groups.
+        wilcoxon_p: two-sided exact signed-rank test on the groups' D. Groups share pictures, so
+            it only describes.
+    """
+
+    first: str
+    second: str
+    difference: float
+    corrected: float
+    standard_error: float
+    interval: Interval
+    basic_interval: Interval
+    wilcoxon_p: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Differences of FID between models, per group and overall.
+
+    Attributes:
+        differences: one per group and pair of models, groups in the order given.
+        overall: one per pair of models; empty with a single group.
+        confidence: of the intervals, such as 0.95.
+        friedman_p: of Friedman's test over the groups that three or more models are equal; None
+            with fewer models or groups.
+        warnings: what a reader has to know.
+        provenance: extractor, replicates, seed, device, library version.
+    """
+
+    differences: tuple[FidDifference, ...]
+    overall: tuple[OverallDifference, ...]
+    confidence: float
+    friedman_p: float | None = None
+    warnings: tuple[str, ...] = ()
+    provenance: dict[str, object] = field(default_factory=dict)
+
+    def __getitem__(self, group: str) -> FidDifference:
+        """The difference in one group, when two models were compared.
+
+        Raises:
+            KeyError: no such group, or several pairs of models.
+        """
+        found = [item for item in self.differences if item.group == group]
+        if len(found) != 1:
+            known = sorted({item.group for item in self.differences})
+            raise KeyError(f"{len(found)} differences for group {group!r}; groups are {known}")
+        return found[0]
+
+    def __str__(self) -> str:
+        parts = [_table(_difference_cells(self))]
+        if self.overall:
+            parts.append(_table(_overall_cells(self)))
+        if any(item.biased for item in self.differences):
+            parts.append(
+                "* n < d: FID is mostly bias here and the interval only describes; rely on p."
+            )
+        if self.friedman_p is not None:
+            parts.append(f"Friedman's test over groups: p = {self.friedman_p:.3g}")
+        return "\n".join(parts + [f"warning: {text}" for text in self.warnings])
+
+    def to_dict(self) -> dict[str, object]:
+        """All numbers, and of each difference the ten pictures that make it."""
+        return {
+            "differences": [
+                plain(item.row() | {"influential": item.influential()}) for item in self.differences
+            ],
+            "overall": [plain(vars(item)) for item in self.overall],
+            "confidence": self.confidence,
+            "friedman_p": plain(self.friedman_p),
+            "warnings": list(self.warnings),
+            "provenance": plain(self.provenance),
+        }
+
+    def to_json(self, indent: int | None = None) -> str:
+        """:meth:`to_dict` as JSON text; non-finite numbers become ``null``."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    def to_csv(self) -> str:
+        """One line per group and pair of models, below a line of column names."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(item.row() for item in self.differences)
+        return text.getvalue()
+
+
+def _difference_cells(comparison: Comparison) -> list[list[str]]:
+    title = f"{100 * comparison.confidence:g} % interval"
+    header = ["group", "n", "first", "FID", "second", "FID", "D", "corrected", title, "p", "Holm"]
+    rows = [
+        [
+            item.group,
+            f"{item.n}{'*' if item.biased else ''}",
+            item.first,
+            f"{item.fid_first:.4g}",
+            item.second,
+            f"{item.fid_second:.4g}",
+            f"{item.difference:+.4g}",
+            f"{item.corrected:+.4g}",
+            _span(item.interval),
+            f"{item.p_value:.3g}",
+            f"{item.p_adjusted:.3g}",
+        ]
+        for item in comparison.differences
+    ]
+    return [header, *rows]
+
+
+def _overall_cells(comparison: Comparison) -> list[list[str]]:
+    title = f"{100 * comparison.confidence:g} % interval"
+    groups = len({item.group for item in comparison.differences})
+    header = ["mean of", "first", "second", "D", "corrected", title, "Wilcoxon p"]
+    rows = [
+        [
+            f"{groups} groups",
+            item.first,
+            item.second,
+            f"{item.difference:+.4g}",
+            f"{item.corrected:+.4g}",
+            _span(item.interval),
+            f"{item.wilcoxon_p:.3g}",
+        ]
+        for item in comparison.overall
+    ]
+    return [header, *rows]
+
+
+def _span(interval: Interval) -> str:
+    return f"[{interval.low:+.4g}, {interval.high:+.4g}]"
+
+
+def _table(cells: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)) for row in cells]
+    return "\n".join(line.rstrip() for line in lines)

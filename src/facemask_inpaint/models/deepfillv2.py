@@ -1,0 +1,370 @@
+"""DeepFill v2: free-form inpainting with gated convolutions and contextual attention.
+
+Yu et al., "Free-Form Image Inpainting with Gated Convolution", ICCV 2019 (arXiv 1806.03589).
+Official code and weights: github.com/JiahuiYu/generative_inpainting (TensorFlow 1), CC BY-NC 4.0;
+in PyTorch form: github.com/nipponjo/deepfillv2-pytorch, no licence. This module shares no code
+with either.
+
+A first stage paints a coarse picture. The second looks at it twice: one branch refines it by
+dilated convolutions, the other rebuilds it from patches of the known region that resemble each
+place (*contextual attention*). Every convolution is gated: half of its outputs decide how much of
+the other half passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models.layers.official import OfficialTensors
+from facemask_inpaint.models.network import InpaintingNetwork
+
+Padding = Literal["same", "symmetric"]
+Sampling = Literal["corners", "floor"]
+
+DILATIONS = (2, 4, 8, 16)
+SOFTMAX_SCALE = 10.0
+SMALLEST_NORM = 1e-4
+SCORE_BUDGET = 2**23
+"""Attention scores that are held at once; more are worked through in several turns."""
+
+
+class DeepFillV2(InpaintingNetwork):
+    """DeepFill v2 generator; deterministic, for heights and widths that are multiples of 8.
+
+    Three networks go by this name, and their answers to the same weights differ by more than 1
+    in places. The defaults are those of the authors' TensorFlow code. Its PyTorch port runs the
+    same weights with ``fuse=False, mask_steps=1``; the port's own, fine-tuned weights need
+    ``padding="symmetric", sampling="floor"``. Attention always computes in float32.
+
+    Args:
+        width: channels after the first convolution, even; at an eighth of the picture's area per
+            side there are four times as many.
+        padding: where convolutions of stride 2 add their zeros: at the ends alone (``"same"``, as
+            TensorFlow) or on both sides (``"symmetric"``).
+        sampling: nearest neighbour when maps and masks shrink: with the corners aligned, rounded
+            half up (``"corners"``), or the first of each group (``"floor"``).
+        fuse: let neighbouring patches vote for each other before the softmax.
+        mask_steps: shrink the mask to the attention's grid in 1 step, or by 4 and then by 2;
+            makes no difference under ``"floor"``.
+        bgr: whether the weights expect blue first; pictures are RGB outside in any case.
+
+    Raises:
+        OptionError: an option has a value that is not listed above.
+    """
+
+    native_size = 256
+    size_multiple = 8
+
+    def __init__(
+        self,
+        *,
+        width: int = 24,
+        padding: Padding = "same",
+        sampling: Sampling = "corners",
+        fuse: bool = True,
+        mask_steps: Literal[1, 2] = 2,
+        bgr: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_options(width, padding, sampling, mask_steps)
+        self.bgr, self.sampling, self.mask_steps = bgr, sampling, mask_steps
+        top = 4 * width
+        coarse = _encoder(5, (width, 2 * width, 2 * width, top, top), padding)
+        self.coarse = nn.Sequential(
+            *coarse, GatedConv(top, top), *_dilated(top), *_decoder(top, width)
+        )
+        detail = _encoder(3, (width, width, 2 * width, 2 * width, top), padding)
+        self.detail = nn.Sequential(*detail, GatedConv(top, top), *_dilated(top))
+        matching = _encoder(3, (width, width, 2 * width, top, top), padding)
+        self.matching = nn.Sequential(*matching, GatedConv(top, top, activation=nn.ReLU()))
+        self.attention = ContextualAttention(sampling=sampling, fuse=fuse)
+        self.attended = nn.Sequential(GatedConv(top, top), GatedConv(top, top))
+        self.merge = nn.Sequential(*_decoder(2 * top, width))
+
+    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        return self.stages(visible, hole)[-1]
+
+    def stages(self, visible: Tensor, hole: Tensor) -> list[Tensor]:
+        """Coarse and final picture; training supervises both.
+
+        Args:
+            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            hole: ``(N, 1, H, W)`` in {0, 1}, 1 = fill.
+
+        Returns:
+            Two pictures ``(N, 3, H, W)`` in [-1, 1].
+        """
+        visible = visible.flip(1) if self.bgr else visible
+        # The plane of ones is where the authors' edge-guided variant reads its sketch.
+        entry = torch.cat([visible, torch.ones_like(hole), hole], dim=1)
+        coarse = torch.tanh(self.coarse(entry))
+        pasted = torch.lerp(visible, coarse, hole)
+        attended = self.attention(self.matching(pasted), self._usable(hole))
+        branches = [self.detail(pasted), self.attended(attended)]
+        final = torch.tanh(self.merge(torch.cat(branches, dim=1)))
+        return [picture.flip(1) if self.bgr else picture for picture in (coarse, final)]
+
+    def _usable(self, hole: Tensor) -> Tensor:
+        """Cells ``(N, 1, H/8, W/8)`` bool whose 3 x 3 neighbourhood shows no hole."""
+        for factor in (8,) if self.mask_steps == 1 else (4, 2):
+            hole = nearest(hole, factor, self.sampling)
+        return F.max_pool2d(hole, 3, stride=1, padding=1) == 0
+
+    @classmethod
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        official = OfficialTensors(tensors, cls.__name__)
+        if _is_tuned(tensors):
+            first = official.take("stage1.conv1.conv.bias")
+            layout: dict[str, Any] = {"padding": "symmetric", "sampling": "floor"}
+        else:
+            first = official.take("conv1.conv.bias")
+            layout = {"padding": "same", "sampling": "corners"}
+        return {"width": len(first) // 2, **layout}
+
+    @classmethod
+    def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        official = OfficialTensors(tensors, cls.__name__)
+        # A constant that files made before the port's last revision do not hold.
+        official.take_all("stage2.contextual_attention.fuse_weight")
+        state = {}
+        keys = _tuned_keys() if _is_tuned(tensors) else _converted_keys()
+        for part, names in keys.items():
+            for i, name in enumerate(names):
+                inner = "conv.conv" if name.endswith("_upsample") else "conv"
+                for kind in ("weight", "bias"):
+                    state[f"{part}.{i}.{kind}"] = official.take(f"{name}.{inner}.{kind}")
+        official.finish()
+        return state
+
+
+class GatedConv(nn.Conv2d):
+    """Convolution whose second half of outputs gates the activated first half.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out, after the gate.
+        kernel_size: side of the kernel, odd.
+        dilation: distance of its taps.
+        activation: of the half that passes.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel_size: int = 3,
+        dilation: int = 1,
+        activation: nn.Module | None = None,
+    ) -> None:
+        padding = dilation * (kernel_size // 2)
+        super().__init__(inputs, 2 * outputs, kernel_size, padding=padding, dilation=dilation)
+        self.activation = activation or nn.ELU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        passing, gate = super().forward(x).chunk(2, dim=1)
+        return self.activation(passing) * torch.sigmoid(gate)
+
+
+class GatedDown(GatedConv):
+    """Halves even heights and widths; zeros are added at the ends alone or on both sides."""
+
+    def __init__(self, inputs: int, outputs: int, padding: Padding) -> None:
+        super().__init__(inputs, outputs)
+        self.stride = (2, 2)
+        self.ends_only = padding == "same"
+        self.padding = (0, 0) if self.ends_only else (1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, (0, 1, 0, 1)) if self.ends_only else x)
+
+
+class GatedUp(GatedConv):
+    """Doubles height and width by repeating pixels, then convolves."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+class ContextualAttention(nn.Module):
+    """Rebuilds a map from its own patches in the known region (section 3.2 of the 2018 paper).
+
+    Places and patches are compared on a grid of half the height and width, by the cosine-like
+    score of 3 x 3 patches; what is blended by the softmax of the scores are 4 x 4 patches of the
+    full map. Each sample has a mask of its own. Scores are never held all at once.
+
+    Yu et al., "Generative Image Inpainting with Contextual Attention", CVPR 2018.
+
+    Args:
+        sampling: how the map shrinks to the grid; see :class:`DeepFillV2`.
+        fuse: whether scores along both diagonals of the score matrix are added up: a patch is
+            then preferred if its neighbours match the place's neighbours.
+    """
+
+    def __init__(self, *, sampling: Sampling, fuse: bool) -> None:
+        super().__init__()
+        self.sampling, self.fuse = sampling, fuse
+
+    def forward(self, x: Tensor, usable: Tensor) -> Tensor:
+        """Rebuild ``x``.
+
+        Args:
+            x: ``(N, C, H, W)`` with even H and W.
+            usable: ``(N, 1, H/2, W/2)`` bool, patches that may be pasted.
+
+        Returns:
+            ``(N, C, H, W)``; 0 where a sample has nothing usable.
+        """
+        wide = torch.promote_types(x.dtype, torch.float32)
+        with torch.autocast(x.device.type, enabled=False):
+            return self._rebuild(x.to(wide), usable).to(x.dtype)
+
+    def _rebuild(self, x: Tensor, usable: Tensor) -> Tensor:
+        h, w = usable.shape[2:]
+        places = F.unfold(nearest(x, 2, self.sampling), 3, padding=1)
+        patches = places / places.norm(dim=1, keepdim=True).clamp_min(SMALLEST_NORM)
+        places = rearrange(places, "n c yx -> n yx c")
+        # Column by column, so that the second of the two diagonals is a diagonal too.
+        order = torch.arange(h * w, device=x.device).view(h, w).t().flatten()
+        usable = usable.flatten(2)[..., order]
+        pasted = F.unfold(x, 4, stride=2, padding=1)[..., order] * usable
+        pasted = rearrange(pasted, "n c xy -> n xy c")
+        turn = max(1, SCORE_BUDGET // (len(x) * h * w))
+        rebuilt = []
+        for start in range(0, h * w, turn):
+            scores = self._scores(places, patches, order, start, min(start + turn, h * w))
+            weights = torch.softmax(SOFTMAX_SCALE * scores * usable, dim=-1)
+            rebuilt.append(weights @ pasted)
+        rows = rearrange(torch.cat(rebuilt, dim=1), "n (x y) c -> n c (y x)", x=w)
+        return F.fold(rows, x.shape[2:], 4, stride=2, padding=1) / 4
+
+    def _scores(
+        self, places: Tensor, patches: Tensor, order: Tensor, start: int, stop: int
+    ) -> Tensor:
+        """Scores ``(N, stop - start, L)`` of places and patches that are both in ``order``.
+
+        Args:
+            places: ``(N, L, D)``, row by row.
+            patches: ``(N, D, L)``, row by row.
+            order: place ``order[i]`` is the i-th when counted column by column.
+            start: first place of ``order``.
+            stop: end of the places.
+        """
+        if not self.fuse:
+            return places[:, order[start:stop]] @ patches[..., order]
+        first, last = max(start - 1, 0), min(stop + 1, len(order))
+        steps = torch.arange(-1, 2, device=order.device)
+        needed, rows = torch.unique(order[first:last, None] + steps, return_inverse=True)
+        # A row of zeros at either end stands for the places outside.
+        scores = F.pad(places, (0, 0, 1, 1))[:, needed + 1] @ patches
+        scores = _diagonal_sum(scores, rows)[..., order]
+        scores = F.pad(scores, (0, 0, first - start + 1, stop + 1 - last))
+        rows = torch.arange(1, 1 + stop - start, device=order.device)[:, None] + steps
+        return _diagonal_sum(scores, rows)
+
+
+def _diagonal_sum(scores: Tensor, rows: Tensor) -> Tensor:
+    """For each (before, here, after) of ``rows``: the sum of scores along the diagonal."""
+    before, here, after = rows.unbind(-1)
+    total = scores[:, here]
+    total[..., 1:] += scores[:, before, :-1]
+    total[..., :-1] += scores[:, after, 1:]
+    return total
+
+
+def nearest(x: Tensor, factor: int, sampling: Sampling) -> Tensor:
+    """Shrink ``(N, C, H, W)`` by a whole factor, without averaging.
+
+    Args:
+        x: map whose sides are multiples of ``factor``.
+        factor: how many times smaller the answer is.
+        sampling: ``"corners"`` or ``"floor"``; see :class:`DeepFillV2`.
+    """
+    if sampling == "floor":
+        return x[..., ::factor, ::factor]
+    rows, columns = (
+        torch.linspace(0, side - 1, side // factor, device=x.device).add(0.5).long()
+        for side in x.shape[2:]
+    )
+    return x[..., rows[:, None], columns]
+
+
+def _encoder(inputs: int, widths: tuple[int, ...], padding: Padding) -> list[nn.Module]:
+    """Five convolutions that shrink a picture four times."""
+    a, b, c, d, e = widths
+    return [
+        GatedConv(inputs, a, kernel_size=5),
+        GatedDown(a, b, padding),
+        GatedConv(b, c),
+        GatedDown(c, d, padding),
+        GatedConv(d, e),
+    ]
+
+
+def _dilated(channels: int) -> list[nn.Module]:
+    return [GatedConv(channels, channels, dilation=dilation) for dilation in DILATIONS]
+
+
+def _decoder(inputs: int, width: int) -> list[nn.Module]:
+    """Seven convolutions that enlarge a map four times and end in a picture."""
+    return [
+        GatedConv(inputs, 4 * width),
+        GatedConv(4 * width, 4 * width),
+        GatedUp(4 * width, 2 * width),
+        GatedConv(2 * width, 2 * width),
+        GatedUp(2 * width, width),
+        GatedConv(width, width // 2),
+        nn.Conv2d(width // 2, 3, 3, padding=1),
+    ]
+
+
+def _check_options(width: int, padding: str, sampling: str, mask_steps: int) -> None:
+    if width < 2 or width % 2:
+        raise OptionError(f"width must be even and positive, got {width}")
+    for name, value, known in (
+        ("padding", padding, get_args(Padding)),
+        ("sampling", sampling, get_args(Sampling)),
+        ("mask_steps", mask_steps, (1, 2)),
+    ):
+        if value not in known:
+            raise OptionError(f"{name} must be one of {known}, got {value!r}")
+
+
+def _is_tuned(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the keys are those of the port's fine-tuned weights, not of converted ones."""
+    return any(key.startswith("stage1.") for key in tensors)
+
+
+def _converted_keys() -> dict[str, list[str]]:
+    """Part of ours to the official names of its convolutions in order, for converted weights."""
+    tails = dict.fromkeys((2, 4), "_downsample") | dict.fromkeys((13, 15), "_upsample")
+    tails |= dict.fromkeys((7, 8, 9, 10), "_atrous")
+    return {
+        "coarse": [f"conv{i}{tails.get(i, '')}" for i in range(1, 18)],
+        "detail": [f"xconv{i}{tails.get(i, '')}" for i in range(1, 11)],
+        "matching": [f"pmconv{i}{tails.get(i, '')}" for i in range(1, 7)],
+        "attended": ["pmconv9", "pmconv10"],
+        "merge": [f"allconv{i}{tails.get(i, '')}" for i in range(11, 18)],
+    }
+
+
+def _tuned_keys() -> dict[str, list[str]]:
+    """As :func:`_converted_keys`, for fine-tuned weights."""
+    down = [f"down_block{i}.{name}" for i in (1, 2) for name in ("conv1_downsample", "conv2")]
+    up = [f"up_block{i}.{name}" for i in (1, 2) for name in ("conv1_upsample", "conv2")]
+    inner = [f"conv_bn{i}" for i in range(1, 6)]
+    last = ["conv_bn6", "conv_bn7", *up, "conv_to_rgb"]
+    return {
+        "coarse": [f"stage1.{name}" for name in ("conv1", *down, *inner, *last)],
+        "detail": [f"stage2.conv_{name}" for name in ("conv1", *down, *inner)],
+        "matching": [f"stage2.ca_{name}" for name in ("conv1", *down, "conv_bn1")],
+        "attended": ["stage2.ca_conv_bn4", "stage2.ca_conv_bn5"],
+        "merge": [f"stage2.{name}" for name in last],
+    }

@@ -1,0 +1,110 @@
+"""All metrics in one call: the same numbers as one by one, read once, told well."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from facemask_inpaint import metrics
+from facemask_inpaint.errors import OptionError, UnknownNameError
+from facemask_inpaint.metrics import FeatureReader, PairReader, custom, evaluate
+from facemask_inpaint.metrics.extractors import CustomExtractor
+
+from . import synth
+from .conftest import means_and_spreads, write_folder
+
+QUIET = PairReader("cpu", progress=False)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path, Path]:
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    hole = np.zeros((24, 20), np.uint8)
+    hole[6:15, 4:12] = 255
+    for index in range(12):
+        Image.fromarray(hole).save(masks / f"{index:03d}.png")
+    return write_folder(tmp_path / "real", 12), write_folder(tmp_path / "fake", 12, "x"), masks
+
+
+def test_same_numbers_as_one_by_one(
+    folders: tuple[Path, Path, Path], reader: FeatureReader
+) -> None:
+    real, fake, masks = folders
+    found = evaluate(real, fake, mask=masks, reader=reader)
+    names = ["fid", "pids", "uids", "kid"]
+    names += [f"{name}{ending}" for name in ("psnr", "ssim", "l1") for ending in ("", "_hole")]
+    assert list(found) == names
+    for name in ("fid", "kid", "pids", "uids"):
+        assert float(found[name]) == float(getattr(metrics, name)(real, fake, reader=reader))
+    for name in ("psnr", "ssim", "l1"):
+        metric = getattr(metrics, name)
+        assert float(found[name]) == float(metric(real, fake, reader=QUIET))
+        assert float(found[f"{name}_hole"]) == float(metric(real, fake, masks, reader=QUIET))
+
+
+def test_features_are_computed_once(folders: tuple[Path, Path, Path]) -> None:
+    seen = 0
+
+    def counting(pictures: Tensor) -> Tensor:
+        nonlocal seen
+        seen += len(pictures)
+        return means_and_spreads(pictures)
+
+    reader = FeatureReader(custom(counting, "counted"), progress=False)
+    evaluate(*folders[:2], ("fid", "kid", "pids", "uids"), reader=reader)
+    assert seen == 24
+
+
+def test_tells_what_it_found(folders: tuple[Path, Path, Path], cheap: CustomExtractor) -> None:
+    real, fake, masks = folders
+    (fake / "007.png").write_bytes(b"no picture")
+    reader = FeatureReader(cheap, on_error="skip", progress=False)
+    found = evaluate(real, fake, ("fid", "uids", "psnr"), masks, convention="n", reader=reader)
+    assert {result.n for result in found.values()} == {11}
+    text = str(found)
+    assert "FID " in text
+    assert "PSNR (hole) " in text
+    assert text.count("007.png (") == 1  # one warning for both metrics that concerns
+    data = json.loads(found.to_json())
+    assert list(data) == ["fid", "uids", "psnr", "psnr_hole"]
+    assert data["fid"]["provenance"]["extractor"] == "means and spreads"
+    assert data["fid"]["provenance"]["convention"] == "n"
+    assert len(data["psnr_hole"]["values"]) == 11
+
+
+def test_streams_and_batches(reader: FeatureReader) -> None:
+    real, fake = synth.pictures(6, 24, 20), synth.pictures(6, 24, 20, "x")
+    batch = torch.from_numpy(real).permute(0, 3, 1, 2)
+    found = evaluate(iter(real), (one for one in fake), ("fid", "l1"), reader=reader)
+    again = evaluate(batch, fake, ("fid", "l1"), reader=reader)
+    assert {name: float(result) for name, result in found.items()} == {
+        name: float(result) for name, result in again.items()
+    }
+
+
+def test_unequal_sides_where_pairs_do_not_matter(reader: FeatureReader) -> None:
+    real, fake = synth.pictures(6, 24, 20), synth.pictures(4, 24, 20, "x")
+    found = evaluate(real, fake, ("fid", "kid", "uids"), reader=reader)
+    assert found["fid"].provenance["n_fake"] == 4
+    with pytest.raises(OptionError, match="6 real pictures cannot be paired with 4 fake"):
+        evaluate(real, fake, ("fid", "pids"), reader=reader)
+
+
+def test_features_instead_of_pictures() -> None:
+    x, y = synth.features(80, 16, 1), synth.features(80, 16, 2)
+    found = evaluate(x, y, ("fid", "pids"))
+    assert float(found["fid"]) == float(metrics.fid(x, y))
+    with pytest.raises(OptionError, match="psnr need pictures"):
+        evaluate(x, y, ("fid", "psnr"))
+
+
+def test_unknown_metric() -> None:
+    with pytest.raises(UnknownNameError, match=r"no metric 'fdi'; there are fid, kid, pids"):
+        evaluate("a", "b", ("fid", "fdi"))
