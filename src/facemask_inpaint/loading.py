@@ -12,8 +12,9 @@ from torch import Tensor
 from facemask_inpaint import checkpoints, models
 from facemask_inpaint.errors import (
     CheckpointError,
+    FacemaskInpaintError,
+    IntegrityError,
     OptionError,
-    UnsafeCheckpointError,
     WeightsNotFoundError,
 )
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -93,33 +94,31 @@ def _require_network(card: models.Card) -> None:
 
 def _fetch(card: models.Card, file: models.WeightFile, download: Download) -> dict[str, Tensor]:
     """Tensors of the first form of ``file`` that can be had."""
-    reasons = []
+    reasons: list[FacemaskInpaintError] = []
     for form in file.forms:
         try:
             path = checkpoints.fetch(
                 form.sources, architecture=card.architecture, **download._asdict()
             )
-        except WeightsNotFoundError as error:
-            reasons.append(str(error))
+        except (WeightsNotFoundError, IntegrityError) as error:
+            reasons.append(error)
         else:
             return _read(path, form)
-    raise WeightsNotFoundError("\n".join(reasons))
+    damaged = any(isinstance(reason, IntegrityError) for reason in reasons)
+    kind = IntegrityError if damaged else WeightsNotFoundError
+    raise kind("\n".join(map(str, reasons)))
 
 
 def _read(path: str | Path, file: models.WeightFile) -> dict[str, Tensor]:
     """Tensors under their official keys, from any of the file's forms or a plain state dict."""
-    refusal = None
-    for section, prefix in dict.fromkeys([(f.section, f.prefix) for f in file.forms] + [("", "")]):
-        try:
-            tensors = checkpoints.read(path, section=section or None).tensors
-        except UnsafeCheckpointError:
-            raise
-        except CheckpointError as error:
-            refusal = refusal or error
-        else:
-            prefixed = any(key.startswith(prefix) for key in tensors)
-            return checkpoints.select(tensors, prefix) if prefixed else tensors
-    raise refusal or CheckpointError(f"{path} holds no weights")
+    container = checkpoints.identify(path)
+    known = [form for form in file.forms if form.container == container]
+    section = known[0].section if known else ""
+    tensors = checkpoints.read(path, section=section or None).tensors
+    prefix = (known or [file])[0].prefix
+    if any(key.startswith(prefix) for key in tensors):
+        return checkpoints.select(tensors, prefix)
+    return tensors
 
 
 def _by_role(path: Paths, roles: list[str]) -> dict[str, str | Path]:

@@ -88,13 +88,13 @@ def check_golden(name: str, device: str) -> None:
         np.testing.assert_allclose(side[:8], exact[f"{name}_scores_first8"], rtol=1e-7, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", map(slow_if_large, CASES))
+@pytest.mark.parametrize("name", [slow_if_large(name) for name in CASES])
 def test_golden_optimum_and_scores(name: str) -> None:
     check_golden(name, "cpu")
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("name", map(slow_if_large, CASES))
+@pytest.mark.parametrize("name", [slow_if_large(name) for name in CASES])
 def test_golden_optimum_and_scores_on_cuda(name: str) -> None:
     check_golden(name, "cuda")
 

@@ -10,16 +10,10 @@ import json
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from facemask_inpaint.checkpoints.sources import Source
+from facemask_inpaint.checkpoints.sources import Container, Source
 from facemask_inpaint.models.registry import ARCHITECTURES
-
-Container = Literal[
-    "safetensors", "torch", "lightning", "torchscript", "stylegan2-ada", "stylegan-tf"
-]
-"""File formats: plain safetensors, a ``torch.save`` file, a Lightning checkpoint, a TorchScript
-archive, a StyleGAN2-ADA pickle and a TensorFlow-1 StyleGAN pickle."""
 
 DATA_SETS: dict[str, tuple[str, str]] = {
     "none": ("no data", "no terms"),
