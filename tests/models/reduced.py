@@ -40,6 +40,17 @@ REDUCED: dict[str, Reduced] = {
             "noise_mode": "random",
         },
     ),
+    "comodgan": Reduced(
+        64,
+        {
+            "resolution": 64,
+            "channel_base": 1024,
+            "channel_max": 32,
+            "latent_dim": 32,
+            "code_dim": 64,
+        },
+    ),
+    "deepfillv2": Reduced(64, {"width": 8}),
     "harmonic": Reduced(64, trainable=False),
     "lama": Reduced(64, {"width": 8, "blocks": 2}),
     "madf": Reduced(128, {"width": 8, "mask_features": 4}),
@@ -54,7 +65,17 @@ REDUCED: dict[str, Reduced] = {
             "noise_mode": "random",
         },
     ),
-    "migan": Reduced(64, {"resolution": 64, "width": 1024, "max_channels": 32}),
+    "mat": Reduced(
+        128,
+        {
+            "resolution": 128,
+            "width": 12,
+            "channel_base": 1024,
+            "channel_max": 32,
+            "latent_dim": 32,
+        },
+    ),
+    "migan": Reduced(64, {"resolution": 64, "channel_base": 1024, "channel_max": 32}),
 }
 """A row for every architecture of the registry."""
 

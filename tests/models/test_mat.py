@@ -61,9 +61,7 @@ def test_impossible_options_are_refused(option: str, value: object, message: str
         registry.create("mat", **{option: value})
 
 
-def test_known_pixels_come_back_bit_for_bit(
-    network: MAT, picture: tuple[Tensor, Tensor]
-) -> None:
+def test_known_pixels_come_back_bit_for_bit(network: MAT, picture: tuple[Tensor, Tensor]) -> None:
     image, mask = picture
     out = answer(network, image, mask)
     assert torch.equal(out * (1 - mask), image * (1 - mask))
@@ -186,11 +184,6 @@ def windows(h: int, w: int, window: int, shift: int) -> Iterator[list[tuple[int,
             ]
 
 
-def adjacent(a: int, b: int, size: int, shift: int) -> bool:
-    """Whether two rows of one rolled window also lie on the same side of the picture's edge."""
-    return shift == 0 or (a < shift) == (b < shift)
-
-
 @pytest.mark.parametrize("shift", [0, 2])
 def test_regions_are_torn_where_the_picture_ends(shift: int) -> None:
     h, w, window = 8, 12, 4
@@ -301,50 +294,68 @@ def test_discriminator_has_a_gradient_penalty() -> None:
     assert all(weight.grad.abs().max() > 0 for weight in weights)
 
 
+SHRUNK = {180: 12, 360: 24, 540: 36, 128: 4, 256: 8, 512: 16, 1024: 32, 1536: 48}
+"""Widths of the official network to those of a small one with the same keys."""
+
+
 @pytest.fixture(scope="module")
 def snapshot() -> dict[str, Tensor]:
-    """A small network's tensors under the official keys, derived constants included."""
-    return official_tensors_of(build("mat").state_dict())
+    """Random tensors under all official keys of the 256 network, at small widths."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = recipe.official_shapes("mat", "manifest.256.json")
+    return {
+        key: torch.randn(shrunk(key, shape), generator=generator) for key, shape in shapes.items()
+    }
 
 
-def test_a_snapshot_is_read_whatever_its_precision_and_leftovers(
-    snapshot: dict[str, Tensor],
-) -> None:
-    expected = build("mat").state_dict()
-    halves = {key: tensor.half() for key, tensor in snapshot.items()}
-    leftovers = {
-        "synthesis.first_stage.tran.0.blocks.1.attn_mask": torch.zeros(64, 64, 64),
-        "synthesis.first_stage.tran.0.blocks.1.attn.relative_position_index": torch.zeros(1),
-        "synthesis.to_style.conv.0.resample_filter": torch.zeros(4, 4),
+def shrunk(key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if key.endswith(("noise_const", "attn_mask", "resample_filter")):
+        return shape
+    small = [SHRUNK.get(size, size) for size in shape]
+    if ".to_square." in key:
+        small[0] = 256
+    return tuple(small)
+
+
+def test_a_small_snapshot_tells_its_own_widths(snapshot: dict[str, Tensor]) -> None:
+    network = registry.from_official("mat", snapshot)
+    assert network.options == {
+        "resolution": 256,
+        "width": 12,
+        "channel_base": 1024,
+        "channel_max": 16,
+        "latent_dim": 16,
     }
-    loaded = registry.from_official("mat", {**halves, **leftovers})
-    assert isinstance(loaded, MAT)
-    assert loaded.options == {
-        key: value for key, value in REDUCED["mat"].options.items() if key != "noise_mode"
-    }
-    for key, tensor in loaded.state_dict().items():
-        assert tensor.dtype == torch.float32
-        assert torch.equal(tensor, expected[key].half().float()), key
+
+
+def test_half_precision_snapshots_are_loaded_as_float32(snapshot: dict[str, Tensor]) -> None:
+    rounded = {key: tensor.half() for key, tensor in snapshot.items()}
+    ours = registry.from_official("mat", rounded).state_dict()
+    for key, tensor in registry.from_official("mat", snapshot).state_dict().items():
+        assert ours[key].dtype == torch.float32
+        assert torch.equal(ours[key], tensor.half().float()), key
+
+
+def test_constants_and_leftovers_may_be_there_or_not(snapshot: dict[str, Tensor]) -> None:
+    derived = ("attn_mask", "resample_filter")
+    bare = {key: tensor for key, tensor in snapshot.items() if not key.endswith(derived)}
+    assert len(bare) < len(snapshot)
+    index = "synthesis.first_stage.tran.0.blocks.1.attn.relative_position_index"
+    expected = official.translate_generator(snapshot)
+    for tensors in (bare, {**snapshot, index: torch.zeros(1)}):
+        ours = official.translate_generator(tensors)
+        assert ours.keys() == expected.keys()
+        assert all(torch.equal(ours[key], expected[key]) for key in ours)
 
 
 def test_a_snapshot_must_be_complete_and_nothing_else(snapshot: dict[str, Tensor]) -> None:
-    key = "synthesis.first_stage.tran.2.blocks.3.attn.q.weight"
+    query = "synthesis.first_stage.tran.2.blocks.3.attn.q.weight"
     with pytest.raises(CheckpointError, match=r"tran\.2\.blocks\.3\.attn\.q\.weight"):
-        official.translate_generator({k: v for k, v in snapshot.items() if k != key})
+        official.translate_generator({k: v for k, v in snapshot.items() if k != query})
     with pytest.raises(CheckpointError, match="embed"):
         official.translate_generator({**snapshot, "mapping.embed.weight": torch.zeros(1)})
-    key = "synthesis.dec.Dec_32x32.conv1.noise_const"
+    noise = "synthesis.dec.Dec_32x32.conv1.noise_const"
     with pytest.raises(CheckpointError, match=r"blocks\.0\.merge\.noise_const"):
-        registry.from_official("mat", {k: v for k, v in snapshot.items() if k != key})
+        registry.from_official("mat", {k: v for k, v in snapshot.items() if k != noise})
     with pytest.raises(CheckpointError, match="no checkpoint of MAT"):
         registry.from_official("mat", {"encoder.weight": torch.zeros(3)})
-
-
-def official_tensors_of(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of the translation, found by translating labels instead of weights."""
-    shapes = recipe.official_shapes("mat", "manifest.256.json")
-    labels = {
-        key: torch.full(shape[:1] if len(shape) == 1 else shape, float(number))
-        for number, (key, shape) in enumerate(shapes.items())
-    }
-    raise NotImplementedError(state, labels)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from facemask_inpaint.errors import CheckpointError
+from facemask_inpaint.errors import CheckpointError, OptionError
 from facemask_inpaint.models import registry
 from facemask_inpaint.models.migan import activate
 from tests.parity import recipe
@@ -23,12 +23,12 @@ def published() -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("resolution", [4, 96, 0])
 def test_resolution_must_be_a_power_of_two(resolution: int) -> None:
-    with pytest.raises(ValueError, match="power of two"):
+    with pytest.raises(OptionError, match="power of two"):
         registry.create("migan", resolution=resolution)
 
 
 def test_the_resolution_is_the_only_size() -> None:
-    network = registry.create("migan", resolution=32, width=256, max_channels=16)
+    network = registry.create("migan", resolution=32, channel_base=256, channel_max=16)
     assert (network.native_size, network.any_size) == (32, False)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from facemask_inpaint.checkpoints.inert import Global, Record, Vocabulary
+from facemask_inpaint.checkpoints.inert import Global, Record
 from facemask_inpaint.checkpoints.lazy_tensors import (
     NUMPY_DTYPES,
     STORAGE_DTYPES,
@@ -17,7 +17,7 @@ from facemask_inpaint.checkpoints.lazy_tensors import (
     LazyTensor,
     Storage,
 )
-from facemask_inpaint.checkpoints.safe_pickle import Machine
+from facemask_inpaint.checkpoints.safe_pickle import Machine, Vocabulary
 from facemask_inpaint.errors import CheckpointError
 
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"

@@ -5,15 +5,10 @@ Nothing here looks a name up or calls what a file names; a name stands for itsel
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from facemask_inpaint.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from facemask_inpaint.checkpoints.safe_pickle import Machine
 
 MAX_OPERATIONS = 2_000_000
 """Pickle instructions that one file may use; published checkpoints need far fewer."""
@@ -53,37 +48,6 @@ class Record(StandIn):
     def set_state(self, state: Any) -> None:
         """Keep the state as data."""
         self.state = state
-
-
-Rebuild = Callable[["Machine", tuple[Any, ...]], Any]
-"""Our function for one name: gets the machine and the arguments the file holds."""
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """The closed list of names a pickle may mention.
-
-    Attributes:
-        rebuild: dotted path to our function, used when the file constructs or calls the name.
-        inert: dotted paths that become :class:`Global`, and :class:`Record` when constructed.
-        inert_pattern: full-match pattern of further inert paths (classes of one package).
-    """
-
-    rebuild: Mapping[str, Rebuild] = field(default_factory=dict)
-    inert: frozenset[str] = frozenset()
-    inert_pattern: str | None = None
-
-    def __or__(self, other: Vocabulary) -> Vocabulary:
-        patterns = [p for p in (self.inert_pattern, other.inert_pattern) if p]
-        return Vocabulary(
-            {**self.rebuild, **other.rebuild}, self.inert | other.inert, "|".join(patterns) or None
-        )
-
-    def allows(self, path: str) -> bool:
-        """Whether a file may mention this dotted path."""
-        if path in self.rebuild or path in self.inert:
-            return True
-        return self.inert_pattern is not None and bool(re.fullmatch(self.inert_pattern, path))
 
 
 @dataclass(slots=True)

@@ -11,11 +11,13 @@ views, not copies.
 from __future__ import annotations
 
 import pickletools
+import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from facemask_inpaint.checkpoints.inert import Budget, Global, Record, StandIn, Vocabulary
+from facemask_inpaint.checkpoints.inert import Budget, Global, Record, StandIn
 from facemask_inpaint.errors import CheckpointError, UnsafeCheckpointError
 
 _KNOWN_NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
@@ -24,6 +26,37 @@ _MAX_INTEGER_BYTES = 1024
 _MAX_KEY_PARTS = 8
 _LEGACY_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, struct.error)
+
+
+Rebuild = Callable[["Machine", tuple[Any, ...]], Any]
+"""Our function for one name: gets the machine and the arguments the file holds."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The closed list of names a pickle may mention.
+
+    Attributes:
+        rebuild: dotted path to our function, used when the file constructs or calls the name.
+        inert: dotted paths that become :class:`Global`, and :class:`Record` when constructed.
+        inert_pattern: full-match pattern of further inert paths (classes of one package).
+    """
+
+    rebuild: Mapping[str, Rebuild] = field(default_factory=dict)
+    inert: frozenset[str] = frozenset()
+    inert_pattern: str | None = None
+
+    def __or__(self, other: Vocabulary) -> Vocabulary:
+        patterns = [p for p in (self.inert_pattern, other.inert_pattern) if p]
+        return Vocabulary(
+            {**self.rebuild, **other.rebuild}, self.inert | other.inert, "|".join(patterns) or None
+        )
+
+    def allows(self, path: str) -> bool:
+        """Whether a file may mention this dotted path."""
+        if path in self.rebuild or path in self.inert:
+            return True
+        return self.inert_pattern is not None and bool(re.fullmatch(self.inert_pattern, path))
 
 
 class Machine:

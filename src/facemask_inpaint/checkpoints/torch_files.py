@@ -8,9 +8,9 @@ import zipfile
 from typing import Any
 
 from facemask_inpaint.checkpoints.allowed import LIGHTNING, STORAGES, TORCH, TORCHSCRIPT
-from facemask_inpaint.checkpoints.inert import Budget, Record, Vocabulary
+from facemask_inpaint.checkpoints.inert import Budget, Record
 from facemask_inpaint.checkpoints.lazy_tensors import Lazy, Storage, storage_dtype
-from facemask_inpaint.checkpoints.safe_pickle import Machine
+from facemask_inpaint.checkpoints.safe_pickle import Machine, Vocabulary
 from facemask_inpaint.errors import CheckpointError, UnsafeCheckpointError
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."

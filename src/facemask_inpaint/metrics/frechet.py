@@ -29,6 +29,7 @@ from facemask_inpaint.metrics.features import (
 )
 from facemask_inpaint.metrics.moments import Convention, FeatureStatistics
 from facemask_inpaint.metrics.results import MetricResult
+from facemask_inpaint.metrics.symmetric import congruent_eigenvalues
 
 FEW = 2048
 """Below this many pictures FID is marked as biased."""
@@ -140,7 +141,7 @@ def _regular_cross_trace(first: Tensor, second: Tensor) -> Tensor | None:
     lower, failed = torch.linalg.cholesky_ex(first)
     if int(failed):
         return None
-    eigenvalues = torch.linalg.eigvalsh(lower.T @ second @ lower)
+    eigenvalues = congruent_eigenvalues(lower, second)
     if bool(eigenvalues[0] < _noise(eigenvalues)):
         return None
     return eigenvalues.sqrt().sum()

@@ -15,6 +15,7 @@ from torch import Tensor
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.files import atomic_path
 from facemask_inpaint.metrics.features import FeatureSet, common_identity
+from facemask_inpaint.metrics.symmetric import gram
 
 Convention = Literal["n-1", "n"]
 """Divisor of the covariance: ``n-1`` (pytorch-fid, torch-fidelity, clean-fid, torchmetrics,
@@ -31,8 +32,7 @@ class _Moments(NamedTuple):
     @classmethod
     def of(cls, rows: Tensor) -> _Moments:
         mean = rows.mean(dim=0)
-        centred = rows - mean
-        return cls(len(rows), mean, centred.T @ centred)
+        return cls(len(rows), mean, gram(rows - mean))
 
     def merge(self, other: _Moments) -> _Moments:
         """Chan, Golub & LeVeque (1979), eq. 2.1: no cancellation, whatever the offset."""

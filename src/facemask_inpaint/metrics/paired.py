@@ -355,7 +355,8 @@ def _basis(rows: Tensor, tolerance: float, seed: int) -> Tensor | None:
     limit, width = min(rows.shape), _FIRST_SKETCH
     found, residual = rows.new_zeros(rows.shape[1], 0), rows
     while bool((residual**2).sum() > 0.5 * tolerance * energy):
-        if found.shape[1] + width >= limit:
+        width = min(width, limit - 1 - found.shape[1])
+        if width <= 0:
             return None
         probe = rows.new_empty(rows.shape[1], width).normal_(generator=generator)
         sketch = residual.mT @ (residual @ probe)

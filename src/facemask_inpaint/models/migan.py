@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models.layers.fir import double, halve
 from facemask_inpaint.models.layers.official import OfficialTensors
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -32,21 +33,24 @@ class MIGAN(InpaintingNetwork):
 
     Args:
         resolution: side of the pictures, a power of two of at least 8.
-        width: ``width / r`` channels at resolution ``r``, but not more than ``max_channels``.
-        max_channels: upper limit of the channels at any resolution.
+        channel_base: ``channel_base / r`` channels at resolution ``r``, ...
+        channel_max: ... but not more than this.
+
+    Raises:
+        OptionError: ``resolution`` is not such a power of two.
     """
 
     any_size = False
 
     def __init__(
-        self, *, resolution: int = 256, width: int = 32768, max_channels: int = 512
+        self, *, resolution: int = 256, channel_base: int = 32768, channel_max: int = 512
     ) -> None:
         super().__init__()
         if resolution < 8 or resolution & (resolution - 1):
-            raise ValueError(f"resolution must be a power of two of at least 8, not {resolution}")
+            raise OptionError(f"resolution must be a power of two of at least 8, not {resolution}")
         self.native_size = resolution
         sides = [2**k for k in range(2, resolution.bit_length())]  # 4, 8, …, resolution
-        channels = [min(width // side, max_channels) for side in sides]
+        channels = [min(channel_base // side, channel_max) for side in sides]
         self.from_rgb = nn.Conv2d(4, channels[-1], 1)
         narrowing = zip(channels[:0:-1], channels[-2::-1])
         self.encoder = nn.ModuleList(EncoderBlock(c, out, resample="down") for c, out in narrowing)
@@ -77,7 +81,7 @@ class MIGAN(InpaintingNetwork):
         first, last = (
             official.take(f"encoder.b{side}.conv1.conv1.bias").numel() for side in (resolution, 4)
         )
-        return {"resolution": resolution, "width": first * resolution, "max_channels": last}
+        return {"resolution": resolution, "channel_base": first * resolution, "channel_max": last}
 
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,97 @@
+"""How long the statistical comparison of two models takes, beside a single FID.
+
+Run with ``python examples/benchmarks/bootstrap.py``; ``--help`` shows what can be chosen. Features
+are made up with ``--rank`` strong directions above a weak tail; the reduced basis holds all but a
+millionth of the variance, and its size decides what a replicate costs (last lines).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+import numpy as np
+import torch
+
+from facemask_inpaint.metrics import FeatureReader, PairedFrechet, compare, fid
+from facemask_inpaint.metrics.paired import influences
+
+Result = TypeVar("Result")
+QUIET = FeatureReader(progress=False)
+
+
+def made_up(n: int, width: int, rank: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Real features and two models' fillings, ``(n, width)`` float64 each."""
+    rng = np.random.default_rng(seed)
+    loading = np.random.default_rng(0).normal(size=(rank, width)) / np.sqrt(rank)
+    common = rng.normal(size=(n, rank))
+    sides = [common + noise * rng.normal(size=(n, rank)) for noise in (0.0, 0.5, 0.4)]
+    return tuple(side @ loading + 1e-4 * rng.normal(size=(n, width)) for side in sides)
+
+
+def timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    """A result, with the seconds that it took."""
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
+
+
+def resampling(groups: int, n: int, width: int, rank: int, replicates: int) -> None:
+    """Bootstrap, exchange test and Holm over all groups."""
+    names = [f"class {index}" for index in range(groups)]
+    sides = zip(*(made_up(n, width, rank, index + 1) for index in range(groups)))
+    real, a, b = (dict(zip(names, side)) for side in sides)
+    for exchanges in (1, 999):
+        found, seconds = timed(
+            lambda count=exchanges: compare(
+                real, {"a": a, "b": b}, replicates=replicates, exchanges=count, reader=QUIET
+            )
+        )
+        click.echo(
+            f"{groups} classes of {n}, {replicates} resamples, {exchanges} exchanges: "
+            f"{seconds:.1f} s (basis of {found.differences[0].basis_size})"
+        )
+
+
+def standard_error(n: int, width: int) -> None:
+    """Influence function of one model beside one FID of the same features."""
+    rng = np.random.default_rng(0)
+    real = np.maximum(rng.normal(size=(n, width)), 0)
+    fake = np.maximum(real + 0.3 * rng.normal(size=(n, width)), 0)
+    stacked = torch.from_numpy(np.stack([real, fake]))
+    _, single = timed(lambda: fid(real, fake, reader=QUIET))
+    _, influence = timed(lambda: influences(stacked))
+    click.echo(
+        f"n = {n}: one FID {single:.2f} s, FID with standard error {influence:.2f} s "
+        f"(ratio {influence / single:.1f})"
+    )
+
+
+def replicate(n: int, width: int, rank: int) -> None:
+    """What one paired replicate costs at this basis size."""
+    real, a, b = map(torch.from_numpy, made_up(n, width, rank, 1))
+    ready = PairedFrechet(real, torch.stack([a, b]))
+    weights = torch.from_numpy(np.random.default_rng(0).standard_exponential((4, n)))
+    _, seconds = timed(lambda: ready.resample(weights / weights.sum(1, keepdim=True)))
+    click.echo(f"n = {n}, basis of {ready.basis_size}: {1e3 * seconds / 4:.1f} ms a replicate")
+
+
+@click.command()
+@click.option("--classes", default=12, show_default=True)
+@click.option("--pictures", default=1000, show_default=True, help="Pictures per class.")
+@click.option("--width", default=2048, show_default=True, help="Width of the features.")
+@click.option("--rank", default=100, show_default=True, help="Strong directions.")
+@click.option("--replicates", default=1000, show_default=True)
+def main(classes: int, pictures: int, width: int, rank: int, replicates: int) -> None:
+    """Time the comparison, the standard error, and single replicates."""
+    click.echo(f"width {width}, {torch.get_num_threads()} threads")
+    resampling(classes, pictures, width, rank, replicates)
+    for n in (width // 4, 3 * width):
+        standard_error(n, width)
+    for size in (rank // 2, 2 * rank, 4 * rank, pictures):
+        replicate(pictures, width, size)
+
+
+if __name__ == "__main__":
+    main()
