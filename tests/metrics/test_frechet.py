@@ -48,7 +48,7 @@ def slow_if_large(name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.slow) if name == "d2048_n_gt_d" else name
 
 
-@pytest.mark.parametrize("name", map(slow_if_large, CASES))
+@pytest.mark.parametrize("name", [slow_if_large(name) for name in CASES])
 def test_published_cases(name: str) -> None:
     case = CASES[name]
     x, y = made(case["x"]), made(case["y"])

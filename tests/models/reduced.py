@@ -40,16 +40,6 @@ REDUCED: dict[str, Reduced] = {
             "noise_mode": "random",
         },
     ),
-    "comodgan": Reduced(
-        64,
-        {
-            "resolution": 64,
-            "channel_base": 1024,
-            "channel_max": 32,
-            "latent_dim": 32,
-            "code_dim": 64,
-        },
-    ),
     "deepfillv2": Reduced(64, {"width": 8}),
     "harmonic": Reduced(64, trainable=False),
     "lama": Reduced(64, {"width": 8, "blocks": 2}),
@@ -63,16 +53,6 @@ REDUCED: dict[str, Reduced] = {
             "channel_max": 16,
             "latent_dim": 32,
             "noise_mode": "random",
-        },
-    ),
-    "mat": Reduced(
-        128,
-        {
-            "resolution": 128,
-            "width": 12,
-            "channel_base": 1024,
-            "channel_max": 32,
-            "latent_dim": 32,
         },
     ),
     "migan": Reduced(64, {"resolution": 64, "channel_base": 1024, "channel_max": 32}),

@@ -1,3 +1,4 @@
+from .fetching import cache_folder as cache_folder
 from .fetching import fetch as fetch
 from .folders import is_folder as is_folder
 from .folders import load_folder as load_folder

@@ -8,6 +8,7 @@ from facemask_inpaint import __version__
 from facemask_inpaint.cli.demo import demo
 from facemask_inpaint.cli.inpaint import inpaint
 from facemask_inpaint.cli.masking import mask
+from facemask_inpaint.cli.measuring import compare, evaluate
 from facemask_inpaint.cli.weights import convert, models
 from facemask_inpaint.errors import FacemaskInpaintError
 
@@ -31,5 +32,5 @@ def main() -> None:
     """
 
 
-for command in (demo, mask, inpaint, models, convert):
+for command in (demo, mask, inpaint, evaluate, compare, models, convert):
     main.add_command(command)

@@ -6,6 +6,7 @@ from .discriminative import DiscriminativeScores as DiscriminativeScores
 from .discriminative import discriminative_scores as discriminative_scores
 from .discriminative import pids as pids
 from .discriminative import uids as uids
+from .evaluate import FEATURE_METRICS as FEATURE_METRICS
 from .evaluate import Evaluation as Evaluation
 from .evaluate import evaluate as evaluate
 from .extractors import FeatureExtractor as FeatureExtractor

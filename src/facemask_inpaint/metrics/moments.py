@@ -82,7 +82,7 @@ class FeatureStatistics:
     @property
     def rows(self) -> Tensor | None:
         """All rows ``(n, d)`` float64, or ``None`` when there were more than ``d``."""
-        return torch.cat(self._rows) if self._rows and self._moments is None else None
+        return _joined(self._rows) if self._rows and self._moments is None else None
 
     @property
     def mean(self) -> Tensor:
@@ -220,7 +220,7 @@ class FeatureStatistics:
         """Moments of everything; rows that are not alone are folded in for good."""
         if not self._rows:
             return self._moments if self._moments is not None else self._nothing(0)
-        pending = _Moments.of(torch.cat(self._rows))
+        pending = _Moments.of(_joined(self._rows))
         if self._moments is None:
             return pending
         self._moments, self._rows = self._moments.merge(pending), []
@@ -248,3 +248,8 @@ class FeatureStatistics:
     def _require_open(self) -> None:
         if self._covariance is not None:
             raise OptionError("statistics without a count can be compared, but not added to")
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Like ``torch.cat``, which copies a single part too."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

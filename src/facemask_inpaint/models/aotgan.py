@@ -1,8 +1,8 @@
 """AOT-GAN: inpainting with aggregated contextual transformations.
 
-Zeng et al., "Aggregated Contextual Transformations for High-Resolution Image Inpainting", TVCG
-2022 (arXiv 2104.01431). Official code and weights:
-github.com/researchmm/AOT-GAN-for-Inpainting, Apache-2.0.
+Zeng et al., "Aggregated Contextual Transformations for High-Resolution Image Inpainting",
+arXiv 2104.01431. Official code and weights: github.com/researchmm/AOT-GAN-for-Inpainting,
+Apache-2.0.
 
 An encoder shrinks the picture four times, blocks of parallel dilated convolutions (AOT blocks)
 look at it from four distances at once, a decoder enlarges it again. A gate per position decides
@@ -70,7 +70,7 @@ class AOTGAN(InpaintingNetwork):
         return torch.tanh(self.head(x))
 
     def check_size(self, h: int, w: int) -> None:
-        """As the base class; also refuses sides too small for the mirrored borders (below 36)."""
+        """As the base class; also refuses sides below ``smallest_size``, 36 at the published dilations."""
         super().check_size(h, w)
         if min(h, w) < self.smallest_size:
             raise SizeError(f"AOTGAN takes sides of at least {self.smallest_size}, got {h}x{w}")

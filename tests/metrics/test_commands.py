@@ -1,0 +1,81 @@
+"""`evaluate` and `compare` on the command line, on folders as `inpaint` writes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from facemask_inpaint.cli import main
+
+
+def _call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """real/, and two models' fillings of six pictures by class."""
+    folder = tmp_path_factory.mktemp("measured")
+    rng = np.random.default_rng(0)
+    for index in range(6):
+        picture = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        for name, noise in (("real", 0), ("good/nose", 4), ("bad/nose", 60)):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            noisy = picture + rng.integers(-noise, noise + 1, picture.shape)
+            changed = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+            changed.save(folder / name / f"{index}.png")
+    return folder
+
+
+def test_pixel_metrics_need_no_weights(filled: Path, tmp_path: Path) -> None:
+    arguments = ["--metrics", "psnr,l1", "--json", tmp_path / "all.json"]
+    arguments += ["--csv", tmp_path / "table.csv"]
+    result = _call("evaluate", filled / "real", filled / "good/nose", *arguments)
+    assert result.exit_code == 0, result.output
+    table = (tmp_path / "table.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in table] == ["metric", "psnr", "l1"]
+    assert json.loads((tmp_path / "all.json").read_text())["psnr"]["n"] == 6
+    assert "PSNR" in result.output
+
+
+def test_fid_of_a_folder_with_itself_is_zero(
+    filled: Path, tmp_path: Path, inception_file: Path
+) -> None:
+    arguments = ["--metrics", "fid", "--weights", inception_file, "--cache", tmp_path]
+    result = _call("evaluate", filled / "real", filled / "real", *arguments)
+    assert result.exit_code == 0, result.output
+    assert "n = 6" in result.output
+    assert "warning" in result.output
+
+
+def test_compare_by_class(filled: Path, tmp_path: Path, inception_file: Path) -> None:
+    arguments = ["--weights", inception_file, "--cache", tmp_path / "cache"]
+    arguments += ["--replicates", 50, "--exchanges", 49, "--json", tmp_path / "all.json"]
+    models = [f"good={filled / 'good'}", f"bad={filled / 'bad'}"]
+    result = _call("compare", filled / "real", *models, *arguments)
+    assert result.exit_code == 0, result.output
+    assert "nose" in result.output
+    assert json.loads((tmp_path / "all.json").read_text())["differences"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["evaluate", "{f}/real", "{f}/good/nose", "--metrics", "fidd"], "fidd"),
+        (["evaluate", "{f}/real", "{f}/empty", "--metrics", "l1"], "empty"),
+        (["compare", "{f}/real", "good"], "NAME=FOLDER"),
+        (["evaluate", "{f}/real", "{f}/real", "--metrics", "fid", "--weights",
+          "{f}/real/0.png"], "0.png"),
+    ],
+)  # fmt: skip
+def test_bad_input(arguments: list[str], words: str, filled: Path) -> None:
+    (filled / "empty").mkdir(exist_ok=True)
+    result = _call(*(text.format(f=filled) for text in arguments))
+    assert result.exit_code != 0
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert words in result.output.strip().splitlines()[-1]
