@@ -12,9 +12,20 @@ from hypothesis import strategies as st
 from facemask_inpaint.errors import OptionError, SizeError
 from facemask_inpaint.strategies import STRATEGIES, default_strategy, place
 
-FREE = SimpleNamespace(native_size=256, size_multiple=8, any_size=True)
-FIXED = SimpleNamespace(native_size=64, size_multiple=1, any_size=False)
-STEPPED = SimpleNamespace(native_size=64, size_multiple=64, any_size=True)
+
+def _sizing(native: int, multiple: int, any_size: bool, smallest: int = 1) -> SimpleNamespace:
+    return SimpleNamespace(
+        native_size=native,
+        size_multiple=multiple,
+        smallest_size=smallest,
+        any_size=any_size,
+        preferred_strategy=None,
+    )
+
+
+FREE = _sizing(256, 8, any_size=True, smallest=16)
+FIXED = _sizing(64, 1, any_size=False)
+STEPPED = _sizing(64, 64, any_size=True)
 
 
 def _scene(height: int, width: int, top: int, left: int, size: int) -> tuple:
@@ -30,6 +41,11 @@ def _scene(height: int, width: int, top: int, left: int, size: int) -> tuple:
 )
 def test_default(sizing: SimpleNamespace, name: str) -> None:
     assert default_strategy(sizing) == name
+
+
+def test_a_network_may_prefer_another_strategy() -> None:
+    picky = SimpleNamespace(**{**vars(FREE), "preferred_strategy": "resize"})
+    assert default_strategy(picky) == "resize"
 
 
 @given(
@@ -49,6 +65,7 @@ def test_window_gives_a_legal_size_and_holds_the_hole(height, width, strategy, s
     window = place(strategy, sizing, hole, margin)
     assert all(side % sizing.size_multiple == 0 for side in window.padded)
     assert sizing is not FIXED or window.padded == (64, 64)
+    assert min(window.padded) >= sizing.smallest_size
     rows = slice(window.top, window.top + window.size[0])
     columns = slice(window.left, window.left + window.size[1])
     assert hole[rows, columns].sum() == hole.sum()

@@ -34,12 +34,14 @@ class Sizing(Protocol):
 
     native_size: int | None
     size_multiple: int
+    smallest_size: int
     any_size: bool
+    preferred_strategy: Strategy | None
 
 
 def default_strategy(sizing: Sizing) -> Strategy:
-    """``"resize"`` for networks tied to their native size, ``"pad"`` for all others."""
-    return "resize" if _is_tied(sizing) else "pad"
+    """The network's own, else ``"resize"`` when tied to its native size, else ``"pad"``."""
+    return sizing.preferred_strategy or ("resize" if _is_tied(sizing) else "pad")
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,9 @@ def _next_size(size: tuple[int, int], sizing: Sizing) -> tuple[int, int]:
             )
         return side, side
     multiple = sizing.size_multiple
-    height, width = (-(-length // multiple) * multiple for length in size)
+    height, width = (
+        -(-max(length, sizing.smallest_size) // multiple) * multiple for length in size
+    )
     return height, width
 
 

@@ -51,7 +51,8 @@ def test_global_random_state_is_neither_read_nor_moved(name: str) -> None:
     np.testing.assert_array_equal(np.random.get_state()[1], before)
     np.random.seed(1)
     np.testing.assert_array_equal(draw_many(freeform.GENERATORS[name], 64, 3), first)
-    assert not np.array_equal(draw_many(freeform.GENERATORS[name], 64, 3, seed=1), first)
+    other = draw_many(freeform.GENERATORS[name], 64, 3, seed=1)
+    assert np.array_equal(other, first) == (name == "centre")  # the one that draws nothing
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -108,3 +109,7 @@ def test_features_instead_of_pictures() -> None:
 def test_unknown_metric() -> None:
     with pytest.raises(UnknownNameError, match=r"no metric 'fdi'; there are fid, kid, pids"):
         evaluate("a", "b", ("fid", "fdi"))
+
+
+def test_no_public_name_is_hidden_by_a_module() -> None:
+    assert not [name for name in metrics.__all__ if isinstance(getattr(metrics, name), ModuleType)]

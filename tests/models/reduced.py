@@ -19,15 +19,17 @@ class Reduced:
         side: height and width of the pictures to try it on.
         options: constructor arguments that make it cheap.
         trainable: whether a gradient reaches its parameters.
+        gain: factor on the weights, for networks that start with hardly any contrast.
     """
 
     side: int
     options: dict[str, Any] = field(default_factory=dict)
     trainable: bool = True
+    gain: float = 1.0
 
 
 REDUCED: dict[str, Reduced] = {
-    "aotgan": Reduced(64, {"width": 8, "blocks": 2}),
+    "aotgan": Reduced(64, {"width": 8, "blocks": 2}, gain=4.0),
     "comodgan": Reduced(
         64,
         {
@@ -40,9 +42,9 @@ REDUCED: dict[str, Reduced] = {
             "noise_mode": "random",
         },
     ),
-    "deepfillv2": Reduced(64, {"width": 8}),
+    "deepfillv2": Reduced(64, {"width": 8}, gain=3.0),
     "harmonic": Reduced(64, trainable=False),
-    "lama": Reduced(64, {"width": 8, "blocks": 2}),
+    "lama": Reduced(64, {"width": 8, "blocks": 2}, gain=1.5),
     "madf": Reduced(128, {"width": 8, "mask_features": 4}),
     "mat": Reduced(
         128,
@@ -56,12 +58,17 @@ REDUCED: dict[str, Reduced] = {
         },
     ),
     "migan": Reduced(64, {"resolution": 64, "channel_base": 1024, "channel_max": 32}),
+    "tformer": Reduced(64, {"width": 8, "blocks": [1, 1, 1, 2]}),
 }
 """A row for every architecture of the registry."""
 
 
 def build(architecture: str, seed: int = 0) -> InpaintingNetwork:
     """An untrained small network; the same for the same seed."""
-    with torch.random.fork_rng():
+    reduced = REDUCED[architecture]
+    with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        return registry.create(architecture, **REDUCED[architecture].options)
+        network = registry.create(architecture, **reduced.options)
+        for parameter in network.parameters():
+            parameter *= reduced.gain
+    return network

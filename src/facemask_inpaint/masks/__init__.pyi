@@ -1,5 +1,6 @@
 from . import components as components
 from . import freeform as freeform
+from . import irregular as irregular
 from . import labels as labels
 from . import loading as loading
 from . import mixed as mixed
@@ -12,6 +13,7 @@ from .components import Component as Component
 from .components import MaskClass as MaskClass
 from .components import load_classes as load_classes
 from .components import parse_classes as parse_classes
+from .irregular import IrregularMasks as IrregularMasks
 from .labels import Annotation as Annotation
 from .labels import LabelMap as LabelMap
 from .labels import flip_labels as flip_labels

@@ -180,6 +180,14 @@ def half(size: int, rng: np.random.Generator) -> Hole:
     return np.ascontiguousarray(np.rot90(hole, int(rng.integers(4))))
 
 
+def centre(size: int, rng: np.random.Generator) -> Hole:
+    """A square of half the side in the middle, AOT-GAN's alternative training mask."""
+    inset = size // 4
+    hole = np.zeros((size, size), dtype=bool)
+    hole[inset : inset + size // 2, inset : inset + size // 2] = True
+    return hole
+
+
 GENERATORS: dict[str, HoleGenerator] = {
     "mat": mat,
     "comodgan": comodgan,
@@ -190,6 +198,7 @@ GENERATORS: dict[str, HoleGenerator] = {
     "lama_thick": lama_thick,
     "rectangle": rectangle,
     "half": half,
+    "centre": centre,
 }
 """The generators by name."""
 

@@ -6,9 +6,9 @@ from .discriminative import DiscriminativeScores as DiscriminativeScores
 from .discriminative import discriminative_scores as discriminative_scores
 from .discriminative import pids as pids
 from .discriminative import uids as uids
-from .evaluate import FEATURE_METRICS as FEATURE_METRICS
-from .evaluate import Evaluation as Evaluation
-from .evaluate import evaluate as evaluate
+from .evaluation import FEATURE_METRICS as FEATURE_METRICS
+from .evaluation import Evaluation as Evaluation
+from .evaluation import evaluate as evaluate
 from .extractors import FeatureExtractor as FeatureExtractor
 from .extractors import InceptionExtractor as InceptionExtractor
 from .extractors import custom as custom

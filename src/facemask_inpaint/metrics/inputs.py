@@ -54,6 +54,9 @@ class Picture:
     def pixels(self) -> Tensor:
         """``(3, H, W)`` uint8 RGB; channels last in memory unless it came as a tensor.
 
+        Files are turned upright by their EXIF tag, which the published tools ignore; alpha is
+        dropped, as they all do.
+
         Raises:
             ImageError: the file is damaged or missing, or samples are not of 8 bits.
         """

@@ -4,6 +4,7 @@ from . import comodgan as comodgan
 from . import deepfillv2 as deepfillv2
 from . import harmonic as harmonic
 from . import lama as lama
+from . import latentcode as latentcode
 from . import layers as layers
 from . import madf as madf
 from . import mat as mat
@@ -11,6 +12,7 @@ from . import migan as migan
 from . import model_card as model_card
 from . import network as network
 from . import registry as registry
+from . import tformer as tformer
 from .cards import card as card
 from .cards import list_cards as list_cards
 from .cards import list_pretrained as list_pretrained

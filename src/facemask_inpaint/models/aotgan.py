@@ -4,7 +4,7 @@ Zeng et al., "Aggregated Contextual Transformations for High-Resolution Image In
 arXiv 2104.01431. Official code and weights: github.com/researchmm/AOT-GAN-for-Inpainting,
 Apache-2.0.
 
-An encoder shrinks the picture four times, blocks of parallel dilated convolutions (AOT blocks)
+An encoder shrinks the picture to a quarter, blocks of parallel dilated convolutions (AOT blocks)
 look at it from four distances at once, a decoder enlarges it again. A gate per position decides
 how much of its input each block replaces.
 """
@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask_inpaint.checkpoints.keys import prefix_before, without_prefix
-from facemask_inpaint.errors import SizeError
 from facemask_inpaint.models.layers.float32 import Float32Module
 from facemask_inpaint.models.layers.official import OfficialTensors
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -39,6 +38,7 @@ class AOTGAN(InpaintingNetwork):
     """
 
     native_size = 512
+    preferred_strategy = "resize"
     size_multiple = 4
 
     def __init__(
@@ -68,12 +68,6 @@ class AOTGAN(InpaintingNetwork):
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
             x = F.relu(conv(x), inplace=True)
         return torch.tanh(self.head(x))
-
-    def check_size(self, h: int, w: int) -> None:
-        """As the base class; also refuses sides below ``smallest_size``, 36 at the published dilations."""
-        super().check_size(h, w)
-        if min(h, w) < self.smallest_size:
-            raise SizeError(f"AOTGAN takes sides of at least {self.smallest_size}, got {h}x{w}")
 
     @classmethod
     def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:

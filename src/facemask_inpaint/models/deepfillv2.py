@@ -13,7 +13,7 @@ the other half passes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 import torch
@@ -28,7 +28,6 @@ from facemask_inpaint.models.network import InpaintingNetwork
 Padding = Literal["same", "symmetric"]
 Sampling = Literal["corners", "floor"]
 
-DILATIONS = (2, 4, 8, 16)
 SOFTMAX_SCALE = 10.0
 SMALLEST_NORM = 1e-4
 SCORE_BUDGET = 2**23
@@ -76,17 +75,21 @@ class DeepFillV2(InpaintingNetwork):
         _check_options(width, padding, sampling, mask_steps)
         self.bgr, self.sampling, self.mask_steps = bgr, sampling, mask_steps
         top = 4 * width
-        coarse = _encoder(5, (width, 2 * width, 2 * width, top, top), padding)
+        widths = (width, 2 * width, 2 * width, top, top)
         self.coarse = nn.Sequential(
-            *coarse, GatedConv(top, top), *_dilated(top), *_decoder(top, width)
+            *_encoder(5, widths, padding),
+            *_bottleneck(top, padding),
+            *_decoder(top, width, padding),
         )
-        detail = _encoder(3, (width, width, 2 * width, 2 * width, top), padding)
-        self.detail = nn.Sequential(*detail, GatedConv(top, top), *_dilated(top))
-        matching = _encoder(3, (width, width, 2 * width, top, top), padding)
-        self.matching = nn.Sequential(*matching, GatedConv(top, top, activation=nn.ReLU()))
+        widths = (width, width, 2 * width, 2 * width, top)
+        self.detail = nn.Sequential(*_encoder(3, widths, padding), *_bottleneck(top, padding))
+        widths = (width, width, 2 * width, top, top)
+        self.matching = nn.Sequential(
+            *_encoder(3, widths, padding), GatedConv(top, top, padding, activation=F.relu)
+        )
         self.attention = ContextualAttention(sampling=sampling, fuse=fuse)
-        self.attended = nn.Sequential(GatedConv(top, top), GatedConv(top, top))
-        self.merge = nn.Sequential(*_decoder(2 * top, width))
+        self.attended = nn.Sequential(*(GatedConv(top, top, padding) for _ in range(2)))
+        self.merge = nn.Sequential(*_decoder(2 * top, width, padding))
 
     def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         return self.stages(visible, hole)[-1]
@@ -144,46 +147,62 @@ class DeepFillV2(InpaintingNetwork):
         return state
 
 
-class GatedConv(nn.Conv2d):
-    """Convolution whose second half of outputs gates the activated first half.
+class BorderedConv(nn.Conv2d):
+    """Convolution whose answer is ``stride`` times smaller than its input, whatever the kernel.
 
     Args:
         inputs: channels in.
-        outputs: channels out, after the gate.
+        outputs: channels out.
+        padding: where the zeros of the border go; see :class:`DeepFillV2`.
         kernel_size: side of the kernel, odd.
-        dilation: distance of its taps.
-        activation: of the half that passes.
+        stride: 1 or 2; with 2, heights and widths must be even.
+        dilation: distance of the kernel's taps.
     """
 
     def __init__(
         self,
         inputs: int,
         outputs: int,
+        padding: Padding,
         *,
         kernel_size: int = 3,
+        stride: int = 1,
         dilation: int = 1,
-        activation: nn.Module | None = None,
     ) -> None:
-        padding = dilation * (kernel_size // 2)
-        super().__init__(inputs, 2 * outputs, kernel_size, padding=padding, dilation=dilation)
-        self.activation = activation or nn.ELU()
+        reach = dilation * (kernel_size // 2)
+        own = reach if padding == "symmetric" else 0
+        super().__init__(inputs, outputs, kernel_size, stride, padding=own, dilation=dilation)
+        before = reach + 1 - stride
+        # Apart from the convolution even where both sides are alike: that is how the official
+        # code does it, and attention is sharp enough to show another rounding.
+        self.border = (before, reach, before, reach) if padding == "same" else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, self.border) if self.border else x)
+
+
+class GatedConv(BorderedConv):
+    """Convolution whose second half of outputs gates the activated first half."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        padding: Padding,
+        *,
+        kernel_size: int = 3,
+        stride: int = 1,
+        dilation: int = 1,
+        activation: Callable[[Tensor], Tensor] = F.elu,
+    ) -> None:
+        super().__init__(
+            inputs, 2 * outputs, padding, kernel_size=kernel_size, stride=stride, dilation=dilation
+        )
+        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
         passing, gate = super().forward(x).chunk(2, dim=1)
         return self.activation(passing) * torch.sigmoid(gate)
-
-
-class GatedDown(GatedConv):
-    """Halves even heights and widths; zeros are added at the ends alone or on both sides."""
-
-    def __init__(self, inputs: int, outputs: int, padding: Padding) -> None:
-        super().__init__(inputs, outputs)
-        self.stride = (2, 2)
-        self.ends_only = padding == "same"
-        self.padding = (0, 0) if self.ends_only else (1, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.pad(x, (0, 1, 0, 1)) if self.ends_only else x)
 
 
 class GatedUp(GatedConv):
@@ -228,54 +247,63 @@ class ContextualAttention(nn.Module):
 
     def _rebuild(self, x: Tensor, usable: Tensor) -> Tensor:
         h, w = usable.shape[2:]
+        # Patches and places are counted column by column, in which order the second of the two
+        # diagonals is one; `order` gives their numbers row by row.
+        order = torch.arange(h * w, device=x.device).view(h, w).t().flatten()
         places = F.unfold(nearest(x, 2, self.sampling), 3, padding=1)
         patches = places / places.norm(dim=1, keepdim=True).clamp_min(SMALLEST_NORM)
-        places = rearrange(places, "n c yx -> n yx c")
-        # Column by column, so that the second of the two diagonals is a diagonal too.
-        order = torch.arange(h * w, device=x.device).view(h, w).t().flatten()
-        usable = usable.flatten(2)[..., order]
-        pasted = F.unfold(x, 4, stride=2, padding=1)[..., order] * usable
-        pasted = rearrange(pasted, "n c xy -> n xy c")
+        usable = rearrange(usable, "n 1 y x -> n (x y) 1")
+        pasted = F.unfold(x, 4, stride=2, padding=1)[..., order]
         turn = max(1, SCORE_BUDGET // (len(x) * h * w))
         rebuilt = []
         for start in range(0, h * w, turn):
-            scores = self._scores(places, patches, order, start, min(start + turn, h * w))
-            weights = torch.softmax(SOFTMAX_SCALE * scores * usable, dim=-1)
-            rebuilt.append(weights @ pasted)
-        rows = rearrange(torch.cat(rebuilt, dim=1), "n (x y) c -> n c (y x)", x=w)
+            scores = self._scores(patches, places, order, start, min(start + turn, h * w))
+            # What is not usable takes part in the softmax with a score of 0, and then drops out.
+            weights = torch.softmax(SOFTMAX_SCALE * scores * usable, dim=1) * usable
+            rebuilt.append(pasted @ weights)
+        rows = rearrange(torch.cat(rebuilt, dim=2), "n c (x y) -> n c (y x)", x=w)
         return F.fold(rows, x.shape[2:], 4, stride=2, padding=1) / 4
 
     def _scores(
-        self, places: Tensor, patches: Tensor, order: Tensor, start: int, stop: int
+        self, patches: Tensor, places: Tensor, order: Tensor, start: int, stop: int
     ) -> Tensor:
-        """Scores ``(N, stop - start, L)`` of places and patches that are both in ``order``.
+        """Scores ``(N, L, stop - start)`` of all patches at some places, column by column.
 
         Args:
-            places: ``(N, L, D)``, row by row.
             patches: ``(N, D, L)``, row by row.
-            order: place ``order[i]`` is the i-th when counted column by column.
-            start: first place of ``order``.
+            places: ``(N, D, L)``, row by row.
+            order: numbers, counted row by row, in the order of columns.
+            start: first place, counted column by column.
             stop: end of the places.
         """
+        patches = patches.transpose(1, 2)
         if not self.fuse:
-            return places[:, order[start:stop]] @ patches[..., order]
+            return patches[:, order] @ places[..., order[start:stop]]
         first, last = max(start - 1, 0), min(stop + 1, len(order))
         steps = torch.arange(-1, 2, device=order.device)
-        needed, rows = torch.unique(order[first:last, None] + steps, return_inverse=True)
-        # A row of zeros at either end stands for the places outside.
-        scores = F.pad(places, (0, 0, 1, 1))[:, needed + 1] @ patches
-        scores = _diagonal_sum(scores, rows)[..., order]
-        scores = F.pad(scores, (0, 0, first - start + 1, stop + 1 - last))
-        rows = torch.arange(1, 1 + stop - start, device=order.device)[:, None] + steps
-        return _diagonal_sum(scores, rows)
+        needed, triples = torch.unique(order[first:last, None] + steps, return_inverse=True)
+        # Zeros at either end stand for the places outside.
+        scores = patches @ F.pad(places, (1, 1))[..., needed + 1]
+        scores = _diagonal_sum(scores, triples)[:, order]
+        scores = F.pad(scores, (first - start + 1, stop + 1 - last))
+        triples = torch.arange(1, 1 + stop - start, device=order.device)[:, None] + steps
+        return _diagonal_sum(scores, triples)
 
 
-def _diagonal_sum(scores: Tensor, rows: Tensor) -> Tensor:
-    """For each (before, here, after) of ``rows``: the sum of scores along the diagonal."""
-    before, here, after = rows.unbind(-1)
-    total = scores[:, here]
-    total[..., 1:] += scores[:, before, :-1]
-    total[..., :-1] += scores[:, after, 1:]
+def _diagonal_sum(scores: Tensor, triples: Tensor) -> Tensor:
+    """Sum of three neighbours along the diagonal of the score matrix; outside it is 0.
+
+    Args:
+        scores: ``(N, L, K)``.
+        triples: ``(P, 3)``, for each wanted place the columns before it, of it and after it.
+
+    Returns:
+        ``(N, L, P)``.
+    """
+    before, here, after = triples.unbind(-1)
+    total = scores[..., here]
+    total[:, 1:] += scores[:, :-1, before]
+    total[:, :-1] += scores[:, 1:, after]
     return total
 
 
@@ -300,28 +328,29 @@ def _encoder(inputs: int, widths: tuple[int, ...], padding: Padding) -> list[nn.
     """Five convolutions that shrink a picture four times."""
     a, b, c, d, e = widths
     return [
-        GatedConv(inputs, a, kernel_size=5),
-        GatedDown(a, b, padding),
-        GatedConv(b, c),
-        GatedDown(c, d, padding),
-        GatedConv(d, e),
+        GatedConv(inputs, a, padding, kernel_size=5),
+        GatedConv(a, b, padding, stride=2),
+        GatedConv(b, c, padding),
+        GatedConv(c, d, padding, stride=2),
+        GatedConv(d, e, padding),
     ]
 
 
-def _dilated(channels: int) -> list[nn.Module]:
-    return [GatedConv(channels, channels, dilation=dilation) for dilation in DILATIONS]
+def _bottleneck(channels: int, padding: Padding) -> list[nn.Module]:
+    """Five convolutions that look further and further."""
+    return [GatedConv(channels, channels, padding, dilation=d) for d in (1, 2, 4, 8, 16)]
 
 
-def _decoder(inputs: int, width: int) -> list[nn.Module]:
+def _decoder(inputs: int, width: int, padding: Padding) -> list[nn.Module]:
     """Seven convolutions that enlarge a map four times and end in a picture."""
     return [
-        GatedConv(inputs, 4 * width),
-        GatedConv(4 * width, 4 * width),
-        GatedUp(4 * width, 2 * width),
-        GatedConv(2 * width, 2 * width),
-        GatedUp(2 * width, width),
-        GatedConv(width, width // 2),
-        nn.Conv2d(width // 2, 3, 3, padding=1),
+        GatedConv(inputs, 4 * width, padding),
+        GatedConv(4 * width, 4 * width, padding),
+        GatedUp(4 * width, 2 * width, padding),
+        GatedConv(2 * width, 2 * width, padding),
+        GatedUp(2 * width, width, padding),
+        GatedConv(width, width // 2, padding),
+        BorderedConv(width // 2, 3, padding),
     ]
 
 

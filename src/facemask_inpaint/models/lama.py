@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from facemask_inpaint.errors import SizeError
 from facemask_inpaint.models.layers.float32 import Float32Module
 from facemask_inpaint.models.layers.official import OfficialTensors
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -57,12 +56,6 @@ class LaMa(InpaintingNetwork):
         x = self.down(self.stem(x))
         x = self.up(self.blocks(x))
         return 2 * torch.sigmoid(self.head(x)) - 1
-
-    def check_size(self, h: int, w: int) -> None:
-        """As the base class; also refuses sides below 16, too small for the mirrored borders."""
-        super().check_size(h, w)
-        if min(h, w) < self.smallest_size:
-            raise SizeError(f"LaMa takes sides of at least {self.smallest_size}, got {h}x{w}")
 
     @classmethod
     def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:

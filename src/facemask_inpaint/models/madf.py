@@ -45,6 +45,7 @@ class MADF(InpaintingNetwork):
     """
 
     native_size = 512
+    preferred_strategy = "resize"
     size_multiple = 2 ** len(KERNEL_SIZES)
     mean: Tensor
     std: Tensor
@@ -148,10 +149,10 @@ class EncoderLevel(nn.Module):
 class MaskAwareConv(nn.Module):
     """Convolution of stride 2 whose kernel at each position is an affine map of mask features.
 
-    The kernel at position p is ``K[p] = B + sum over h of M[h, p] A[h]``, so its answer
-    is ``conv(x; B)[p] + sum over h of M[h, p] conv(x; A[h])[p]``: one
-    ordinary convolution with all of B and A, mixed position by position. The kernels themselves,
-    more than a gigabyte at 512 x 512, are never made.
+    The kernel at position p is ``K[p] = B + sum over h of M[h, p] A[h]``, so its answer is
+    ``conv(x; B)[p] + sum over h of M[h, p] conv(x; A[h])[p]``: one ordinary convolution with all
+    of B and A, mixed position by position. The kernels themselves, more than a gigabyte at
+    512 x 512, are never made.
 
     Args:
         inputs: channels in.

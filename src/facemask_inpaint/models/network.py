@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +24,19 @@ class InpaintingNetwork(nn.Module):
     Attributes:
         native_size: side in pixels the weights were trained at; ``None`` if any size is as good.
         size_multiple: height and width must be multiples of this.
+        smallest_size: height and width must be at least this.
         any_size: whether sizes other than ``native_size`` x ``native_size`` are accepted.
+        preferred_strategy: how pictures of other sizes meet the network best, see
+            ``strategies``; ``None`` leaves it to the rule there.
         architecture: the registry name; empty for networks not made by ``models.create``.
         options: the constructor arguments, as ``models.create`` was given them.
     """
 
     native_size: int | None = None
     size_multiple: int = 1
+    smallest_size: int = 1
     any_size: bool = True
+    preferred_strategy: Literal["pad", "resize", "crop"] | None = None
     architecture: str = ""
     options: Mapping[str, Any] = MappingProxyType({})
 
@@ -125,3 +130,5 @@ class InpaintingNetwork(nn.Module):
                 f"{name} takes heights and widths that are multiples of "
                 f"{self.size_multiple}, got {h}x{w}"
             )
+        if min(h, w) < self.smallest_size:
+            raise SizeError(f"{name} takes sides of at least {self.smallest_size}, got {h}x{w}")

@@ -19,9 +19,11 @@ ARCHITECTURES: dict[str, str] = {
     "deepfillv2": "facemask_inpaint.models.deepfillv2:DeepFillV2",
     "harmonic": "facemask_inpaint.models.harmonic:Harmonic",
     "lama": "facemask_inpaint.models.lama:LaMa",
+    "latentcode": "facemask_inpaint.models.latentcode:LatentCode",
     "mat": "facemask_inpaint.models.mat:MAT",
     "madf": "facemask_inpaint.models.madf:MADF",
     "migan": "facemask_inpaint.models.migan:MIGAN",
+    "tformer": "facemask_inpaint.models.tformer:TFormer",
 }
 """Architecture name to ``module:class``; the module is imported when the class is asked for."""
 

@@ -1,0 +1,9 @@
+from . import autoencoder as autoencoder
+from . import blocks as blocks
+from . import encoder as encoder
+from . import network as network
+from . import official as official
+from . import sampling as sampling
+from . import transformer as transformer
+from .autoencoder import VQGAN as VQGAN
+from .network import LatentCode as LatentCode
