@@ -58,7 +58,7 @@ REDUCED: dict[str, Reduced] = {
         },
     ),
     "migan": Reduced(64, {"resolution": 64, "channel_base": 1024, "channel_max": 32}),
-    "tformer": Reduced(64, {"width": 8, "blocks": [1, 1, 1, 2]}),
+    "tformer": Reduced(64, {"width": 8, "blocks": [1, 1, 1, 2]}, gain=3.0),
 }
 """A row for every architecture of the registry."""
 

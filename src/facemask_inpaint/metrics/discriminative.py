@@ -178,10 +178,14 @@ def discriminative_scores(
     labels = torch.ones(len(x) + len(y), dtype=torch.float64, device=x.device)
     labels[len(x) :] = -1
     plane = svm.fit(labels, tolerance=tolerance)
-    judged = _judge(plane, x, y)
+    same = (x == y).all(dim=1) if len(x) == len(y) else None
+    judged = _judge(svm.decide(plane), len(x), same)
     generator = np.random.default_rng(seed)
-    drawn = [_exchanged(labels, len(x), generator) for _ in range(null_swaps)]
-    null = [_judge(svm.fit(draw, tolerance=tolerance), x, y).scores(draw) for draw in drawn]
+    null = []
+    for _ in range(null_swaps):
+        drawn = _exchanged(labels, len(x), generator)
+        refit = svm.fit(drawn, tolerance=tolerance)
+        null.append(_judge(svm.decide(refit), len(x), same).scores(drawn))
     common = DiscriminativeScore(
         name="",
         value=0.0,
@@ -241,13 +245,10 @@ class _Judged:
         return float(won.sum()) / len(won), unpaired
 
 
-def _judge(plane: Hyperplane, real: Tensor, fake: Tensor) -> _Judged:
-    decisions = real @ plane.weight + plane.bias, fake @ plane.weight + plane.bias
-    if len(real) != len(fake):
-        return _Judged(*decisions)
+def _judge(decisions: Tensor, n_real: int, same: Tensor | None) -> _Judged:
+    real, fake = decisions[:n_real], decisions[n_real:]
     # Products may round equal rows differently, depending on where they lie in memory.
-    same = (real == fake).all(dim=1)
-    return _Judged(decisions[0], torch.where(same, decisions[0], decisions[1]))
+    return _Judged(real, fake if same is None else torch.where(same, real, fake))
 
 
 def _exchanged(labels: Tensor, n_real: int, generator: np.random.Generator) -> Tensor:
@@ -266,7 +267,7 @@ def _checked(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         raise OptionError(f"both sides need pictures; there are {len(real)} and {len(fake)}")
     if real.shape[1] != fake.shape[1]:
         raise OptionError(f"features of widths {real.shape[1]} and {fake.shape[1]} do not mix")
-    return real.detach().double(), fake.detach().to(real.device).double()
+    return real.detach(), fake.detach().to(real.device)
 
 
 def _fit_record(plane: Hyperplane) -> dict[str, object]:

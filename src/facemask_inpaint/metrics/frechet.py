@@ -1,6 +1,6 @@
 """The Fréchet inception distance, without matrix square roots.
 
-Heusel et al. (2017):
+Heusel et al. (2017)::
 
     FID = |mu1 - mu2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2).
 

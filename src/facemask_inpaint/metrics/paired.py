@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.metrics.gram import lower_gram, symmetric_gram
 from facemask_inpaint.metrics.inputs import in_order
 
 BASIS_TOLERANCE = 1e-6
@@ -169,27 +170,28 @@ def _coupler(real: Tensor) -> Callable[[Tensor], _Coupling]:
     count, width = real.shape
     if count <= width:
         return lambda fake: _from_svd(torch.linalg.svd(real @ fake.mT, full_matrices=False))
-    factor, failed = torch.linalg.cholesky_ex(real.mT @ real)
-    whitened = None if failed else torch.linalg.solve_triangular(factor, real.mT, upper=False)
+    factor, failed = torch.linalg.cholesky_ex(lower_gram(real))
 
     def couple(fake: Tensor) -> _Coupling:
-        found = None if whitened is None else _from_factor(factor, whitened, fake)
+        found = None if failed else _from_factor(factor, real, fake)
         return found or _from_qr(real, fake)
 
     return couple
 
 
-def _from_factor(factor: Tensor, whitened: Tensor, fake: Tensor) -> _Coupling | None:
-    """From X^T X = L L^T: eigenvalues of L^T A^T A L are the squared singular values."""
-    turned = fake @ factor
-    values, vectors = torch.linalg.eigh(turned.mT @ turned)
+def _from_factor(factor: Tensor, real: Tensor, fake: Tensor) -> _Coupling | None:
+    """From X^T X = L L^T: eigenvalues of L^T A^T A L are the squared singular values.
+
+    With its eigenvectors W, the singular vectors are X L^-T W and A L W / s.
+    """
+    values, vectors = torch.linalg.eigh(factor.mT @ symmetric_gram(fake) @ factor)
     if values[0] <= _NEARLY_SINGULAR * values[-1]:
         return None
-    root = values.sqrt()
-    left = (vectors.mT @ whitened) ** 2
-    right = (turned @ vectors) ** 2
-    count = len(fake)
-    return _Coupling(root.sum(), root @ left / count, right @ (1 / root) / count)
+    quarter = values**0.25
+    to_left = torch.linalg.solve_triangular(factor.mT, vectors * quarter, upper=True)
+    left = ((real @ to_left) ** 2).sum(1)
+    right = ((fake @ (factor @ (vectors / quarter))) ** 2).sum(1)
+    return _Coupling(values.sqrt().sum(), left / len(fake), right / len(fake))
 
 
 def _from_qr(real: Tensor, fake: Tensor) -> _Coupling:
@@ -353,17 +355,19 @@ def _basis(rows: Tensor, tolerance: float, seed: int) -> Tensor | None:
     generator = torch.Generator(rows.device).manual_seed(seed)
     energy = (rows**2).sum()
     limit, width = min(rows.shape), _FIRST_SKETCH
-    found, residual = rows.new_zeros(rows.shape[1], 0), rows
-    while bool((residual**2).sum() > 0.5 * tolerance * energy):
+    found = rows.new_zeros(rows.shape[1], 0)
+    held = rows.new_zeros(len(rows), 0)
+    while bool(energy - (held**2).sum() > 0.5 * tolerance * energy):
         width = min(width, limit - 1 - found.shape[1])
         if width <= 0:
             return None
-        probe = rows.new_empty(rows.shape[1], width).normal_(generator=generator)
-        sketch = residual.mT @ (residual @ probe)
+        sketch = rows.new_empty(rows.shape[1], width).normal_(generator=generator)
+        sketch = rows.mT @ (rows @ sketch)
+        sketch = sketch - found @ (found.mT @ sketch)
         found = torch.linalg.qr(torch.cat([found, sketch], dim=1)).Q
-        residual = rows - (rows @ found) @ found.mT
+        held = rows @ found
         width = found.shape[1]
-    values, vectors = torch.linalg.eigh((rows @ found).mT @ (rows @ found))
+    values, vectors = torch.linalg.eigh(held.mT @ held)
     lost = energy - values.flip(0).cumsum(0)
     size = int((lost > tolerance * energy).sum()) + 1
     return found @ vectors.flip(1)[:, :size]

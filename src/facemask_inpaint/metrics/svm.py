@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import FacemaskInpaintError
+from facemask_inpaint.metrics.gram import lower_gram
 
 MAX_NEWTON_STEPS = 200
 MAX_CONJUGATE_GRADIENT_STEPS = 40
 ALIGNMENT = 16  # columns
-GRAM_BLOCK = 256  # columns
 # Below this relative gradient a stagnating norm is rounding, above it a failure.
 ROUNDING_FLOOR = 1e-8
 
@@ -61,7 +61,7 @@ class SquaredHingeSVM:
     refitting with exchanged labels costs a fraction of the first fit.
 
     Args:
-        rows: ``(N, d)`` float64 features on any device, without the constant column.
+        rows: ``(N, d)`` features of any float dtype, on any device, without the constant column.
         cost: weight of the squared hinge losses (scikit-learn's ``C``).
         form: ``"primal"`` solves (d+1)-sized systems, ``"kernel"`` N-sized ones; None takes the
             cheaper. Both reach the same optimum.
@@ -102,7 +102,7 @@ class SquaredHingeSVM:
             norm = float(gradient.norm())
             start = norm if step == 0 else start
             if self._converged(norm, previous, start, float(loss.norm()), tolerance):
-                return self._hyperplane(weight, loss, norm / start if start else 0.0, step)
+                return self._hyperplane(weight, loss, norm / start if step else 0.0, step)
             # Loose far from the optimum, tight near it: superlinear convergence at least cost.
             accuracy = min(0.1, (norm / start) ** 0.5)
             change = self._system.solve(active, -gradient, accuracy)
@@ -112,6 +112,10 @@ class SquaredHingeSVM:
             f"{MAX_NEWTON_STEPS} Newton steps left a relative gradient of {norm / start:.1e}, "
             f"above the tolerance {tolerance:.1e}; check the features for extreme values"
         )
+
+    def decide(self, plane: Hyperplane) -> Tensor:
+        """``(N,)`` float64, f of every row."""
+        return self.rows[:, : self.dimension] @ plane.weight + plane.bias
 
     def _converged(
         self, norm: float, previous: float, start: float, loss: float, tolerance: float
@@ -212,7 +216,7 @@ class _ActiveGram:
 
     def __init__(self, rows: Tensor) -> None:
         self.rows = rows
-        self._all = _gram(rows)
+        self._all = lower_gram(rows)
         self._active: Tensor | None = None
         self._matrix = self._all
 
@@ -221,10 +225,10 @@ class _ActiveGram:
             self._active, self._matrix = torch.ones_like(active), self._all
         changed = int((active != self._active).sum())
         if changed > int(active.sum()):
-            self._matrix = _gram(self.rows[active])
+            self._matrix = lower_gram(self.rows[active])
         elif changed:
             entered, left = self.rows[active & ~self._active], self.rows[self._active & ~active]
-            self._matrix = self._matrix + _gram(entered) - _gram(left)
+            self._matrix = self._matrix + lower_gram(entered) - lower_gram(left)
         self._active = active
         return self._matrix
 
@@ -234,7 +238,7 @@ class _KernelSystem:
 
     def __init__(self, rows: Tensor, cost: float) -> None:
         self.rows, self.cost = rows, cost
-        self._kernel = _gram(rows.mT)
+        self._kernel = lower_gram(rows.mT)
 
     def solve(self, active: Tensor, target: Tensor, accuracy: float) -> Tensor:
         chosen = active.nonzero()[:, 0]
@@ -264,16 +268,6 @@ def _with_constant(rows: Tensor) -> Tensor:
     padded[:, :width] = rows
     padded[:, width] = 1
     return padded
-
-
-def _gram(rows: Tensor) -> Tensor:
-    """Lower half of ``rows^T rows``: all that a Cholesky factor reads."""
-    width = rows.shape[1]
-    gram = rows.new_zeros(width, width)
-    for start in range(0, width, GRAM_BLOCK):
-        block = slice(start, start + GRAM_BLOCK)
-        gram[block, : block.stop] = rows[:, block].mT @ rows[:, : block.stop]
-    return gram
 
 
 def _hessian(rows: Tensor, active: Tensor, cost: float) -> Callable[[Tensor], Tensor]:

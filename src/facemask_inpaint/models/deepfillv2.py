@@ -18,20 +18,18 @@ from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models.layers.contextual_attention import (
+    ContextualAttention,
+    Sampling,
+    nearest,
+)
 from facemask_inpaint.models.layers.official import OfficialTensors
 from facemask_inpaint.models.network import InpaintingNetwork
 
 Padding = Literal["same", "symmetric"]
-Sampling = Literal["corners", "floor"]
-
-SOFTMAX_SCALE = 10.0
-SMALLEST_NORM = 1e-4
-SCORE_BUDGET = 2**23
-"""Attention scores that are held at once; more are worked through in several turns."""
 
 
 class DeepFillV2(InpaintingNetwork):
@@ -43,8 +41,8 @@ class DeepFillV2(InpaintingNetwork):
     ``padding="symmetric", sampling="floor"``. Attention always computes in float32.
 
     Args:
-        width: channels after the first convolution, even; at an eighth of the picture's area per
-            side there are four times as many.
+        width: channels after the first convolution, even; at a quarter of height and width
+            there are four times as many.
         padding: where convolutions of stride 2 add their zeros: at the ends alone (``"same"``, as
             TensorFlow) or on both sides (``"symmetric"``).
         sampling: nearest neighbour when maps and masks shrink: with the corners aligned, rounded
@@ -210,118 +208,6 @@ class GatedUp(GatedConv):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"))
-
-
-class ContextualAttention(nn.Module):
-    """Rebuilds a map from its own patches in the known region (section 3.2 of the 2018 paper).
-
-    Places and patches are compared on a grid of half the height and width, by the cosine-like
-    score of 3 x 3 patches; what is blended by the softmax of the scores are 4 x 4 patches of the
-    full map. Each sample has a mask of its own. Scores are never held all at once.
-
-    Yu et al., "Generative Image Inpainting with Contextual Attention", CVPR 2018.
-
-    Args:
-        sampling: how the map shrinks to the grid; see :class:`DeepFillV2`.
-        fuse: whether scores along both diagonals of the score matrix are added up: a patch is
-            then preferred if its neighbours match the place's neighbours.
-    """
-
-    def __init__(self, *, sampling: Sampling, fuse: bool) -> None:
-        super().__init__()
-        self.sampling, self.fuse = sampling, fuse
-
-    def forward(self, x: Tensor, usable: Tensor) -> Tensor:
-        """Rebuild ``x``.
-
-        Args:
-            x: ``(N, C, H, W)`` with even H and W.
-            usable: ``(N, 1, H/2, W/2)`` bool, patches that may be pasted.
-
-        Returns:
-            ``(N, C, H, W)``; 0 where a sample has nothing usable.
-        """
-        wide = torch.promote_types(x.dtype, torch.float32)
-        with torch.autocast(x.device.type, enabled=False):
-            return self._rebuild(x.to(wide), usable).to(x.dtype)
-
-    def _rebuild(self, x: Tensor, usable: Tensor) -> Tensor:
-        h, w = usable.shape[2:]
-        # Patches and places are counted column by column, in which order the second of the two
-        # diagonals is one; `order` gives their numbers row by row.
-        order = torch.arange(h * w, device=x.device).view(h, w).t().flatten()
-        places = F.unfold(nearest(x, 2, self.sampling), 3, padding=1)
-        patches = places / places.norm(dim=1, keepdim=True).clamp_min(SMALLEST_NORM)
-        usable = rearrange(usable, "n 1 y x -> n (x y) 1")
-        pasted = F.unfold(x, 4, stride=2, padding=1)[..., order]
-        turn = max(1, SCORE_BUDGET // (len(x) * h * w))
-        rebuilt = []
-        for start in range(0, h * w, turn):
-            scores = self._scores(patches, places, order, start, min(start + turn, h * w))
-            # What is not usable takes part in the softmax with a score of 0, and then drops out.
-            weights = torch.softmax(SOFTMAX_SCALE * scores * usable, dim=1) * usable
-            rebuilt.append(pasted @ weights)
-        rows = rearrange(torch.cat(rebuilt, dim=2), "n c (x y) -> n c (y x)", x=w)
-        return F.fold(rows, x.shape[2:], 4, stride=2, padding=1) / 4
-
-    def _scores(
-        self, patches: Tensor, places: Tensor, order: Tensor, start: int, stop: int
-    ) -> Tensor:
-        """Scores ``(N, L, stop - start)`` of all patches at some places, column by column.
-
-        Args:
-            patches: ``(N, D, L)``, row by row.
-            places: ``(N, D, L)``, row by row.
-            order: numbers, counted row by row, in the order of columns.
-            start: first place, counted column by column.
-            stop: end of the places.
-        """
-        patches = patches.transpose(1, 2)
-        if not self.fuse:
-            return patches[:, order] @ places[..., order[start:stop]]
-        first, last = max(start - 1, 0), min(stop + 1, len(order))
-        steps = torch.arange(-1, 2, device=order.device)
-        needed, triples = torch.unique(order[first:last, None] + steps, return_inverse=True)
-        # Zeros at either end stand for the places outside.
-        scores = patches @ F.pad(places, (1, 1))[..., needed + 1]
-        scores = _diagonal_sum(scores, triples)[:, order]
-        scores = F.pad(scores, (first - start + 1, stop + 1 - last))
-        triples = torch.arange(1, 1 + stop - start, device=order.device)[:, None] + steps
-        return _diagonal_sum(scores, triples)
-
-
-def _diagonal_sum(scores: Tensor, triples: Tensor) -> Tensor:
-    """Sum of three neighbours along the diagonal of the score matrix; outside it is 0.
-
-    Args:
-        scores: ``(N, L, K)``.
-        triples: ``(P, 3)``, for each wanted place the columns before it, of it and after it.
-
-    Returns:
-        ``(N, L, P)``.
-    """
-    before, here, after = triples.unbind(-1)
-    total = scores[..., here]
-    total[:, 1:] += scores[:, :-1, before]
-    total[:, :-1] += scores[:, 1:, after]
-    return total
-
-
-def nearest(x: Tensor, factor: int, sampling: Sampling) -> Tensor:
-    """Shrink ``(N, C, H, W)`` by a whole factor, without averaging.
-
-    Args:
-        x: map whose sides are multiples of ``factor``.
-        factor: how many times smaller the answer is.
-        sampling: ``"corners"`` or ``"floor"``; see :class:`DeepFillV2`.
-    """
-    if sampling == "floor":
-        return x[..., ::factor, ::factor]
-    rows, columns = (
-        torch.linspace(0, side - 1, side // factor, device=x.device).add(0.5).long()
-        for side in x.shape[2:]
-    )
-    return x[..., rows[:, None], columns]
 
 
 def _encoder(inputs: int, widths: tuple[int, ...], padding: Padding) -> list[nn.Module]:
