@@ -30,6 +30,17 @@ class Reduced:
 
 REDUCED: dict[str, Reduced] = {
     "aotgan": Reduced(64, {"width": 8, "blocks": 2}, gain=4.0),
+    "cmt": Reduced(
+        128,
+        {
+            "resolution": 128,
+            "width": 32,
+            "depth": 2,
+            "heads": 1,
+            "hidden": 64,
+            "refine_width": 16,
+        },
+    ),
     "comodgan": Reduced(
         64,
         {
@@ -45,6 +56,20 @@ REDUCED: dict[str, Reduced] = {
     "deepfillv2": Reduced(64, {"width": 8}, gain=3.0),
     "harmonic": Reduced(64, trainable=False),
     "lama": Reduced(64, {"width": 8, "blocks": 2}, gain=1.5),
+    "latentcode": Reduced(
+        64,
+        {
+            "resolution": 64,
+            "width": 32,
+            "codes": 64,
+            "code_dim": 32,
+            "transformer_width": 64,
+            "depth": 2,
+            "heads": 4,
+        },
+        # Codes are chosen: no gradient passes from the picture to what chose them.
+        trainable=False,
+    ),
     "madf": Reduced(128, {"width": 8, "mask_features": 4}),
     "mat": Reduced(
         128,

@@ -175,6 +175,8 @@ def test_checkpoints_that_do_not_fit_are_refused_by_key(
         loaded({**teacher, "mapping.embed.weight": torch.zeros(1)})
     with pytest.raises(CheckpointError, match="LabelConcat"):
         loaded({**tensorflow, "G_synthesis/G_4x4/LabelConcat/weight": torch.zeros(1)})
+    with pytest.raises(CheckpointError, match="'progress' has no place"):
+        loaded({**tensorflow, "progress": torch.zeros(1)})
     seven = {**tensorflow, "G_synthesis/E_32x32/FromRGB/weight": torch.zeros(1, 1, 7, 8)}
     with pytest.raises(CheckpointError, match=r"encoder\.enter\.weight is \(8, 7, 1, 1\)"):
         loaded(seven)

@@ -30,6 +30,9 @@ Step = tuple[int, int | tuple[int, int]] | tuple[int, int | tuple[int, int], int
 class Convolution(nn.Conv2d):
     """Convolution that carries its batch norm in weight and bias, followed by ReLU."""
 
+    def reset_parameters(self) -> None:
+        """Leave the memory as it is: drawing weights costs more than reading the file."""
+
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` -> ``(N, outputs, H', W')``."""
         return F.relu_(super().forward(x))

@@ -1,5 +1,6 @@
 from . import aotgan as aotgan
 from . import cards as cards
+from . import cmt as cmt
 from . import comodgan as comodgan
 from . import deepfillv2 as deepfillv2
 from . import harmonic as harmonic

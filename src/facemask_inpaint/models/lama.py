@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from facemask_inpaint.models.lama_refinement import Refinement, refine
 from facemask_inpaint.models.layers.float32 import Float32Module
 from facemask_inpaint.models.layers.official import OfficialTensors
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -35,11 +36,17 @@ class LaMa(InpaintingNetwork):
     Args:
         width: channels after the first convolution; the blocks have eight times as many.
         blocks: number of residual FFC blocks.
+
+    Attributes:
+        refinement: how to refine the answers for large pictures, at the price of many more
+            passes; ``None`` (the default) does not. Set it on a network in inference mode:
+            ``network.refinement = Refinement()``.
     """
 
     native_size = 256
     size_multiple = 8
     smallest_size = 16
+    refinement: Refinement | None = None
 
     def __init__(self, *, width: int = 64, blocks: int = 9) -> None:
         super().__init__()
@@ -52,10 +59,25 @@ class LaMa(InpaintingNetwork):
 
     def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         black_hole = (visible + 1) / 2 * (1 - hole)
-        x = torch.cat([black_hole, hole], dim=1).contiguous(memory_format=torch.channels_last)
-        x = self.down(self.stem(x))
-        x = self.up(self.blocks(x))
-        return 2 * torch.sigmoid(self.head(x)) - 1
+        if self.refinement is None or self.training:
+            picture = self.decode(self.blocks(self.encode(black_hole, hole)))
+        else:
+            picture = refine(self, black_hole, hole, self.refinement)
+        return 2 * picture - 1
+
+    def encode(self, picture: Tensor, hole: Tensor) -> Tensor:
+        """Map ``(N, 8 * width, H / 8, W / 8)`` that the blocks take.
+
+        Args:
+            picture: ``(N, 3, H, W)`` in [0, 1], 0 in the hole.
+            hole: ``(N, 1, H, W)`` in {0, 1}, 1 = fill.
+        """
+        x = torch.cat([picture, hole], dim=1).contiguous(memory_format=torch.channels_last)
+        return self.down(self.stem(x))
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Picture ``(N, 3, H, W)`` in [0, 1] of the map that the blocks answer."""
+        return torch.sigmoid(self.head(self.up(features)))
 
     @classmethod
     def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:

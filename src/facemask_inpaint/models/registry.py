@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURES: dict[str, str] = {
     "aotgan": "facemask_inpaint.models.aotgan:AOTGAN",
+    "cmt": "facemask_inpaint.models.cmt:CMT",
     "comodgan": "facemask_inpaint.models.comodgan:CoModGAN",
     "deepfillv2": "facemask_inpaint.models.deepfillv2:DeepFillV2",
     "harmonic": "facemask_inpaint.models.harmonic:Harmonic",

@@ -20,7 +20,6 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from facemask_inpaint.checkpoints.keys import without_prefix
-from facemask_inpaint.errors import SizeError
 from facemask_inpaint.models.layers.official import OfficialTensors
 from facemask_inpaint.models.layers.stylegan2 import widened
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -43,7 +42,7 @@ _BLOCK = {
 
 
 class TFormer(InpaintingNetwork):
-    """T-former generator; deterministic, for heights and widths that are multiples of 8.
+    """T-former generator; deterministic, for heights and widths that are multiples of 8 from 16 on.
 
     It was designed for 256 x 256 pictures.
 
@@ -56,7 +55,10 @@ class TFormer(InpaintingNetwork):
     """
 
     native_size = 256
-    size_multiple = 2 ** (len(_SIDES) - 1)
+    size_multiple = 8
+    # At an eighth of 8 x 8, normalisation over the frame would leave nothing.
+    smallest_size = 16
+    preferred_strategy = "resize"
 
     def __init__(
         self,
@@ -94,12 +96,6 @@ class TFormer(InpaintingNetwork):
             x = _activated(up(F.interpolate(x, scale_factor=2, mode="nearest")))
             x = blocks(fuse(torch.cat([skip, x], dim=1)))
         return torch.tanh(self.head(x))
-
-    def check_size(self, h: int, w: int) -> None:
-        """As the base class; also refuses 8 x 8, of which normalisation would leave nothing."""
-        super().check_size(h, w)
-        if h * w <= self.size_multiple**2:
-            raise SizeError(f"TFormer takes pictures larger than 8x8, got {h}x{w}")
 
     @classmethod
     def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,13 @@ class NetworkAdapter(Adapter):
         return {"fuse": False, "mask_steps": 1} if case.archive.name == "cases.npz" else {}
 
     def answers(self, network: InpaintingNetwork, case: Case) -> Iterator[Answer]:
-        yield from super().answers(network, case)
+        slack = 10 if case.archive.name == TENSORFLOW else 1
+        for answer in super().answers(network, case):
+            yield replace(answer, tolerance=slack * answer.tolerance)
         if "raw_stage1" in case.arrays:
             image, mask = self.inputs(case)
             coarse = network.stages(image * (1 - mask), mask)[0][0].numpy()
             yield self.compare("raw_stage1", coarse, case.arrays["raw_stage1"])
-
-    def compare(self, name: str, ours: np.ndarray, expected: np.ndarray, offset: int = 0) -> Answer:
-        return super().compare(name, ours, expected, offset)
 
 
 class CroppedCase(Case):

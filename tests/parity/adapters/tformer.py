@@ -14,6 +14,9 @@ class NetworkAdapter(Adapter):
     architecture = "tformer"
     prefix = "module."
 
+    def slow(self, case: Case) -> bool:
+        return case.index > 0
+
     def answers(self, network: InpaintingNetwork, case: Case) -> Iterator[Answer]:
         yield from super().answers(network, case)
         blocks = [part for part in network.modules() if isinstance(part, TransformerBlock)]

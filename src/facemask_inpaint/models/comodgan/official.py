@@ -29,6 +29,12 @@ _ENCODER |= {"Conv": "conv", "Dense0": "fc"}
 _DECODER = {"Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb", "Conv": "conv", "Dense": "fc"}
 """Layers of the original: its names to the teacher's."""
 
+_HALVES = {"E": ("encoder", _ENCODER), "G": ("synthesis", _DECODER)}
+_ORIGINAL = re.compile(
+    r"G_mapping/Dense(?P<mapping>\d+)/(?P<own>\w+)|"
+    r"G_synthesis/(?P<half>[EG])_(?P<side>\d+)x\d+/(?P<layer>\w+)/(?P<leaf>.+)"
+)
+
 _LEAVES = {
     "conv.weight": "weight",
     "conv.modulation.weight": "affine.weight",
@@ -45,15 +51,12 @@ def options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     Raises:
         CheckpointError: these are no tensors of a Co-Mod-GAN generator.
     """
-    resolution, teacher = (
-        _resolution(tensors),
-        OfficialTensors(_teacher_keys(tensors), "Co-Mod-GAN"),
-    )
-    widest = teacher.take("encoder.b4.conv.weight").shape[0]
+    resolution = _resolution(tensors)
+    teacher = OfficialTensors(_teacher_keys(tensors), "Co-Mod-GAN")
     return {
         "resolution": resolution,
         "channel_base": teacher.take(f"encoder.b{resolution}.conv0.weight").shape[0] * resolution,
-        "channel_max": widest,
+        "channel_max": teacher.take("encoder.b4.conv.weight").shape[0],
         "latent_dim": teacher.take("mapping.fc0.weight").shape[0],
         "code_dim": teacher.take("encoder.b4.fc.weight").shape[0],
         "activation_clamp": TEACHER_CLAMP if layout(tensors) == "teacher" else None,
@@ -143,12 +146,8 @@ def _from_tensorflow(key: str, tensor: Tensor) -> tuple[str, Tensor] | None:
         level = f"b{4 << (number + 1) // 2}"
         layer = "conv" if number == 0 else f"conv{(number + 1) % 2}"
         return f"synthesis.{level}.{layer}.noise_const", tensor[0, 0]
-    *place, leaf = key.split("/")
-    return f"{_place(place)}.{_tensorflow_leaf(leaf)}", _tensorflow_shape(leaf, place[-1], tensor)
-
-
-def _tensorflow_leaf(leaf: str) -> str:
-    return leaf.replace("mod_", "affine.")
+    place, layer, leaf = _placed(key)
+    return f"{place}.{leaf.replace('mod_', 'affine.')}", _tensorflow_shape(leaf, layer, tensor)
 
 
 def _tensorflow_shape(leaf: str, layer: str, tensor: Tensor) -> Tensor:
@@ -167,8 +166,9 @@ def _from_conversion(key: str, tensor: Tensor) -> tuple[str, Tensor] | None:
     """Key and tensor as the teacher has them; ``None`` for constant filters."""
     if key.endswith(".kernel"):
         return None
-    parts = key.replace("G_synthesis.E.", "G_synthesis.E_").replace("_0.FromRGB", ".FromRGB")
-    component, block, layer, leaf = parts.split(".", 3)
+    path = key.replace("G_synthesis.E.", "G_synthesis.E_").replace("_0.FromRGB", ".FromRGB")
+    path = path.replace("G_mapping.G_mapping", "G_mapping")
+    place, _, leaf = _placed("/".join(path.split(".", 3)))
     # Convolution and bias are numbered members of a sequence.
     leaf = _LEAVES.get(leaf, leaf.split(".")[-1])
     if leaf == "noise_strength":
@@ -177,20 +177,18 @@ def _from_conversion(key: str, tensor: Tensor) -> tuple[str, Tensor] | None:
         tensor = tensor.flatten()
     elif tensor.ndim == 5:
         tensor = tensor[0]
-    return f"{_place([component, block, layer])}.{leaf}", tensor
+    return f"{place}.{leaf}", tensor
 
 
-def _place(place: list[str]) -> str:
-    """A module's place under the teacher's keys from its place in the original."""
-    component, *_, layer = place
-    if component == "G_mapping":
-        return layer.replace("Dense", "mapping.fc")
-    half, _, size = place[1].partition("_")
-    names = _ENCODER if half == "E" else _DECODER
-    if layer not in names:
-        raise CheckpointError(f"{'/'.join(place)} has no place in Co-Mod-GAN")
-    side = size.partition("x")[0]
-    return f"{'encoder' if half == 'E' else 'synthesis'}.b{side}.{names[layer]}"
+def _placed(path: str) -> tuple[str, str, str]:
+    """A tensor's module under the teacher's keys, its layer and its own name in the original."""
+    match = _ORIGINAL.fullmatch(path)
+    if match and match["mapping"]:
+        return f"mapping.fc{match['mapping']}", "Dense", match["own"]
+    half, names = _HALVES[match["half"]] if match else ("", {})
+    if match is None or match["layer"] not in names:
+        raise CheckpointError(f"{path!r} has no place in Co-Mod-GAN")
+    return f"{half}.b{match['side']}.{names[match['layer']]}", match["layer"], match["leaf"]
 
 
 def _lost_by_conversion(teacher: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
 """Latent-code inpainting: a transformer fills in the codes of what the hole hides.
 
 Chen and Zhao, "Don't Look into the Dark: Latent Codes for Pluralistic Image Inpainting", CVPR
-2024. Official code and weights: github.com/nintendops/latent-code-inpainting, MIT licence file;
-the authors restrict code and models to research.
+2024 (arXiv 2403.18186). Official code and weights: github.com/nintendops/latent-code-inpainting;
+the licence file is MIT, the README restricts code and models to research.
 """
 
 import lazy_loader

@@ -7,6 +7,7 @@ Synthesis", CVPR 2021 (arXiv 2012.09841), without skip connections between them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from facemask_inpaint.models.latentcode.blocks import (
     SelfAttention,
     activated,
     group_norm,
+    laid_out,
     level_widths,
 )
 
@@ -45,7 +47,7 @@ class Autoencoder(nn.Module):
 
     def to_latent(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, code_dim, H / 16, W / 16)``."""
-        return self.squeeze(self.encoder(x))
+        return self.squeeze(self.encoder(laid_out(x)))
 
     def from_latent(self, latent: Tensor) -> Tensor:
         """``(N, code_dim, H / 16, W / 16)`` to ``(N, 3, H, W)``."""
@@ -55,7 +57,7 @@ class Autoencoder(nn.Module):
 class Composer(Autoencoder):
     """Autoencoder of the visible picture whose hidden cells lean on given code vectors.
 
-    Section 3.4 of the paper. The encoder sees the whole frame without partial convolutions, so
+    The encoder sees the whole frame without partial convolutions, so
     that hidden cells have a guess of their own; it counts one half there.
     """
 
@@ -162,7 +164,7 @@ class Decoder(nn.Module):
             Level(widths[0], widths[0], blocks=3, attend=True, resample=Enlarge(widths[0])),
             *(
                 Level(before, channels, blocks=3, resample=Enlarge(channels))
-                for before, channels in zip(widths, widths[1:-1])
+                for before, channels in pairwise(widths[:-1])
             ),
             Level(widths[-2], width, blocks=3),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
@@ -31,6 +32,16 @@ def activated(norm: nn.GroupNorm, x: Tensor) -> Tensor:
     return F.silu(norm(x), inplace=True)
 
 
+def laid_out(x: Tensor) -> Tensor:
+    """``x`` in the layout that is fastest on its device.
+
+    A CPU convolves twice as fast with channels last. CUDA's group normalisation has no such
+    kernel and would copy every map back.
+    """
+    on_cpu = x.device.type == "cpu"
+    return x.contiguous(memory_format=torch.channels_last if on_cpu else torch.contiguous_format)
+
+
 class SelfAttention(nn.Module):
     """Every cell looks at every cell, with one head; residual.
 
@@ -47,5 +58,6 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` to the same shape."""
         qkv = rearrange(self.qkv(self.norm(x)), "n (part c) h w -> part n 1 (h w) c", part=3)
-        mixed = F.scaled_dot_product_attention(*qkv.unbind())
+        query, key, value = qkv.unbind()
+        mixed = F.scaled_dot_product_attention(query, key, value)
         return x + self.proj(rearrange(mixed, "n 1 (h w) c -> n c h w", h=x.shape[2]))

@@ -1,6 +1,6 @@
 """The restrictive partial encoder: codes of the cells that can be seen, from nothing else.
 
-Section 3.2 of the paper. A partial convolution reweights its answer by how much of its window is
+A partial convolution reweights its answer by how much of its window is
 known. Unlike the usual one, known territory never grows into the hole: it shrinks with the scale,
 so that what is called seen rests on pixels, not on guesses.
 """
@@ -18,6 +18,7 @@ from facemask_inpaint.models.latentcode.blocks import (
     SelfAttention,
     activated,
     group_norm,
+    laid_out,
     level_widths,
 )
 from facemask_inpaint.models.layers.stylegan2 import EqualConv2d
@@ -88,7 +89,7 @@ class PartialEncoder(nn.Module):
             ``(N, 1, H / 16, W / 16)`` in {0, 1}, 1 where a cell can be seen.
         """
         known = Known.of(1 - hole)
-        x = self.enter(torch.cat([0.5 - hole, visible], 1), known.weight)
+        x = self.enter(laid_out(torch.cat([0.5 - hole, visible], 1)), known.weight)
         for level in self.levels:
             x, known = level(x, known)
         before, attention, after = self.middle

@@ -1,6 +1,6 @@
 """The bidirectional transformer over a picture's codes.
 
-Section 3.3 of the paper. Known codes see each other; an unknown cell sees them and itself, but no
+Known codes see each other; an unknown cell sees them and itself, but no
 other unknown cell.
 """
 
@@ -84,5 +84,6 @@ class Block(nn.Module):
         """Mixed values ``(N, L, C)`` of all heads, side by side."""
         parts = {"part": 3, "heads": self.heads}
         qkv = rearrange(self.qkv(x), "n l (part heads c) -> part n heads l c", **parts)
-        mixed = F.scaled_dot_product_attention(*qkv.unbind(), attn_mask=look)
+        query, key, value = qkv.unbind()
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=look)
         return rearrange(mixed, "n heads l c -> n l (heads c)")

@@ -131,8 +131,9 @@ def nearest(x: Tensor, factor: int, sampling: Sampling) -> Tensor:
     """
     if sampling == "floor":
         return x[..., ::factor, ::factor]
+    # Made on the CPU, where ties round the same for every device.
     rows, columns = (
-        torch.linspace(0, side - 1, side // factor, device=x.device).add(0.5).long()
+        torch.linspace(0, side - 1, side // factor, device="cpu").add(0.5).long()
         for side in x.shape[2:]
     )
     return x[..., rows[:, None], columns]

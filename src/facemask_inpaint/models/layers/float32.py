@@ -29,8 +29,9 @@ class Float32Module(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} does not define forward_float32()")
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Float32Module:
-        return super()._apply(lambda tensor: _widened(fn(tensor)), recurse)
+        return super()._apply(lambda tensor: _unless_narrowed(tensor, fn(tensor)), recurse)
 
 
-def _widened(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in _HALF else tensor
+def _unless_narrowed(before: Tensor, after: Tensor) -> Tensor:
+    """``after``, or ``before`` on its device where the type would have become a half one."""
+    return before.float().to(after.device) if after.dtype in _HALF else after

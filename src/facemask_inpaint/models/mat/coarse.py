@@ -26,15 +26,14 @@ class _Level(NamedTuple):
     window: int
     side: int
     resample: Literal["up", "down"] | None
-    masked: bool
 
 
 _LEVELS = (
-    _Level(2, 8, TOKEN_SIDE, None, True),
-    _Level(3, 16, TOKEN_SIDE // 2, "down", True),
-    _Level(4, 16, INNER_SIDE, "down", False),
-    _Level(3, 16, TOKEN_SIDE // 2, "up", False),
-    _Level(2, 8, TOKEN_SIDE, "up", False),
+    _Level(2, 8, TOKEN_SIDE, None),
+    _Level(3, 16, TOKEN_SIDE // 2, "down"),
+    _Level(4, 16, INNER_SIDE, "down"),
+    _Level(3, 16, TOKEN_SIDE // 2, "up"),
+    _Level(2, 8, TOKEN_SIDE, "up"),
 )
 
 
@@ -90,7 +89,10 @@ class CoarseStage(nn.Module):
     def _transform(
         self, x: Tensor, keep: Tensor | None, w: Tensor, keep_features: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Features after all groups, and the style of the decoder."""
+        """Features after all groups, and the style of the decoder.
+
+        After two groups of spreading, the mask has served: the other three see every token.
+        """
         fine, medium, inner, up_medium, up_fine = self.groups
         x, keep = fine(x, keep)
         shallow = x

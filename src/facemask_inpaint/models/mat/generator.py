@@ -35,7 +35,7 @@ class MAT(InpaintingNetwork):
             for all sizes that are multiples of ``resolution``.
         truncation: below 1, latents are drawn towards their average: less variety.
 
-    Both last ones may be changed later, as attributes.
+    The last two may be changed later, as attributes.
 
     Raises:
         OptionError: an argument is outside its range.

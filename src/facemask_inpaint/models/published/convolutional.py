@@ -69,10 +69,12 @@ _DEEPFILL_NOTE = (
     "of its own, which are not read here. "
 )
 _CONVERTED_NOTE = (
-    "The authors' TensorFlow weights, converted by a third party. Run as the authors did, scores "
-    "are fused, the mask is reduced in two steps and, unless the conversion swapped them, colours "
-    "are BGR; the port's own defaults differ in all three and give other pictures. "
+    "The authors' TensorFlow weights, converted by a third party, and run here as the authors did: "
+    "scores fused, the mask reduced in two steps, blue first. The port's own defaults (fuse=False, "
+    "mask_steps=1, bgr=False) give other pictures. Should the conversion have swapped the colours, "
+    "which nobody has settled, fills are tinted: then load the file with bgr=False. "
 )
+_AS_THE_AUTHORS = {"fuse": True, "mask_steps": 2, "bgr": True}
 _TUNED_NOTE = "The converted weights, fine-tuned by a third party for symmetric padding and RGB. "
 
 
@@ -142,6 +144,7 @@ CARDS = (
         data="celebahq",
         training_split="unknown",
         files=_deepfill_files("1fTQVSKWwWcKYnmeemxKWImhVtFQpESmm", "states_tf_celebahq.pth"),
+        options=_AS_THE_AUTHORS,
         default=True,
         note=(_DEEPFILL_NOTE + _CONVERTED_NOTE).rstrip(),
     ),
@@ -157,6 +160,7 @@ CARDS = (
         data="places",
         training_split="none",
         files=_deepfill_files("1tvdQRmkphJK7FYveNAKSMWC6K09hJoyt", "states_tf_places2.pth"),
+        options=_AS_THE_AUTHORS,
         note=_DEEPFILL_NOTE + _CONVERTED_NOTE + "Scenes, not faces.",
     ),
     _deepfillv2(

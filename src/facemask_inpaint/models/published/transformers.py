@@ -36,6 +36,7 @@ _latentcode = partial(
     licence="MIT (licence file); the README restricts code and models to research purposes",
     commercial_use=False,
     paper="Don't Look into the Dark: Latent Codes for Pluralistic Image Inpainting, CVPR 2024",
+    arxiv="2403.18186",
     repository="https://github.com/nintendops/latent-code-inpainting",
 )
 _LATENTCODE_NOTE = (

@@ -1,0 +1,186 @@
+"""First stage of CMT: attention over two overlapping grids of patches, weighted by confidence.
+
+Each token has, besides its features, a *continuous mask*: per channel, how much of what it holds
+comes from known pixels. The mask passes through the absolute values of the weights that the
+features pass through, and weights queries, keys and values. So the hole fills ring by ring, and
+what was just filled counts less than what was known.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce
+from torch import Tensor, nn
+
+from facemask_inpaint.models.layers.stylegan2 import widened
+
+PATCH = 16
+"""Side of a token's patch in pixels; the second grid lies half a patch off the first."""
+
+HEAD_WIDTH = 64
+"""Channels of an attention head."""
+
+
+class CoarseStage(nn.Module):
+    """Paints the picture twice: patch by patch on a regular grid, and on one between its patches.
+
+    Args:
+        resolution: side of the pictures, a multiple of 16.
+        width: channels of a token.
+        depth: number of layers.
+        heads: number of attention heads, of 64 channels each.
+        hidden: channels inside a layer's perceptron.
+    """
+
+    def __init__(self, resolution: int, *, width: int, depth: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        side = resolution // PATCH
+        self.grids = (side**2, (side - 1) ** 2)
+        self.embed = nn.Linear(4 * PATCH**2, width)
+        self.class_token = nn.Parameter(0.02 * torch.randn(1, 1, width))
+        self.position = nn.Parameter(0.02 * torch.randn(1, 1 + sum(self.grids), width))
+        self.layers = nn.ModuleList(Layer(width, heads, hidden, side) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, 3 * PATCH**2)
+
+    def forward(self, visible: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+        """Paint the whole frame.
+
+        Args:
+            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            keep: ``(N, 1, H, W)``, 1 = known.
+
+        Returns:
+            Two pictures ``(N, 3, H, W)`` in [-1, 1]: of the regular grid, and the same with the
+            overlapping grid's patches painted over all but a border of half a patch.
+        """
+        patches = self.embed(cut(torch.cat([visible, keep], dim=1)))
+        tokens = torch.cat([self.class_token.expand(len(patches), -1, -1), patches], dim=1)
+        tokens, confidence = tokens + self.position, self._first_confidence(keep)
+        for layer in self.layers:
+            tokens, confidence = layer(tokens, confidence)
+        regular, overlapping = map(
+            assemble, torch.tanh(self.head(self.norm(tokens[:, 1:]))).split(self.grids, dim=1)
+        )
+        painted_over = regular.clone()
+        _inner(painted_over).copy_(overlapping)
+        return regular, painted_over
+
+    @torch.no_grad()
+    def _first_confidence(self, keep: Tensor) -> Tensor:
+        """Known pixels of each patch through the absolute weights; the class token knows all."""
+        weight = reduce(widened(self.embed.weight).abs(), "o (p c) -> o p", "sum", c=4)
+        known = cut(widened(keep))
+        known = torch.cat([torch.ones_like(known[:, :1]), known], dim=1)
+        return carried(known, weight)
+
+
+class Layer(nn.Module):
+    """Masked attention and a perceptron, each around a shortcut."""
+
+    def __init__(self, width: int, heads: int, hidden: int, side: int) -> None:
+        super().__init__()
+        self.attention = MaskedAttention(width, heads, side)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width)
+        )
+
+    def forward(self, x: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
+        attended, confidence = self.attention(x, confidence)
+        x = x + attended
+        return x + self.mlp(x), confidence
+
+
+class MaskedAttention(nn.Module):
+    """Attention of all tokens to all, with queries, keys and values scaled by confidence.
+
+    No key is shut out. A token whose patch lies wholly in the hole takes, instead of what it
+    attended to, the mean of the tokens of the other grid that touch its patch. The confidence
+    does the same, is always float32, and carries no gradient.
+
+    Args:
+        width: channels of a token.
+        heads: number of heads.
+        side: patches along a side of the regular grid.
+    """
+
+    def __init__(self, width: int, heads: int, side: int) -> None:
+        super().__init__()
+        self.heads, self.side = heads, side
+        self.norm = nn.LayerNorm(width)
+        self.to_qkv = nn.Linear(width, 3 * heads * HEAD_WIDTH, bias=False)
+        self.project = nn.Linear(heads * HEAD_WIDTH, width)
+
+    def forward(self, x: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens and confidence ``(N, T, width)``: what to add to the one, and the other anew."""
+        query, key, value = self._split(self.to_qkv(self.norm(x)))
+        trust = carried(confidence, self.to_qkv.weight)
+        trust = trust / (1e-6 + trust.amax(1, keepdim=True))
+        trusted_query, trusted_key, trusted_value = self._split(trust.to(query.dtype))
+        query, key = query * trusted_query, key * trusted_key
+        known = confidence.amax(2, keepdim=True) > 0
+        attended = F.scaled_dot_product_attention(query, key, value * trusted_value)
+        attended = self._bridged(_joined(attended), known)
+        with torch.no_grad():
+            spread = F.scaled_dot_product_attention(query, key, trusted_value)
+            spread = self._bridged(widened(_joined(spread)), known)
+        return self.project(attended), carried(spread, self.project.weight)
+
+    def _split(self, qkv: Tensor) -> Tensor:
+        return rearrange(qkv, "n t (part head c) -> part n head t c", part=3, head=self.heads)
+
+    def _bridged(self, tokens: Tensor, known: Tensor) -> Tensor:
+        """Tokens where ``known``, elsewhere what the other grid's known tokens lend."""
+        tokens = tokens * known
+        side = self.side
+        first, regular, overlapping = tokens.split([1, side**2, (side - 1) ** 2], dim=1)
+        lent = [
+            torch.zeros_like(first),
+            _mean_of_touching(overlapping, side - 1, padding=1),
+            _mean_of_touching(regular, side, padding=0),
+        ]
+        return torch.where(known, tokens, torch.cat(lent, dim=1))
+
+
+@torch.no_grad()
+def carried(confidence: Tensor, weight: Tensor) -> Tensor:
+    """Confidence ``(N, T, C)`` through the absolute values of a layer's weights, in float32.
+
+    Sums of thousands of positive numbers have no place in half precision.
+    """
+    with torch.autocast(confidence.device.type, enabled=False):
+        return F.linear(confidence, widened(weight).abs())
+
+
+def cut(picture: Tensor) -> Tensor:
+    """Patches of both grids, ``(N, C, H, W)`` to ``(N, T, 16 * 16 * C)``, channels fastest."""
+    pattern = "n c (i p) (j q) -> n (i j) (p q c)"
+    grids = (picture, _inner(picture))
+    return torch.cat([rearrange(grid, pattern, p=PATCH, q=PATCH) for grid in grids], dim=1)
+
+
+def assemble(patches: Tensor) -> Tensor:
+    """Picture ``(N, 3, H, W)`` of the patches of one square grid."""
+    side = round(patches.shape[1] ** 0.5)
+    pattern = "n (i j) (p q c) -> n c (i p) (j q)"
+    return rearrange(patches, pattern, i=side, j=side, p=PATCH, q=PATCH)
+
+
+def _inner(picture: Tensor) -> Tensor:
+    """The part that the overlapping grid covers, as a view."""
+    return picture[..., PATCH // 2 : -PATCH // 2, PATCH // 2 : -PATCH // 2]
+
+
+def _mean_of_touching(tokens: Tensor, side: int, *, padding: int) -> Tensor:
+    """A quarter of the sum of the up to four tokens around each corner of the grid.
+
+    Corners inside of it with ``padding=0``; also those on its border with ``padding=1``, where
+    missing tokens count as 0.
+    """
+    grid = rearrange(tokens, "n (h w) c -> n c h w", h=side)
+    return rearrange(F.avg_pool2d(grid, 2, stride=1, padding=padding), "n c h w -> n (h w) c")
+
+
+def _joined(heads: Tensor) -> Tensor:
+    return rearrange(heads, "n head t c -> n t (head c)")

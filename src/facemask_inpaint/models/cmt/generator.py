@@ -1,0 +1,86 @@
+"""CMT's generator: coarse stage and refinement stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models.cmt import official
+from facemask_inpaint.models.cmt.coarse import CoarseStage
+from facemask_inpaint.models.cmt.refinement import SMALLEST_RESOLUTION, RefinementStage
+from facemask_inpaint.models.network import InpaintingNetwork
+
+
+class CMT(InpaintingNetwork):
+    """CMT generator; deterministic, for square pictures of one size.
+
+    The published networks take 256 x 256 pictures, and work on blue, green, red; that order does
+    not leave this class.
+
+    Args:
+        resolution: side of the pictures, a multiple of 128.
+        width: channels of a token of the coarse stage.
+        depth: number of its layers.
+        heads: number of attention heads in each, of 64 channels.
+        hidden: channels inside its perceptrons.
+        refine_width: channels of the refinement at a quarter of the resolution, a multiple of 16.
+
+    Raises:
+        OptionError: ``resolution`` or ``refine_width`` is outside its range.
+    """
+
+    any_size = False
+
+    def __init__(
+        self,
+        *,
+        resolution: int = 256,
+        width: int = 768,
+        depth: int = 15,
+        heads: int = 16,
+        hidden: int = 1024,
+        refine_width: int = 32,
+    ) -> None:
+        super().__init__()
+        _check_multiple("resolution", resolution, SMALLEST_RESOLUTION)
+        _check_multiple("refine_width", refine_width, 16)
+        self.native_size = resolution
+        self.coarse = CoarseStage(resolution, width=width, depth=depth, heads=heads, hidden=hidden)
+        self.refinement = RefinementStage(resolution, refine_width)
+
+    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        return self.stages(visible, hole)[-1]
+
+    def stages(self, visible: Tensor, hole: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Both coarse pictures and the final one.
+
+        Args:
+            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            hole: ``(N, 1, H, W)``, 1 = fill.
+
+        Returns:
+            The picture of the regular grid of patches, the one with the overlapping grid painted
+            over it, and the refined one; ``(N, 3, H, W)`` in [-1, 1], none composited.
+        """
+        visible = visible.flip(1)
+        regular, overlapped = self.coarse(visible, 1 - hole)
+        context = [visible + picture * hole for picture in (regular, overlapped)]
+        refined = self.refinement(torch.cat([*context, hole], dim=1))
+        return regular.flip(1), overlapped.flip(1), refined.flip(1)
+
+    @classmethod
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        return official.options(tensors)
+
+    @classmethod
+    def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return official.translate(tensors)
+
+
+def _check_multiple(name: str, value: int, unit: int) -> None:
+    if value < unit or value % unit:
+        raise OptionError(f"{name} must be a multiple of {unit}, not {value}")
