@@ -87,9 +87,7 @@ class InpaintingNetwork(nn.Module):
         """Shape of every random draw for ``n`` pictures of ``h`` x ``w``; the batch axis leads."""
         return {}
 
-    def draw(
-        self, name: str, shape: tuple[int, ...], generator: torch.Generator | None
-    ) -> Tensor:
+    def draw(self, name: str, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
         """Draw the latent ``name`` on the CPU; standard normal unless a network says otherwise."""
         return torch.randn(shape, generator=generator)
 
