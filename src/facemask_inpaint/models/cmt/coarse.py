@@ -114,18 +114,27 @@ class MaskedAttention(nn.Module):
 
     def forward(self, x: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens and confidence ``(N, T, width)``: what to add to the one, and the other anew."""
-        query, key, value = self._split(self.to_qkv(self.norm(x)))
-        trust = carried(confidence, self.to_qkv.weight)
-        trust = trust / (1e-6 + trust.amax(1, keepdim=True))
-        trusted_query, trusted_key, trusted_value = self._split(trust.to(query.dtype))
-        query, key = query * trusted_query, key * trusted_key
         known = confidence.amax(2, keepdim=True) > 0
-        attended = F.scaled_dot_product_attention(query, key, value * trusted_value)
-        attended = self._bridged(_joined(attended), known)
-        with torch.no_grad():
-            spread = F.scaled_dot_product_attention(query, key, trusted_value)
-            spread = self._bridged(widened(_joined(spread)), known)
+        attended, spread = self._attend(x, confidence)
+        spread = self._bridged(widened(spread), known)
+        attended = self._bridged(attended, known)
         return self.project(attended), carried(spread, self.project.weight)
+
+    def _attend(self, x: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and their confidence as queries and keys mix them, ``(N, T, heads * 64)``."""
+        trust = self._trust(confidence).to(x.dtype)
+        query, key, value = self._split(self.to_qkv(self.norm(x)) * trust)
+        attended = F.scaled_dot_product_attention(query, key, value)
+        with torch.no_grad():
+            trusted = self._split(trust)[2]
+            spread = F.scaled_dot_product_attention(query, key, trusted)
+        return _joined(attended), _joined(spread)
+
+    @torch.no_grad()
+    def _trust(self, confidence: Tensor) -> Tensor:
+        """Confidence of queries, keys and values: side by side, at most 1 in every channel."""
+        trust = carried(confidence, self.to_qkv.weight)
+        return trust.div_(trust.amax(1, keepdim=True) + 1e-6)
 
     def _split(self, qkv: Tensor) -> Tensor:
         return rearrange(qkv, "n t (part head c) -> part n head t c", part=3, head=self.heads)

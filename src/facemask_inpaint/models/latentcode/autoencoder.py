@@ -6,6 +6,7 @@ Synthesis", CVPR 2021 (arXiv 2012.09841), without skip connections between them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -226,6 +227,8 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1)
         self.norm2 = group_norm(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        # Blocks start near their shortcuts, or rounding grows from each to the next until it shows.
+        nn.init.normal_(self.conv2.weight, std=0.05 / math.sqrt(9 * channels))
         changes = in_channels != channels
         self.shortcut = nn.Conv2d(in_channels, channels, 1) if changes else nn.Identity()
 
