@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from facemask_inpaint.errors import MaskError, SizeError
+from facemask_inpaint.errors import MaskError, OptionError, SizeError
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """One generator for a batch, or one per picture (then a picture's draws ignore its neighbours)."""
@@ -62,22 +62,13 @@ class InpaintingNetwork(nn.Module):
         Raises:
             SizeError: the network cannot take this height and width.
             MaskError: the mask does not fit the image or is not two-valued.
+            OptionError: a latent is unknown or of another shape.
         """
         self._check(image, mask)
         n, _, h, w = image.shape
-        spec = self.latent_spec(n, h, w)
-        drawn = dict(latents or {})
-        if unknown := sorted(set(drawn) - set(spec)):
-            raise ValueError(f"unknown latents {unknown}; this network draws {sorted(spec)}")
-        for name, shape in spec.items():
-            if name not in drawn:
-                drawn[name] = self._draw_batch(name, shape, generator)
-            if tuple(drawn[name].shape) != shape:
-                raise ValueError(
-                    f"latent {name!r} has shape {tuple(drawn[name].shape)}; needed: {shape}"
-                )
-            drawn[name] = drawn[name].to(device=image.device, dtype=image.dtype)
-        return self.fill(image * (1 - mask), mask, drawn)
+        drawn = self.draw_latents(n, h, w, given=latents, generator=generator)
+        placed = {name: latent.to(image) for name, latent in drawn.items()}
+        return self.fill(image * (1 - mask), mask, placed)
 
     def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         """Answer for ``visible`` (hole pixels are 0), ``hole`` (1 = fill) and all latents."""
@@ -86,6 +77,31 @@ class InpaintingNetwork(nn.Module):
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
         """Shape of every random draw for ``n`` pictures of ``h`` x ``w``; the batch axis leads."""
         return {}
+
+    def draw_latents(
+        self,
+        n: int,
+        h: int,
+        w: int,
+        *,
+        given: Mapping[str, Tensor] | None = None,
+        generator: Generators = None,
+    ) -> dict[str, Tensor]:
+        """All latents for ``n`` pictures of ``h`` x ``w``: those given, and the others drawn.
+
+        Raises:
+            OptionError: a given latent is unknown or of another shape.
+        """
+        spec = self.latent_spec(n, h, w)
+        latents = dict(given or {})
+        if unknown := sorted(latents.keys() - spec.keys()):
+            raise OptionError(f"unknown latents {unknown}; this network draws {sorted(spec)}")
+        for name, shape in spec.items():
+            if name not in latents:
+                latents[name] = self._draw_batch(name, shape, generator)
+            if (got := tuple(latents[name].shape)) != shape:
+                raise OptionError(f"latent {name!r} has shape {got}; needed: {shape}")
+        return latents
 
     def draw(self, name: str, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
         """Draw the latent ``name`` on the CPU; standard normal unless a network says otherwise."""
@@ -105,7 +121,7 @@ class InpaintingNetwork(nn.Module):
         if generator is None or isinstance(generator, torch.Generator):
             return self.draw(name, shape, generator)
         if len(generator) != shape[0]:
-            raise ValueError(f"{len(generator)} generators for {shape[0]} pictures")
+            raise OptionError(f"{len(generator)} generators for {shape[0]} pictures")
         return torch.cat([self.draw(name, (1, *shape[1:]), one) for one in generator])
 
     def _check(self, image: Tensor, mask: Tensor) -> None:

@@ -11,6 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def blur_kernel(gain: float = 1.0) -> Tensor:
+    """``outer([1, 3, 3, 1])`` scaled to sum ``gain``, ``(4, 4)`` float32."""
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    return gain * torch.outer(taps, taps)
+
+
 def halve(x: Tensor) -> Tensor:
     """Smooth with outer([1, 3, 3, 1]) / 64 and keep every second row and column.
 
@@ -20,9 +26,8 @@ def halve(x: Tensor) -> Tensor:
     Returns:
         ``(N, C, H / 2, W / 2)``.
     """
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], device=x.device, dtype=x.dtype)
     channels = x.shape[1]
-    kernel = (torch.outer(taps, taps) / 64).expand(channels, 1, 4, 4)
+    kernel = blur_kernel().to(x).expand(channels, 1, 4, 4)
     return F.conv2d(x, kernel, stride=2, padding=1, groups=channels)
 
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facemask_inpaint.models.layers.fir import double
+from facemask_inpaint.models.layers.fir import blur_kernel, double
 
 
 def leaky_relu(x: Tensor, clamp: float | None = None) -> Tensor:
@@ -48,8 +48,7 @@ class Blur(nn.Module):
     def __init__(self, *, padding: int, gain: float = 1.0) -> None:
         super().__init__()
         self.padding = padding
-        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        self.register_buffer("kernel", gain * torch.outer(taps, taps), persistent=False)
+        self.register_buffer("kernel", blur_kernel(gain), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Filter ``(N, C, H, W)``."""

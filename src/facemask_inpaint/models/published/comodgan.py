@@ -11,9 +11,10 @@ from facemask_inpaint.models.published.pages import drive_file, drive_folder
 _TEACHER_FOLDER = "1VATyNQQJW2VpuHND02bc-3_4ukJMHQ44"
 _CONVERSION = "https://github.com/zengxianyu/co-mod-gan-pytorch"
 _OFFICIAL_NOTE = (
-    "The authors sample with dropout on half of the global code, always on; pictures without it "
-    "differ. The conversion's own code omits one addition at 4 x 4 (its weights are complete) and "
-    "the conversion has lost the mean style, which truncation needs. No hash is known. "
+    "As the authors sample, half of the global code is dropped out at every call "
+    "(code_dropout=False turns that off). The conversion's own code omits one addition at 4 x 4 "
+    "(its weights are complete; skip_innermost=False repeats that), and the conversion has lost "
+    "the mean style, which truncation needs. No hash is known. "
 )
 _TEACHER_NOTE = (
     "Trained by the authors of MI-GAN as its teacher, not a copy of the original weights; "
@@ -34,6 +35,7 @@ _official = partial(
     "weights carry none of their own",
     commercial_use=False,
     repository="https://github.com/zsyzzsoft/co-mod-gan",
+    options={"code_dropout": True},
 )
 _teacher = partial(
     _card,

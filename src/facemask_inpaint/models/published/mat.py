@@ -15,7 +15,8 @@ _HALF_NOTE = (
     "without guarantee; it is computed in float32, yet its values are rounded. "
 )
 _DRAWS_NOTE = (
-    "Stochastic: style code, feature dropout and noise maps are drawn anew unless seeded. "
+    "Stochastic: style code and feature dropout follow the seed; noise maps are the stored ones "
+    "unless noise_mode='random'. "
 )
 
 _card = partial(
