@@ -138,6 +138,8 @@ def test_convert_and_use(tmp_path: Path, faces: Path, official_lama: Path) -> No
         (["inpaint", "{f}/notes.png", "--mask", "{f}/masks/a.png", "--out", "{o}"], "notes.png"),
         (["inpaint", "{f}/images/a.png", "--mask", "{f}/masks/a.png", "--model", "lamma",
           "--out", "{o}"], "lama"),
+        (["inpaint", "{f}/images/a.png", "--mask", "{f}/masks/a.png", "--refine", "--out", "{o}"],
+         "LaMa"),
         (["mask", "{f}/labels", "--classes", "beard", "--out", "{o}"], "beard"),
         (["mask", "{f}/images/a.png", "--out", "{o}"], "a.png"),
         (["models", "lamma"], "lama"),

@@ -19,14 +19,19 @@ import torch
 
 from facemask_inpaint import models
 from facemask_inpaint.errors import SizeError
+from facemask_inpaint.models.lama_refinement import Refinement
 
 MEBIBYTE = 2**20
 
 VARIANTS: dict[str, tuple[str, dict[str, int]]] = {
+    "comodgan-256": ("comodgan", {"resolution": 256}),
+    "comodgan-1024": ("comodgan", {"resolution": 1024}),
     "lama-big": ("lama", {"blocks": 18}),
+    "lama-refined": ("lama", {}),
+    "mat-256": ("mat", {"resolution": 256}),
     "migan-512": ("migan", {"resolution": 512}),
 }
-"""Published networks that are not what their architecture's defaults give."""
+"""Published networks, and ways of running them, that an architecture's defaults do not give."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Setting:
     batch: int
     device: str
     dtype: str
+    compiled: bool
     repeats: int
 
 
@@ -60,6 +66,10 @@ def measure(setting: Setting) -> Row | None:
         network.check_size(setting.side, setting.side)
     except SizeError:
         return None
+    if setting.network == "lama-refined":
+        network.refinement = Refinement()
+    if setting.compiled:
+        network.fill = torch.compile(network.fill)
     shape = (setting.batch, 3, setting.side, setting.side)
     image = torch.rand(shape, device=device, dtype=dtype) * 2 - 1
     mask = torch.zeros_like(image[:, :1])
@@ -93,9 +103,10 @@ def peak_memory(device: torch.device) -> int:
     "--network", "chosen", multiple=True, help="Architecture or variant; may be given repeatedly."
 )
 @click.option("--side", "sides", type=int, multiple=True, default=[256, 512], show_default=True)
-@click.option("--batch", "batches", type=int, multiple=True, default=[1, 4], show_default=True)
+@click.option("--batch", "batches", type=int, multiple=True, default=[1, 8], show_default=True)
 @click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32")
+@click.option("--compiled", is_flag=True, help="Measure the networks under torch.compile.")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
 def main(
     chosen: tuple[str, ...],
@@ -103,15 +114,17 @@ def main(
     batches: tuple[int, ...],
     device: str,
     dtype: str,
+    compiled: bool,
     repeats: int,
 ) -> None:
     """Print a table: one row per network, size and batch."""
     names = chosen or (*models.list_architectures(), *VARIANTS)
     where = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} cores"
-    click.echo(f"{device} ({where}), {dtype}, best of {repeats} after a warm-up")
+    how = f"{dtype}, compiled" if compiled else dtype
+    click.echo(f"{device} ({where}), {how}, best of {repeats} after a warm-up")
     click.echo(f"{'network':<14}{'side':>6}{'batch':>6}{'M params':>10}{'s/picture':>11}{'MiB':>8}")
     settings = [
-        Setting(name, side, batch, device, dtype, repeats)
+        Setting(name, side, batch, device, dtype, compiled, repeats)
         for name in names
         for side in sides
         for batch in batches

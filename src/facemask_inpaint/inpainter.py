@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import operator
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, SupportsIndex, get_args
 
 import numpy as np
 import torch
@@ -84,6 +85,7 @@ class Inpainter:
                 where to get them and what to do with them.
             IntegrityError: a file's hash is not the pinned one.
         """
+        device, dtype = _as_device(device), _as_dtype(dtype)  # refused before a long download
         download = loading.Download(cache_dir, local_files_only, progress)
         network, card = loading.load(name, revision=revision, download=download)
         return cls(network, card=card, device=device, dtype=dtype)
@@ -112,6 +114,7 @@ class Inpainter:
             CheckpointError: the file is damaged or of another network.
             UnsafeCheckpointError: the file asks for something that weights do not need.
         """
+        device, dtype = _as_device(device), _as_dtype(dtype)
         network, card = loading.load_checkpoint(path, architecture, **options)
         return cls(network, card=card, device=device, dtype=dtype)
 
@@ -195,9 +198,7 @@ class Inpainter:
         self._check_call(num_samples, batch_size, blend)
         pictures, regroup = images.decode_many(image, value_range=value_range)
         holes = images.decode_masks(mask, [picture.size for picture in pictures])
-        seeds = [seed] * len(pictures) if isinstance(seed, int) else list(seed)
-        if len(seeds) != len(pictures):
-            raise OptionError(f"{len(seeds)} seeds for {len(pictures)} pictures")
+        seeds = _as_seeds(seed, len(pictures))
         chosen = strategy or default_strategy(self.network)
         tasks = []
         for index, (picture, hole) in enumerate(zip(pictures, holes)):
@@ -284,6 +285,22 @@ def _mix(seed: int, sample: int) -> int:
     return int(np.random.SeedSequence((abs(seed), sample)).generate_state(1, np.uint64)[0] >> 1)
 
 
+def _as_seeds(seed: int | Sequence[int], count: int) -> list[int]:
+    """One seed per picture; whatever counts as a whole number will do."""
+    try:
+        given = [seed] * count if isinstance(seed, SupportsIndex) else list(seed)
+        seeds = [operator.index(one) for one in given]
+    except TypeError:
+        raise OptionError(
+            f"seed must be a whole number, or one per picture, not {seed!r}"
+        ) from None
+    if len(seeds) != count:
+        raise OptionError(f"{len(seeds)} seeds for {count} pictures")
+    if not all(-(2**63) <= one < 2**63 for one in seeds):
+        raise OptionError(f"a seed must fit into 64 bits, got {seed!r}")
+    return seeds
+
+
 def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
 
@@ -291,7 +308,17 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 def _as_device(device: str | torch.device | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+    try:
+        found = torch.device(device)
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, AssertionError, TypeError) as error:
+        # PyTorch's backends differ in what they raise where the hardware is not there.
+        reason = str(error).splitlines()[0]
+        raise OptionError(
+            f"device {str(device)!r} cannot be used here ({reason}); use 'cpu', or 'cuda' on a "
+            "machine with a CUDA device and a PyTorch built for it"
+        ) from error
+    return found
 
 
 def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:

@@ -15,6 +15,7 @@ from facemask_inpaint.errors import (
     FacemaskInpaintError,
     IntegrityError,
     OptionError,
+    UnknownNameError,
     WeightsNotFoundError,
 )
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -44,19 +45,46 @@ def load(name: str | Path, *, revision: str | None = None, download: Download) -
     if checkpoints.is_folder(name):
         return load_folder(name)
     if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(name)) and not Path(name).exists():
-        folder = checkpoints.load_hub(
-            str(name),
-            revision=revision,
-            cache_dir=download.cache_dir,
-            local_files_only=download.local_files_only,
-        )
-        return load_folder(folder)
-    card = models.card(str(name))
+        return load_folder(_hub_folder(str(name), revision, download))
+    try:
+        card = models.card(str(name))
+    except UnknownNameError:
+        _require_no_path(Path(name))
+        raise
     _require_network(card)
     if card.needs_weights and not card.weights_published:
         raise WeightsNotFoundError(f"nobody has published weights for {card.name}: {card.note}")
     parts = {file.role: _fetch(card, file, download) for file in card.files}
     return Loaded(_build(card, parts, {}), card)
+
+
+def _hub_folder(name: str, revision: str | None, download: Download) -> Path:
+    try:
+        return checkpoints.load_hub(
+            name,
+            revision=revision,
+            cache_dir=download.cache_dir,
+            local_files_only=download.local_files_only,
+        )
+    except WeightsNotFoundError as error:
+        raise WeightsNotFoundError(
+            f"there is no folder {name!r} here, and of the {error}"
+        ) from error
+
+
+def _require_no_path(path: Path) -> None:
+    """Say what to do with a path that is there but is not of the folder form."""
+    convert = "facemask-inpaint convert ARCHITECTURE FILE --out FOLDER"
+    if path.is_dir():
+        raise CheckpointError(
+            f"{path}: this folder does not hold config.json and model.safetensors; an official "
+            f"checkpoint file is turned into such a folder by: {convert}"
+        )
+    if path.is_file():
+        raise CheckpointError(
+            f"{path} is a file; Inpainter.from_checkpoint(path, architecture) opens an official "
+            f"checkpoint, and this turns it into a folder that loads by its path: {convert}"
+        )
 
 
 def load_checkpoint(path: Paths, architecture: str, **options: Any) -> Loaded:

@@ -16,6 +16,7 @@ reached by mirroring at the bottom and right. Three strategies choose it:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -119,8 +120,8 @@ def place(strategy: str, sizing: Sizing, hole: Tensor, margin: float) -> Window:
     """
     if strategy not in STRATEGIES:
         raise OptionError(f"unknown strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}")
-    if margin < 0:
-        raise OptionError(f"margin must not be negative, got {margin}")
+    if not 0 <= margin < math.inf:
+        raise OptionError(f"margin must be a number that is not negative, got {margin}")
     top, left = 0, 0
     size = (hole.shape[0], hole.shape[1])
     if strategy == "crop":

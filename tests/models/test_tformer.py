@@ -88,7 +88,7 @@ def test_the_published_size_is_read_off_the_keys() -> None:
 
 
 @pytest.mark.parametrize("wrapper", ["", "module."])
-def test_files_open_in_both_revisions_of_the_block(wrapper: str, tmp_path: Path) -> None:
+def test_files_open_with_and_without_their_wrapper(wrapper: str, tmp_path: Path) -> None:
     reference = registry.create("tformer", width=4)
     tensors = narrow_tensors()
     torch.save({wrapper + key: t for key, t in tensors.items()}, tmp_path / "latest_net_G.pth")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import click
 
 from facemask_inpaint import __version__
@@ -14,13 +16,25 @@ from facemask_inpaint.errors import FacemaskInpaintError
 
 
 class _Commands(click.Group):
-    """A group that turns this library's errors into one clear line and exit status 1."""
+    """A group that turns errors into one clear line and exit status 1, and warnings into a line."""
 
     def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except (FacemaskInpaintError, OSError) as error:
-            raise click.ClickException(str(error)) from error
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except BrokenPipeError:
+                raise  # whoever read the output has left; click ends quietly
+            except OSError as error:
+                named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+                raise click.ClickException(named) from error
+            except FacemaskInpaintError as error:
+                raise click.ClickException(str(error)) from error
+
+
+def _show_warning(message: Warning | str, *where: object) -> None:
+    """A warning as one line, without the place in the code that it comes from."""
+    click.echo(f"Warning: {message}", err=True)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

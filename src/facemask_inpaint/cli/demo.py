@@ -47,6 +47,7 @@ def demo(
 
     from facemask_inpaint import Inpainter, SemanticMasker, data, images, sheets
 
+    options.require_folder(out)
     sample = data.sample(512)
     portrait = sample.image if image is None else images.read_image(image)
     masker = SemanticMasker(missing="empty", **options.masker_options(dilate))
@@ -55,6 +56,8 @@ def demo(
         name: np.asarray(masker(labels or sample.labels, name)).astype(bool) for name in wanted
     }
     for name in wanted:
+        if labels is not None:
+            options.require_size(labels, holes[name].shape[::-1], portrait.size)
         if not holes[name].any():
             click.echo(f"{name}: not in this picture, left out")
             del holes[name]

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 
 class _Job(NamedTuple):
-    """One picture to fill: where it lies, where its mask comes from, where the results go."""
+    """One picture to fill: where it lies, its mask or label map, where the results go."""
 
     image: Path
-    mask: Callable[[], PILImage]
+    partner: Path
+    mask: Callable[[], PILImage | Path]
     targets: list[Path]
 
 
@@ -34,7 +35,13 @@ class _Job(NamedTuple):
 @options.class_table_option
 @options.dilate_option
 @options.network_options
-@click.option("--num-samples", default=1, show_default=True, help="Different results per picture.")
+@click.option(
+    "--num-samples",
+    type=options.at_least_one,
+    default=1,
+    show_default=True,
+    help="Different results per picture.",
+)
 @click.option("--strategy", type=click.Choice(["pad", "resize", "crop"]), help="See the docs.")
 @click.option(
     "--blend",
@@ -43,6 +50,7 @@ class _Job(NamedTuple):
     show_default=True,
     help="What to do at the border of the hole.",
 )
+@click.option("--refine", is_flag=True, help="Refine large pictures at several scales (LaMa).")
 @click.option("--out", type=options.anywhere, required=True, help="File, or folder for many.")
 @click.option("--overwrite", is_flag=True, help="Fill pictures again that are there already.")
 def inpaint(
@@ -57,6 +65,7 @@ def inpaint(
     model: str,
     device: str | None,
     dtype: str,
+    refine: bool,
     **call: Any,
 ) -> None:
     """Fill the hole of IMAGE, a picture or a folder of pictures.
@@ -74,32 +83,47 @@ def inpaint(
 
     samples = call["num_samples"]
     if masks is not None and labels is None:
+        if (classes, class_table, dilate) != (None, None, None):
+            raise click.UsageError("--classes, --class-table and --dilate belong to --labels")
         jobs = _jobs_from_masks(image, masks, out, samples)
     elif masks is None and labels is not None and classes is not None:
         masker = SemanticMasker(**options.masker_options(dilate, class_table))
         jobs = _jobs_from_labels(image, labels, masker, masker.select(classes), out, samples)
     else:
         raise click.UsageError("give either --mask, or --labels with --classes, e.g. hair,eyes")
+    if len(jobs) > 1:
+        options.require_folder(out)
     if not overwrite:
+        _require_elsewhere(jobs)
         jobs = [job for job in jobs if not all(target.exists() for target in job.targets)]
     if not jobs:
         click.echo(f"nothing to do: every result is in {out} already (--overwrite makes them anew)")
         return
     inpainter = Inpainter.from_pretrained(model, device=device, dtype=dtype)
+    if refine:
+        _refine(inpainter)
     run = _Run(inpainter, call)
     run.fill_all(jobs)
-    click.echo(f"{run.filled} of {len(jobs)} pictures filled with {model} in {out}")
+    if run.filled or not run.failures:
+        click.echo(f"{run.filled} of {len(jobs)} pictures filled with {model} in {out}")
     if run.absent:
         click.echo(f"{run.absent} components absent, left out")
     if run.failures:
-        raise click.ClickException(f"{len(run.failures)} failed: " + "; ".join(run.failures))
+        raise click.ClickException(f"{len(run.failures)} failed: " + "\n  ".join(run.failures))
+
+
+def _refine(inpainter: Inpainter) -> None:
+    from facemask_inpaint.models.lama import LaMa
+    from facemask_inpaint.models.lama_refinement import Refinement
+
+    if not isinstance(inpainter.network, LaMa):
+        raise click.UsageError("--refine works with LaMa only")
+    inpainter.network.refinement = Refinement()
 
 
 def _jobs_from_masks(image: Path, masks: Path, out: Path, samples: int) -> list[_Job]:
-    from facemask_inpaint import images
-
     return [
-        _Job(path, partial(images.read_image, mask), _targets(out, path, image.is_dir(), samples))
+        _Job(path, mask, partial(Path, mask), _targets(out, path, image.is_dir(), samples))
         for path, mask in _paired(image, masks, "mask")
     ]
 
@@ -112,7 +136,7 @@ def _jobs_from_labels(
         for name in names:
             folder = out / name if len(names) > 1 else out
             targets = _targets(folder, path, image.is_dir() or len(names) > 1, samples)
-            jobs.append(_Job(path, partial(masker, label_map, name), targets))
+            jobs.append(_Job(path, label_map, partial(masker, label_map, name), targets))
     return jobs
 
 
@@ -130,10 +154,20 @@ def _paired(image: Path, partner: Path, kind: str) -> list[tuple[Path, Path]]:
 
 
 def _targets(out: Path, image: Path, many: bool, samples: int) -> list[Path]:
-    base = out / image.name if many or not out.suffix else out
+    base = out / image.name if many or out.is_dir() or not out.suffix else out
     if samples == 1:
         return [base]
     return [base.with_name(f"{base.stem}_{index}{base.suffix}") for index in range(samples)]
+
+
+def _require_elsewhere(jobs: list[_Job]) -> None:
+    """Refuse results that lie where the pictures are; they would count as filled already."""
+    for job in jobs:
+        if any(target.exists() and target.samefile(job.image) for target in job.targets):
+            raise click.UsageError(
+                f"--out would replace the picture {job.image} itself; name another file or folder "
+                "(--overwrite replaces it)"
+            )
 
 
 class _Run:
@@ -169,6 +203,9 @@ class _Run:
 
         masks = [(job, mask) for job in batch if (mask := _mask_of(job)) is not None]
         pictures = [images.read_image(job.image) for job, _ in masks]
+        for (job, mask), picture in zip(masks, pictures):
+            if not isinstance(mask, Path):
+                options.require_size(job.partner, mask.size, picture.size)
         samples = []
         if masks:
             samples = self._inpainter(pictures, [mask for _, mask in masks], **self._call)
@@ -181,7 +218,7 @@ class _Run:
         self.absent += len(batch) - len(masks)
 
 
-def _mask_of(job: _Job) -> PILImage | None:
+def _mask_of(job: _Job) -> PILImage | Path | None:
     """The job's mask; None where the picture does not have the component."""
     try:
         return job.mask()

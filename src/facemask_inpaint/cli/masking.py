@@ -14,7 +14,11 @@ from facemask_inpaint.cli import options
 @options.classes_option()
 @options.class_table_option
 @options.dilate_option
-@click.option("--size", type=int, help="Side of the masks (default: the label map's own size).")
+@click.option(
+    "--size",
+    type=options.at_least_one,
+    help="Side of the masks (default: the label map's own size).",
+)
 @click.option("--out", type=options.anywhere, required=True, help="Folder to write.")
 @click.option("--overwrite", is_flag=True, help="Make masks again that are there already.")
 def mask(
@@ -36,6 +40,7 @@ def mask(
     """
     from facemask_inpaint import SemanticMasker, folders, images
 
+    options.require_folder(out)
     masker = SemanticMasker(missing="empty", **options.masker_options(dilate, class_table))
     wanted = masker.select(classes)
     written, absent = 0, 0

@@ -8,11 +8,14 @@ from typing import Any, TypeVar
 
 import click
 
+from facemask_inpaint.errors import LabelMapError
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 Item = TypeVar("Item")
 
 existing = click.Path(exists=True, path_type=Path)
 anywhere = click.Path(path_type=Path)
+at_least_one = click.IntRange(min=1)
 
 
 def classes_option(default: str | None = "all") -> Callable[[Command], Command]:
@@ -47,8 +50,21 @@ def dilate_option(command: Command) -> Command:
 def network_options(command: Command) -> Command:
     """``--model``, ``--device``, ``--dtype``, ``--batch-size``, ``--seed``."""
     for option in (
-        click.option("--seed", default=0, show_default=True, help="Decides every random draw."),
-        click.option("--batch-size", default=8, show_default=True, help="Pictures at a time."),
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 2**63 - 1),
+            metavar="INTEGER",
+            default=0,
+            show_default="0",
+            help="Decides every random draw.",
+        ),
+        click.option(
+            "--batch-size",
+            type=at_least_one,
+            default=8,
+            show_default=True,
+            help="Pictures at a time.",
+        ),
         click.option("--dtype", default="float32", show_default=True, help="Or bfloat16, float16."),
         click.option("--device", help="cuda, cpu … (default: cuda when there)."),
         click.option(
@@ -66,10 +82,27 @@ def masker_options(dilate: float | None, class_table: Path | None = None) -> dic
     """Keyword arguments for ``SemanticMasker``; what was not given keeps its default there."""
     chosen: dict[str, Any] = {}
     if dilate is not None:
-        chosen["dilate"] = dilate if 0 < dilate < 1 else round(dilate)
+        chosen["dilate"] = dilate
     if class_table is not None:
         chosen["classes"] = class_table
     return chosen
+
+
+def require_folder(out: Path) -> None:
+    """Refuse an ``--out`` for several files that is a file, or is named like a picture."""
+    from facemask_inpaint.folders import IMAGE_SUFFIXES
+
+    if out.is_file() or (out.suffix.lower() in IMAGE_SUFFIXES and not out.exists()):
+        raise click.UsageError(f"--out {out}: there are several files to write; name a folder")
+
+
+def require_size(labels: Path, mask: tuple[int, int], picture: tuple[int, int]) -> None:
+    """Refuse a label map whose size (width, height) is not its picture's."""
+    if mask != picture:
+        raise LabelMapError(
+            f"{labels} is {mask[0]} x {mask[1]} pixels, its picture {picture[0]} x {picture[1]} "
+            "(width x height); label maps are never resized: make it of the picture's size"
+        )
 
 
 def progress(items: Sequence[Item]) -> Iterable[Item]:

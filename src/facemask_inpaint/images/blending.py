@@ -7,6 +7,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from facemask_inpaint import membrane
+from facemask_inpaint.errors import OptionError
 
 
 def feather_alpha(hole: Tensor, radius: int) -> Tensor:
@@ -21,10 +22,10 @@ def feather_alpha(hole: Tensor, radius: int) -> Tensor:
         through, falling along a smoothstep with the distance from it, 0 beyond ``radius``.
 
     Raises:
-        ValueError: the radius is negative.
+        OptionError: the radius is negative.
     """
     if radius < 0:
-        raise ValueError(f"radius must not be negative, got {radius}")
+        raise OptionError(f"radius must not be negative, got {radius}")
     if not hole.any():
         return torch.zeros(hole.shape, device=hole.device)
     distance = torch.from_numpy(ndimage.distance_transform_edt(~hole.cpu().numpy())).float()

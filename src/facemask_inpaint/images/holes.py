@@ -36,7 +36,7 @@ def decode_mask(mask: Any, size: Size, *, name: str = "mask") -> Tensor:
             (0 to 1), and in whole numbers 1, 255 or 65535, the smallest that no value exceeds.
             PIL pictures are turned upright first; their alpha is ignored.
         size: height and width of the picture.
-        name: what errors call the mask.
+        name: what errors call a mask that is not a file.
 
     Returns:
         ``(H, W)`` bool, True = hole; on a tensor's own device and otherwise on the CPU.
@@ -50,6 +50,9 @@ def decode_mask(mask: Any, size: Size, *, name: str = "mask") -> Tensor:
         UserWarning: values between known and hole were cut at the half; or so much is hole that
             the mask may be the wrong way round.
     """
+    if isinstance(mask, str | os.PathLike):
+        name = os.fspath(mask)
+        mask = read_image(name)
     hole = _halved(_one_plane(_as_tensor(mask, name), size, name), name)
     share = float(hole.float().mean())
     if share > _SUSPICIOUS_SHARE:
@@ -93,8 +96,6 @@ def _is_batch(mask: Any, sizes: Sequence[Size]) -> bool:
 
 def _as_tensor(mask: Any, name: str) -> Tensor:
     """A mask of any kind as a bool, int64 or float32 tensor of its own layout."""
-    if isinstance(mask, str | os.PathLike):
-        return _as_tensor(_samples(read_image(os.fspath(mask)), os.fspath(mask)), name)
     if isinstance(mask, Image.Image):
         return _as_tensor(_samples(upright(mask, name), name), name)
     if isinstance(mask, np.ndarray) and mask.dtype.kind in _WORKING_DTYPES:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 from facemask_inpaint.errors import (
     FacemaskInpaintError,
@@ -159,12 +159,14 @@ def select(spec: str | Iterable[str], classes: Mapping[str, Component]) -> list[
         Names without repetition, in the order asked for.
 
     Raises:
-        UnknownNameError: an item is no class, or a range has no beginning or end.
+        UnknownNameError: an item is no class, there is none, or a range has no beginning or end.
     """
-    items = spec.split(",") if isinstance(spec, str) else list(spec)
+    items = [item.strip() for item in (spec.split(",") if isinstance(spec, str) else spec)]
     chosen: list[str] = []
-    for item in items:
-        chosen += _expand(item.strip(), classes)
+    for item in filter(None, items):
+        chosen += _expand(item, classes)
+    if not chosen:
+        raise UnknownNameError(f"no class was asked for; known: {', '.join(classes)}")
     return list(dict.fromkeys(chosen))
 
 
@@ -180,7 +182,8 @@ def label_id(label: str | int) -> int:
         if name not in LABEL_IDS:
             raise unknown_name("label", label, LABEL_NAMES)
         return LABEL_IDS[name]
-    if isinstance(label, bool) or not 0 <= label < len(LABEL_NAMES):
+    whole = isinstance(label, SupportsIndex) and not isinstance(label, bool)
+    if not whole or not 0 <= label < len(LABEL_NAMES):
         raise LabelMapError(f"label id {label!r} is not one of 0 … {len(LABEL_NAMES) - 1}")
     return int(label)
 
@@ -218,7 +221,10 @@ def load_classes(path: str | Path) -> dict[str, Component]:
         raise LabelMapError(f"cannot read the table of classes {path}: {error}") from error
     if not isinstance(table, dict):
         raise LabelMapError(f"{path} is not a table of class names to label lists")
-    return parse_classes(table)
+    try:
+        return parse_classes(table)
+    except (UnknownNameError, LabelMapError) as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
 def _named(text: str, classes: Mapping[str, Component]) -> Component:
@@ -250,13 +256,15 @@ def _expand(item: str, classes: Mapping[str, Component]) -> list[str]:
 
 
 def _position(item: str, classes: Mapping[str, Component]) -> int:
-    name = _named(item, classes).name
-    if name not in classes:
-        raise unknown_name("class", item, classes)
-    return list(classes).index(name)
+    try:
+        return list(classes).index(_named(item, classes).name)
+    except (UnknownNameError, ValueError):  # or it is a label, or a class of another table
+        raise unknown_name("class", item, classes) from None
 
 
 def _parse_class(name: str, entry: Any) -> Component:
+    if not isinstance(name, str) or not name:
+        raise LabelMapError(f"the name of a class must be text, not {name!r}")
     if isinstance(entry, Component):
         return entry
     options = dict(entry) if isinstance(entry, Mapping) else {"labels": entry}

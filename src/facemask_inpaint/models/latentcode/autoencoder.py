@@ -18,10 +18,9 @@ from torch import Tensor, nn
 
 from facemask_inpaint.models.latentcode import official
 from facemask_inpaint.models.latentcode.blocks import (
+    GroupNorm,
     SelfAttention,
     activated,
-    group_norm,
-    laid_out,
     level_widths,
 )
 
@@ -48,11 +47,11 @@ class Autoencoder(nn.Module):
 
     def to_latent(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, code_dim, H / 16, W / 16)``."""
-        return self.squeeze(self.encoder(laid_out(x)))
+        return self.squeeze(self.encoder(x.contiguous()))
 
     def from_latent(self, latent: Tensor) -> Tensor:
         """``(N, code_dim, H / 16, W / 16)`` to ``(N, 3, H, W)``."""
-        return self.decoder(self.stretch(latent))
+        return self.decoder(self.stretch(latent.contiguous()))
 
 
 class Composer(Autoencoder):
@@ -139,7 +138,7 @@ class Encoder(nn.Module):
             Level(widths[-2], widths[-1], blocks=2, attend=True),
         )
         self.middle = middle(widths[-1])
-        self.norm = group_norm(widths[-1])
+        self.norm = GroupNorm(widths[-1])
         self.leave = nn.Conv2d(widths[-1], code_dim, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -169,7 +168,7 @@ class Decoder(nn.Module):
             ),
             Level(widths[-2], width, blocks=3),
         )
-        self.norm = group_norm(width)
+        self.norm = GroupNorm(width)
         self.leave = nn.Conv2d(width, 3, 3, padding=1)
 
     def forward(self, latent: Tensor) -> Tensor:
@@ -223,12 +222,11 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
-        self.norm1 = group_norm(in_channels)
+        self.norm1 = GroupNorm(in_channels)
         self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1)
-        self.norm2 = group_norm(channels)
+        self.norm2 = GroupNorm(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         # Blocks start near their shortcuts, or rounding grows from each to the next until it shows.
-        nn.init.normal_(self.conv2.weight, std=0.05 / math.sqrt(9 * channels))
         changes = in_channels != channels
         self.shortcut = nn.Conv2d(in_channels, channels, 1) if changes else nn.Identity()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
@@ -22,24 +21,27 @@ def level_widths(width: int) -> list[int]:
     return [width * multiplier for multiplier in MULTIPLIERS]
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
-    """Normalisation in front of every convolution and attention."""
-    return nn.GroupNorm(GROUPS, channels, eps=1e-6)
+class GroupNorm(nn.GroupNorm):
+    """Normalisation in front of every convolution and attention, precise in any memory format.
+
+    With channels last, PyTorch on a CPU takes the variance as a difference of two sums of
+    squares in float32. This loses two to three digits, which so deep a network multiplies.
+
+    Args:
+        channels: channels of the map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(GROUPS, channels, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to the same shape, with channels first in memory."""
+        return super().forward(x.contiguous())
 
 
-def activated(norm: nn.GroupNorm, x: Tensor) -> Tensor:
+def activated(norm: GroupNorm, x: Tensor) -> Tensor:
     """``x`` normalised and passed through ``v * sigmoid(v)``."""
     return F.silu(norm(x), inplace=True)
-
-
-def laid_out(x: Tensor) -> Tensor:
-    """``x`` in the layout that is fastest on its device.
-
-    A CPU is a fifth faster with channels last. CUDA's group normalisation has no such kernel and
-    would copy every map back.
-    """
-    on_cpu = x.device.type == "cpu"
-    return x.contiguous(memory_format=torch.channels_last if on_cpu else torch.contiguous_format)
 
 
 class SelfAttention(nn.Module):
@@ -51,7 +53,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = group_norm(channels)
+        self.norm = GroupNorm(channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.proj = nn.Conv2d(channels, channels, 1)
 

@@ -15,10 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask_inpaint.models.latentcode.blocks import (
+    GroupNorm,
     SelfAttention,
     activated,
-    group_norm,
-    laid_out,
     level_widths,
 )
 from facemask_inpaint.models.layers.stylegan2 import EqualConv2d
@@ -73,7 +72,7 @@ class PartialEncoder(nn.Module):
                 PartialBlock(widths[-1], widths[-1]),
             ]
         )
-        self.norm = group_norm(widths[-1])
+        self.norm = GroupNorm(widths[-1])
         self.leave = PartialConv(widths[-1], code_dim)
         self.head = PartialConv(code_dim, codes, kernel_size=1)
 
@@ -89,7 +88,7 @@ class PartialEncoder(nn.Module):
             ``(N, 1, H / 16, W / 16)`` in {0, 1}, 1 where a cell can be seen.
         """
         known = Known.of(1 - hole)
-        x = self.enter(laid_out(torch.cat([0.5 - hole, visible], 1)), known.weight)
+        x = self.enter(torch.cat([0.5 - hole, visible], 1).contiguous(), known.weight)
         for level in self.levels:
             x, known = level(x, known)
         before, attention, after = self.middle
@@ -138,9 +137,9 @@ class PartialBlock(nn.Module):
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
-        self.norm1 = group_norm(in_channels)
+        self.norm1 = GroupNorm(in_channels)
         self.conv1 = PartialConv(in_channels, channels)
-        self.norm2 = group_norm(channels)
+        self.norm2 = GroupNorm(channels)
         self.conv2 = PartialConv(channels, channels)
         changes = in_channels != channels
         self.shortcut = PartialConv(in_channels, channels, kernel_size=1) if changes else None
