@@ -83,6 +83,46 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, faces: Path) -> None:
     assert "nothing to do" in _call(*arguments).output
 
 
+def test_a_single_picture_may_go_into_a_folder_of_any_name(tmp_path: Path, faces: Path) -> None:
+    out = tmp_path / "filled.v1"
+    out.mkdir()
+    arguments = ["--mask", faces / "masks/a.png", "--out", out]
+    result = _call("inpaint", faces / "images/a.png", *arguments)
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in out.iterdir()] == ["a.png"]
+
+
+def test_in_place_only_on_request(tmp_path: Path, faces: Path) -> None:
+    picture = shutil.copy(faces / "images/a.png", tmp_path)
+    before = Path(picture).read_bytes()
+    arguments = ["inpaint", picture, "--mask", faces / "masks/a.png", "--out", picture]
+    assert "--overwrite" in _call(*arguments).output
+    assert Path(picture).read_bytes() == before
+    assert _call(*arguments, "--overwrite").exit_code == 0
+    assert Path(picture).read_bytes() != before
+
+
+def test_hidden_files_are_no_pictures(tmp_path: Path, faces: Path) -> None:
+    folder = tmp_path / "images"
+    shutil.copytree(faces / "images", folder)
+    (folder / "._a.png").write_bytes(b"left by another system")
+    (folder / ".a.x1.part.png").write_bytes(b"half a file")
+    result = _call("inpaint", folder, "--mask", faces / "masks", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "3 of 3" in result.output
+
+
+def test_a_warning_is_one_line_that_names_the_file(tmp_path: Path, faces: Path) -> None:
+    soft = tmp_path / "soft.png"
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
+    Image.fromarray(ramp).save(soft)
+    arguments = ["--mask", soft, "--out", tmp_path / "out.png"]
+    lines = _call("inpaint", faces / "images/a.png", *arguments).output.splitlines()
+    assert [line for line in lines if "soft.png" in line] == [lines[0]]
+    assert lines[0].startswith("Warning: ")
+    assert len(lines) == 2
+
+
 def test_labels_with_several_classes(tmp_path: Path, faces: Path) -> None:
     arguments = ["--labels", faces / "labels", "--classes", "hair,lips", "--out", tmp_path]
     result = _call("inpaint", faces / "images", *arguments)
@@ -117,6 +157,7 @@ def test_absent_components_are_named_and_no_failure(tmp_path: Path, faces: Path)
 def test_models_lists_every_card_and_shows_one() -> None:
     listing = _call("models").output
     assert all(name in listing for name in fmi.models.list_pretrained())
+    assert max(map(len, listing.splitlines())) <= 120
     assert "Apache-2.0" in _call("models", "lama").output
 
 
@@ -140,6 +181,29 @@ def test_convert_and_use(tmp_path: Path, faces: Path, official_lama: Path) -> No
           "--out", "{o}"], "lama"),
         (["inpaint", "{f}/images/a.png", "--mask", "{f}/masks/a.png", "--refine", "--out", "{o}"],
          "LaMa"),
+        (["inpaint", "{f}/images/a.png", "--mask", "{f}/small.png", "--out", "{o}"], "small.png"),
+        (["inpaint", "{f}/images/a.png", "--mask", "{f}/masks/a.png", "--classes", "hair",
+          "--out", "{o}"], "--labels"),
+        (["inpaint", "{f}/images", "--mask", "{f}/masks", "--out", "{o}.png"], "folder"),
+        (["inpaint", "{f}/images", "--mask", "{f}/masks", "--out", "{f}/notes.png"], "folder"),
+        (["inpaint", "{f}/images", "--mask", "{f}/masks", "--out", "{f}/images"], "itself"),
+        (["inpaint", "{f}/images", "--mask", "{f}/masks", "--num-samples", "2", "--out", "{o}"],
+         "Error: Harmonic is deterministic"),
+        (["inpaint", "{f}/images/a.png", "--mask", "{f}/masks/a.png", "--out", "{o}",
+          "--device", "nonsense"], "device 'nonsense'"),
+        (["inpaint", "{f}/images/a.png", "--mask", "{f}/masks/a.png", "--out", "{o}",
+          "--batch-size", "0"], "--batch-size"),
+        (["inpaint", "{f}/images/a.png", "--mask", "{f}/masks/a.png", "--out", "{o}",
+          "--model", "{f}/images"], "config.json"),
+        (["inpaint", "{f}/images/a.png", "--mask", "{f}/masks/a.png", "--out", "{o}",
+          "--model", "{f}/notes.png"], "convert"),
+        (["inpaint", "{f}/images/a.png", "--labels", "{f}/small_labels.png", "--classes", "nose",
+          "--out", "{o}"], "small_labels.png is 64 x 64"),
+        (["demo", "--image", "{f}/images/a.png", "--labels", "{f}/small_labels.png",
+          "--out", "{o}"], "small_labels.png is 64 x 64"),
+        (["mask", "{f}/labels", "--classes", ",", "--out", "{o}"], "no class"),
+        (["mask", "{f}/labels", "--dilate", "nan", "--out", "{o}"], "dilate"),
+        (["mask", "{f}/labels", "--out", "{f}/notes.png"], "folder"),
         (["mask", "{f}/labels", "--classes", "beard", "--out", "{o}"], "beard"),
         (["mask", "{f}/images/a.png", "--out", "{o}"], "a.png"),
         (["models", "lamma"], "lama"),
@@ -151,6 +215,7 @@ def test_bad_input_gets_one_clear_line(
     arguments: list[str], words: str, tmp_path: Path, faces: Path
 ) -> None:
     Image.new("L", (64, 64), 255).save(faces / "small.png")
+    Image.new("L", (64, 64), 2).save(faces / "small_labels.png")
     (faces / "notes.png").write_text("this is not a picture")
     out = tmp_path / "out"
     result = _call(*(text.format(f=faces, o=out) for text in arguments))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -177,6 +179,53 @@ def test_running_out_of_memory_halves_the_batch(drawing, caplog) -> None:
         drawing(picture, hole)
 
 
+def test_the_processor_running_out_of_memory_counts_too(drawing, monkeypatch) -> None:
+    picture, hole = _scene((40, 40))
+    expected = drawing([picture] * 4, hole)
+    fill = drawing.network.fill
+
+    def greedy(visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        if len(visible) > 2:
+            torch.empty(2**55)
+        return fill(visible, hole, latents)
+
+    monkeypatch.setattr(drawing.network, "fill", greedy)
+    results = drawing([picture] * 4, hole)
+    assert all(np.array_equal(a, b) for a, b in zip(expected, results))
+
+
+def test_a_hole_that_is_everything_is_filled_with_a_warning(harmonic, lama, drawing) -> None:
+    picture, hole = _scene((40, 40))
+    for inpainter in (harmonic, lama, drawing):
+        for strategy in ("resize", "crop"):
+            with pytest.warns(UserWarning, match="100%"):
+                result = inpainter(picture, np.ones_like(hole), strategy=strategy)
+            assert result.shape == picture.shape
+
+
+@pytest.mark.filterwarnings("ignore:100% of mask is hole")
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 400)], ids=str)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_extreme_sizes(harmonic, lama, strategy, size) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    hole = np.zeros(size, dtype=bool)
+    hole[0, 0] = True
+    for inpainter in (harmonic, lama):
+        result = inpainter(picture, hole, strategy=strategy)
+        assert result.shape == picture.shape
+        assert np.array_equal(result[~hole], picture[~hole])
+
+
+def test_copies_and_threads_answer_alike(lama) -> None:
+    scenes = [_scene((48, 40), seed) for seed in range(6)]
+    expected = [lama(*scene) for scene in scenes]
+    again = pickle.loads(pickle.dumps(lama))
+    assert np.array_equal(again(*scenes[0]), expected[0])
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda scene: lama(*scene), scenes))
+    assert all(np.array_equal(a, b) for a, b in zip(expected, results))
+
+
 def test_half_precision_stays_close(lama) -> None:
     picture, hole = _scene((64, 64))
     torch.manual_seed(0)
@@ -225,6 +274,18 @@ class TestBadInput:
                 drawing(picture, hole, **wrong)
         with pytest.raises(OptionError, match="deterministic"):
             harmonic(picture, hole, num_samples=2)
+        for seed in (None, 1.5, "7", [None], 2**70):
+            with pytest.raises(OptionError, match="seed"):
+                drawing(picture, hole, seed=seed)
+        assert np.array_equal(
+            drawing(picture, hole, seed=np.int64(3)), drawing(picture, hole, seed=3)
+        )
+        for margin in (-1.0, float("nan"), float("inf")):
+            with pytest.raises(OptionError, match="margin"):
+                drawing(picture, hole, strategy="crop", margin=margin)
+        for device in ("nonsense", "cuda:x", "meta"):
+            with pytest.raises(OptionError, match=device):
+                fmi.Inpainter(Drawing(), device=device)
         with pytest.raises(OptionError, match="2 seeds for 1"):
             drawing(picture, hole, seed=[1, 2])
         with pytest.raises(SizeError, match="resize"):
@@ -235,6 +296,12 @@ class TestBadInput:
     def test_names(self, tmp_path) -> None:
         with pytest.raises(UnknownNameError, match="lama"):
             fmi.Inpainter.from_pretrained("lamma")
+        with pytest.raises(CheckpointError, match=r"config\.json"):
+            fmi.Inpainter.from_pretrained(tmp_path)
+        with pytest.raises(CheckpointError, match="from_checkpoint"):
+            fmi.Inpainter.from_pretrained(__file__)
+        with pytest.raises(OptionError, match="dtype"):  # said before anything is fetched
+            fmi.Inpainter.from_pretrained("lama", dtype="float23", local_files_only=True)
         with pytest.raises(WeightsNotFoundError, match=r"T-former|tformer"):
             fmi.Inpainter.from_pretrained("tformer")
         (tmp_path / "config.json").write_text("{}")

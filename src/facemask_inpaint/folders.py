@@ -13,12 +13,19 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".
 def list_images(source: Path) -> list[Path]:
     """Picture files of a folder, sorted by name; a file stands for itself.
 
+    Hidden files are no pictures: macOS leaves ``._face.png`` on foreign disks, and a run that was
+    killed may leave half a file under such a name.
+
     Raises:
         ImageError: the folder holds no pictures, or two with one stem.
     """
     if not source.is_dir():
         return [source]
-    found = sorted(path for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = sorted(
+        path
+        for path in source.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    )
     if not found:
         raise ImageError(f"{source}: no pictures here ({', '.join(sorted(IMAGE_SUFFIXES))})")
     stems: dict[str, Path] = {}

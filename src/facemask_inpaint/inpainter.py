@@ -302,7 +302,7 @@ def _as_seeds(seed: int | Sequence[int], count: int) -> list[int]:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _as_device(device: str | torch.device | None) -> torch.device:
@@ -310,8 +310,13 @@ def _as_device(device: str | torch.device | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise OptionError(
+            f"unknown device {device!r}; 'cpu', 'cuda', 'cuda:1' or 'mps' are some"
+        ) from None
+    try:
         torch.zeros(1, device=found).item()
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except (RuntimeError, AssertionError) as error:
         # PyTorch's backends differ in what they raise where the hardware is not there.
         reason = str(error).splitlines()[0]
         raise OptionError(

@@ -68,7 +68,7 @@ def _hub_folder(name: str, revision: str | None, download: Download) -> Path:
         )
     except WeightsNotFoundError as error:
         raise WeightsNotFoundError(
-            f"there is no folder {name!r} here, and of the {error}"
+            f"{name!r} is no folder here, and as a hub repository it cannot be had: {error}"
         ) from error
 
 

@@ -99,7 +99,7 @@ def test_the_refusal_names_the_near_ones() -> None:
         resolve("eye brow", MASK_CLASSES)
 
 
-@pytest.mark.parametrize("label", [-1, 19, True])
+@pytest.mark.parametrize("label", [-1, 19, True, 1.5, None])
 def test_ids_outside_the_nineteen_are_refused(label: Any) -> None:
     with pytest.raises(LabelMapError, match="0 … 18"):
         resolve(label, MASK_CLASSES)
@@ -124,6 +124,30 @@ def test_lists_and_ranges_of_classes(spec: Any, expected: list[str]) -> None:
 def test_lists_of_something_else_are_refused(spec: Any) -> None:
     with pytest.raises(UnknownNameError):
         select(spec, MASK_CLASSES)
+
+
+@pytest.mark.parametrize("spec", ["", " , ", "hair,", []])
+def test_an_empty_list_of_classes_is_refused(spec: Any) -> None:
+    with pytest.raises(UnknownNameError, match=r"no class was asked for.*eyes"):
+        select(spec, MASK_CLASSES)
+
+
+def test_only_classes_are_suggested_where_labels_will_not_do() -> None:
+    with pytest.raises(UnknownNameError) as refused:
+        select("hta", MASK_CLASSES)
+    assert "'hat'" not in str(refused.value)
+
+
+def test_a_table_file_with_a_mistake_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "own.json"
+    path.write_text('{"beard": ["skinn"]}')
+    with pytest.raises(UnknownNameError, match=r"own\.json.*skinn.*skin"):
+        load_classes(path)
+
+
+def test_names_of_classes_are_text() -> None:
+    with pytest.raises(LabelMapError, match="True"):
+        parse_classes({True: ["nose"]})  # YAML reads the key yes as True
 
 
 def test_a_table_of_classes_from_plain_data() -> None:

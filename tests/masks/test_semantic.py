@@ -277,6 +277,23 @@ def test_sizes_must_be_positive(portrait_labels: np.ndarray) -> None:
         SemanticMasker()(portrait_labels, "hair", size=0)
 
 
+@pytest.mark.parametrize("size", [1.5, "64", (3,), (3, 4, 5), (2.5, 3)])
+def test_sizes_must_be_whole_numbers(portrait_labels: np.ndarray, size: Any) -> None:
+    with pytest.raises(OptionError, match="size"):
+        SemanticMasker()(portrait_labels, "hair", size=size)
+    assert SemanticMasker()(portrait_labels, "hair", size=np.int64(9)).shape == (9, 9)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_colour_channels_are_no_batch(portrait_labels: np.ndarray, channels: int) -> None:
+    with pytest.raises(LabelMapError, match="colour channels"):
+        SemanticMasker()(np.stack([portrait_labels] * channels, axis=-1), "hair")
+
+
+def test_dilation_beyond_the_picture_covers_all_of_it(portrait_labels: np.ndarray) -> None:
+    assert SemanticMasker(dilate=10**9)(portrait_labels, "eyes").all()
+
+
 def test_the_label_map_stays_as_it_is(portrait_labels: np.ndarray) -> None:
     before = portrait_labels.copy()
     SemanticMasker().all(portrait_labels)

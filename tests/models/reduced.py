@@ -60,7 +60,7 @@ REDUCED: dict[str, Reduced] = {
         64,
         {
             "resolution": 64,
-            "width": 64,
+            "width": 32,
             "codes": 64,
             "code_dim": 32,
             "transformer_width": 64,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import TextIO
 
 import click
 
@@ -32,8 +33,15 @@ class _Commands(click.Group):
                 raise click.ClickException(str(error)) from error
 
 
-def _show_warning(message: Warning | str, *where: object) -> None:
-    """A warning as one line, without the place in the code that it comes from."""
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as one line; ``warnings.showwarning`` would add the place in the code."""
     click.echo(f"Warning: {message}", err=True)
 
 

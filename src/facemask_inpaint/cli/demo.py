@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -67,7 +68,7 @@ def demo(
         list(holes.values()),
         seed=seed,
         batch_size=batch_size,
-        progress=True,
+        progress=sys.stderr.isatty(),
     )
     cells = []
     for (name, hole), filled in zip(holes.items(), results):

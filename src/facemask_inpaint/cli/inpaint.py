@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from facemask_inpaint.cli import options
-from facemask_inpaint.errors import ComponentAbsentError, FacemaskInpaintError
+from facemask_inpaint.errors import ComponentAbsentError, FacemaskInpaintError, OptionError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -187,6 +187,8 @@ class _Run:
             batch = jobs[start : start + size]
             try:
                 self._fill(batch)
+            except OptionError:
+                raise  # no picture is at fault, so none would fare better
             except FacemaskInpaintError:
                 for job in batch:
                     self._fill_alone(job)

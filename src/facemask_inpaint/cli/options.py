@@ -52,10 +52,9 @@ def network_options(command: Command) -> Command:
     for option in (
         click.option(
             "--seed",
-            type=click.IntRange(0, 2**63 - 1),
-            metavar="INTEGER",
+            type=click.IntRange(min=0),
             default=0,
-            show_default="0",
+            show_default=True,
             help="Decides every random draw.",
         ),
         click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import click
@@ -26,7 +27,8 @@ def models(name: str | None) -> None:
         return
     rows = [("name", "px", "weights", "licence")]
     for one in list_cards():
-        rows.append((one.name, str(one.resolution or "any"), one.availability, one.licence))
+        licence = textwrap.shorten(one.licence, 40, placeholder=" …")
+        rows.append((one.name, str(one.resolution or "any"), one.availability, licence))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         cells = [value.ljust(width) for value, width in zip(row, widths)]

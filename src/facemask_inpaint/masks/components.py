@@ -159,14 +159,16 @@ def select(spec: str | Iterable[str], classes: Mapping[str, Component]) -> list[
         Names without repetition, in the order asked for.
 
     Raises:
-        UnknownNameError: an item is no class, there is none, or a range has no beginning or end.
+        UnknownNameError: an item is no class or is empty, there is none, or a range has no
+            beginning or end.
     """
     items = [item.strip() for item in (spec.split(",") if isinstance(spec, str) else spec)]
+    if not items or not all(items):
+        known = ", ".join(classes)
+        raise UnknownNameError(f"no class was asked for, or an empty one: {spec!r}; known: {known}")
     chosen: list[str] = []
-    for item in filter(None, items):
+    for item in items:
         chosen += _expand(item, classes)
-    if not chosen:
-        raise UnknownNameError(f"no class was asked for; known: {', '.join(classes)}")
     return list(dict.fromkeys(chosen))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
@@ -180,7 +181,7 @@ class MixedMaskSampler:
         Raises:
             OptionError: there are not as many indices as label maps.
         """
-        numbers = [int(index) for index in indices]
+        numbers = [operator.index(index) for index in indices]
         if len(numbers) != len(label_maps) or not numbers:
             raise OptionError(f"{len(label_maps)} label maps and {len(numbers)} indices")
         masks = [
@@ -198,7 +199,7 @@ class MixedMaskSampler:
     def _rng(self, index: int, epoch: int) -> np.random.Generator:
         if index < 0 or epoch < 0:
             raise OptionError(f"index and epoch start at 0, not {index} and {epoch}")
-        return np.random.default_rng((self.seed, int(epoch), int(index)))
+        return np.random.default_rng((self.seed, operator.index(epoch), operator.index(index)))
 
     def _borrowed(self, rng: np.random.Generator) -> LabelMapLike:
         return self.bank[int(rng.integers(len(self.bank)))]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, SupportsIndex, get_args
 
 import numpy as np
 import torch
@@ -155,7 +156,9 @@ class SemanticMasker:
         if self._is_present(source, wanted):
             for component in wanted:
                 hole |= self._cut(source, component)
-            hole = morphology.dilate(hole, _in_pixels(self.dilate, max(source.shape)))
+            reach = _in_pixels(self.dilate, max(source.shape))
+            # The sum of the sides reaches every corner; more would only cost memory.
+            hole = morphology.dilate(hole, min(reach, sum(source.shape)))
         if size is not None:
             hole = resize_hole(hole, size)
         if not self.feather:
@@ -191,7 +194,8 @@ class SemanticMasker:
         if absent:
             names = " + ".join(str(component.name) for component in wanted)
             labels = dict.fromkeys(LABEL_NAMES[i] for part in wanted for i in part.label_ids)
-            where = f"label maps {absent} of the batch" if len(sources) > 1 else "this label map"
+            shown = ", ".join(map(str, absent[:8])) + (", …" if len(absent) > 8 else "")
+            where = f"label maps [{shown}] of the batch" if len(sources) > 1 else "this label map"
             raise ComponentAbsentError(
                 f"{names} ({', '.join(labels)}) does not occur in {where}; "
                 'missing="empty" gives an empty mask instead'
@@ -208,7 +212,11 @@ def resize_hole(hole: Hole, size: Size) -> Hole:
     Raises:
         OptionError: the size is not positive.
     """
-    height, width = (size, size) if isinstance(size, int) else size
+    try:
+        sides = (size, size) if isinstance(size, SupportsIndex) else tuple(size)
+        height, width = (operator.index(side) for side in sides)
+    except (TypeError, ValueError):
+        raise OptionError(f"size must be one or two whole numbers, not {size!r}") from None
     if min(height, width) < 1:
         raise OptionError(f"size must be positive, not {size!r}")
     if hole.shape == (height, width):
@@ -220,6 +228,11 @@ def _open(label_map: LabelMapLike) -> tuple[list[LabelSource], Wrap]:
     """Sources of one label map or a batch, and what turns ``(N, H, W)`` masks into its kind."""
     batched = False
     if isinstance(label_map, np.ndarray | Tensor) and label_map.ndim == 3:
+        if label_map.shape[-1] <= 4 < label_map.shape[0]:
+            raise LabelMapError(
+                f"a label map is (H, W), or a batch of them (N, H, W); {tuple(label_map.shape)} "
+                "has colour channels behind: pass one channel, such as label_map[..., 0]"
+            )
         sources, batched = [open_labels(item) for item in label_map], True
     else:
         sources = [open_labels(label_map)]

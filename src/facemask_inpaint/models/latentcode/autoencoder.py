@@ -227,6 +227,7 @@ class ResidualBlock(nn.Module):
         self.norm2 = GroupNorm(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         # Blocks start near their shortcuts, or rounding grows from each to the next until it shows.
+        nn.init.normal_(self.conv2.weight, std=0.05 / math.sqrt(9 * channels))
         changes = in_channels != channels
         self.shortcut = nn.Conv2d(in_channels, channels, 1) if changes else nn.Identity()
 

@@ -38,8 +38,9 @@ class LatentCode(InpaintingNetwork):
         transformer_width: channels of the transformer's tokens.
         depth: blocks of the transformer.
         heads: heads of its attention; the weights do not tell how many.
-        rounds: calls to the transformer: more are slower and more coherent.
-        temperature: below 1 rare codes become rarer, above 1 more frequent.
+        rounds: calls to the transformer; codes of one round are drawn without sight of each other.
+        temperature: below 1 rare codes become rarer, above 1 more frequent; each round has 0.9
+            times that of the one before.
 
     Both last ones may be changed later, as attributes.
 

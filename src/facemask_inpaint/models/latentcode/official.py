@@ -20,6 +20,8 @@ from facemask_inpaint.models.layers.official import OfficialTensors
 
 _NETWORK = "LatentCode"
 
+_Renames = tuple[tuple[re.Pattern[str], str], ...]
+
 _DERIVED = re.compile(r"(resample_filter|attn\.mask)$")
 """Constants that the files repeat for every layer."""
 
@@ -45,7 +47,11 @@ _TRANSFORMER = (
     (re.compile(r"\.mlp\.0\."), ".expand."),
     (re.compile(r"\.mlp\.2\."), ".contract."),
 )
-_Renames = tuple[tuple[re.Pattern[str], str], ...]
+
+_BLOCKS = "transformer/transformer.blocks."
+_BOTTLENECK = ("bottleneck_conv", "post_bottleneck_conv")
+_NESTED = ("decoder/first_stage_model.", "decoder/")
+"""Where composing and refining network lie if they share a file."""
 
 
 def network_options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -66,9 +72,6 @@ def network_options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         "transformer_width": places.shape[2],
         "depth": len(blocks),
     }
-
-
-_BLOCKS = "transformer/transformer.blocks."
 
 
 def vqgan_options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -103,10 +106,6 @@ def translate_network(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         **_autoencoder(official, composer, "composer.", _BOTTLENECK),
         **_autoencoder(official, refiner, "refiner.", _BOTTLENECK),
     }
-
-
-_NESTED = ("decoder/first_stage_model.", "decoder/")
-_BOTTLENECK = ("bottleneck_conv", "post_bottleneck_conv")
 
 
 def translate_vqgan(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
