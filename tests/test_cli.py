@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -208,6 +209,8 @@ def test_convert_and_use(tmp_path: Path, faces: Path, official_lama: Path) -> No
         (["mask", "{f}/images/a.png", "--out", "{o}"], "a.png"),
         (["models", "lamma"], "lama"),
         (["convert", "lama", "{f}/notes.png", "--out", "{o}"], "notes.png"),
+        (["convert", "lama", "{f}/foreign.pt", "--out", "{o}"], "foreign.pt"),
+        (["convert", "lama", "{f}/notes.png", "{f}/notes.png", "--out", "{o}"], "one file"),
         (["demo", "--image", "{f}/images/a.png", "--out", "{o}"], "--labels"),
     ],
 )  # fmt: skip
@@ -217,6 +220,7 @@ def test_bad_input_gets_one_clear_line(
     Image.new("L", (64, 64), 255).save(faces / "small.png")
     Image.new("L", (64, 64), 2).save(faces / "small_labels.png")
     (faces / "notes.png").write_text("this is not a picture")
+    torch.save({"weight": torch.zeros(2)}, faces / "foreign.pt")
     out = tmp_path / "out"
     result = _call(*(text.format(f=faces, o=out) for text in arguments))
     assert result.exit_code != 0

@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_SHOWN_NAMES = 24
+
 
 class FacemaskInpaintError(Exception):
     """Base of every error raised on purpose by this library."""
@@ -63,8 +65,9 @@ class OptionError(FacemaskInpaintError, ValueError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """Error for a ``name`` that is not ``known``; its message holds the nearest ones, or all."""
+    """Error for a ``name`` that is not ``known``; its message holds the nearest ones, or some."""
     names = sorted(dict.fromkeys(str(item) for item in known))
     near = difflib.get_close_matches(name.strip().lower(), names, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(names)}"
+    shown = ", ".join(names[:_SHOWN_NAMES]) + (" …" if len(names) > _SHOWN_NAMES else "")
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {shown}"
     return UnknownNameError(f"unknown {kind} {name!r}: {hint}")

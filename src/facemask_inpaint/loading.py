@@ -92,11 +92,15 @@ def load_checkpoint(path: Paths, architecture: str, **options: Any) -> Loaded:
     card = models.card(architecture)
     _require_network(card)
     roles = {file.role: file for file in card.files}
+    files = _by_role(path, list(roles) or ["network"])
     parts = {
         role: _read(file, roles[role]) if role in roles else checkpoints.read(file).tensors
-        for role, file in _by_role(path, list(roles) or ["network"]).items()
+        for role, file in files.items()
     }
-    return Loaded(_build(card, parts, options), None)
+    try:
+        return Loaded(_build(card, parts, options), None)
+    except CheckpointError as error:
+        raise CheckpointError(f"{', '.join(map(str, files.values()))}: {error}") from None
 
 
 def load_folder(folder: str | Path) -> Loaded:
@@ -154,7 +158,8 @@ def _by_role(path: Paths, roles: list[str]) -> dict[str, str | Path]:
         return dict(path)
     paths = [path] if isinstance(path, str | Path) else list(path)
     if len(paths) != len(roles):
-        raise OptionError(f"this network comes in {len(roles)} files ({', '.join(roles)})")
+        count = "one file" if len(roles) == 1 else f"{len(roles)} files ({', '.join(roles)})"
+        raise OptionError(f"this network comes in {count}, not {len(paths)}")
     return dict(zip(roles, paths))
 
 

@@ -15,6 +15,7 @@ from facemask_inpaint.models import registry
 from facemask_inpaint.models.cmt import coarse, windows
 from facemask_inpaint.models.cmt.coarse import CoarseStage, MaskedAttention
 from facemask_inpaint.models.cmt.refinement import sinusoids
+from facemask_inpaint.models.layers.shifted_windows import regions_apart
 from tests.models.largest import LargestTensor
 from tests.parity import recipe
 
@@ -122,7 +123,7 @@ def test_offsets_and_pairs_are_those_stored_in_the_checkpoints(window: int) -> N
 
 @pytest.mark.parametrize(("side", "window"), [(4, 2), (8, 4), (16, 4), (32, 4), (64, 4), (256, 8)])
 def test_regions_are_those_stored_in_the_checkpoints(side: int, window: int) -> None:
-    apart = windows.regions_apart(side, window, window // 2)
+    apart = regions_apart(side, side, window, window // 2)
     count, tokens = (side // window) ** 2, window**2
     stored = LITERALS[f"attn_mask_{count}x{tokens}x{tokens}"]
     np.testing.assert_array_equal(windows.FAR * apart.float().numpy(), stored)

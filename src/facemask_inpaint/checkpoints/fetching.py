@@ -8,7 +8,13 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import (
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
 from huggingface_hub.utils import WeakFileLock
 
 from facemask_inpaint.checkpoints.bars import hub_bars
@@ -142,6 +148,11 @@ class _Cache:
 
     def _from_hub(self, source: Source) -> Path:
         try:
+            # One question without retries first: without a network the download alone would
+            # retry for half a minute.
+            get_hf_file_metadata(
+                hf_hub_url(source.location, source.filename, revision=source.revision)
+            )
             path = hf_hub_download(
                 source.location,
                 source.filename,

@@ -20,8 +20,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from facemask_inpaint.checkpoints.keys import without_prefix
+from facemask_inpaint.models.layers.float32 import widened
 from facemask_inpaint.models.layers.official import OfficialTensors
-from facemask_inpaint.models.layers.stylegan2 import widened
 from facemask_inpaint.models.network import InpaintingNetwork
 
 EXPANSION = 2.66

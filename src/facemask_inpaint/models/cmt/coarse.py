@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange, reduce
 from torch import Tensor, nn
 
-from facemask_inpaint.models.layers.stylegan2 import widened
+from facemask_inpaint.models.layers.float32 import widened
 
 PATCH = 16
 """Side of a token's patch in pixels; the second grid lies half a patch off the first."""

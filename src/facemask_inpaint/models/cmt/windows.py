@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from facemask_inpaint.models.layers.shifted_windows import regions_apart
+
 FAR = -100.0
 """Added to a logit whose key must not be looked at."""
 
@@ -53,7 +55,9 @@ class WindowAttention(nn.Module):
         self.register_buffer("offsets", log_offsets(window), persistent=False)
         self.register_buffer("pairs", pair_index(window), persistent=False)
         if shift:
-            self.register_buffer("apart", regions_apart(side, window, shift), persistent=False)
+            self.register_buffer(
+                "apart", regions_apart(side, side, window, shift), persistent=False
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend within windows of ``x`` ``(N, H, W, C)``."""
@@ -136,16 +140,3 @@ def pair_index(window: int) -> Tensor:
     row, column = torch.arange(window**2) // window, torch.arange(window**2) % window
     down, right = (at[:, None] - at[None, :] + window - 1 for at in (row, column))
     return down * (2 * window - 1) + right
-
-
-def regions_apart(side: int, window: int, shift: int) -> Tensor:
-    """Pairs of tokens that lie in one window only because the grid was rolled by ``shift``.
-
-    Returns:
-        ``(windows, n, n)`` bool (Liu et al., "Swin Transformer", ICCV 2021, section 3.2).
-    """
-    index = torch.arange(side)
-    label = (index >= side - window).int() + (index >= side - shift).int()
-    grid = 3 * label[:, None] + label
-    regions = rearrange(grid, "(i p) (j q) -> (i j) (p q)", p=window, q=window)
-    return regions[:, :, None] != regions[:, None, :]

@@ -1,4 +1,4 @@
-"""Modules that compute in float32 whatever their network's precision."""
+"""What is computed in float32 whatever the network's precision."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import torch
 from torch import Tensor, nn
 
 _HALF = (torch.float16, torch.bfloat16)
+
+
+def widened(x: Tensor) -> Tensor:
+    """``x`` in float32 if it is of half precision, for sums and epsilons that need it."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class Float32Module(nn.Module):

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask_inpaint.models.layers.fir import blur_kernel, double
+from facemask_inpaint.models.layers.float32 import widened
 
 
 def leaky_relu(x: Tensor, clamp: float | None = None) -> Tensor:
@@ -25,11 +26,6 @@ def leaky_relu(x: Tensor, clamp: float | None = None) -> Tensor:
     """
     x = F.leaky_relu(x, 0.2, inplace=True)
     return x if clamp is None else x.clamp(-clamp, clamp)
-
-
-def widened(x: Tensor) -> Tensor:
-    """``x`` in float32 if it is of half precision, for sums and epsilons that need it."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class Blur(nn.Module):

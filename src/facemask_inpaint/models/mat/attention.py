@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear, widened
+from facemask_inpaint.models.layers.float32 import widened
+from facemask_inpaint.models.layers.shifted_windows import regions_apart
+from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear
 
 FAR = -100.0
 """Added to a logit whose key must not be looked at."""
@@ -197,17 +199,5 @@ class TransformerGroup(nn.Module):
 
 
 def region_bias(h: int, w: int, window: int, shift: int) -> Tensor:
-    """Keep tokens apart that only shifting by roll brought into one window.
-
-    Returns:
-        ``(windows, n, n)`` with 0 within a region and -100 between regions (Liu et al., "Swin
-        Transformer", ICCV 2021, section 3.2).
-    """
-
-    def labels(size: int) -> Tensor:
-        index = torch.arange(size)
-        return (index >= size - window).int() + (index >= size - shift).int()
-
-    grid = 3 * labels(h)[:, None] + labels(w)
-    regions = rearrange(grid, "(i p) (j q) -> (i j) (p q)", p=window, q=window)
-    return FAR * (regions[:, :, None] != regions[:, None, :]).float()
+    """:func:`regions_apart` as ``(windows, n, n)`` logits: 0 within a region, -100 between two."""
+    return FAR * regions_apart(h, w, window, shift).float()
