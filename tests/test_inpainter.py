@@ -25,6 +25,7 @@ from facemask_inpaint.errors import (
 )
 from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.strategies import STRATEGIES
+from tests.parity import recipe
 
 SIZES = [(64, 64), (50, 80), (131, 77)]
 
@@ -324,3 +325,14 @@ class TestSaving:
         direct.save_pretrained(tmp_path / "lama")
         again = fmi.Inpainter.from_pretrained(tmp_path / "lama", device="cpu")
         assert np.array_equal(direct(picture, hole), again(picture, hole))
+
+    def test_a_section_may_have_been_saved_alone(self, tmp_path) -> None:
+        tensors = recipe.official_tensors("deepfillv2", "manifest.json")
+        torch.save({"G": tensors, "D": {"weight": torch.zeros(1)}}, tmp_path / "whole.pth")
+        torch.save(tensors, tmp_path / "alone.pth")
+        whole, alone = (
+            fmi.Inpainter.from_checkpoint(tmp_path / name, "deepfillv2", device="cpu").network
+            for name in ("whole.pth", "alone.pth")
+        )
+        own = alone.state_dict()
+        assert all(torch.equal(own[key], value) for key, value in whole.state_dict().items())

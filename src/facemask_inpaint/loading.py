@@ -16,6 +16,7 @@ from facemask_inpaint.errors import (
     IntegrityError,
     OptionError,
     UnknownNameError,
+    UnsafeCheckpointError,
     WeightsNotFoundError,
 )
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -145,12 +146,23 @@ def _read(path: str | Path, file: models.WeightFile) -> dict[str, Tensor]:
     """Tensors under their official keys, from any of the file's forms or a plain state dict."""
     container = checkpoints.identify(path)
     known = [form for form in file.forms if form.container == container]
-    section = known[0].section if known else ""
-    tensors = checkpoints.read(path, section=section or None).tensors
+    tensors = _read_section(path, known[0].section if known else "")
     prefix = (known or [file])[0].prefix
     if any(key.startswith(prefix) for key in tensors):
         return checkpoints.select(tensors, prefix)
     return tensors
+
+
+def _read_section(path: str | Path, section: str) -> dict[str, Tensor]:
+    """Tensors of a section; of the whole file where somebody saved that section alone."""
+    if section:
+        try:
+            return checkpoints.read(path, section=section).tensors
+        except UnsafeCheckpointError:
+            raise
+        except CheckpointError:
+            pass
+    return checkpoints.read(path).tensors
 
 
 def _by_role(path: Paths, roles: list[str]) -> dict[str, str | Path]:
