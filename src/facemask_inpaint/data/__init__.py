@@ -1,4 +1,4 @@
-"""Pictures with label maps: the portrait that ships with the library."""
+"""Portraits with label maps: data sets on disk, and the portrait that ships with the library."""
 
 import lazy_loader
 

@@ -1,4 +1,16 @@
 from . import bundled as bundled
+from . import celebamask as celebamask
 from .bundled import SAMPLE_SIZES as SAMPLE_SIZES
 from .bundled import Sample as Sample
 from .bundled import sample as sample
+from .celebamask import KNOWN_FAULTS as KNOWN_FAULTS
+from .celebamask import celebamask_hq as celebamask_hq
+from .checks import DataCheck as DataCheck
+from .checks import Problem as Problem
+from .checks import check as check
+from .faces import Face as Face
+from .faces import Faces as Faces
+from .keys import read_keys as read_keys
+from .label_cache import cache_labels as cache_labels
+from .labelled_folders import labelled_folder as labelled_folder
+from .opening import open_faces as open_faces

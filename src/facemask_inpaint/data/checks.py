@@ -1,0 +1,233 @@
+"""Is a data set fit for hours of work? What is missing, damaged, odd or too little, by name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from facemask_inpaint.data.faces import Face, Faces
+from facemask_inpaint.data.threads import in_threads
+from facemask_inpaint.errors import ImageError, LabelMapError
+from facemask_inpaint.masks.components import LABEL_IDS
+from facemask_inpaint.masks.labels import Annotation, LabelSource
+from facemask_inpaint.masks.semantic import SemanticMasker
+
+Size = tuple[int, int]
+"""Width and height."""
+
+_SHOWN = 12
+_ASPECT_TOLERANCE = 0.01
+_BYTES_PER_PIXEL = 1.6
+"""Of a portrait as PNG: 1.3 on average over portraits of 256 pixels, 1.8 at most."""
+
+
+class Problem(NamedTuple):
+    """Why a portrait cannot be used."""
+
+    key: str
+    message: str
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What was found; ``print`` it.
+
+    Attributes:
+        name: of the data set.
+        keys: of its portraits.
+        problems: portraits that cannot be used, each file with what is wrong.
+        counts: portraits that have the component, by mask class.
+        image_sizes: portraits of each width and height.
+        label_sizes: label maps of each.
+        empty_parts: part files that mark nothing; they count as absent.
+        warnings: what to know before the figures are believed.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    counts: Mapping[str, int]
+    image_sizes: Mapping[Size, int]
+    label_sizes: Mapping[Size, int]
+    empty_parts: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every portrait can be used."""
+        return not self.problems
+
+    @property
+    def usable(self) -> tuple[str, ...]:
+        """Keys of the portraits that can be used, for :meth:`Faces.select`."""
+        unusable = {problem.key for problem in self.problems}
+        return tuple(key for key in self.keys if key not in unusable)
+
+    def disk_space(self, models: int, sides: Sequence[int]) -> int:
+        """About how many bytes the pictures of a benchmark take.
+
+        Args:
+            models: how many fill every class.
+            sides: heights and widths in pixels.
+        """
+        pictures = models * sum(self.counts.values()) + len(self.usable)
+        return round(_BYTES_PER_PIXEL * pictures * sum(side * side for side in sides))
+
+    def __str__(self) -> str:
+        unusable = len(self.keys) - len(self.usable)
+        lines = [f"{self.name}: {len(self.keys):,} portraits, {unusable:,} of them unusable"]
+        lines += _shown([f"  {key}: {message}" for key, message in self.problems])
+        lines.append(f"pictures   {_sizes(self.image_sizes)}")
+        lines.append(f"label maps {_sizes(self.label_sizes)}")
+        if self.empty_parts:
+            lines.append(
+                f"part files that mark nothing, taken as absent: {len(self.empty_parts):,}"
+            )
+            lines += _shown([f"  {path}" for path in self.empty_parts])
+        width = max(map(len, self.counts), default=0)
+        lines += [f"  {name:<{width}} {count:7,}" for name, count in self.counts.items()]
+        return "\n".join(lines + [f"warning: {text}" for text in self.warnings])
+
+
+def check(
+    faces: Faces,
+    classes: str | Iterable[str] = "all",
+    masker: SemanticMasker | None = None,
+    *,
+    min_count: int = 100,
+    min_side: int = 256,
+    workers: int | None = None,
+    progress: bool = True,
+) -> DataCheck:
+    """Read every portrait and label map once, as the work ahead will, and say what is wrong.
+
+    Args:
+        faces: the data set.
+        classes: mask classes to count, as ``SemanticMasker.select`` takes them.
+        masker: decides which classes a portrait has; ``None`` for the twelve.
+        min_count: a class that fewer portraits have is warned of.
+        min_side: so are portraits with fewer pixels on the shorter side.
+        workers: threads; ``None`` for one per processor.
+        progress: show a bar.
+
+    Raises:
+        UnknownNameError: a class is not known.
+    """
+    masker = masker or SemanticMasker()
+    names = masker.select(classes)
+    findings = in_threads(
+        partial(_inspect, masker=masker),
+        faces,
+        workers=workers,
+        progress=progress,
+        description="check",
+    )
+    sizes = Counter(found.image_size for found in findings if found.image_size)
+    label_sizes = Counter(found.label_size for found in findings if found.label_size)
+    present = Counter(name for found in findings for name in found.classes)
+    counts = {name: present[name] for name in names}
+    return DataCheck(
+        name=faces.name,
+        keys=tuple(face.key for face in faces),
+        problems=tuple(
+            Problem(face.key, message)
+            for face, found in zip(faces, findings)
+            for message in found.problems
+        ),
+        counts=counts,
+        image_sizes=dict(sizes.most_common()),
+        label_sizes=dict(label_sizes.most_common()),
+        empty_parts=tuple(path for found in findings for path in found.empty_parts),
+        warnings=(
+            *_size_warnings(sizes, label_sizes, min_side),
+            *(
+                f"portraits with {name}: {count:,}, fewer than {min_count:,}"
+                for name, count in counts.items()
+                if count < min_count
+            ),
+        ),
+    )
+
+
+class _Findings(NamedTuple):
+    """What one portrait gave."""
+
+    problems: list[str]
+    image_size: Size | None
+    label_size: Size | None
+    classes: list[str]
+    empty_parts: list[Path]
+
+
+def _inspect(face: Face, masker: SemanticMasker) -> _Findings:
+    problems: list[str] = []
+    image_size, source = None, None
+    try:
+        image_size = face.read_image().size
+    except ImageError as error:
+        problems.append(f"{error}; copy the file again")
+    try:
+        source = face.read_labels()
+    except (ImageError, LabelMapError) as error:
+        problems.append(str(error))
+    if source is None:
+        return _Findings(problems, image_size, None, [], [])
+    height, width = source.shape
+    if image_size is not None and not _same_aspect(image_size, (width, height)):
+        problems.append(
+            f"{face.image} is {_text(image_size)}, its label map {_text((width, height))}: "
+            "they do not show the same frame"
+        )
+    if not any(source.areas[1:]):
+        problems.append(f"{face.labels} marks nothing but background")
+    usable = not problems
+    classes = masker.present(source) if usable else []
+    return _Findings(problems, image_size, (width, height), classes, _empty_parts(face, source))
+
+
+def _empty_parts(face: Face, source: LabelSource) -> list[Path]:
+    if not isinstance(source, Annotation):
+        return []
+    return [
+        path
+        for path in face.label_files()
+        if LABEL_IDS[path.stem.partition("_")[2]] not in source.parts
+    ]
+
+
+def _same_aspect(first: Size, second: Size) -> bool:
+    ratio = first[0] * second[1] / (first[1] * second[0])
+    return abs(ratio - 1) <= _ASPECT_TOLERANCE
+
+
+def _size_warnings(
+    sizes: Mapping[Size, int], label_sizes: Mapping[Size, int], min_side: int
+) -> list[str]:
+    small = sum(count for size, count in sizes.items() if min(size) < min_side)
+    oblong = sum(count for (width, height), count in sizes.items() if width != height)
+    warnings = []
+    if small:
+        warnings.append(f"pictures with fewer than {min_side} pixels on a side: {small:,}")
+    if oblong:
+        warnings.append(f"pictures that are not square: {oblong:,}")
+    for kind, found in (("pictures", sizes), ("label maps", label_sizes)):
+        if len(found) > 1:
+            warnings.append(f"{kind} are of {len(found)} sizes: {_sizes(found)}")
+    return warnings
+
+
+def _sizes(sizes: Mapping[Size, int]) -> str:
+    return ", ".join(f"{_text(size)} ({count:,})" for size, count in sizes.items()) or "none"
+
+
+def _text(size: Size) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _shown(lines: Sequence[str]) -> list[str]:
+    more = len(lines) - _SHOWN
+    return [*lines[:_SHOWN], *([f"  and {more:,} more"] if more > 0 else [])]

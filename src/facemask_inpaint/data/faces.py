@@ -1,0 +1,127 @@
+"""Portraits on disk with their label maps: what benchmarks and training read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import overload
+
+from PIL import Image
+
+from facemask_inpaint import images
+from facemask_inpaint.errors import LabelMapError, OptionError
+from facemask_inpaint.masks.components import LABEL_NAMES
+from facemask_inpaint.masks.labels import (
+    PICTURES_PER_FOLDER,
+    LabelSource,
+    open_labels,
+    read_annotation_folder,
+)
+
+
+@dataclass(frozen=True)
+class Face:
+    """One portrait on disk; nothing is read before it is asked for.
+
+    Attributes:
+        key: name, unique in its data set: the file's stem.
+        image: picture file.
+        labels: label map file, or the folder of CelebAMask-HQ's part files; ``None`` without.
+    """
+
+    key: str
+    image: Path
+    labels: Path | None = None
+
+    def read_image(self) -> Image.Image:
+        """The portrait in RGB, upright.
+
+        Raises:
+            ImageError: the file is missing, damaged or no picture.
+        """
+        return images.read_image(self.image).convert("RGB")
+
+    def read_labels(self) -> LabelSource:
+        """The portrait's labels, of their own size: not always the picture's.
+
+        Raises:
+            LabelMapError: there are none, or this is no label map.
+            ImageError: a file is missing or damaged.
+        """
+        if self.labels is None:
+            raise LabelMapError(f"{self.image} has no label map")
+        if self.labels.is_dir():
+            return read_annotation_folder(self.labels, int(self.key))
+        return open_labels(self.labels)
+
+    def label_files(self) -> list[Path]:
+        """The files behind :meth:`read_labels` that exist: one label map, or the part files."""
+        if self.labels is None:
+            return []
+        if not self.labels.is_dir():
+            return [self.labels] if self.labels.is_file() else []
+        numbered = self.labels / str(int(self.key) // PICTURES_PER_FOLDER)
+        directory = numbered if numbered.is_dir() else self.labels
+        paths = (directory / f"{int(self.key):05d}_{name}.png" for name in LABEL_NAMES)
+        return [path for path in paths if path.is_file()]
+
+
+@dataclass(frozen=True)
+class Faces(Sequence[Face]):
+    """A data set: portraits in a fixed order.
+
+    Attributes:
+        name: what records and reports call it.
+        faces: the portraits, with unique keys.
+    """
+
+    name: str
+    faces: tuple[Face, ...]
+
+    def __post_init__(self) -> None:
+        if not self.faces:
+            raise OptionError(f"{self.name}: no portraits")
+        if len({face.key for face in self.faces}) < len(self.faces):
+            raise OptionError(f"{self.name}: two portraits share a key")
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __iter__(self) -> Iterator[Face]:
+        return iter(self.faces)
+
+    @overload
+    def __getitem__(self, index: int) -> Face: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Faces: ...
+
+    def __getitem__(self, index: int | slice) -> Face | Faces:
+        if isinstance(index, slice):
+            return replace(self, faces=self.faces[index])
+        return self.faces[index]
+
+    def select(self, keys: Iterable[str]) -> Faces:
+        """The portraits of these keys, in the order given.
+
+        Raises:
+            OptionError: a key is not among them; the message names the first few.
+        """
+        by_key = {face.key: face for face in self.faces}
+        wanted = list(keys)
+        if unknown := [key for key in wanted if key not in by_key]:
+            raise OptionError(
+                f"{self.name} has no {', '.join(unknown[:5])}"
+                + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
+            )
+        return replace(self, faces=tuple(by_key[key] for key in wanted))
+
+    def without(self, keys: Iterable[str]) -> Faces:
+        """The portraits whose keys are not among these; keys it does not have do not matter.
+
+        Raises:
+            OptionError: no portrait is left.
+        """
+        unwanted = set(keys)
+        return replace(self, faces=tuple(face for face in self.faces if face.key not in unwanted))
