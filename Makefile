@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all lint format docs clean
+.PHONY: demo benchmark test test-all lint format docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/facemask-inpaint demo --out runs/demo
+
+benchmark: $(INSTALLED)
+	$(BIN)/python examples/benchmark_portraits.py
 
 test: lint
 	$(BIN)/python -m pytest

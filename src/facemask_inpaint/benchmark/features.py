@@ -1,0 +1,78 @@
+"""Features of a run's pictures: computed once, kept in its folder, shared by ranks and metrics."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facemask_inpaint.files import atomic_path
+from facemask_inpaint.metrics import FeatureReader, FeatureSet
+
+BLOCK = 256
+"""Pictures per file."""
+
+
+class FeatureStore:
+    """Features by block of pictures.
+
+    A block's file is named after the pictures it holds, their sizes and times, so it is found again
+    by whoever needs it, and never when a picture has changed. Blocks and the batches within them
+    depend on the order of the pictures only: a number does not change in its last digit because
+    a run was killed, or shared between processes.
+
+    Args:
+        folder: of the run, to which names are relative.
+        store: where the files go.
+        reader: how pictures become features.
+    """
+
+    def __init__(self, folder: Path, store: Path, reader: FeatureReader) -> None:
+        self._reader = replace(reader, extractor=reader.network, device=None, progress=False)
+        self.identity = reader.network.identity
+        self._folder = folder
+        self._store = store / hashlib.sha256(self.identity.encode()).hexdigest()[:16]
+
+    def compute(self, paths: Sequence[Path]) -> None:
+        """Make what is not there yet; ``paths`` is a block or several.
+
+        Raises:
+            ImageError: a picture cannot be read.
+            OptionError: its features are not finite, or sizes do not fit the extractor.
+        """
+        for block in blocks(paths):
+            target = self._file(block)
+            if not target.exists():
+                values = self._reader.read(block).values
+                with atomic_path(target) as temporary:
+                    np.save(temporary, values.cpu().numpy())
+
+    def load(self, paths: Sequence[Path]) -> FeatureSet:
+        """Features of these pictures; what :meth:`compute` has not made is made now."""
+        self.compute(paths)
+        values = np.concatenate([np.load(self._file(block)) for block in blocks(paths)])
+        return FeatureSet(
+            torch.from_numpy(values).to(self._reader.network.device),
+            tuple(str(path.relative_to(self._folder)) for path in paths),
+            tuple(path.stem for path in paths),
+            identity=self.identity,
+        )
+
+    def _file(self, block: Sequence[Path]) -> Path:
+        lines = []
+        for path in block:
+            status = path.stat()
+            name = path.relative_to(self._folder).as_posix()
+            lines.append(f"{name} {status.st_size} {status.st_mtime_ns}")
+        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return self._store / f"{digest[:32]}.npy"
+
+
+def blocks(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    """The pictures in runs of :data:`BLOCK`."""
+    for start in range(0, len(paths), BLOCK):
+        yield paths[start : start + BLOCK]

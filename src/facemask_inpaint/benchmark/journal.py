@@ -1,0 +1,60 @@
+"""Files that only grow: how the ranks of a run remember what they have finished."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from facemask_inpaint.benchmark.records import read_lines
+
+
+class Journal:
+    """JSON lines in ``<folder>/<name>-<rank>.jsonl``; every rank writes its own, and reads all.
+
+    A line is handed to the operating system at once, so a killed process loses at most the line it
+    was writing. Any number of threads may append.
+    """
+
+    def __init__(self, folder: Path, name: str, rank: int) -> None:
+        self._folder = folder
+        self._name = name
+        self._path = folder / f"{name}-{rank}.jsonl"
+        self._lock = threading.Lock()
+
+    def append(self, content: Mapping[str, Any]) -> None:
+        """Add one line.
+
+        Raises:
+            OSError: the disk is full; what was written before stays readable.
+        """
+        line = json.dumps(content, ensure_ascii=False, allow_nan=False)
+        with self._lock:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab") as file:
+                # A kill may have cut the last line; what follows must not be glued to it.
+                lead = b"\n" if file.tell() and not _ends_in_newline(self._path) else b""
+                file.write(lead + line.encode() + b"\n")
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Whole lines of all ranks; of each rank in the order written."""
+        for path in sorted(self._folder.glob(f"{self._name}-*.jsonl")):
+            yield from read_lines(path)
+
+    def clear(self) -> None:
+        """Forget this rank's lines."""
+        self._path.unlink(missing_ok=True)
+
+    def clear_above(self, world: int) -> None:
+        """Forget the lines of ranks that this run does not have."""
+        for path in self._folder.glob(f"{self._name}-*.jsonl"):
+            if int(path.stem.rpartition("-")[2]) >= world:
+                path.unlink(missing_ok=True)
+
+
+def _ends_in_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        return file.read(1) == b"\n"

@@ -1,0 +1,210 @@
+"""Portraits and their masks at every side of a run, made once and kept in its folder."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+from facemask_inpaint import SemanticMasker
+from facemask_inpaint.benchmark.faults import FaultLog
+from facemask_inpaint.benchmark.journal import Journal
+from facemask_inpaint.benchmark.layout import Layout
+from facemask_inpaint.benchmark.ranks import World
+from facemask_inpaint.benchmark.settings import Settings
+from facemask_inpaint.data.faces import Face, Faces
+from facemask_inpaint.errors import FacemaskInpaintError, ImageError
+from facemask_inpaint.files import atomic_path
+from facemask_inpaint.masks.labels import LabelMap, LabelSource
+from facemask_inpaint.metrics.inputs import in_order
+
+_COMPRESSION = 1
+"""Of PNG files: higher levels take five times as long and save a tenth."""
+
+
+def write_png(image: Image.Image, path: Path) -> None:
+    """Write a PNG file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        image.save(temporary, "PNG", compress_level=_COMPRESSION)
+
+
+def labels_path(layout: Layout, side: int, key: str) -> Path:
+    """Where a portrait's label map at that side is kept for the diagnostics."""
+    return layout.work / "labels" / str(side) / f"{key}.png"
+
+
+class Portrait(NamedTuple):
+    """What is known of a portrait at one side.
+
+    Attributes:
+        size: side of the picture as it was read.
+        shares: class to the share of the picture that its mask covers; 0 where it is absent.
+    """
+
+    size: int
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Index:
+    """Which portrait has which component.
+
+    Attributes:
+        keys: all portraits of the run, in order.
+        portraits: by side and key; what could not be read is missing.
+    """
+
+    keys: tuple[str, ...]
+    portraits: Mapping[tuple[int, str], Portrait]
+
+    def readable(self, side: int) -> tuple[str, ...]:
+        """Keys of the portraits that are there at this side, in order."""
+        return tuple(key for key in self.keys if (side, key) in self.portraits)
+
+    def present(self, side: int, mask_class: str) -> tuple[str, ...]:
+        """Keys of the portraits that have this component, in order."""
+        return self._present.get((side, mask_class), ())
+
+    def share(self, side: int, mask_class: str, key: str) -> float:
+        """Share of the picture that is hole."""
+        return self.portraits[side, key].shares[mask_class]
+
+    def enlarged(self, side: int) -> int:
+        """How many portraits were smaller than this side."""
+        return sum(one.size < side for (at, _), one in self.portraits.items() if at == side)
+
+    @cached_property
+    def _present(self) -> dict[tuple[int, str], tuple[str, ...]]:
+        row = {key: index for index, key in enumerate(self.keys)}
+        found: dict[tuple[int, str], list[str]] = defaultdict(list)
+        for (side, key), portrait in self.portraits.items():
+            for name, share in portrait.shares.items():
+                if share:
+                    found[side, name].append(key)
+        return {where: tuple(sorted(keys, key=row.__getitem__)) for where, keys in found.items()}
+
+
+class Preparation:
+    """Reads portraits and label maps, and writes what the run works on.
+
+    Args:
+        layout: of the run.
+        settings: of the run.
+        masker: cuts the masks.
+        world: the processes of the run.
+        faults: takes what cannot be read.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        settings: Settings,
+        masker: SemanticMasker,
+        world: World,
+        faults: FaultLog,
+    ) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._masker = masker
+        self._world = world
+        self._faults = faults
+        self._journal = Journal(layout.work, "prepared", world.rank)
+
+    def run(self, faces: Faces, *, progress: bool) -> None:
+        """Prepare this rank's share of what is not there yet."""
+        known = self._known()
+        jobs = []
+        for face in self._world.share(faces):
+            missing = self._missing(face.key, known)
+            if missing:
+                jobs.append((face, missing))
+        done = in_order(self._prepare, jobs, None, ahead=16)
+        for _ in tqdm(
+            done, "portraits", len(jobs), disable=not progress or not jobs, unit="portrait"
+        ):
+            pass
+
+    def index(self) -> Index:
+        """What all ranks have prepared."""
+        wanted = {one.name for one in self._settings.classes}
+        keys = set(self._settings.keys)
+        portraits = {
+            (side, key): portrait
+            for (side, key), portrait in self._known().items()
+            if key in keys and side in self._settings.sides and wanted <= portrait.shares.keys()
+        }
+        return Index(self._settings.keys, portraits)
+
+    def _known(self) -> dict[tuple[int, str], Portrait]:
+        known: dict[tuple[int, str], Portrait] = {}
+        for line in self._journal.read():
+            where = (line["side"], line["key"])
+            before = known[where].shares if where in known else {}
+            known[where] = Portrait(line["size"], {**before, **line["shares"]})
+        return known
+
+    def _missing(self, key: str, known: Mapping[tuple[int, str], Portrait]) -> dict[int, list[str]]:
+        """By side the classes that were not looked at yet."""
+        names = [one.name for one in self._settings.classes]
+        missing = {}
+        for side in self._settings.sides:
+            seen = known[side, key].shares if (side, key) in known else {}
+            if absent := [name for name in names if name not in seen]:
+                missing[side] = absent
+        return missing
+
+    def _prepare(self, job: tuple[Face, dict[int, list[str]]]) -> None:
+        """In a worker thread."""
+        face, missing = job
+        try:
+            picture, labels = face.read_image(), face.read_labels()
+            _require_square(face.image, picture.size)
+            _require_square(f"label map of {face.image}", labels.shape)
+            present = set(self._masker.present(labels))
+        except (FacemaskInpaintError, OSError) as error:
+            self._faults.add("read", error, key=face.key)
+            return
+        for side, names in missing.items():
+            try:
+                shares = dict(self._write(face.key, side, picture, labels, names, present))
+                line = {"key": face.key, "side": side, "size": picture.width, "shares": shares}
+                self._journal.append(line)
+            except OSError as error:
+                self._faults.add("write", error, side=side, key=face.key)
+
+    def _write(
+        self,
+        key: str,
+        side: int,
+        picture: Image.Image,
+        labels: LabelSource,
+        names: Sequence[str],
+        present: set[str],
+    ) -> Iterator[tuple[str, float]]:
+        """Write the portrait and its masks; each class with the share that is hole."""
+        original = self._layout.original(side, key)
+        if not original.exists():
+            ids = labels.ids if isinstance(labels, LabelMap) else labels.merged()
+            small = Image.fromarray(ids).resize((side, side), Image.Resampling.NEAREST)
+            write_png(small, labels_path(self._layout, side, key))
+            write_png(picture.resize((side, side), Image.Resampling.LANCZOS), original)
+        for name in names:
+            share = 0.0
+            if name in present:
+                hole: np.ndarray = self._masker(labels, name, size=side)
+                share = float(hole.mean())
+                mask = Image.fromarray(hole.astype(np.uint8) * 255)
+                write_png(mask, self._layout.mask(side, name, key))
+            yield name, share
+
+
+def _require_square(name: object, size: tuple[int, int]) -> None:
+    if size[0] != size[1]:
+        raise ImageError(f"{name} is {size[0]} x {size[1]} pixels; crop it to a square first")

@@ -1,0 +1,92 @@
+"""Warnings of all scores, told once each with where they hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from facemask_inpaint.benchmark.layout import Run
+from facemask_inpaint.benchmark.measures import MEASURES
+from facemask_inpaint.benchmark.records import Score
+from facemask_inpaint.benchmark.report.markup import Html, element
+from facemask_inpaint.benchmark.report.words import DASH, counted, spoken
+
+_NAMED = 3
+_NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+
+
+@dataclass
+class Notice:
+    """One warning and the scores that carry it.
+
+    Attributes:
+        texts: its wordings, which differ in their numbers.
+        scores: the scores concerned.
+    """
+
+    texts: dict[str, None] = field(default_factory=dict)
+    scores: list[Score] = field(default_factory=list)
+
+
+def gathered(scores: Iterable[Score]) -> list[Notice]:
+    """Warnings that differ only in their numbers, each once, in the order of the scores."""
+    found: dict[str, Notice] = {}
+    for score in scores:
+        for text in score.warnings:
+            notice = found.setdefault(_NUMBER.sub("#", text), Notice())
+            notice.texts[text] = None
+            notice.scores.append(score)
+    return list(found.values())
+
+
+def notices(run: Run) -> Html | None:
+    """What a reader of the scores has to know; ``None`` when there is nothing."""
+    lines = [_line(run, notice) for notice in gathered(run.scores)]
+    for side, compared in run.comparison.items():
+        for text in compared.get("warnings", ()):
+            where = element("b", f"Differences at {side} px")
+            lines.append(element("li", where, element("span", text)))
+    if not lines:
+        return None
+    return element(
+        "section",
+        element("h2", "Read with care"),
+        element("ul", lines),
+        id="care",
+        class_="care",
+        aria_label="Warnings",
+    )
+
+
+def _line(run: Run, notice: Notice) -> Html:
+    where = element("b", _scope(run, notice.scores))
+    return element("li", where, element("span", spanning(notice.texts)))
+
+
+def spanning(texts: Iterable[str]) -> str:
+    """One text for several that differ only in their numbers: these become ranges."""
+    texts = list(texts)
+    columns = zip(*(_NUMBER.findall(text) for text in texts))
+    ranges: Iterator[str] = map(_range, columns)
+    return _NUMBER.sub(lambda _: next(ranges), texts[0])
+
+
+def _range(numbers: Iterable[str]) -> str:
+    ordered = sorted(set(numbers), key=lambda number: float(number.replace(",", "")))
+    return ordered[0] if len(ordered) == 1 else f"{ordered[0]}{DASH}{ordered[-1]}"
+
+
+def _scope(run: Run, scores: Iterable[Score]) -> str:
+    scores = list(scores)
+    metrics = [name for name in MEASURES if any(one.metric == name for one in scores)]
+    classes = [one.name for one in run.classes if any(s.mask_class == one.name for s in scores)]
+    models = [one.name for one in run.models if any(s.model == one.name for s in scores)]
+    parts = [", ".join(MEASURES[name].label for name in metrics)]
+    if len(models) < len(run.models):
+        parts.append(", ".join(models))
+    if len(classes) < len(run.classes):
+        few = len(classes) <= _NAMED
+        named = ", ".join(map(spoken, classes)) if few else counted(len(classes), "class")
+        parts.append(named)
+    return " · ".join(parts)

@@ -1,0 +1,311 @@
+"""The whole benchmark: portraits in, a folder of pictures, scores, tables and a report out."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from facemask_inpaint import SemanticMasker, data
+from facemask_inpaint.benchmark.comparing import compare_models
+from facemask_inpaint.benchmark.contenders import Contender, contenders
+from facemask_inpaint.benchmark.faults import FaultLog
+from facemask_inpaint.benchmark.features import FeatureStore
+from facemask_inpaint.benchmark.filling import Filling
+from facemask_inpaint.benchmark.journal import Journal
+from facemask_inpaint.benchmark.layout import Layout, Run
+from facemask_inpaint.benchmark.measures import DEFAULT_METRICS, FEATURE_METRICS, MEASURES
+from facemask_inpaint.benchmark.measuring import rounded
+from facemask_inpaint.benchmark.preparing import Index, Preparation
+from facemask_inpaint.benchmark.ranks import World, joined, own_device
+from facemask_inpaint.benchmark.records import PictureRecord, Timing, from_dict, write_records
+from facemask_inpaint.benchmark.scoring import Scoring
+from facemask_inpaint.benchmark.settings import (
+    Settings,
+    checked_sides,
+    class_entries,
+    joined_with_earlier,
+    masker_record,
+    write_settings,
+)
+from facemask_inpaint.benchmark.standin import STAND_IN
+from facemask_inpaint.benchmark.tables import write_tables
+from facemask_inpaint.data.faces import Faces
+from facemask_inpaint.errors import (
+    FacemaskInpaintError,
+    OptionError,
+    WeightsNotFoundError,
+    unknown_name,
+)
+from facemask_inpaint.files import atomic_path
+from facemask_inpaint.metrics import FeatureReader
+
+_DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+def run(
+    models: Mapping[str, Any] | Sequence[Any],
+    dataset: Faces | str | Path,
+    *,
+    out: str | Path,
+    classes: str | Iterable[str] = "all",
+    sides: Sequence[int] = (256,),
+    seed: int = 0,
+    masker: SemanticMasker | None = None,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    reader: FeatureReader | None = None,
+    batch_size: int = 8,
+    device: str | torch.device | None = None,
+    dtype: str = "float32",
+    compare: bool = True,
+    report: bool = True,
+    progress: bool = True,
+) -> Run:
+    """Fill every component of every portrait with every model, and measure what comes out.
+
+    What is in ``out`` already is not done again: the same call goes on after a kill, and a call
+    with other models, classes or sides adds them. Started by ``torchrun``, ranks share the work.
+
+    Example:
+        >>> from facemask_inpaint import benchmark
+        >>> run = benchmark.run(  # doctest: +SKIP
+        ...     ["harmonic", "lama"], "faces", classes="hair,eyes", out="runs/faces-256"
+        ... )
+
+    Args:
+        models: registry names, folders of ``save_pretrained``, hub repositories, inpainters,
+            functions ``(picture, mask) -> picture`` of PIL, or :class:`~.contenders.Results`; as
+            a mapping, or as pairs, under the names that tables shall show.
+        dataset: portraits with label maps, or a folder that ``data.open_faces`` knows.
+        out: folder of the run.
+        classes: mask classes, as :meth:`SemanticMasker.select` reads them.
+        sides: resolutions in pixels, such as ``(256, 512, 1024)``.
+        seed: decides every random draw. A picture's own seed depends on this, the class, the side
+            and the portrait's key, and on nothing else.
+        masker: how masks are cut; default ``SemanticMasker()``.
+        metrics: names out of ``measures.MEASURES``; diagnostics are always added.
+        reader: how pictures become features; default the Inception network.
+        batch_size: pictures per call of a model.
+        device: where models and features are computed; ``None`` is CUDA when there (with ranks,
+            each its own), else the CPU.
+        dtype: what networks compute in.
+        compare: whether pairs of models are compared, with intervals and p-values.
+        report: whether the page for people is made.
+        progress: show bars.
+
+    Returns:
+        The run as it is on disk. What failed is in its ``faults``.
+
+    Raises:
+        OptionError: an argument makes no sense, or the folder holds work under other settings.
+        UnknownNameError: no such model, class or metric.
+        WeightsNotFoundError: the features' network cannot be had; said before anything is filled.
+        FacemaskInpaintError: the disk is too full for the results; what is filled is kept.
+    """
+    if batch_size < 1:
+        raise OptionError(f"batch_size must be at least 1, not {batch_size}")
+    for name in metrics:
+        if name not in MEASURES:
+            raise unknown_name("metric", name, MEASURES)
+    faces = dataset if isinstance(dataset, Faces) else data.open_faces(dataset)
+    masker = masker or SemanticMasker()
+    chosen = contenders(models)
+    layout = Layout(Path(out))
+    with joined() as world:
+        device = own_device(device)
+        features = _features(metrics, reader, device)
+        wanted = Settings(
+            dataset=faces.name,
+            keys=tuple(face.key for face in faces),
+            seed=seed,
+            dtype=dtype,
+            masker=masker_record(masker),
+            classes=class_entries(masker, classes),
+            sides=checked_sides(sides),
+            models=tuple(one.entry for one in chosen),
+            metrics=tuple(metrics),
+            extractor=features.network.identity if features else None,
+        )
+        settings = joined_with_earlier(wanted, layout)
+        if world.rank == 0:
+            _remove_partial(layout)
+        world.wait()  # all have read the earlier settings
+        job = _Job(layout, settings, world, FaultLog(layout, world.rank), progress)
+        index = job.prepare(faces, masker)
+        job.fill(chosen, index, batch_size, device)
+        scoring = job.score(index, features)
+        if world.rank == 0:
+            job.write_results(scoring, {one.entry.name for one in chosen}, compare, report)
+        world.wait()
+    return Run.open(layout.folder)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The stages of a run, on one rank."""
+
+    layout: Layout
+    settings: Settings
+    world: World
+    faults: FaultLog
+    progress: bool
+
+    @property
+    def _shown(self) -> bool:
+        return self.progress and self.world.rank == 0
+
+    def prepare(self, faces: Faces, masker: SemanticMasker) -> Index:
+        """Portraits and masks at every side."""
+        self.faults.begin(self.world.size)
+        if self.world.rank == 0:
+            write_settings(self.settings, self.layout)
+        preparation = Preparation(self.layout, self.settings, masker, self.world, self.faults)
+        preparation.run(faces, progress=self._shown)
+        self.world.wait()
+        index = preparation.index()
+        if not index.portraits:
+            raise FacemaskInpaintError(
+                f"not one of the {len(faces)} portraits of {faces.name} can be used; the first: "
+                f"{self.faults.everything(self.settings, set())[0]}"
+            )
+        return index
+
+    def fill(
+        self,
+        chosen: Sequence[Contender],
+        index: Index,
+        batch_size: int,
+        device: torch.device,
+    ) -> None:
+        """Every hole by every model."""
+        filling = Filling(
+            self.layout,
+            self.settings,
+            index,
+            self.world,
+            self.faults,
+            batch_size=batch_size,
+            device=device,
+        )
+        filling.run(chosen, progress=self._shown)
+        self.world.wait()
+
+    def score(self, index: Index, features: FeatureReader | None) -> Scoring:
+        """Features and what is computed from them."""
+        store = None
+        if features is not None:
+            store = FeatureStore(self.layout.folder, self.layout.work / "features", features)
+        scoring = Scoring(self.layout, self.settings, index, self.world, self.faults, store)
+        scoring.extract(progress=self._shown)
+        self.world.wait()
+        scoring.score(progress=self._shown)
+        self.world.wait()
+        return scoring
+
+    def write_results(self, scoring: Scoring, tried: set[str], compare: bool, report: bool) -> None:
+        """Everything that people and programs read."""
+        try:
+            self._write_numbers(scoring, compare)
+            self._write_faults(tried)
+            write_tables(Run.open(self.layout.folder))
+            if report and not self._write_report():
+                self._write_faults(tried)
+        except OSError as error:
+            if error.errno not in _DISK_FULL:
+                raise
+            raise FacemaskInpaintError(
+                f"{self.layout.folder}: the results cannot be written ({error.strerror}); what was "
+                "filled and measured is kept: free some space and run the same command again"
+            ) from error
+
+    def _write_numbers(self, scoring: Scoring, compare: bool) -> None:
+        records = _records(self.layout, self.settings)
+        write_records(self.layout.pictures, records)
+        write_records(self.layout.timings, _timings(self.layout, self.settings))
+        write_records(self.layout.scores, scoring.collect(records))
+        found = {}
+        if compare and scoring.store is not None:
+            found = compare_models(scoring, progress=self._shown)
+        with atomic_path(self.layout.comparison) as path:
+            path.write_text(json.dumps(found, allow_nan=False) + "\n", encoding="utf-8")
+
+    def _write_faults(self, tried: set[str]) -> None:
+        write_records(self.layout.faults, self.faults.everything(self.settings, tried))
+
+    def _write_report(self) -> bool:
+        """Whether the page could be made; a page that fails costs no numbers."""
+        from facemask_inpaint.benchmark.report import write_report
+
+        try:
+            write_report(Run.open(self.layout.folder))
+        except (FacemaskInpaintError, OSError) as error:
+            self.faults.add("report", error)
+            return False
+        return True
+
+
+def _remove_partial(layout: Layout) -> None:
+    """Half-written files that a kill has left."""
+    for path in layout.folder.rglob(".*.part*"):
+        path.unlink(missing_ok=True)
+
+
+def _features(
+    metrics: Sequence[str], reader: FeatureReader | None, device: torch.device
+) -> FeatureReader | None:
+    """The reader with its network at hand, before hours are spent; none where none is needed.
+
+    Raises:
+        WeightsNotFoundError: the weights cannot be had; the message says what works without.
+    """
+    wanted = [name for name in metrics if name in FEATURE_METRICS]
+    if not wanted:
+        return None
+    reader = reader or FeatureReader(device=device)
+    try:
+        network = reader.network
+    except WeightsNotFoundError as error:
+        labels = ", ".join(MEASURES[name].label for name in wanted)
+        raise WeightsNotFoundError(
+            f"{labels} cannot be computed, and nothing was started: {error}\n"
+            "Without these weights there are: metrics psnr_hole,ssim_hole,l1_hole, which need "
+            f"none; an extractor of your own; or {STAND_IN}, a stand-in for rehearsals"
+        ) from error
+    return replace(reader, extractor=network, device=None)
+
+
+def _records(layout: Layout, settings: Settings) -> list[PictureRecord]:
+    """Measures of all pictures that are there, by model, side, class and key."""
+    models = {entry.name: row for row, entry in enumerate(settings.models)}
+    classes = {entry.name: row for row, entry in enumerate(settings.classes)}
+    keys = {key: row for row, key in enumerate(settings.keys)}
+    found: dict[tuple[int, int, int, int], PictureRecord] = {}
+    for line in Journal(layout.work, "pictures", 0).read():
+        one = from_dict(PictureRecord, line)
+        if layout.filled(one.side, one.model, one.mask_class, one.key).exists():
+            where = (models[one.model], one.side, classes[one.mask_class], keys[one.key])
+            found[where] = one
+    return [found[where] for where in sorted(found)]
+
+
+def _timings(layout: Layout, settings: Settings) -> list[Timing]:
+    """Seconds and memory by model, side and device; a process's first batch only warms up."""
+    lines: dict[tuple[str, int, str], list[dict[str, Any]]] = defaultdict(list)
+    for line in Journal(layout.work, "timings", 0).read():
+        lines[line["model"], line["side"], line["device"]].append(line)
+    order = {entry.name: row for row, entry in enumerate(settings.models)}
+    found = []
+    for where in sorted(lines, key=lambda at: (order[at[0]], *at[1:])):
+        each = [line for line in lines[where] if not line["first"]] or lines[where]
+        seconds = rounded(float(np.median([line["seconds"] for line in each])))
+        peaks = [line["mebibytes"] for line in each if line["mebibytes"] is not None]
+        peak = rounded(max(peaks)) if peaks else None
+        found.append(Timing(*where, seconds, peak, sum(line["n"] for line in each)))
+    return found

@@ -1,0 +1,207 @@
+"""What a run is: its settings, joined with those of the run that is in the folder already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import PIL
+import torch
+
+from facemask_inpaint import SemanticMasker, __version__
+from facemask_inpaint.benchmark.layout import FORMAT, Layout, Run
+from facemask_inpaint.benchmark.records import ClassEntry, ModelEntry
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.files import atomic_path
+from facemask_inpaint.masks import MASK_CLASSES, Component, MaskClass
+
+LARGEST_SIDE = 8192
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that results depend on, besides the pictures themselves.
+
+    Attributes:
+        dataset: name of the data set.
+        keys: of its portraits, in order.
+        seed: from which every picture's own is derived.
+        dtype: what networks compute in.
+        masker: how masks are cut.
+        classes: mask classes, in the order of the tables.
+        sides: in pixels, ascending.
+        models: in the order in which they joined.
+        metrics: names of the measures that become scores.
+        extractor: identity of what makes features; ``None`` without feature metrics.
+    """
+
+    dataset: str
+    keys: tuple[str, ...]
+    seed: int
+    dtype: str
+    masker: Mapping[str, Any]
+    classes: tuple[ClassEntry, ...]
+    sides: tuple[int, ...]
+    models: tuple[ModelEntry, ...]
+    metrics: tuple[str, ...]
+    extractor: str | None = None
+
+    def after(self, earlier: Settings) -> Settings:
+        """These settings for a folder that holds ``earlier`` ones: classes, sides and models add.
+
+        Raises:
+            OptionError: finished work would have come out differently under these settings.
+        """
+        mine, theirs = self._fixed(), earlier._fixed()
+        for what in mine:
+            if what in theirs and mine[what] != theirs[what]:
+                raise OptionError(
+                    f"this run was begun with {what} {theirs[what]}, not {mine[what]}: go on with "
+                    "the same, or give another folder"
+                )
+        return Settings(
+            self.dataset,
+            self.keys,
+            self.seed,
+            self.dtype,
+            self.masker,
+            _in_class_order(_joined(earlier.classes, self.classes)),
+            tuple(sorted({*earlier.sides, *self.sides})),
+            _joined(earlier.models, self.models),
+            self.metrics,
+            self.extractor,
+        )
+
+    def _fixed(self) -> dict[str, Any]:
+        """What must not change, each under words for people."""
+        fixed: dict[str, Any] = {
+            "data set": repr(self.dataset),
+            "portraits": _keys_in_words(self.keys),
+            "seed": self.seed,
+            "dtype": self.dtype,
+        }
+        fixed |= {f"masker option {name}": value for name, value in self.masker.items()}
+        fixed |= {f"labels of class {one.name}": list(one.label_ids) for one in self.classes}
+        fixed |= {f"weights of model {one.name}": one.digest or one.source for one in self.models}
+        return fixed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Content of ``run.json``, with what made it."""
+        content = asdict(self)
+        content["dataset"] = {"name": self.dataset, "keys": list(content.pop("keys"))}
+        return {"format": FORMAT, **content, "versions": _versions()}
+
+    @classmethod
+    def of_run(cls, run: Run) -> Settings:
+        """The settings of a run that exists."""
+        saved = run.settings
+        return cls(
+            run.dataset,
+            run.keys,
+            saved["seed"],
+            saved["dtype"],
+            saved["masker"],
+            run.classes,
+            run.sides,
+            run.models,
+            tuple(saved["metrics"]),
+            saved["extractor"],
+        )
+
+
+def joined_with_earlier(wanted: Settings, layout: Layout) -> Settings:
+    """The settings for a folder, which may hold a run already.
+
+    Raises:
+        OptionError: the folder holds a run with other settings, or something else.
+    """
+    if not layout.settings.exists():
+        if layout.folder.exists() and any(layout.folder.iterdir()):
+            raise OptionError(f"{layout.folder} is not empty and holds no run: give a new folder")
+        return wanted
+    try:
+        return wanted.after(Settings.of_run(Run.open(layout.folder)))
+    except OptionError as error:
+        raise OptionError(f"{layout.folder}: {error}") from None
+
+
+def write_settings(settings: Settings, layout: Layout) -> None:
+    """Write ``run.json``, whole or not at all."""
+    text = json.dumps(settings.to_dict(), indent=2, ensure_ascii=False)
+    with atomic_path(layout.settings) as path:
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def class_entries(masker: SemanticMasker, classes: str | Iterable[str]) -> tuple[ClassEntry, ...]:
+    """Entries of the classes meant, in the order of the masker's table.
+
+    Raises:
+        UnknownNameError: an item is no class of this masker.
+    """
+    wanted = set(masker.select(classes))
+    return tuple(
+        _class_entry(str(name), component)
+        for name, component in masker.classes.items()
+        if name in wanted
+    )
+
+
+def masker_record(masker: SemanticMasker) -> dict[str, Any]:
+    """How a masker cuts, in terms of JSON.
+
+    Raises:
+        OptionError: its masks are soft; a benchmark's pixels are hole or not.
+    """
+    if masker.feather:
+        raise OptionError("a benchmark needs hard masks: make the masker without feather=")
+    names = ("dilate", "glasses", "fill_holes", "min_area")
+    return {name: getattr(masker, name) for name in names}
+
+
+def checked_sides(sides: Sequence[int]) -> tuple[int, ...]:
+    """Sides in pixels, ascending, each once.
+
+    Raises:
+        OptionError: there are none, or one is no sensible number of pixels.
+    """
+    if not sides or not all(16 <= side <= LARGEST_SIDE for side in sides):
+        raise OptionError(f"sides are numbers of pixels such as 256, 512, 1024, not {list(sides)}")
+    return tuple(sorted(set(sides)))
+
+
+def _class_entry(name: str, component: Component) -> ClassEntry:
+    if MASK_CLASSES.get(name) != component:
+        return ClassEntry(name, "", component.label_ids)
+    known = MaskClass[name.upper()]
+    return ClassEntry(name, known.letter, known.label_ids, known.letter_from_study)
+
+
+def _joined(earlier: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
+    """By name, earlier ones first; what both have as it is now."""
+    return tuple(({one.name: one for one in earlier} | {one.name: one for one in new}).values())
+
+
+def _in_class_order(classes: tuple[ClassEntry, ...]) -> tuple[ClassEntry, ...]:
+    """Lettered classes by letter, then the others."""
+    return tuple(sorted(classes, key=lambda one: (not one.letter, one.letter)))
+
+
+def _keys_in_words(keys: tuple[str, ...]) -> str:
+    shown = ", ".join(keys[:3]) + (" …" if len(keys) > 3 else "")
+    digest = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:8]
+    return f"{len(keys)} ({shown}; digest {digest})"
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "facemask_inpaint": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+    }

@@ -1,0 +1,50 @@
+"""Features that need no weights, for trying things out; their numbers compare with nothing."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from facemask_inpaint.metrics import FeatureExtractor
+from facemask_inpaint.metrics.extractors import custom, resolve_device
+
+STAND_IN = "random-convolutions"
+WARNING = (
+    "features come from untrained random convolutions, a stand-in for the Inception network: "
+    "not comparable with any published number"
+)
+
+_SIDE = 64
+_WIDTHS = (3, 16, 32, 64)
+
+
+def random_convolutions(device: str | torch.device | None = None) -> FeatureExtractor:
+    """Sixty-four features per picture from three untrained convolutions with fixed weights.
+
+    They see colours and edges, so runs can be rehearsed and relative changes shown where the
+    published weights are not at hand. Every score made with them says so.
+    """
+    where = resolve_device(device)
+    generator = torch.Generator().manual_seed(2015)
+    kernels = [
+        torch.randn((wide, narrow, 3, 3), generator=generator) * (2 / (9 * narrow)) ** 0.5
+        for narrow, wide in pairwise(_WIDTHS)
+    ]
+    placed = [kernel.to(where) for kernel in kernels]
+
+    def features(pictures: Tensor) -> Tensor:
+        maps = pictures.float() / 127.5 - 1
+        maps = F.interpolate(maps, (_SIDE, _SIDE), mode="bilinear", antialias=True)
+        for kernel in placed:
+            maps = F.relu(F.conv2d(maps, kernel, stride=2, padding=1))
+        return maps.mean(dim=(2, 3))
+
+    return custom(features, f"{STAND_IN}: a stand-in, not comparable with published numbers", where)
+
+
+def is_stand_in(identity: str | None) -> bool:
+    """Whether features of this identity are the stand-in's."""
+    return identity is not None and identity.startswith(STAND_IN)

@@ -1,0 +1,275 @@
+"""A run's tables, laid out as in the study: models by mask classes, per side and metric."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from facemask_inpaint.benchmark.layout import Run
+from facemask_inpaint.benchmark.measures import FEATURE_METRICS, MEASURES, Measure
+from facemask_inpaint.benchmark.records import ClassEntry, Score
+from facemask_inpaint.benchmark.standin import STAND_IN, is_stand_in
+from facemask_inpaint.benchmark.tabulate import MISSING, Cell, Table, csv_text, decimals
+from facemask_inpaint.files import atomic_path
+
+MARKED = 3
+"""Places that are marked, and counted in the ranking."""
+
+Grid = Mapping[tuple[str, str], Score]
+"""Scores of one metric at one side by model and class."""
+
+
+def write_tables(run: Run) -> None:
+    """Write all tables of a run as Markdown, CSV and LaTeX.
+
+    Those of measured times are apart: every other file is the same, byte for byte, however often
+    the run was interrupted and over how many processes it was spread.
+    """
+    for stale in run.layout.tables.glob("comparison-*"):
+        stale.unlink()
+    for side in run.sides:
+        grids = _grids(run, side)
+        tables = [_score_table(run, side, name, grid) for name, grid in grids.items()]
+        _write(run, f"scores-{side}", tables, csv_text(_SCORE_COLUMNS, _score_lines(run, grids)))
+        if side in run.comparison:
+            found = run.comparison[side]
+            text = csv_text(_COMPARISON_COLUMNS, _comparison_lines(found))
+            _write(run, f"comparison-{side}", [_comparison_table(run, side, found)], text)
+    ranking = list(_ranking_lines(run))
+    _write(run, "ranking", [_ranking_table(ranking)], csv_text(_RANKING_COLUMNS, ranking))
+    _write(run, "models", [_model_table(run)], csv_text(_MODEL_COLUMNS, _model_lines(run)))
+    timings = [tuple(vars(one).values()) for one in run.timings]
+    _write(run, "timings", [_timing_table(run)], csv_text(_TIMING_COLUMNS, timings))
+
+
+def places(values: Mapping[str, float], measure: Measure) -> dict[str, int]:
+    """Place of every model, 1 for the best; equal values share one. Empty if all are equal."""
+    if len(set(values.values())) < 2:
+        return {}
+    keys = {name: measure.rank_key(value) for name, value in values.items()}
+    return {name: 1 + sum(other < key for other in keys.values()) for name, key in keys.items()}
+
+
+def _write(run: Run, name: str, tables: Sequence[Table], text: str) -> None:
+    contents = {
+        "md": "\n".join(table.markdown() for table in tables),
+        "tex": "\n".join(table.latex() for table in tables),
+        "csv": text,
+    }
+    for suffix, content in contents.items():
+        with atomic_path(run.layout.tables / f"{name}.{suffix}") as path:
+            path.write_text(content, encoding="utf-8")
+
+
+def _grids(run: Run, side: int) -> dict[str, Grid]:
+    """By metric, in the order of the tables."""
+    found: dict[str, dict[tuple[str, str], Score]] = defaultdict(dict)
+    for score in run.scores:
+        if score.side == side:
+            found[score.metric][score.model, score.mask_class] = score
+    return {name: found[name] for name in MEASURES if name in found}
+
+
+def _column(run: Run, grid: Grid, entry: ClassEntry) -> dict[str, float]:
+    """One class's values by model."""
+    return {
+        model.name: grid[model.name, entry.name].value
+        for model in run.models
+        if (model.name, entry.name) in grid
+    }
+
+
+def _score_table(run: Run, side: int, metric: str, grid: Grid) -> Table:
+    measure = MEASURES[metric]
+    columns = {entry.name: _column(run, grid, entry) for entry in run.classes}
+    ranked = {name: places(column, measure) for name, column in columns.items()}
+    digits = {name: decimals(column.values()) for name, column in columns.items()}
+    rows = []
+    for model in run.models:
+        row = [Cell(model.name)]
+        for entry in run.classes:
+            score = grid.get((model.name, entry.name))
+            place = ranked[entry.name].get(model.name)
+            row.append(
+                Cell(f"{score.value:.{digits[entry.name]}f}", place) if score else Cell(MISSING)
+            )
+        rows.append(tuple(row))
+    counts = [{score.n for (_, name), score in grid.items() if name == e.name} for e in run.classes]
+    rows.append((Cell("n"), *(Cell(_span(each)) for each in counts)))
+    caption = f"{measure.label} {measure.arrow} at {side} x {side}, {run.dataset}"
+    header = ("model", *(_heading(entry) for entry in run.classes))
+    notes = (measure.meaning.capitalize(), *_letter_note(run), *_notes(run, metric, grid))
+    return Table(_qualified(run, metric, caption), header, tuple(rows), notes)
+
+
+def _qualified(run: Run, metric: str, caption: str) -> str:
+    """The caption, naming features that compare with nothing published."""
+    if metric in FEATURE_METRICS and is_stand_in(run.settings.get("extractor")):
+        return f"{caption} ({STAND_IN} stand-in: not comparable with published numbers)"
+    return caption
+
+
+def _heading(entry: ClassEntry) -> str:
+    return f"{entry.letter} {entry.name}".strip().replace("_", " ")
+
+
+def _letter_note(run: Run) -> Iterator[str]:
+    letters = [
+        entry.letter for entry in run.classes if entry.letter and not entry.letter_from_study
+    ]
+    if letters:
+        yield f"The letters {', '.join(letters)} are this library's; the study pins C, G and I only"
+
+
+def _notes(run: Run, metric: str, grid: Grid) -> Iterator[str]:
+    """Every warning once, with the classes it is about."""
+    concerned: dict[str, dict[str, None]] = defaultdict(dict)
+    for (_, mask_class), score in grid.items():
+        for text in score.warnings:
+            concerned[text][mask_class] = None
+    for text, names in concerned.items():
+        everywhere = len(names) == len({mask_class for _, mask_class in grid})
+        yield f"Warning{'' if everywhere else ' (' + ', '.join(names) + ')'}: {text}"
+
+
+def _span(counts: set[int]) -> str:
+    if not counts:
+        return MISSING
+    least, most = min(counts), max(counts)
+    return str(most) if least == most else f"{least} to {most}"
+
+
+_SCORE_COLUMNS = ("metric", "model", "class", "letter", "n", "value", "low", "high", "place")
+
+
+def _score_lines(run: Run, grids: Mapping[str, Grid]) -> Iterator[Sequence[object]]:
+    for metric, grid in grids.items():
+        for entry in run.classes:
+            ranked = places(_column(run, grid, entry), MEASURES[metric])
+            for model in run.models:
+                if score := grid.get((model.name, entry.name)):
+                    what = (metric, model.name, entry.name, entry.letter)
+                    numbers = (score.n, score.value, score.low, score.high)
+                    yield (*what, *numbers, ranked.get(model.name))
+
+
+_RANKING_COLUMNS = ("side", "metric", "model", "classes", "top_three", "best")
+
+
+def _ranking_lines(run: Run) -> Iterator[tuple[int, str, str, int, int, int]]:
+    """In how many classes each model is among the best three, and the best."""
+    for side in run.sides:
+        for metric, grid in _grids(run, side).items():
+            columns = [places(_column(run, grid, e), MEASURES[metric]) for e in run.classes]
+            ranked = [column for column in columns if column]
+            for model in run.models:
+                mine = [column[model.name] for column in ranked if model.name in column]
+                if mine:
+                    top = sum(place <= MARKED for place in mine)
+                    yield side, metric, model.name, len(mine), top, mine.count(1)
+
+
+def _ranking_table(lines: Iterable[tuple[int, str, str, int, int, int]]) -> Table:
+    rows = tuple(
+        (
+            Cell(f"{MEASURES[metric].label} at {side}"),
+            Cell(model),
+            Cell(f"{top} of {classes}"),
+            Cell(f"{best} of {classes}"),
+        )
+        for side, metric, model, classes, top, best in lines
+    )
+    notes = ("Classes in which all models score alike are left out; equal scores share a place",)
+    header = ("metric", "model", "top three in", "best in")
+    return Table("In how many mask classes a model is among the best", header, rows, notes)
+
+
+_COMPARISON_COLUMNS = (
+    *("group", "first", "second", "n", "fid_first", "fid_second", "difference", "corrected"),
+    *("low", "high", "p_value", "p_adjusted"),
+)
+
+
+def _comparison_lines(found: Mapping[str, Any]) -> Iterator[Sequence[object]]:
+    for one in found["differences"]:
+        yield tuple(_short(one[name]) for name in _COMPARISON_COLUMNS)
+
+
+def _comparison_table(run: Run, side: int, found: Mapping[str, Any]) -> Table:
+    rows = tuple(
+        (
+            Cell(one["group"]),
+            Cell(str(one["n"])),
+            Cell(one["first"]),
+            Cell(one["second"]),
+            Cell(_short(one["corrected"])),
+            Cell(f"{_short(one['low'])} to {_short(one['high'])}"),
+            Cell(_short(one["p_value"])),
+            Cell(_short(one["p_adjusted"])),
+        )
+        for one in found["differences"]
+    )
+    notes = [
+        "D is the first model's FID less the second's, freed of its bootstrap bias: positive "
+        "speaks for the second. p is of exchanging fillings within pictures; Holm's is adjusted "
+        "over all classes and pairs",
+        "With fewer pictures than features the interval only describes: rely on p",
+    ]
+    notes += [f"Warning: {text}" for text in found["warnings"]]
+    header = ("class", "n", "first", "second", "D", f"{found['confidence']:.0%}", "p", "Holm")
+    caption = f"Differences of FID at {side} x {side}, {run.dataset}"
+    return Table(_qualified(run, "fid", caption), header, rows, tuple(notes))
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+_MODEL_COLUMNS = ("model", "source", "digest", "licence", "resolution", "training")
+
+
+def _model_lines(run: Run) -> Iterator[Sequence[object]]:
+    for one in run.models:
+        yield one.name, one.source, one.digest, one.licence, one.resolution, one.training
+
+
+def _model_table(run: Run) -> Table:
+    rows = tuple(
+        (
+            Cell(one.name),
+            Cell(one.source),
+            Cell((one.digest or MISSING)[:12]),
+            Cell(one.licence or MISSING),
+            Cell(_short(one.resolution)),
+            Cell(one.training or MISSING),
+        )
+        for one in run.models
+    )
+    header = ("model", "source", "SHA-256", "licence", "trained at", "trained on")
+    return Table("Models", header, rows)
+
+
+_TIMING_COLUMNS = ("model", "side", "device", "seconds", "mebibytes", "n")
+
+
+def _timing_table(run: Run) -> Table:
+    rows = tuple(
+        (
+            Cell(one.model),
+            Cell(str(one.side)),
+            Cell(f"{one.seconds:.3g}"),
+            Cell(MISSING if one.mebibytes is None else f"{one.mebibytes:,.0f}"),
+            Cell(str(one.n)),
+            Cell(one.device),
+        )
+        for one in run.timings
+    )
+    notes = (
+        "Median over batches, reading and compositing the pictures included; memory is the peak of "
+        "all tensors on CUDA, of the whole process on a CPU",
+    )
+    header = ("model", "side", "s/picture", "MiB", "n", "device")
+    return Table("Seconds per picture and peak memory", header, rows, notes)

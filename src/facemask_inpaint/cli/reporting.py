@@ -1,0 +1,58 @@
+"""``facemask-inpaint report``: the page of a benchmark run, made anew from what the run left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from facemask_inpaint.cli import options
+
+
+@click.command()
+@click.argument("run", type=options.existing)
+@click.option("--out", type=options.anywhere, help="File to write (default: RUN/report.html).")
+@click.option(
+    "--rows",
+    type=click.IntRange(min=0),
+    default=4,
+    show_default=True,
+    help="Portraits per mask class, each with every model's filling.",
+)
+@click.option(
+    "--cases",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Worst and best fillings per model, mask class and measure.",
+)
+@click.option(
+    "--picture-side",
+    type=click.IntRange(min=32),
+    default=256,
+    show_default=True,
+    help="Shrink pictures to this many pixels.",
+)
+@click.option(
+    "--megabytes",
+    type=click.FloatRange(min=0),
+    default=12.0,
+    show_default=True,
+    help="Leave pictures out beyond this; the page says how many.",
+)
+def report(
+    run: Path, out: Path | None, rows: int, cases: int, picture_side: int, megabytes: float
+) -> None:
+    """Write the page of a benchmark run again, without running anything again.
+
+    \b
+    Example:
+        facemask-inpaint report runs/faces-256
+        facemask-inpaint report runs/faces-512 --picture-side 512 --rows 8 --megabytes 40
+    """
+    from facemask_inpaint.benchmark import Run
+    from facemask_inpaint.benchmark.report import Selection, write_report
+
+    selection = Selection(rows=rows, cases=cases, side=picture_side, megabytes=megabytes)
+    target = write_report(Run.open(run), out, selection=selection)
+    click.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB, open it in a browser")

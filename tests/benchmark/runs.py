@@ -1,0 +1,97 @@
+"""Small runs over the bundled portraits, and comparing what they wrote."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from facemask_inpaint import Inpainter, benchmark, data
+from facemask_inpaint.benchmark.standin import random_convolutions
+from facemask_inpaint.data import Faces
+from facemask_inpaint.metrics import FeatureReader
+from tests.models.reduced import build
+
+PORTRAITS = Path(__file__).parents[1] / "data_portraits"
+WITHOUT_HAIR = {"B001279", "S001184"}
+COMMAND = "from facemask_inpaint.cli.benchmarking import benchmark; benchmark()"
+
+
+def portraits(count: int | None = None) -> Faces:
+    return data.open_faces(PORTRAITS)[:count]
+
+
+def small_run(models: Any, out: Path, faces: Faces | None = None, **options: Any) -> benchmark.Run:
+    """A run of 64 pixels over two classes without bars and page."""
+    defaults: dict[str, Any] = {
+        "classes": "hair,eyes",
+        "sides": (64,),
+        "reader": FeatureReader(random_convolutions("cpu")),
+        "device": "cpu",
+        "compare": False,
+        "report": False,
+        "progress": False,
+    }
+    return benchmark.run(models, faces or portraits(), out=out, **(defaults | options))
+
+
+def write_model(folder: Path, architecture: str) -> Path:
+    """A small network with made-up weights, in the form that ``from_pretrained`` opens."""
+    return Inpainter(build(architecture), device="cpu").save_pretrained(folder)
+
+
+class Counted:
+    """A model that counts the pictures it is asked for, and raises where it is told to."""
+
+    def __init__(self, fails_at: frozenset[int] = frozenset(), shade: int = 128) -> None:
+        self.calls = 0
+        self._fails_at = fails_at
+        self._shade = shade
+
+    def __call__(self, picture: Image.Image, mask: Image.Image) -> Image.Image:
+        self.calls += 1
+        if self.calls in self._fails_at:
+            raise RuntimeError(f"call {self.calls} was told to fail")
+        return Image.composite(Image.new("RGB", picture.size, (self._shade,) * 3), picture, mask)
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    """Every table but those of measured times."""
+    found = {path.name: path.read_bytes() for path in sorted((folder / "tables").iterdir())}
+    return {name: content for name, content in found.items() if not name.startswith("timings")}
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """The long-form results, and every picture."""
+    files = [folder / name for name in ("pictures.jsonl", "scores.jsonl", "comparison.json")]
+    files += sorted((folder / "filled").rglob("*.png"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def arguments(out: Path, models: list[Path | str], *more: object) -> list[str]:
+    """Of the command, for a run of seven classes at 64 pixels."""
+    named = [part for model in models for part in ("--model", model)]
+    fixed = (
+        "--classes",
+        "A-G",
+        "--size",
+        64,
+        "--extractor",
+        "random-convolutions",
+        "--device",
+        "cpu",
+        "--no-report",
+    )
+    return [str(part) for part in ("--data", PORTRAITS, *fixed, *named, "--out", out, *more)]
+
+
+def environment() -> dict[str, str]:
+    """One thread per process, as torchrun sets it."""
+    return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def command(*given: str) -> list[str]:
+    return [sys.executable, "-c", COMMAND, *given]
