@@ -1,3 +1,4 @@
+from . import benchmark as benchmark
 from . import checkpoints as checkpoints
 from . import data as data
 from . import errors as errors
@@ -5,6 +6,8 @@ from . import images as images
 from . import masks as masks
 from . import metrics as metrics
 from . import models as models
+from . import parsing as parsing
+from . import training as training
 from .inpainter import Inpainter as Inpainter
 from .masks import MaskClass as MaskClass
 from .masks import MixedMaskSampler as MixedMaskSampler

@@ -64,6 +64,10 @@ class OptionError(FacemaskInpaintError, ValueError):
     """An argument has a value that makes no sense here; the message says which ones do."""
 
 
+class DivergedError(FacemaskInpaintError):
+    """Training met a loss that is not a finite number; the message names the step."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Error for a ``name`` that is not ``known``; its message holds the nearest ones, or some."""
     names = sorted(dict.fromkeys(str(item) for item in known))

@@ -155,6 +155,7 @@ class Inpainter:
         *,
         seed: int | Sequence[int] = 0,
         num_samples: int = 1,
+        components: str | Sequence[str] | None = None,
         strategy: Strategy | None = None,
         margin: float = 0.5,
         blend: Blend = "none",
@@ -175,6 +176,8 @@ class Inpainter:
             seed: decides every random draw. One number for all pictures, or one per picture; a
                 picture's result does not depend on what else is in the call.
             num_samples: how many different results; more than one needs a network that draws.
+            components: mask class of the hole, for networks that are told it
+                (``takes_components``); one name for all pictures, or one per picture.
             strategy: ``"pad"``, ``"resize"`` or ``"crop"`` (see ``strategies``); ``None`` is the
                 network's own.
             margin: context around the hole for ``"crop"``, as a share of the hole's longer side.
@@ -199,13 +202,14 @@ class Inpainter:
         pictures, regroup = images.decode_many(image, value_range=value_range)
         holes = images.decode_masks(mask, [picture.size for picture in pictures])
         seeds = _as_seeds(seed, len(pictures))
+        told = self._as_components(components, len(pictures))
         chosen = strategy or default_strategy(self.network)
         tasks = []
         for index, (picture, hole) in enumerate(zip(pictures, holes)):
             window = place(chosen, self.network, hole, margin)
             hole = hole.to(picture.rgb.device)
             tasks += [
-                _Task(index, sample, picture, hole, window, _mix(seeds[index], sample))
+                _Task(index, sample, picture, hole, window, _mix(seeds[index], sample), told[index])
                 for sample in range(num_samples)
             ]
         results: dict[tuple[int, int], object] = {}
@@ -233,6 +237,18 @@ class Inpainter:
                 "use num_samples=1 or a network that draws"
             )
 
+    def _as_components(
+        self, components: str | Sequence[str] | None, count: int
+    ) -> Sequence[str | None]:
+        if components is None:
+            return [None] * count
+        if not getattr(self.network, "takes_components", False):
+            raise OptionError(f"{type(self.network).__name__} is not told components")
+        names = [components] * count if isinstance(components, str) else list(components)
+        if len(names) != count:
+            raise OptionError(f"{len(names)} components for {count} pictures")
+        return names
+
     def _answers(self, tasks: list[_Task], batch_size: int) -> Iterator[tuple[_Task, Tensor]]:
         """Every task with the network's answer ``(3, h, w)``, in batches of equal size."""
         queue = sorted(tasks, key=lambda task: task.window.padded)
@@ -256,7 +272,9 @@ class Inpainter:
         visible = torch.stack([rgb.to(self.device, self.dtype) for rgb, _ in looks])
         hole = torch.stack([mask.to(self.device, self.dtype) for _, mask in looks])
         generators = [torch.Generator().manual_seed(task.seed) for task in batch]
-        return self.network(visible, hole, generator=generators).float()
+        told = [task.component for task in batch]
+        conditions = {"components": told} if any(told) else {}
+        return self.network(visible, hole, generator=generators, **conditions).float()
 
 
 class _Task(NamedTuple):
@@ -268,6 +286,7 @@ class _Task(NamedTuple):
     hole: Tensor
     window: Window
     seed: int
+    component: str | None
 
     def composite(self, answer: Tensor, blend: Blend, border: int) -> object:
         """The caller's own kind of picture with the hole filled from the network's answer."""

@@ -8,10 +8,13 @@ from typing import TextIO
 import click
 
 from facemask_inpaint import __version__
+from facemask_inpaint.cli.benchmarking import benchmark
 from facemask_inpaint.cli.demo import demo
 from facemask_inpaint.cli.inpaint import inpaint
 from facemask_inpaint.cli.masking import mask
 from facemask_inpaint.cli.measuring import compare, evaluate
+from facemask_inpaint.cli.reporting import report
+from facemask_inpaint.cli.training import train
 from facemask_inpaint.cli.weights import convert, models
 from facemask_inpaint.errors import FacemaskInpaintError
 
@@ -54,5 +57,16 @@ def main() -> None:
     """
 
 
-for command in (demo, mask, inpaint, evaluate, compare, models, convert):
+for command in (
+    demo,
+    mask,
+    inpaint,
+    models,
+    convert,
+    evaluate,
+    compare,
+    benchmark,
+    report,
+    train,
+):
     main.add_command(command)

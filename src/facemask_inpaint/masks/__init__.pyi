@@ -1,3 +1,4 @@
+from . import adaptive as adaptive
 from . import components as components
 from . import freeform as freeform
 from . import irregular as irregular
@@ -6,6 +7,7 @@ from . import loading as loading
 from . import mixed as mixed
 from . import morphology as morphology
 from . import semantic as semantic
+from .adaptive import AdaptiveMaskSampler as AdaptiveMaskSampler
 from .components import LABEL_IDS as LABEL_IDS
 from .components import LABEL_NAMES as LABEL_NAMES
 from .components import MASK_CLASSES as MASK_CLASSES
@@ -13,6 +15,7 @@ from .components import Component as Component
 from .components import MaskClass as MaskClass
 from .components import load_classes as load_classes
 from .components import parse_classes as parse_classes
+from .freeform import GENERATORS as GENERATORS
 from .irregular import IrregularMasks as IrregularMasks
 from .labels import Annotation as Annotation
 from .labels import LabelMap as LabelMap

@@ -283,7 +283,7 @@ def _parse_class(name: str, entry: Any) -> Component:
 
 def _parse_yaml(text: str) -> Any:
     try:
-        import yaml  # type: ignore[import-untyped]
+        import yaml
     except ImportError as error:
         raise MissingDependencyError(
             "reading a YAML table needs PyYAML: pip install pyyaml (or write the table as JSON)"

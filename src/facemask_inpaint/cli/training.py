@@ -1,0 +1,97 @@
+"""``facemask-inpaint train``: train a network by a recipe, or go on where a run stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from facemask_inpaint.cli import options
+
+
+@click.command()
+@click.option(
+    "--recipe",
+    default="lite-smoke",
+    show_default=True,
+    help="Name of a recipe (see --list) or a YAML file.",
+)
+@click.option("--list", "listing", is_flag=True, help="Show the recipes and leave.")
+@click.option("--show", is_flag=True, help="Print the recipe as YAML and leave.")
+@click.option("--data", type=options.existing, help="Folder of portraits with label maps.")
+@click.option("--split", default="train", show_default=True, help="Part of it; all for all.")
+@click.option(
+    "--validation-split", help="Held-out part for validation, e.g. test (default: no validation)."
+)
+@click.option(
+    "--masks", type=click.Choice(["random", "semantic", "mixed"]), help="Replaces the recipe's."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change a setting, e.g. --set batch=4 --set losses.r1=1; may be repeated.",
+)
+@click.option("--out", type=options.anywhere, help="Folder of the run (default: runs/RECIPE).")
+@click.option("--device", help="cuda, cpu … (default: cuda when there).")
+@click.option("--workers", type=click.IntRange(min=0), help="Processes that read pictures.")
+def train(
+    recipe: str,
+    listing: bool,
+    show: bool,
+    data: Path | None,
+    split: str,
+    validation_split: str | None,
+    masks: str | None,
+    settings: tuple[str, ...],
+    out: Path | None,
+    device: str | None,
+    workers: int | None,
+) -> None:
+    """Train a network with random, semantic or mixed masks.
+
+    The same command goes on with a run that was stopped. SIGTERM, or Ctrl-C once, saves and ends.
+
+    \b
+    Example:
+        facemask-inpaint train --recipe lite-smoke --data faces --out runs/smoke
+        facemask-inpaint inpaint face.png --mask mask.png --model runs/smoke/model
+        torchrun --nproc-per-node 8 -m facemask_inpaint train --recipe study-mat-512 --data CAM
+    """
+    from facemask_inpaint import training
+    from facemask_inpaint.data import open_faces
+
+    if listing:
+        for name, known in training.RECIPES.items():
+            click.echo(f"{name:<20} {known.architecture} at {known.side}, {known.masks.kind} masks")
+        return
+    chosen = training.open_recipe(recipe).changed(**dict(map(_setting, settings)))
+    if masks is not None:
+        chosen = chosen.changed(**{"masks.kind": masks})
+    if show:
+        click.echo(chosen.to_yaml(), nl=False)
+        return
+    if data is None:
+        raise click.UsageError("--data is needed: a folder of portraits with label maps")
+    out = out or Path("runs") / chosen.name
+    for guess in chosen.unknown:
+        click.echo(f"not known from the recipe's source: {guess}", err=True)
+    training.train(
+        chosen,
+        open_faces(data, split),
+        out=out,
+        validation=open_faces(data, validation_split) if validation_split else None,
+        device=device,
+        workers=workers,
+    )
+    click.echo(f"trained: {out / 'model'}; log: {out / 'log.jsonl'}")
+
+
+def _setting(text: str) -> tuple[str, object]:
+    import yaml
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--set {text}: write NAME=VALUE")
+    return name.strip(), yaml.safe_load(value)

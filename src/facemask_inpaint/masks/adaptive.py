@@ -1,0 +1,96 @@
+"""A mask sampler that spends more of the training on what validation shows hardest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.masks.mixed import MixedMaskSampler
+
+RANDOM = "random"
+"""Name of free-form masks among the errors, beside those of the mask classes."""
+
+
+class AdaptiveMaskSampler(MixedMaskSampler):
+    """A :class:`MixedMaskSampler` whose class and kind probabilities follow validation errors.
+
+    A class's weight is its first weight times ``(error / mean error) ** strength``; the odds of a
+    semantic against a random mask change likewise with the ratio of their errors. Between two
+    calls of :meth:`adapt` a draw is a pure function of ``(seed, epoch, index)`` as before.
+
+    Args:
+        size: side of the masks in pixels.
+        semantic_probability: chance of a semantic mask at first.
+        seed: non-negative; another seed, other masks.
+        strength: 0 changes nothing, 1 is in proportion to the errors.
+        bounds: least and greatest chance of a semantic mask; one that is 0 or 1 stays.
+        **options: further arguments of :class:`MixedMaskSampler`; a schedule is not among them.
+
+    Raises:
+        OptionError: an argument is out of its range.
+
+    Example:
+        >>> from facemask_inpaint.masks import AdaptiveMaskSampler
+        >>> sampler = AdaptiveMaskSampler(256, classes="eyes,hair")
+        >>> sampler.adapt({"eyes": 0.1, "hair": 0.3})
+        >>> sampler.class_weights
+        [0.5, 1.5]
+    """
+
+    def __init__(
+        self,
+        size: int,
+        semantic_probability: float = 0.5,
+        seed: int = 0,
+        *,
+        strength: float = 1.0,
+        bounds: tuple[float, float] = (0.1, 0.9),
+        **options: Any,
+    ) -> None:
+        if options.get("schedule") is not None:
+            raise OptionError("an adaptive sampler has no schedule: errors decide")
+        if strength < 0 or not 0 < bounds[0] <= bounds[1] < 1:
+            raise OptionError(f"strength {strength} or bounds {bounds} are out of range")
+        super().__init__(size, semantic_probability, seed, **options)
+        self.strength = strength
+        self.bounds = bounds
+        self._first = (list(self.class_weights), self.semantic_probability)
+
+    def adapt(self, errors: Mapping[str, float]) -> None:
+        """Shift the probabilities towards what has the larger errors.
+
+        Args:
+            errors: mask class to a positive error; ``"random"`` to that under free-form masks.
+                Classes without an error count as average, kinds without one stay as they are.
+
+        Raises:
+            OptionError: an error is not positive.
+        """
+        if any(not 0 < error < float("inf") for error in errors.values()):
+            raise OptionError(f"errors must be positive numbers: {dict(errors)}")
+        known = [errors[name] for name in self.classes if name in errors]
+        if not known:
+            return
+        mean = sum(known) / len(known)
+        weights, share = self._first
+        self.class_weights = [
+            weight * (errors.get(name, mean) / mean) ** self.strength
+            for name, weight in zip(self.classes, weights)
+        ]
+        if RANDOM in errors and 0 < share < 1:
+            odds = share / (1 - share) * (mean / errors[RANDOM]) ** self.strength
+            low, high = self.bounds
+            self.semantic_probability = min(max(odds / (1 + odds), low), high)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The probabilities as they are now, for a checkpoint."""
+        return {
+            "class_weights": list(self.class_weights),
+            "semantic_probability": self.semantic_probability,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up the probabilities of :meth:`state_dict`."""
+        self.class_weights = list(state["class_weights"])
+        self.semantic_probability = float(state["semantic_probability"])

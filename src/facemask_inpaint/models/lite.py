@@ -1,0 +1,292 @@
+"""The compact network whose weights ship with the library.
+
+This library's own design, for small aligned faces. What is known is first spread into the hole by a
+pyramid, which costs next to nothing and settles tone and light; the network adds what a face has
+there. A U-Net decides about components at half the picture's side, where all of a face is in
+reach, and attends globally where its map is smallest: one eye knows of the other. A few
+convolutions then add detail at the full side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.masks import MASK_CLASSES
+from facemask_inpaint.models.layers.pyramid_fill import pyramid_fill
+from facemask_inpaint.models.network import Generators, InpaintingNetwork
+
+BLOCK = 4
+"""Side of the blocks of pixels that become one position of a map."""
+
+HEAD_WIDTH = 64
+BRANCH_GAIN = 0.2
+"""Share of its usual scale with which the last convolution of a residual branch begins."""
+
+
+class Lite(InpaintingNetwork):
+    """A U-Net at half the side, then detail at the full side.
+
+    Deterministic: it draws nothing. Takes faces of one size, aligned as in CelebA-HQ, where it
+    learnt which component belongs where; the ``Inpainter`` resizes other pictures.
+
+    Args:
+        side: of the pictures in pixels, a multiple of 32.
+        widths: channels of the U-Net at 1/4, 1/8 and 1/16 of its side; the last a multiple of 64.
+        depth: attention blocks of the U-Net.
+        detail: channels of the detail stage; 0 leaves it out, and the U-Net has the full side.
+        takes_components: whether the network is told which mask class a hole is of.
+
+    Raises:
+        OptionError: an argument is out of its range.
+    """
+
+    any_size = False
+
+    def __init__(
+        self,
+        *,
+        side: int = 256,
+        widths: tuple[int, int, int] = (64, 128, 256),
+        depth: int = 4,
+        detail: int = 48,
+        takes_components: bool = False,
+    ) -> None:
+        super().__init__()
+        if side < 8 * BLOCK or side % (8 * BLOCK):
+            raise OptionError(f"side must be a multiple of {8 * BLOCK}, not {side}")
+        if len(widths) != 3 or widths[2] % HEAD_WIDTH:
+            raise OptionError(
+                f"widths are three numbers, the last a multiple of {HEAD_WIDTH}, not {widths}"
+            )
+        self.native_size = side
+        self.takes_components = takes_components
+        if takes_components:
+            self.component = nn.Embedding(1 + len(MASK_CLASSES), widths[2])
+        self.coarse = CoarseStage(side // 2 if detail else side, widths, depth)
+        self.detail = DetailStage(widths[0], detail) if detail else None
+
+    def forward(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        *,
+        latents: Mapping[str, Tensor] | None = None,
+        generator: Generators = None,
+        components: Sequence[str | None] | None = None,
+    ) -> Tensor:
+        """Fill the hole; see :meth:`InpaintingNetwork.forward`.
+
+        Args:
+            image: ``(N, 3, side, side)`` in [-1, 1].
+            mask: ``(N, 1, side, side)``, 1 = hole.
+            latents: none are drawn.
+            generator: not used.
+            components: mask class of each picture's hole, by name; ``None`` for one that is not
+                told. Only for networks with ``takes_components``.
+
+        Raises:
+            OptionError: the network was not made to be told, or one name per picture is missing.
+        """
+        if components is None:
+            return super().forward(image, mask, latents=latents, generator=generator)
+        if not self.takes_components or len(components) != len(image):
+            raise OptionError(
+                f"{len(components)} components for {len(image)} pictures, of a network with "
+                f"takes_components={self.takes_components}"
+            )
+        self._check(image, mask)
+        return self._filled(image * (1 - mask), mask, components)
+
+    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        """The spread surroundings plus what the network adds, within [-1, 1]."""
+        return self._filled(visible, hole, [None] * len(visible))
+
+    def _filled(self, visible: Tensor, hole: Tensor, components: Sequence[str | None]) -> Tensor:
+        told = self._told(components, visible.device) if self.takes_components else None
+        spread = pyramid_fill(visible, hole)
+        if self.detail is None:
+            answer, _ = self.coarse(spread, hole, told)
+        else:
+            small, features = self.coarse(halved(spread), (halved(hole) > 0).to(hole), told)
+            coarse = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)
+            answer = self.detail(torch.where(hole > 0, coarse, visible), hole, features)
+        return answer if self.training else answer.clamp(-1, 1)
+
+    def _told(self, components: Sequence[str | None], device: torch.device) -> Tensor:
+        """``(N, C, 1, 1)``: what is added everywhere for each picture's component."""
+        names = [None, *(str(known) for known in MASK_CLASSES)]
+        numbers = [names.index(name and str(name)) for name in components]
+        return self.component(torch.tensor(numbers, device=device))[:, :, None, None]
+
+
+class CoarseStage(nn.Module):
+    """U-Net of three scales with global attention at the smallest."""
+
+    def __init__(self, side: int, widths: tuple[int, int, int], depth: int) -> None:
+        super().__init__()
+        fine, middle, deep = widths
+        self.stem = nn.Conv2d(4 * BLOCK**2, fine, 3, padding=1)
+        self.fine_in = Residual(fine)
+        self.shrink = nn.Conv2d(fine, middle, 3, stride=2, padding=1)
+        self.middle_in = Residual(middle)
+        self.shrink_again = nn.Conv2d(middle, deep, 3, stride=2, padding=1)
+        deep_side = side // (4 * BLOCK)
+        self.position = nn.Parameter(torch.randn(1, deep, deep_side, deep_side) * 0.02)
+        self.deep = nn.Sequential(*(GlobalBlock(deep) for _ in range(depth)))
+        self.to_middle = Widen(deep, middle)
+        self.middle_out = nn.Sequential(Residual(middle), Residual(middle))
+        self.to_fine = Widen(middle, fine)
+        self.fine_out = nn.Sequential(Residual(fine), Residual(fine))
+        self.to_pixels = nn.Conv2d(fine, 3 * BLOCK**2, 3, padding=1)
+        initialise(self)
+        nn.init.zeros_(self.to_pixels.weight)
+
+    def forward(self, spread: Tensor, hole: Tensor, told: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Picture ``(N, 3, S, S)`` and the map ``(N, C, S / 4, S / 4)`` behind it.
+
+        Args:
+            spread: ``(N, 3, S, S)``, the hole filled smoothly.
+            hole: ``(N, 1, S, S)``.
+            told: added to the smallest map.
+        """
+        fine = self.fine_in(self.stem(to_blocks(spread, hole)))
+        middle = self.middle_in(self.shrink(fine))
+        deep = self.shrink_again(middle) + self.position
+        deep = self.deep(deep if told is None else deep + told)
+        middle = self.middle_out(self.to_middle(deep, middle))
+        fine = self.fine_out(self.to_fine(middle, fine))
+        return spread + F.pixel_shuffle(self.to_pixels(F.silu(fine)), BLOCK), fine
+
+
+class DetailStage(nn.Module):
+    """Adds to an enlarged picture what it lacks at the full side."""
+
+    def __init__(self, features: int, channels: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(4 * BLOCK**2, channels, 3, padding=1)
+        self.join = nn.Conv2d(features, channels, 1)
+        self.body = nn.Sequential(Residual(channels), Residual(channels))
+        self.to_pixels = nn.Conv2d(channels, 3 * BLOCK**2, 3, padding=1)
+        initialise(self)
+        nn.init.zeros_(self.to_pixels.weight)
+
+    def forward(self, picture: Tensor, hole: Tensor, features: Tensor) -> Tensor:
+        """``(N, 3, S, S)``, from one like it and the coarse stage's map of an eighth its side."""
+        wider = F.interpolate(self.join(features), scale_factor=2, mode="nearest")
+        x = self.body(self.stem(to_blocks(picture, hole)) + wider)
+        return picture + F.pixel_shuffle(self.to_pixels(F.silu(x)), BLOCK)
+
+
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions around an identity, normalised before each."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            ChannelNorm(channels),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            ChannelNorm(channels),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+    @property
+    def last_of_branches(self) -> list[nn.Conv2d]:
+        """What each branch around an identity ends with."""
+        return [self.body[-1]]  # type: ignore[list-item]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to the same."""
+        return x + self.body(x)
+
+
+class GlobalBlock(nn.Module):
+    """Attention over all positions, then two convolutions, each around an identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.attention_norm = ChannelNorm(channels)
+        self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.from_heads = nn.Conv2d(channels, channels, 1)
+        self.mixing = nn.Sequential(
+            ChannelNorm(channels),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(channels, channels, 1),
+        )
+
+    @property
+    def last_of_branches(self) -> list[nn.Conv2d]:
+        """What each branch around an identity ends with."""
+        return [self.from_heads, self.mixing[-1]]  # type: ignore[list-item]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to the same."""
+        x = x + self._attend(self.attention_norm(x))
+        return x + self.mixing(x)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        height = x.shape[2]
+        q, k, v = rearrange(
+            self.to_qkv(x), "n (three head c) h w -> three n head (h w) c", three=3, c=HEAD_WIDTH
+        )
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        return self.from_heads(rearrange(mixed, "n head (h w) c -> n (head c) h w", h=height))
+
+
+class Widen(nn.Module):
+    """Twice the height and width, joined with the map that the encoder had there."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.enlarge = nn.Conv2d(inputs, 4 * outputs, 1)
+        self.join = nn.Conv2d(2 * outputs, outputs, 1)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """``(N, inputs, H, W)`` and ``(N, outputs, 2H, 2W)`` to the latter's shape."""
+        larger = F.pixel_shuffle(self.enlarge(x), 2)
+        return self.join(torch.cat([larger, skip], dim=1))
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation of each position's channels (Ba et al., 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to the same."""
+        last = F.layer_norm(x.permute(0, 2, 3, 1), self.gain.shape, self.gain, self.shift)
+        return last.permute(0, 3, 1, 2)
+
+
+def initialise(stage: nn.Module) -> None:
+    """Begin with unit gain everywhere, and little in the branches around identities."""
+    for module in stage.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+    for module in stage.modules():
+        if isinstance(module, Residual | GlobalBlock):
+            for last in module.last_of_branches:
+                last.weight.data *= BRANCH_GAIN
+
+
+def to_blocks(picture: Tensor, hole: Tensor) -> Tensor:
+    """Picture and hole with each block of pixels as the channels of one position."""
+    blocks = F.pixel_unshuffle(torch.cat([picture, hole], dim=1), BLOCK)
+    return blocks.contiguous(memory_format=torch.channels_last)
+
+
+def halved(x: Tensor) -> Tensor:
+    """Half the height and width, by averages."""
+    return F.avg_pool2d(x, 2)

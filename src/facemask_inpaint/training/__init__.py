@@ -1,0 +1,5 @@
+"""Training of inpainting networks with random, semantic and mixed masks."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,94 @@
+"""What a run writes down: JSON lines, and TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from facemask_inpaint.files import atomic_path
+
+EVERY = 10
+"""Steps that one line of the log is the mean of."""
+
+
+class Journal:
+    """Log of one run in ``log.jsonl``: a line per few steps, and one per validation.
+
+    Args:
+        folder: of the run.
+        step: step that the run goes on from; later lines, of a run that was killed, are dropped.
+        window: sums that :meth:`state_dict` gave.
+    """
+
+    def __init__(self, folder: Path, step: int = 0, window: Mapping[str, Any] | None = None):
+        self.path = folder / "log.jsonl"
+        self._sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self._sums.update({name: list(pair) for name, pair in (window or {}).items()})
+        self._drop_after(step)
+        self._board = _board(folder)
+
+    def record(self, step: int, values: Mapping[str, float], **more: Any) -> dict[str, Any] | None:
+        """Take a step's numbers; every few steps write their means, and answer them.
+
+        Args:
+            step: number of steps done, this one included.
+            values: the losses.
+            **more: what is written as it is, of the last step.
+        """
+        for name, value in values.items():
+            self._sums[name][0] += value
+            self._sums[name][1] += 1
+        if step % EVERY:
+            return None
+        means = {name: total / count for name, (total, count) in self._sums.items()}
+        self._sums.clear()
+        line = {"step": step, **means, **more}
+        self.write(line)
+        return line
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Add a line, and its numbers to TensorBoard."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if self._board is not None:
+            for name, value in _numbers(line):
+                self._board.add_scalar(name, value, line["step"])
+
+    def state_dict(self) -> dict[str, list[float]]:
+        """Sums of the steps since the last line."""
+        return {name: list(pair) for name, pair in self._sums.items()}
+
+    def close(self) -> None:
+        """Finish writing."""
+        if self._board is not None:
+            self._board.close()
+
+    def _drop_after(self, step: int) -> None:
+        if not self.path.exists():
+            return
+        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        with atomic_path(self.path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")
+
+
+def _numbers(line: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    found: list[tuple[str, float]] = []
+    for name, value in line.items():
+        if isinstance(value, Mapping):
+            found += _numbers(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float) and name != "step":
+            found.append((prefix + name, value))
+    return found
+
+
+def _board(folder: Path) -> Any:
+    if importlib.util.find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard"))

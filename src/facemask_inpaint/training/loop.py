@@ -1,0 +1,340 @@
+"""The training loop: one step, many steps, and going on after an interruption."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from facemask_inpaint import images
+from facemask_inpaint.errors import DivergedError, OptionError
+from facemask_inpaint.inpainter import Inpainter
+from facemask_inpaint.masks import AdaptiveMaskSampler
+from facemask_inpaint.training import optimisation, parallel, state
+from facemask_inpaint.training.journal import Journal
+from facemask_inpaint.training.objective import Objective, Terms
+from facemask_inpaint.training.pictures import Batch, TrainingPictures
+from facemask_inpaint.training.players import Players
+from facemask_inpaint.training.recipes import Recipe
+from facemask_inpaint.training.validation import Validation, errors, lines
+
+_log = logging.getLogger(__name__)
+
+Loss = Callable[[Batch], tuple[Tensor, Terms]]
+
+
+class Trainer:
+    """One run in one folder.
+
+    Everything random is a pure function of the recipe's seed and the number of a picture in the
+    run. On the CPU a run that is interrupted and resumed is therefore equal, bit for bit, to one
+    that is not.
+
+    Args:
+        recipe: what to do.
+        players: generator and critic.
+        objective: the losses.
+        pictures: to train on.
+        out: folder of the run.
+        device: to train on.
+        validation: held-out pictures.
+        workers: processes that read pictures; 0 reads in this one.
+        progress: show a bar.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        players: Players,
+        objective: Objective,
+        pictures: TrainingPictures,
+        out: Path,
+        *,
+        device: torch.device,
+        validation: Validation | None = None,
+        workers: int = 0,
+        progress: bool = True,
+    ) -> None:
+        share = recipe.batch // parallel.world()
+        if share * parallel.world() != recipe.batch or share % recipe.passes:
+            raise OptionError(
+                f"a batch of {recipe.batch} cannot be split over {parallel.world()} processes of "
+                f"{recipe.passes} passes each"
+            )
+        self.recipe, self.objective, self.pictures = recipe, objective, pictures
+        self.out, self.device, self.validation = out, device, validation
+        self.workers, self.progress = workers, progress
+        self.players = players.to(device).train()
+        self.players.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = optimisation.averaged(players.generator)
+        self.optimisers = {
+            "generator": optimisation.build(players.generator, recipe.generator),
+            "critic": optimisation.build(players.critic, recipe.critic),
+        }
+        self.steps = recipe.length(len(pictures.faces))
+        self.step = 0
+        self.seconds = 0.0
+        self.stopped = False
+        self._leads = parallel.rank() == 0
+        self._resume()
+
+    def run(self) -> Inpainter:
+        """Train to the end, or to the limit in minutes, or until asked to stop.
+
+        Returns:
+            The averaged network, which is also in the folder ``model``.
+
+        Raises:
+            DivergedError: a loss is not a number; ``diverged.json`` names the batch, and the
+                checkpoint before it stays.
+        """
+        with _stop_signals(self), self._bar() as bar:
+            for batches in self._steps():
+                started = time.monotonic()
+                terms = self.train_step(batches)
+                self.seconds += time.monotonic() - started
+                self._after(terms, batches, bar)
+                if self.stopped:
+                    break
+        self._save()
+        if self._leads:
+            self.journal.close()
+        return self._export()
+
+    def train_step(self, batches: Sequence[Batch]) -> Terms:
+        """One step on this process's share of a batch, given in passes.
+
+        Draws from the global generator, such as a dropout's, depend on the step and process alone.
+        """
+        with torch.random.fork_rng():
+            torch.manual_seed(_seed(self.recipe.seed, self.step, parallel.rank()))
+            return self._train_step(batches)
+
+    def _train_step(self, batches: Sequence[Batch]) -> Terms:
+        for name, optimiser in self.optimisers.items():
+            optimisation.set_rate(optimiser, getattr(self.recipe, name), self.step, self.steps)
+        adversarial = self.objective.has_critic(self.step)
+        filled: dict[tuple[int, ...], Sequence[Tensor]] = {}
+
+        def generator_loss(batch: Batch) -> tuple[Tensor, Terms]:
+            answers = self._fill(batch, phase=0)
+            filled[batch.positions] = [answer.detach() for answer in answers]
+            return self.objective.generator_loss(self.players, batch, answers, adversarial)
+
+        def critic_loss(batch: Batch) -> tuple[Tensor, Terms]:
+            answers = filled[batch.positions]
+            if self.players.fresh:
+                with torch.no_grad():
+                    answers = self._fill(batch, phase=1)
+            return self.objective.critic_loss(self.players, batch, answers)
+
+        terms = self._update("generator", batches, generator_loss)
+        if adversarial:
+            terms |= self._update("critic", batches, critic_loss)
+            if self.recipe.losses.r1 and self.step % self.recipe.losses.r1_every == 0:
+                terms |= self._update("critic", batches, self._penalty, exact=True)
+        self._share_buffers()
+        self.step += 1
+        optimisation.follow(
+            self.average, self.players.generator, self.recipe.batch, self.recipe.ema
+        )
+        return terms
+
+    def _update(
+        self, player: str, batches: Sequence[Batch], loss: Loss, *, exact: bool = False
+    ) -> Terms:
+        """Move a player down the gradient of a loss over the whole batch."""
+        learning: nn.Module = getattr(self.players, player)
+        self.players.requires_grad_(False)
+        learning.requires_grad_(True)
+        self.optimisers[player].zero_grad()
+        sums: Terms = {}
+        for batch in batches:
+            with self._precision(exact):
+                total, terms = loss(batch)
+            (total / len(batches)).backward()
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0) + value / len(batches)
+        self._require_finite(sums, batches)
+        parallel.average_gradients(learning)
+        self.optimisers[player].step()
+        return sums
+
+    def _penalty(self, batch: Batch) -> tuple[Tensor, Terms]:
+        return self.objective.penalty(self.players, batch)
+
+    def _precision(self, exact: bool) -> torch.autocast:
+        """Autocast where the recipe asks for it; a gradient of a gradient needs float32."""
+        lower = self.recipe.precision == "bfloat16" and not exact
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=lower)
+
+    def _fill(self, batch: Batch, phase: int) -> tuple[Tensor, ...]:
+        draws = [
+            torch.Generator().manual_seed(_seed(self.recipe.seed, position, phase))
+            for position in batch.positions
+        ]
+        return self.players.fill(batch, draws)
+
+    def _steps(self) -> Iterator[list[Batch]]:
+        """This process's passes of every step to come.
+
+        Pictures are read ahead up to the next validation, after which masks may be drawn with
+        other probabilities.
+        """
+        while self.step < self.steps:
+            every = self.recipe.validate_every or self.steps
+            end = min(self.steps, (self.step // every + 1) * every)
+            slices = [one for step in range(self.step, end) for one in self._slices(step)]
+            passes = self.pictures.passes(slices, self.workers)
+            for _ in range(self.step, end):
+                yield [next(passes).to(self.device) for _ in range(self.recipe.passes)]
+
+    def _slices(self, step: int) -> list[list[int]]:
+        """Positions of this process's passes of a step."""
+        share = self.recipe.batch // parallel.world()
+        size = share // self.recipe.passes
+        first = step * self.recipe.batch + parallel.rank() * share
+        starts = range(first, first + share, size)
+        return [list(range(start, start + size)) for start in starts]
+
+    def _after(self, terms: Terms, batches: Sequence[Batch], bar: tqdm) -> None:
+        """Everything that follows a step: log, checkpoint, validation, limits."""
+        parallel.average(terms.values())
+        values = {name: float(value) for name, value in terms.items()}
+        rate = self.recipe.batch * self.step / max(self.seconds, 1e-9)
+        if self._leads:
+            line = self.journal.record(self.step, values)
+            if line is not None:
+                shown = {name: f"{value:.3g}" for name, value in line.items() if name != "step"}
+                bar.set_postfix(shown, refresh=False)
+        bar.update()
+        if self.recipe.validate_every and self.step % self.recipe.validate_every == 0:
+            self._validate(rate)
+        limit = (self.recipe.minutes or float("inf")) * 60
+        self.stopped = parallel.any_process(self.stopped or self.seconds >= limit)
+        if self.step % self.recipe.save_every == 0 and not self.stopped:
+            self._save()
+
+    def _validate(self, rate: float) -> None:
+        """Measure the averaged network, draw a sheet, and tell an adaptive sampler."""
+        if self.validation is None:
+            return
+        scores = self.validation.measure(self.average)
+        if self._leads:
+            self.journal.write({"step": self.step, "validation": scores})
+            title = f"{self.recipe.name}, step {self.step}: original, hole, filled"
+            sheet = self.validation.sheet(self.average, title)
+            images.save_image(sheet, self.out / "samples" / f"step-{self.step:09d}.jpg")
+            for text in lines(scores):
+                _log.info("step %d (%.2f pictures/s): %s", self.step, rate, text)
+        sampler = self.pictures.sampler
+        if isinstance(sampler, AdaptiveMaskSampler):
+            sampler.adapt(errors(scores))
+
+    def _require_finite(self, terms: Terms, batches: Sequence[Batch]) -> None:
+        bad = [name for name, value in terms.items() if not bool(torch.isfinite(value))]
+        if not parallel.any_process(bool(bad)):
+            return
+        record = {
+            "step": self.step,
+            "terms": {name: float(value) for name, value in terms.items()},
+            "positions": [position for batch in batches for position in batch.positions],
+            "pictures": [key for batch in batches for key in batch.keys],
+            "classes": [name or "random" for batch in batches for name in batch.classes],
+        }
+        path = self.out / f"diverged-{parallel.rank()}.json"
+        path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        raise DivergedError(
+            f"step {self.step}: {', '.join(bad) or 'a loss of another process'} is not a finite "
+            f"number; {path} names the batch, and the checkpoint before it stays"
+        )
+
+    def _share_buffers(self) -> None:
+        """Give all processes one running mean; each has seen other pictures."""
+        floats = [b for b in self.players.generator.buffers() if b.is_floating_point()]
+        parallel.average(floats)
+
+    def _save(self) -> None:
+        if not self._leads:
+            return
+        sampler = self.pictures.sampler
+        adapted = sampler.state_dict() if isinstance(sampler, AdaptiveMaskSampler) else {}
+        state.save(
+            self.out / "checkpoints",
+            self.step,
+            {
+                "recipe": self.recipe.to_yaml(),
+                "players": self.players.state_dict(),
+                "average": self.average.state_dict(),
+                "optimisers": {name: o.state_dict() for name, o in self.optimisers.items()},
+                "sampler": adapted,
+                "journal": self.journal.state_dict(),
+                "seconds": self.seconds,
+            },
+        )
+
+    def _resume(self) -> None:
+        saved = state.newest(self.out / "checkpoints")
+        if saved is not None:
+            self.players.load_state_dict(saved["players"])
+            self.average.load_state_dict(saved["average"])
+            for name, optimiser in self.optimisers.items():
+                optimiser.load_state_dict(saved["optimisers"][name])
+            if isinstance(self.pictures.sampler, AdaptiveMaskSampler):
+                self.pictures.sampler.load_state_dict(saved["sampler"])
+            self.step, self.seconds = saved["step"], saved["seconds"]
+        if self._leads:
+            window = saved["journal"] if saved is not None else None
+            self.journal = Journal(self.out, self.step, window)
+
+    def _export(self) -> Inpainter:
+        inpainter = Inpainter(self.average, device=self.device)
+        if self._leads:
+            inpainter.save_pretrained(self.out / "model")
+        return inpainter
+
+    def _bar(self) -> tqdm:
+        return tqdm(
+            total=self.steps,
+            initial=self.step,
+            desc=self.recipe.name,
+            unit="step",
+            disable=not (self.progress and self._leads),
+        )
+
+
+@contextmanager
+def _stop_signals(trainer: Trainer) -> Iterator[None]:
+    """Let SIGTERM, and the first interrupt from the keyboard, end the run after its step."""
+
+    def stop(number: int, frame: Any) -> None:
+        _log.warning("%s: saving after this step", signal.Signals(number).name)
+        trainer.stopped = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _seed(seed: int, position: int, phase: int) -> int:
+    """Seed of one picture's draws in one phase of a step."""
+    mixed = np.random.SeedSequence((seed, position, phase)).generate_state(1, np.uint64)
+    return int(mixed[0] >> np.uint64(1))

@@ -1,0 +1,126 @@
+"""The recipes that ship with the library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from facemask_inpaint.errors import unknown_name
+from facemask_inpaint.training.recipes import Augmentation, Losses, Masks, Optimiser, Recipe
+
+_MAT_GENERATOR = Optimiser(rate=1e-3, betas=(0.0, 0.99), lazy=4 / 5)
+_MAT_CRITIC = Optimiser(rate=1e-3, betas=(0.0, 0.99), lazy=16 / 17)
+
+_LITE_COARSE = Recipe(
+    name="lite-coarse-128",
+    architecture="lite",
+    options={"side": 128, "detail": 0},
+    side=128,
+    batch=16,
+    steps=3000,
+    masks=Masks(kind="mixed", semantic_probability=0.75, random="mat"),
+    augmentation=Augmentation(flip=0.5, rotation=6, tone=0.15),
+    losses=Losses(hole_l1=10, adversarial=0),
+    generator=Optimiser(rate=6e-4, betas=(0.9, 0.99), warm_up=100, decay_from=0.8),
+    ema=4_000,
+    precision="bfloat16",
+    validate_every=1000,
+    save_every=100,
+)
+"""First half of how ``lite`` was made: its U-Net alone, on small pictures."""
+
+_LITE = replace(
+    _LITE_COARSE,
+    name="lite-portraits-256",
+    options={},
+    start="runs/lite-coarse-128/model",
+    side=256,
+    batch=8,
+    steps=1600,
+    losses=Losses(hole_l1=10, adversarial=1, feature_matching=20, r1=1),
+    generator=Optimiser(rate=3e-4, betas=(0.5, 0.99), warm_up=100, decay_from=0.6),
+    critic=Optimiser(rate=4e-4, betas=(0.5, 0.99), decay_from=0.6),
+    critic_options={"width": 24},
+    ema=2_000,
+    validate_every=400,
+)
+"""Second half: all of it, with a critic."""
+
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        _LITE,
+        _LITE_COARSE,
+        _LITE.changed(
+            name="lite-smoke",
+            start=None,
+            minutes=2,
+            validate_every=0,
+            save_every=50,
+            ema=200,
+            **{"losses.adversarial_from": 60, "generator.warm_up": 10},
+        ),
+        Recipe(
+            name="study-mat-512",
+            architecture="mat",
+            options={"resolution": 512, "noise_mode": "random", "truncation": 0.5},
+            side=512,
+            batch=8,
+            epochs=100,
+            masks=Masks(kind="mixed", semantic_probability=0.5, random="mat"),
+            augmentation=Augmentation(flip=0.5, rotation=10),
+            losses=Losses(adversarial=1, perceptual=0.1, r1=10, r1_every=16),
+            generator=_MAT_GENERATOR,
+            critic=_MAT_CRITIC,
+            ema=10_000,
+            validate_every=5000,
+            save_every=1000,
+            unknown=(
+                "learning rate and betas: the study's were lost; here those of MAT's own recipe",
+                "angle of the rotation: here 10 degrees",
+                "share of semantic masks: here one half",
+                "which class a semantic mask has: here drawn among those the picture has",
+                "dilation of semantic masks: here 1 % of the side",
+                "which 24,000 of the 30,000 pictures: the first",
+                "perceptual loss: whether the study kept MAT's",
+                "half-life of the weights' average: here MAT's",
+            ),
+        ),
+        Recipe(
+            name="migan-256",
+            architecture="migan",
+            options={"resolution": 256},
+            side=256,
+            batch=32,
+            epochs=200,
+            masks=Masks(kind="mixed", random="comodgan"),
+            losses=Losses(hole_l1=1, adversarial=1, r1=10, r1_every=16),
+            generator=_MAT_GENERATOR,
+            critic=_MAT_CRITIC,
+            critic_options={"channel_base": 16384, "group_size": 4},
+            ema=20_000,
+            unknown=(
+                "MI-GAN learns from a Co-Mod-GAN teacher, with branches fused afterwards; this "
+                "trains the fused form without a teacher, with an L1 loss in its place",
+            ),
+        ),
+    )
+}
+"""Recipes by name."""
+
+
+def open_recipe(recipe: str | Path | Recipe) -> Recipe:
+    """A recipe by name, from a YAML file, or as it is.
+
+    Raises:
+        UnknownNameError: no such name and no such file.
+        OptionError: the file is no recipe.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if str(recipe) in RECIPES:
+        return RECIPES[str(recipe)]
+    if Path(recipe).is_file():
+        return Recipe.from_yaml(Path(recipe).read_text(encoding="utf-8"))
+    raise unknown_name("recipe", str(recipe), RECIPES)

@@ -1,0 +1,167 @@
+"""Generator and critic of each architecture, behind one way to train them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from facemask_inpaint import models
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.training.critics import Judgement, PatchCritic
+from facemask_inpaint.training.pictures import Batch
+
+Generators = Sequence[torch.Generator]
+"""One source of draws per picture, so that a picture's draws do not depend on its batch."""
+
+
+class Players(nn.Module):
+    """A generator and its critic: one filled picture, one critic that judges patches.
+
+    Args:
+        generator: the network to train.
+        critic: judges filled pictures.
+
+    Attributes:
+        fresh: whether generator and critic each train on draws of their own.
+        untold: share of holes whose class is kept from a network that takes components.
+    """
+
+    fresh = False
+    untold = 0.25
+
+    def __init__(self, generator: InpaintingNetwork, critic: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+        self.critic = critic
+
+    @classmethod
+    def create(cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]) -> Players:
+        """Players around a generator, with an untrained critic for pictures of ``side``."""
+        return cls(generator, PatchCritic(**options))
+
+    def fill(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
+        """Filled pictures ``(N, 3, H, W)``, composited, the final one first."""
+        told = {}
+        if getattr(self.generator, "takes_components", False):
+            told["components"] = self._told(batch, generators)
+        answer = self.generator(batch.image, batch.hole, generator=generators, **told)
+        return (torch.where(batch.hole > 0, answer.float(), batch.image),)
+
+    def _told(self, batch: Batch, generators: Generators) -> list[str | None]:
+        kept = [torch.rand((), generator=one).item() >= self.untold for one in generators]
+        return [name if told and name else None for name, told in zip(batch.classes, kept)]
+
+    def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[Judgement, ...]:
+        """What the critic says of each of the pictures that :meth:`fill` answers."""
+        return tuple(self.critic(picture, hole) for picture in pictures)
+
+    def penalised(self, image: Tensor, hole: Tensor) -> tuple[Judgement, ...]:
+        """What the critic says of real pictures, for a gradient penalty."""
+        return self.judge([image], hole)
+
+
+class StylePlayers(Players):
+    """MI-GAN and a StyleGAN2 critic, which judges a picture as a whole."""
+
+    @classmethod
+    def create(cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]) -> Players:
+        from facemask_inpaint.models.mat import Discriminator
+
+        return cls(generator, Discriminator(resolution=side, **options).final)
+
+    def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[Judgement, ...]:
+        return tuple(Judgement(self.critic(picture, hole)) for picture in pictures)
+
+
+class MATPlayers(Players):
+    """MAT: two stages, two critics, mixed styles, and a running mean of the mapping.
+
+    Li et al., "MAT: Mask-Aware Transformer for Large Hole Image Inpainting", 2022, section 3.6.
+    """
+
+    fresh = True
+    mixing = 0.5
+    """Chance that the later layers have the style of a second draw."""
+    truncation = 0.5
+    """How far training keeps styles from their mean; the published models were trained so."""
+    mean_rate = 0.005
+
+    @classmethod
+    def create(cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]) -> Players:
+        from facemask_inpaint.models.mat import Discriminator
+
+        return cls(generator, Discriminator(resolution=side, **options))
+
+    def fill(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
+        net: Any = self.generator
+        image, hole = batch.image, batch.hole
+        n, _, h, w = image.shape
+        drawn = net.draw_latents(n, h, w, generator=generators)
+        latents = {name: latent.to(image) for name, latent in drawn.items()}
+        ws = self._styles(net, latents["z"], generators)
+        return net.both_stages(image * (1 - hole), hole, ws, latents)
+
+    def _styles(self, net: Any, z: Tensor, generators: Generators) -> Tensor:
+        """``(N, rows, D)`` styles, some of them of two draws."""
+        rows = net.refinement.decoder.rows
+        w = net.mapping(z, self.truncation)
+        if net.training:
+            with torch.no_grad():
+                net.mapping.w_avg.lerp_(net.mapping(z).mean(dim=0), self.mean_rate)
+        ws = w[:, None].expand(-1, rows, -1)
+        other = torch.cat([torch.randn(1, z.shape[1], generator=one) for one in generators]).to(z)
+        cuts = [self._cut(rows, one) for one in generators]
+        later = torch.arange(rows)[None] >= torch.tensor(cuts)[:, None]
+        second = net.mapping(other, self.truncation)[:, None]
+        return torch.where(later[..., None].to(z.device), second, ws)
+
+    def _cut(self, rows: int, generator: torch.Generator) -> int:
+        mixed = torch.rand((), generator=generator).item() < self.mixing
+        cut = int(torch.randint(1, rows, (), generator=generator))
+        return cut if mixed else rows
+
+    def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[Judgement, ...]:
+        final, coarse = pictures
+        return tuple(Judgement(logits) for logits in self.critic(final, coarse, hole))
+
+    def penalised(self, image: Tensor, hole: Tensor) -> tuple[Judgement, ...]:
+        return self.judge([image, image], hole)
+
+
+PLAYERS: Mapping[str, type[Players]] = {
+    "lite": Players,
+    "mat": MATPlayers,
+    "migan": StylePlayers,
+}
+"""Architectures that can be trained, with what trains them."""
+
+
+def create_players(
+    architecture: str,
+    options: Mapping[str, Any],
+    *,
+    side: int,
+    critic_options: Mapping[str, Any],
+) -> Players:
+    """Untrained players of an architecture.
+
+    Args:
+        architecture: a key of :data:`PLAYERS`.
+        options: the network's constructor arguments.
+        side: of the pictures in pixels.
+        critic_options: the critic's constructor arguments.
+
+    Raises:
+        OptionError: nothing here trains this architecture.
+    """
+    if architecture not in PLAYERS:
+        raise OptionError(
+            f"{architecture!r} cannot be trained here; {', '.join(PLAYERS)} can. For others take "
+            "MixedMaskSampler into their own training loop"
+        )
+    network = models.create(architecture, **options)
+    return PLAYERS[architecture].create(network, side, critic_options)

@@ -1,0 +1,166 @@
+"""From a recipe and a folder of portraits to a trained network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from facemask_inpaint import data as datasets
+from facemask_inpaint import loading
+from facemask_inpaint.data import Faces
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.inpainter import Inpainter
+from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler, SemanticMasker
+from facemask_inpaint.metrics import FeatureReader
+from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.training import parallel, perceptual, state
+from facemask_inpaint.training.loop import Trainer
+from facemask_inpaint.training.named import open_recipe
+from facemask_inpaint.training.objective import Objective
+from facemask_inpaint.training.pictures import TrainingPictures
+from facemask_inpaint.training.players import Players, create_players
+from facemask_inpaint.training.recipes import MaskKind, Recipe
+from facemask_inpaint.training.validation import Validation
+
+MAY_CHANGE = {"epochs", "steps", "minutes", "validate_every", "save_every", "passes", "unknown"}
+"""Settings that a resumed run may have other than before."""
+
+
+def train(
+    recipe: str | Path | Recipe,
+    data: Faces | str | Path,
+    *,
+    out: str | Path,
+    masks: MaskKind | None = None,
+    validation: Faces | str | Path | None = None,
+    reader: FeatureReader | None = None,
+    device: str | torch.device | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Inpainter:
+    """Train a network from scratch, or go on with the run in ``out``.
+
+    Under ``torchrun`` each process takes its share of every batch.
+
+    Args:
+        recipe: name, YAML file or :class:`Recipe`.
+        data: portraits with label maps, or their folder (see ``data.open_faces``).
+        out: folder of the run: ``recipe.yaml``, ``log.jsonl``, ``samples``, ``checkpoints`` and,
+            at the end, ``model``, which ``Inpainter.from_pretrained`` loads.
+        masks: ``"random"``, ``"semantic"`` or ``"mixed"``, in place of the recipe's.
+        validation: held-out portraits, or their folder.
+        reader: makes features for FID in validation; ``None`` leaves FID out.
+        device: ``None`` means CUDA when there, else CPU.
+        workers: processes that read pictures; ``None`` for a few on CUDA, none on the CPU.
+        progress: show a bar.
+
+    Returns:
+        The averaged network, ready to fill.
+
+    Raises:
+        OptionError: settings make no sense together, or ``out`` holds a run of another recipe.
+        WeightsNotFoundError: a loss needs pinned weights that cannot be had; nothing was started.
+        DivergedError: a loss is not a number.
+    """
+    recipe = open_recipe(recipe)
+    if masks is not None:
+        recipe = recipe.changed(**{"masks.kind": masks})
+    out = Path(out)
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    with parallel.processes(chosen):
+        chosen = parallel.own_device(chosen)
+        faces = datasets.open_faces(data) if isinstance(data, str | Path) else data
+        _require_same(recipe, out)
+        objective = Objective(recipe.losses, _perceptual(recipe, chosen))
+        if parallel.rank() == 0:
+            recipe.save(out / "recipe.yaml")
+        trainer = Trainer(
+            recipe,
+            _players(recipe),
+            objective,
+            TrainingPictures(
+                faces, recipe.side, _sampler(recipe), recipe.augmentation, recipe.seed
+            ),
+            out,
+            device=chosen,
+            validation=_validation(recipe, validation, reader),
+            workers=workers if workers is not None else (4 if chosen.type == "cuda" else 0),
+            progress=progress,
+        )
+        return trainer.run()
+
+
+def _require_same(recipe: Recipe, out: Path) -> None:
+    """Refuse to go on with a run of another recipe."""
+    saved = state.newest(out / "checkpoints")
+    if saved is not None:
+        old, new = (Recipe.from_yaml(text) for text in (saved["recipe"], recipe.to_yaml()))
+        differing = [
+            name
+            for name in vars(old)
+            if name not in MAY_CHANGE and getattr(old, name) != getattr(new, name)
+        ]
+        if differing:
+            raise OptionError(
+                f"{out} holds a run with another {', '.join(differing)}; go on with its own "
+                f"{out / 'recipe.yaml'}, or choose another folder"
+            )
+
+
+def _players(recipe: Recipe) -> Players:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        players = create_players(
+            recipe.architecture,
+            recipe.options,
+            side=recipe.side,
+            critic_options=recipe.critic_options,
+        )
+    if recipe.start is not None:
+        _start_from(players.generator, recipe.start)
+    return players
+
+
+def _start_from(network: InpaintingNetwork, start: str) -> None:
+    """Give a network another's weights; all of them must have a place in it."""
+    state = loading.load(start, download=loading.Download()).network.state_dict()
+    own = network.state_dict()
+    strange = [key for key in state if key not in own or own[key].shape != state[key].shape]
+    if strange:
+        raise OptionError(
+            f"{start} does not fit {type(network).__name__} with options {dict(network.options)}: "
+            f"{', '.join(strange[:3])} and {max(0, len(strange) - 3)} more have no place"
+        )
+    network.load_state_dict({**own, **state})
+
+
+def _perceptual(recipe: Recipe, device: torch.device) -> Any:
+    return perceptual.load(device) if recipe.losses.perceptual else None
+
+
+def _sampler(recipe: Recipe) -> MixedMaskSampler:
+    masks = recipe.masks
+    options: dict[str, Any] = {
+        "classes": masks.classes,
+        "class_weights": dict(masks.class_weights) or None,
+        "random": masks.random,
+        "masker": SemanticMasker(dilate=masks.dilate),
+    }
+    if masks.adaptive:
+        return AdaptiveMaskSampler(
+            recipe.side, masks.share, recipe.seed, strength=masks.adaptive, **options
+        )
+    return MixedMaskSampler(recipe.side, masks.share, recipe.seed, **options)
+
+
+def _validation(
+    recipe: Recipe, given: Faces | str | Path | None, reader: FeatureReader | None
+) -> Validation | None:
+    if given is None or not recipe.validate_every:
+        if recipe.masks.adaptive:
+            raise OptionError("adaptive masks follow validation: give validation pictures")
+        return None
+    faces = datasets.open_faces(given) if isinstance(given, str | Path) else given
+    return Validation(faces, recipe.side, recipe.masks, reader=reader)

@@ -1,0 +1,221 @@
+"""Runs as a whole: what they leave behind, and that an interruption changes nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import facemask_inpaint as fmi
+from facemask_inpaint import data, training
+from facemask_inpaint.errors import DivergedError, OptionError, WeightsNotFoundError
+from facemask_inpaint.training import state
+
+COMMAND = (sys.executable, "-m", "facemask_inpaint", "train")
+
+
+def run(recipe, portraits: Path, out: Path, **options):
+    faces = data.open_faces(portraits, "train")
+    return training.train(recipe, faces, out=out, device="cpu", progress=False, **options)
+
+
+def same(first: object, second: object) -> bool:
+    """Whether two nested states are equal to the last bit."""
+    if isinstance(first, torch.Tensor):
+        return isinstance(second, torch.Tensor) and torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[k], second[k]) for k in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    return first == second
+
+
+def final_state(out: Path) -> dict:
+    found = state.newest(out / "checkpoints")
+    assert found is not None
+    return {k: v for k, v in found.items() if k not in ("seconds", "recipe")}
+
+
+def test_a_run_leaves_a_model_that_fills(recipe, portraits, tmp_path) -> None:
+    run(recipe, portraits, tmp_path, validation=None)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 10
+    assert {"hole_l1", "adversarial", "feature_matching", "critic_real", "r1"} <= lines[-1].keys()
+    inpainter = fmi.Inpainter.from_pretrained(tmp_path / "model")
+    sample = data.sample(256)
+    mask = fmi.SemanticMasker()(sample.labels, "nose")
+    filled = inpainter(sample.image, mask)
+    assert filled.size == (256, 256)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == state.KEPT
+
+
+def test_it_learns(recipe, portraits, tmp_path) -> None:
+    longer = recipe.changed(
+        steps=80, **{"losses.adversarial": 0, "generator.decay_from": 1.0, "augmentation.flip": 0}
+    )
+    run(longer, portraits, tmp_path)
+    losses = [json.loads(line)["hole_l1"] for line in (tmp_path / "log.jsonl").open()]
+    assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
+
+
+@pytest.mark.parametrize("changes", [{}, {"passes": 2, "precision": "bfloat16"}])
+def test_resumed_equals_uninterrupted_bit_for_bit(recipe, portraits, tmp_path, changes) -> None:
+    recipe = recipe.changed(**changes)
+    run(recipe, portraits, tmp_path / "straight")
+    # The rate's schedule knows the whole length, so the interruption must not change it.
+    (tmp_path / "resumed").mkdir()
+    interrupted = subprocess.run(
+        [sys.executable, "-c", KILLED_AFTER_SEVEN, str(portraits), str(tmp_path / "resumed")],
+        input=recipe.to_yaml(),
+        text=True,
+        capture_output=True,
+        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
+    )
+    assert interrupted.returncode == -signal.SIGKILL, interrupted.stderr
+    run(recipe, portraits, tmp_path / "resumed")
+    assert same(final_state(tmp_path / "straight"), final_state(tmp_path / "resumed"))
+    logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("straight", "resumed")]
+    assert logs[0] == logs[1]
+    weights = [
+        (tmp_path / name / "model" / "model.safetensors").read_bytes()
+        for name in ("straight", "resumed")
+    ]
+    assert weights[0] == weights[1]
+
+
+KILLED_AFTER_SEVEN = """
+import os, signal, sys
+from facemask_inpaint import data, training
+step = training.Trainer.train_step
+def dies(self, batches):
+    if self.step == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batches)
+training.Trainer.train_step = dies
+recipe = training.Recipe.from_yaml(sys.stdin.read())
+faces = data.open_faces(sys.argv[1], "train")
+training.train(recipe, faces, out=sys.argv[2], device="cpu", progress=False)
+"""
+
+
+def start(recipe, portraits: Path, out: Path) -> subprocess.Popen:
+    file = out.with_suffix(".yaml")
+    recipe.save(file)
+    return subprocess.Popen(
+        [*COMMAND, "--recipe", file, "--data", portraits, "--out", out, "--device", "cpu"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_step(out: Path, step: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not any(int(p.stem[5:]) >= step for p in (out / "checkpoints").glob("step-*.pt")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_sigterm_saves_and_ends_cleanly(recipe, portraits, tmp_path) -> None:
+    endless = recipe.changed(steps=100_000, save_every=3)
+    process = start(endless, portraits, tmp_path / "run")
+    wait_for_step(tmp_path / "run", 3, process)
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "trained" in output
+    saved = state.newest(tmp_path / "run" / "checkpoints")
+    assert saved is not None
+    assert saved["step"] >= 3
+    assert fmi.Inpainter.from_pretrained(tmp_path / "run" / "model").network.native_size == 64
+
+
+def test_sigkill_loses_at_most_one_interval(recipe, portraits, tmp_path) -> None:
+    endless = recipe.changed(steps=100_000, save_every=2)
+    rng = random.Random(0)
+    reached = 0
+    for _ in range(3):
+        process = start(endless, portraits, tmp_path / "run")
+        wait_for_step(tmp_path / "run", reached + 2, process)
+        time.sleep(rng.random() * 0.2)
+        process.kill()
+        process.communicate()
+        saved = state.newest(tmp_path / "run" / "checkpoints")
+        assert saved is not None
+        assert saved["step"] >= reached + 2
+        reached = saved["step"]
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(recipe, portraits, tmp_path) -> None:
+    run(recipe, portraits, tmp_path)
+    newest = max((tmp_path / "checkpoints").iterdir())
+    newest.write_bytes(newest.read_bytes()[:1000])
+    found = state.newest(tmp_path / "checkpoints")
+    assert found is not None
+    assert found["step"] == 8
+
+
+def test_another_recipe_is_refused(recipe, portraits, tmp_path) -> None:
+    run(recipe, portraits, tmp_path)
+    with pytest.raises(OptionError, match="another batch"):
+        run(recipe.changed(batch=2), portraits, tmp_path)
+    longer = run(recipe.changed(steps=14), portraits, tmp_path)
+    assert longer.network.native_size == 64
+    assert final_state(tmp_path)["step"] == 14
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(recipe, portraits, tmp_path) -> None:
+    wild = recipe.changed(**{"generator.rate": 1e18, "generator.warm_up": 0, "save_every": 1})
+    with pytest.raises(DivergedError, match=r"diverged-0\.json"):
+        run(wild, portraits, tmp_path)
+    record = json.loads((tmp_path / "diverged-0.json").read_text())
+    assert len(record["pictures"]) == 4
+    assert any(not math.isfinite(value) for value in record["terms"].values())
+    saved = state.newest(tmp_path / "checkpoints")
+    assert saved is not None
+    assert saved["step"] == record["step"]
+
+
+def test_missing_auxiliary_weights_are_reported_before_anything_starts(
+    recipe, portraits, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("FACEMASK_INPAINT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(WeightsNotFoundError, match=r"losses\.perceptual=0"):
+        run(recipe.changed(**{"losses.perceptual": 0.1}), portraits, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_validation_scores_every_class_and_draws_a_sheet(recipe, portraits, tmp_path) -> None:
+    watched = recipe.changed(steps=4, validate_every=4, **{"masks.adaptive": 1.0})
+    run(watched, portraits, tmp_path, validation=data.open_faces(portraits, "test"))
+    (line,) = [
+        json.loads(text)
+        for text in (tmp_path / "log.jsonl").read_text().splitlines()
+        if "validation" in text
+    ]
+    scores = line["validation"]
+    assert {"eyes", "hair", "head", "random"} <= scores.keys()
+    assert all(values["n"] == 2 and values["l1"] > 0 for values in scores.values())
+    assert len(list((tmp_path / "samples").iterdir())) == 1
+    adapted = final_state(tmp_path)["sampler"]["class_weights"]
+    assert max(adapted) > 1 > min(adapted)
+    hardest = max((n for n in scores if n != "random"), key=lambda name: scores[name]["l1"])
+    names = list(fmi.SemanticMasker().select("all"))
+    assert names[adapted.index(max(adapted))] == hardest
+
+
+def test_adaptive_masks_need_validation(recipe, portraits, tmp_path) -> None:
+    with pytest.raises(OptionError, match="validation"):
+        run(recipe.changed(**{"masks.adaptive": 1.0}), portraits, tmp_path)

@@ -1,0 +1,110 @@
+"""One training step of each network that can be trained, at reduced width."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from facemask_inpaint import Inpainter, SemanticMasker, data, models, training
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.training import Losses, Recipe
+from facemask_inpaint.training.pictures import Batch
+from facemask_inpaint.training.players import PLAYERS, create_players
+
+STEPS: dict[str, Recipe] = {
+    "mat": Recipe(
+        name="mat",
+        architecture="mat",
+        options={
+            "resolution": 256,
+            "width": 24,
+            "channel_base": 2048,
+            "channel_max": 64,
+            "noise_mode": "random",
+            "latent_dim": 32,
+        },
+        critic_options={"channel_base": 1024, "channel_max": 32},
+        side=256,
+        batch=2,
+        steps=1,
+        losses=Losses(adversarial=1, r1=10),
+        validate_every=0,
+    ),
+    "migan": Recipe(
+        name="migan",
+        architecture="migan",
+        options={"resolution": 256},
+        critic_options={"channel_base": 1024, "channel_max": 32},
+        side=256,
+        batch=2,
+        steps=1,
+        losses=Losses(hole_l1=1, adversarial=1, r1=10),
+        validate_every=0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_moves_generator_and_critic(name, portraits, tmp_path) -> None:
+    recipe = STEPS[name]
+    before = create_players(
+        recipe.architecture,
+        recipe.options,
+        side=recipe.side,
+        critic_options=recipe.critic_options,
+    )
+    faces = data.open_faces(portraits, "train")
+    trained = training.train(recipe, faces, out=tmp_path, device="cpu", progress=False)
+    saved = torch.load(next((tmp_path / "checkpoints").iterdir()), weights_only=True)["players"]
+    start = before.state_dict()
+    for part in ("generator", "critic"):
+        keys = [key for key in saved if key.startswith(part) and "weight" in key]
+        assert any(not torch.equal(saved[key], start[key]) for key in keys)
+    assert trained.network.architecture == name
+    if name == "mat":
+        assert float(saved["generator.mapping.w_avg"].abs().sum()) > 0
+
+
+def test_mat_draws_do_not_depend_on_the_batch() -> None:
+    torch.manual_seed(0)
+    recipe = STEPS["mat"]
+    players = create_players(
+        "mat", recipe.options, side=256, critic_options=recipe.critic_options
+    ).eval()
+    image, hole = torch.rand(2, 3, 256, 256) * 2 - 1, torch.zeros(2, 1, 256, 256)
+    hole[..., 60:180, 60:180] = 1
+    batch = Batch(image, hole, (0, 1), ("a", "b"), ("", ""))
+    second_alone = Batch(image[1:], hole[1:], (1,), ("b",), ("",))
+
+    def draws(*seeds: int) -> list[torch.Generator]:
+        return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    with torch.inference_mode():
+        both = players.fill(batch, draws(5, 6))[0]
+        second = players.fill(second_alone, draws(6))[0]
+    assert float((both[1:] - second).abs().max()) < 1e-4
+
+
+def test_networks_without_players_are_refused_with_a_way_out() -> None:
+    with pytest.raises(OptionError, match="MixedMaskSampler"):
+        create_players("lama", {}, side=64, critic_options={})
+    assert set(PLAYERS) <= set(models.list_architectures())
+
+
+def test_a_network_can_be_told_the_component(recipe, portraits, tmp_path) -> None:
+    told = recipe.changed(options={**recipe.options, "takes_components": True}, steps=6)
+    faces = data.open_faces(portraits, "train")
+    inpainter = training.train(told, faces, out=tmp_path, device="cpu", progress=False)
+    sample = data.sample(256)
+    mask = SemanticMasker()(sample.labels, "nose")
+    inpainter.network.component.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    answers = [
+        np.asarray(inpainter(sample.image, mask, components=name))
+        for name in (None, "nose", "hair")
+    ]
+    assert len({answer.tobytes() for answer in answers}) == 3
+    with pytest.raises(OptionError, match="2 components for 1"):
+        inpainter(sample.image, mask, components=["nose", "hair"])
+    with pytest.raises(OptionError, match="not told"):
+        Inpainter.from_pretrained("harmonic")(sample.image, mask, components="nose")
