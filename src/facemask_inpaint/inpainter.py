@@ -6,6 +6,7 @@ import logging
 import operator
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, SupportsIndex, get_args
 
@@ -16,6 +17,7 @@ from tqdm.auto import tqdm
 
 from facemask_inpaint import checkpoints, images, loading, models
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models.layers.diffusion import Stepped
 from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.strategies import Strategy, Window, default_strategy, place
 
@@ -213,7 +215,8 @@ class Inpainter:
                 for sample in range(num_samples)
             ]
         results: dict[tuple[int, int], object] = {}
-        with tqdm(total=len(tasks), disable=not progress, unit="picture") as bar:
+        bar = tqdm(total=len(tasks), disable=not progress, unit="picture")
+        with bar, _steps_shown(self.network, progress):
             for task, answer in self._answers(tasks, batch_size):
                 results[task.sample, task.position] = task.composite(answer, blend, border)
                 bar.update()
@@ -295,6 +298,19 @@ class _Task(NamedTuple):
             filled = images.poisson_blend(self.picture.rgb, filled, self.hole)
         alpha = images.feather_alpha(self.hole, border) if blend == "feather" else None
         return self.picture.compose(filled, self.hole, alpha)
+
+
+@contextmanager
+def _steps_shown(network: InpaintingNetwork, progress: bool) -> Iterator[None]:
+    """Let a network of many steps show them for the time of a call."""
+    if not (progress and isinstance(network, Stepped)):
+        yield
+        return
+    before, network.progress = network.progress, True
+    try:
+        yield
+    finally:
+        network.progress = before
 
 
 def _mix(seed: int, sample: int) -> int:

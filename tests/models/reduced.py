@@ -70,6 +70,18 @@ REDUCED: dict[str, Reduced] = {
         # Codes are chosen: no gradient passes from the picture to what chose them.
         trainable=False,
     ),
+    "latentpaint": Reduced(
+        64,
+        {"width": 32, "picture_width": 32, "codes": 64, "steps": 3, "propagation": True},
+        # A run passes no gradient; what is trained is a single step.
+        trainable=False,
+    ),
+    "ldm": Reduced(
+        64,
+        {"width": 32, "picture_width": 32, "codes": 64, "steps": 3},
+        trainable=False,
+    ),
+    "lite": Reduced(64, {"side": 64, "widths": [8, 16, 64], "depth": 1, "detail": 8}),
     "madf": Reduced(128, {"width": 8, "mask_features": 4}),
     "mat": Reduced(
         128,
@@ -83,6 +95,17 @@ REDUCED: dict[str, Reduced] = {
         },
     ),
     "migan": Reduced(64, {"resolution": 64, "channel_base": 1024, "channel_max": 32}),
+    "repaint": Reduced(
+        32,
+        {
+            "width": 32,
+            "multipliers": [1, 1, 2],
+            "attention_from": 2,
+            "sampling": {"steps": 40, "jump_length": 1, "jump_samples": 2, "first_guess": 2},
+        },
+        # A run passes no gradient.
+        trainable=False,
+    ),
     "tformer": Reduced(64, {"width": 8, "blocks": [1, 1, 1, 2]}, gain=3.0),
 }
 """A row for every architecture of the registry."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import MaskError, OptionError, SizeError
+from facemask_inpaint.models.layers.step_draws import Latent, StepDraws
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """One generator for a batch, or one per picture (then a picture's draws ignore its neighbours)."""
@@ -28,6 +29,8 @@ class InpaintingNetwork(nn.Module):
         any_size: whether sizes other than ``native_size`` x ``native_size`` are accepted.
         preferred_strategy: how pictures of other sizes meet the network best, see
             ``strategies``; ``None`` leaves it to the rule there.
+        stepwise: latents whose second axis counts steps, too many to hold at once. They reach
+            :meth:`fill` as given, or as :class:`StepDraws`, and are read by ``draws_of_step``.
         architecture: the registry name; empty for networks not made by ``models.create``.
         options: the constructor arguments, as ``models.create`` was given them.
     """
@@ -37,6 +40,7 @@ class InpaintingNetwork(nn.Module):
     smallest_size: int = 1
     any_size: bool = True
     preferred_strategy: Literal["pad", "resize", "crop"] | None = None
+    stepwise: Collection[str] = frozenset()
     architecture: str = ""
     options: Mapping[str, Any] = MappingProxyType({})
 
@@ -67,10 +71,13 @@ class InpaintingNetwork(nn.Module):
         self._check(image, mask)
         n, _, h, w = image.shape
         drawn = self.draw_latents(n, h, w, given=latents, generator=generator)
-        placed = {name: latent.to(image) for name, latent in drawn.items()}
+        placed = {
+            name: latent if name in self.stepwise else latent.to(image)
+            for name, latent in drawn.items()
+        }
         return self.fill(image * (1 - mask), mask, placed)
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any]) -> Tensor:
         """Answer for ``visible`` (hole pixels are 0), ``hole`` (1 = fill) and all latents."""
         raise NotImplementedError(f"{type(self).__name__} does not define fill()")
 
@@ -86,14 +93,16 @@ class InpaintingNetwork(nn.Module):
         *,
         given: Mapping[str, Tensor] | None = None,
         generator: Generators = None,
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Any]:
         """All latents for ``n`` pictures of ``h`` x ``w``: those given, and the others drawn.
+
+        They are tensors; of the names in :attr:`stepwise` those drawn are :class:`StepDraws`.
 
         Raises:
             OptionError: a given latent is unknown or of another shape.
         """
         spec = self.latent_spec(n, h, w)
-        latents = dict(given or {})
+        latents: dict[str, Latent] = dict(given or {})
         if unknown := sorted(latents.keys() - spec.keys()):
             raise OptionError(f"unknown latents {unknown}; this network draws {sorted(spec)}")
         for name, shape in spec.items():
@@ -105,6 +114,8 @@ class InpaintingNetwork(nn.Module):
 
     def draw(self, name: str, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
         """Draw the latent ``name`` on the CPU; standard normal unless a network says otherwise."""
+        if name in self.stepwise:
+            return StepDraws(shape, [generator]).stacked()
         return torch.randn(shape, generator=generator)
 
     @classmethod
@@ -117,12 +128,12 @@ class InpaintingNetwork(nn.Module):
         """This class's state dict from tensors under the official checkpoint's keys."""
         return dict(tensors)
 
-    def _draw_batch(self, name: str, shape: tuple[int, ...], generator: Generators) -> Tensor:
-        if generator is None or isinstance(generator, torch.Generator):
-            return self.draw(name, shape, generator)
-        if len(generator) != shape[0]:
-            raise OptionError(f"{len(generator)} generators for {shape[0]} pictures")
-        return torch.cat([self.draw(name, (1, *shape[1:]), one) for one in generator])
+    def _draw_batch(self, name: str, shape: tuple[int, ...], generator: Generators) -> Latent:
+        sources = _sources(generator, shape[0])
+        if name in self.stepwise:
+            return StepDraws(shape, sources)
+        part = (shape[0] // len(sources), *shape[1:])
+        return torch.cat([self.draw(name, part, one) for one in sources])
 
     def _check(self, image: Tensor, mask: Tensor) -> None:
         if image.ndim != 4 or image.shape[1] != 3:
@@ -146,3 +157,12 @@ class InpaintingNetwork(nn.Module):
             )
         if min(h, w) < self.smallest_size:
             raise SizeError(f"{name} takes sides of at least {self.smallest_size}, got {h}x{w}")
+
+
+def _sources(generator: Generators, n: int) -> Sequence[torch.Generator | None]:
+    """The generator for a batch, or the ``n`` for its pictures, as a sequence."""
+    if generator is None or isinstance(generator, torch.Generator):
+        return [generator]
+    if len(generator) != n:
+        raise OptionError(f"{len(generator)} generators for {n} pictures")
+    return generator

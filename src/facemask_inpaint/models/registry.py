@@ -21,9 +21,13 @@ ARCHITECTURES: dict[str, str] = {
     "harmonic": "facemask_inpaint.models.harmonic:Harmonic",
     "lama": "facemask_inpaint.models.lama:LaMa",
     "latentcode": "facemask_inpaint.models.latentcode:LatentCode",
+    "latentpaint": "facemask_inpaint.models.latentpaint:LatentPaint",
+    "ldm": "facemask_inpaint.models.ldm:LDM",
+    "lite": "facemask_inpaint.models.lite:Lite",
     "mat": "facemask_inpaint.models.mat:MAT",
     "madf": "facemask_inpaint.models.madf:MADF",
     "migan": "facemask_inpaint.models.migan:MIGAN",
+    "repaint": "facemask_inpaint.models.repaint:RePaint",
     "tformer": "facemask_inpaint.models.tformer:TFormer",
 }
 """Architecture name to ``module:class``; the module is imported when the class is asked for."""

@@ -1,0 +1,248 @@
+"""What RePaint's presets cost, and how far each departs from the official schedule.
+
+Run with ``python examples/benchmarks/repaint_presets.py``; ``--help`` shows what can be chosen.
+
+Time is measured on a U-Net with random weights: a narrow one on a CPU, the published one on a GPU.
+Nothing but its calls takes noticeable time, so a few moves of a run tell the whole.
+
+Departure is measured where the right answer is known exactly: on pictures from a normal
+distribution, smooth ones or faces with the statistics of a folder's pictures. Their best denoiser
+and their best fillings are formulas; the denoiser takes the U-Net's place, the sampler is the
+library's own. Many fillings of one hole are compared, as sets, with those of the official
+schedule and with exact ones by the Fréchet distance of their hidden pixels; and one by one, by
+distance and structure, with official ones.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from facemask_inpaint import folders, metrics
+from facemask_inpaint.models.layers.diffusion import linear_betas, signal_shares
+from facemask_inpaint.models.repaint import PRESETS, RePaint
+from facemask_inpaint.models.repaint.schedule import Levels
+
+NARROW = {"width": 32}
+TIMED_MOVES = 24
+SMALL = 12
+"""Side of the normal pictures, whose denoiser multiplies by a matrix of all pixels."""
+
+FLOOR = 0.002
+"""Variance that pictures have in every direction, since few faces do not span all."""
+
+
+class NormalPictures:
+    """Pictures from a normal distribution.
+
+    Args:
+        mean: ``(3, side, side)`` float64.
+        covariance: ``(d, d)`` float64 of the ``d = 3 * side**2`` numbers of a picture.
+    """
+
+    def __init__(self, mean: Tensor, covariance: Tensor) -> None:
+        self.mean, self.covariance = mean, covariance
+        self.variances, self.directions = torch.linalg.eigh(covariance)
+
+    @classmethod
+    def smooth(cls, side: int) -> NormalPictures:
+        """Grey on average; colours are alike where pixels are near one another."""
+        at = torch.cartesian_prod(torch.arange(side), torch.arange(side)).double()
+        near = torch.exp(-torch.cdist(at, at) * 4 / side)
+        colours = torch.full((3, 3), 0.8, dtype=torch.float64).fill_diagonal_(1.0)
+        covariance = 0.2 * torch.kron(colours, near)
+        return cls(torch.zeros(3, side, side, dtype=torch.float64), covariance)
+
+    @classmethod
+    def like(cls, folder: Path, side: int) -> NormalPictures:
+        """With mean and covariance of a folder's pictures, shrunk to ``side``."""
+        shrunk = [
+            np.asarray(Image.open(path).convert("RGB").resize((side, side), Image.Resampling.BOX))
+            for path in folders.list_images(folder)
+        ]
+        pictures = torch.from_numpy(np.stack(shrunk)).permute(0, 3, 1, 2).double() / 127.5 - 1
+        rows = pictures.flatten(1)
+        covariance = torch.cov(rows.T) + FLOOR * torch.eye(rows.shape[1])
+        return cls(pictures.mean(0), covariance)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """``(n, 3, side, side)`` float64."""
+        noise = torch.randn(n, len(self.variances), generator=generator, dtype=torch.float64)
+        rows = (noise * self.variances.clamp(min=0).sqrt()) @ self.directions.T
+        return self.mean + rows.unflatten(1, self.mean.shape)
+
+    def hidden(self, picture: Tensor, hole: Tensor) -> NormalFilling:
+        """Distribution of hidden numbers, given the known ones of ``picture``."""
+        inside = hole.expand_as(self.mean).flatten() > 0
+        known = self.covariance[~inside][:, ~inside]
+        across = self.covariance[~inside][:, inside]
+        weights = torch.linalg.solve(known, across).T
+        apart = (picture - self.mean).flatten()[~inside]
+        mean = self.mean.flatten()[inside] + weights @ apart
+        return NormalFilling(mean, self.covariance[inside][:, inside] - weights @ across)
+
+
+class NormalFilling:
+    """Hidden numbers of one picture: normal with ``mean`` ``(k,)`` and ``covariance``."""
+
+    def __init__(self, mean: Tensor, covariance: Tensor) -> None:
+        self.mean, self.covariance = mean, covariance
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """``(n, k)`` float64."""
+        noise = torch.randn(n, len(self.mean), generator=generator, dtype=torch.float64)
+        return self.mean + noise @ torch.linalg.cholesky(self.covariance).T
+
+
+class BestDenoiser(nn.Module):
+    """The best denoiser there can be of normal pictures, in the form of RePaint's U-Net.
+
+    Args:
+        pictures: their distribution.
+        levels: noise levels of the run; the learned variance is a place between two of theirs.
+    """
+
+    def __init__(self, pictures: NormalPictures, levels: Levels) -> None:
+        super().__init__()
+        self._pictures, self._levels = pictures, levels
+        self._level = {int(time): level for level, time in enumerate(levels.times)}
+        self._shares = signal_shares(linear_betas())
+        self._mean, self._axes = pictures.mean.float(), pictures.directions.float()
+
+    def forward(self, x: Tensor, time: int) -> Tensor:
+        """State ``(N, 3, h, w)`` to noise and variance logit ``(N, 6, h, w)``."""
+        share, variances = float(self._shares[time]), self._pictures.variances
+        total = share * variances + 1 - share
+        apart = (x - math.sqrt(share) * self._mean).flatten(1)
+        gain = (math.sqrt(share) * variances / total).float()
+        clean = self._mean + ((apart @ self._axes * gain) @ self._axes.T).view(x.shape)
+        epsilon = (x - math.sqrt(share) * clean) / math.sqrt(1 - share)
+        doubt = self._axes.square() @ (variances * (1 - share) / total).float()
+        logit = self._logit(doubt.view_as(self._mean), self._level[time])
+        return torch.cat([epsilon, logit.expand_as(x)], 1)
+
+    def _logit(self, doubt: Tensor, level: int) -> Tensor:
+        if level == 0:
+            return torch.zeros_like(doubt)
+        least, largest = self._levels.log_variances(level)
+        of_clean, _ = self._levels.posterior(level)
+        wanted = torch.log(math.exp(least) + of_clean**2 * doubt)
+        return 2 * (wanted - least) / (largest - least) - 1
+
+
+def fillings(
+    pictures: NormalPictures, picture: Tensor, hole: Tensor, preset: str, n: int, seed: int
+) -> Tensor:
+    """``n`` fillings ``(n, 3, side, side)`` of one picture's hole by a preset."""
+    network = RePaint(width=NARROW["width"], multipliers=[1], sampling=preset)
+    network.unet = BestDenoiser(pictures, network.sampling.levels)
+    image = picture.float().expand(n, -1, -1, -1)
+    with torch.inference_mode():
+        answer = network(
+            image, hole.expand(n, -1, -1, -1), generator=torch.Generator().manual_seed(seed)
+        )
+    return torch.lerp(image, answer, hole)
+
+
+def departures(pictures: NormalPictures, n: int, seed: int) -> Iterator[tuple[str, list[float]]]:
+    """Rows of the table: who filled, and how far that is from official and from exact fillings."""
+    generator = torch.Generator().manual_seed(seed)
+    side = pictures.mean.shape[-1]
+    picture = pictures.draw(1, generator)[0]
+    hole = torch.zeros(1, 1, side, side)
+    hole[..., side * 3 // 8 : side * 3 // 4, side // 4 : side * 3 // 4] = 1
+    exact = pictures.hidden(picture, hole[0])
+    inside = hole.expand(1, *picture.shape)[0] > 0
+    sets = {name: fillings(pictures, picture, hole, name, n, seed) for name in PRESETS}
+    sets["official, again"] = fillings(pictures, picture, hole, "official", n, seed + 1)
+    sets["exact"] = picture.float().repeat(n, 1, 1, 1)
+    sets["exact"][:, inside] = exact.draw(n, generator).float()
+    reference = {"official": sets["official"], "exact": sets["exact"].clone()}
+    reference["exact"][:, inside] = exact.draw(n, generator).float()
+    for name, filled in sets.items():
+        sides = [other[:, inside].double().numpy() for other in reference.values()]
+        ours = filled[:, inside].double().numpy()
+        frechet = [float(metrics.fid(side, ours)) for side in sides]
+        pairs = as_bytes(reference["official"]), as_bytes(filled)
+        scores = metrics.evaluate(
+            *pairs,
+            metrics=("l1", "psnr"),
+            mask=hole[0, 0].numpy() > 0,
+            reader=metrics.FeatureReader(progress=False),
+        )
+        yield name, [*frechet, float(scores["l1_hole"]), float(scores["psnr_hole"])]
+
+
+def as_bytes(pictures: Tensor) -> Tensor:
+    """``(N, 3, h, w)`` in [-1, 1] as 8-bit levels."""
+    return ((pictures + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+@torch.inference_mode()
+def seconds_per_picture(
+    preset: str, side: int, batch: int, device: str, dtype: torch.dtype
+) -> float:
+    """Seconds of a run per picture, from the first moves of one."""
+    options = {} if device == "cuda" else NARROW
+    network = RePaint(**options, sampling=preset).eval().to(device, dtype)
+    hole = torch.zeros(batch, 1, side, side, device=device, dtype=dtype)
+    hole[..., side // 4 : side // 2, side // 4 : side // 2] = 1
+    visible = torch.rand(batch, 3, side, side, device=device, dtype=dtype) * (1 - hole)
+    latents = network.draw_latents(batch, side, side)
+    latents["start"] = latents["start"].to(visible)
+    states = network.states(visible, hole, latents)
+    next(states)
+    moves = network.sampling.moves[1 : TIMED_MOVES + 1]
+    start = time.perf_counter()
+    for state in islice(states, len(moves)):
+        state[0, 0, 0, 0].item()
+    calls = sum(move.denoises for move in moves)
+    return (time.perf_counter() - start) / calls * network.evaluations / batch
+
+
+@click.command()
+@click.option("--side", type=int, help="Of timed pictures (default: 64 on a CPU, else 256).")
+@click.option("--batch", type=int, default=1, show_default=True, help="Pictures timed together.")
+@click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32")
+@click.option("--faces", type=click.Path(path_type=Path), help="Folder to take statistics from.")
+@click.option("--samples", type=int, default=256, show_default=True, help="Fillings compared.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def main(
+    side: int | None,
+    batch: int,
+    device: str,
+    dtype: str,
+    faces: Path | None,
+    samples: int,
+    seed: int,
+) -> None:
+    """Print both tables."""
+    side = side or (256 if device == "cuda" else 64)
+    width = "published U-Net" if device == "cuda" else f"U-Net of width {NARROW['width']}"
+    click.echo(f"{width}, {side} x {side}, batch {batch}, {dtype}, {device}")
+    click.echo(f"{'preset':<18}{'moves':>8}{'evaluations':>13}{'s/picture':>12}")
+    for name, sampling in PRESETS.items():
+        seconds = seconds_per_picture(name, side, batch, device, getattr(torch, dtype))
+        moves, evaluations = len(sampling.moves), sampling.evaluations
+        click.echo(f"{name:<18}{moves:>8}{evaluations:>13}{seconds:>12.2f}")
+    pictures = NormalPictures.like(faces, SMALL) if faces else NormalPictures.smooth(SMALL)
+    click.echo(f"\n{samples} fillings of one hole in a normal picture of {SMALL} x {SMALL}")
+    click.echo(f"{'filled by':<18}{'Fréchet to':>12}{'Fréchet to':>12}{'L1 to':>10}{'PSNR to':>10}")
+    click.echo(f"{'':<18}{'official':>12}{'exact':>12}{'official':>10}{'official':>10}")
+    for name, values in departures(pictures, samples, seed):
+        cells = "".join(f"{v:>{w}.{d}f}" for v, w, d in zip(values, (12, 12, 10, 10), (3, 3, 3, 1)))
+        click.echo(f"{name:<18}{cells}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""The network: what it is made of, what it draws, and how a run is watched."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from facemask_inpaint import membrane
+from facemask_inpaint.errors import FacemaskInpaintError, OptionError
+from facemask_inpaint.models.layers.diffusion import Stepped, noised
+from facemask_inpaint.models.layers.diffusion_unet import BLOCKS, GROUPS, UNetShape
+from facemask_inpaint.models.layers.float32 import widened
+from facemask_inpaint.models.layers.official import OfficialTensors
+from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models.repaint.sampler import Sampler
+from facemask_inpaint.models.repaint.schedule import Sampling, as_sampling
+
+_CHANNELS = 3
+_HEAD_WIDTH = 64
+
+
+class RePaint(Stepped, InpaintingNetwork):
+    """Denoising diffusion model of whole pictures as an inpainting network; pluralistic.
+
+    Known pixels are put back, at the right noise level, before every call of the U-Net; it never
+    sees the mask. In the answer they are the U-Net's, close to the picture's.
+
+    Random draws, all standard normal and of the picture's shape: ``start``; and one per step,
+    ``posterior``, ``known`` and ``renoise``, see :meth:`Sampler.counts`. The latter are drawn when
+    their step comes.
+
+    Answers are for inference: no gradient passes through a run. The state between steps is
+    float32 at every precision of the U-Net.
+
+    Args:
+        width: channels of the U-Net at full size, a multiple of 32.
+        multipliers: width of each level, in units of the first; each has half the side of the one
+            before.
+        attention_from: levels with this number (from 0) and later ones have attention.
+        sampling: name of a preset (``"official"``, ``"balanced"``, ``"fast"``), or attributes of
+            a :class:`Sampling`.
+
+    Raises:
+        OptionError: an argument is outside its range.
+        MissingDependencyError: ``diffusers`` is not installed.
+    """
+
+    native_size = 256
+    preferred_strategy = "resize"
+    stepwise = frozenset({"posterior", "known", "renoise"})
+
+    def __init__(
+        self,
+        *,
+        width: int = 256,
+        multipliers: Sequence[int] = (1, 1, 2, 2, 4, 4),
+        attention_from: int = 3,
+        sampling: str | Mapping[str, Any] | Sampling = "official",
+    ) -> None:
+        super().__init__()
+        self.sampling = as_sampling(sampling)
+        self.size_multiple = self.smallest_size = 2 ** (len(multipliers) - 1)
+        self.unet = unet_shape(width, multipliers, attention_from).build()
+
+    @property
+    def sampling(self) -> Sampling:
+        """How a run goes. May be set to the name of a preset, too."""
+        return self._sampling
+
+    @sampling.setter
+    def sampling(self, sampling: str | Mapping[str, Any] | Sampling) -> None:
+        self._sampling = as_sampling(sampling)
+
+    @property
+    def evaluations(self) -> int:
+        """Calls of the U-Net per picture."""
+        return self.sampling.evaluations
+
+    @torch.no_grad()
+    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any]) -> Tensor:
+        """State after the last step; see :meth:`InpaintingNetwork.fill`.
+
+        Raises:
+            FacemaskInpaintError: it is not finite.
+        """
+        for state in self.states(visible, hole, latents):
+            answer = state
+        if not bool(torch.isfinite(answer).all()):
+            raise FacemaskInpaintError(
+                f"the network's answers overflowed in {visible.dtype}; use float32, or bfloat16, "
+                "whose range is as wide. If this is float32, its weights are damaged"
+            )
+        return answer.to(visible.dtype)
+
+    def states(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any]) -> Iterator[Tensor]:
+        """The state ``(N, 3, H, W)`` after each of a run's moves; the last is the answer.
+
+        Args:
+            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            hole: ``(N, 1, H, W)``, 1 = fill.
+            latents: draws by the names of :meth:`latent_spec`.
+        """
+        clean, sampling = widened(visible), self.sampling
+        sampler = Sampler(
+            lambda x, time: self.unet(x.to(visible.dtype), time),
+            sampling,
+            clean,
+            hole,
+            {name: latents[name] for name in Sampler.counts(sampling)},
+        )
+        x = widened(latents["start"])
+        if sampling.first_guess is not None:
+            x = noised(_membranes(clean, hole), x, sampling.levels.share(sampling.first_guess))
+        yield from sampler.states(x, self.paced(sampling.moves))
+        if bool(sampler.bounded):
+            warnings.warn(
+                "the learned variance of some steps was out of all bounds and was held back; with "
+                f"these weights use more than {sampling.steps} steps",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
+        picture = (_CHANNELS, h, w)
+        counts = Sampler.counts(self.sampling)
+        return {"start": (n, *picture)} | {
+            name: (n, count, *picture) for name, count in counts.items()
+        }
+
+    @classmethod
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        official = OfficialTensors(tensors, cls.__name__)
+        width = official.take("input_blocks.0.0.weight").shape[0]
+        widths: list[int] = []
+        attends: list[bool] = []
+        while (bias := f"{_first_block(len(widths))}.0.out_layers.3.bias") in official:
+            attends.append(f"{_first_block(len(widths))}.1.norm.weight" in official)
+            widths.append(official.take(bias).shape[0])
+        return {
+            "width": width,
+            "multipliers": [one // width for one in widths],
+            "attention_from": attends.index(True) if True in attends else len(attends),
+        }
+
+    @classmethod
+    def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        shape = unet_shape(**cls.official_options(tensors))
+        state = shape.translate(tensors, cls.__name__)
+        return {f"unet.{key}": tensor for key, tensor in state.items()}
+
+
+def unet_shape(width: int, multipliers: Sequence[int], attention_from: int) -> UNetShape:
+    """The U-Net of guided-diffusion with a learned variance; arguments as of :class:`RePaint`.
+
+    Attention has 64 channels per head, or half the width where that is less.
+
+    Raises:
+        OptionError: an argument is outside its range.
+    """
+    if width < GROUPS or width % GROUPS:
+        raise OptionError(f"width must be a multiple of {GROUPS}, not {width}")
+    if not multipliers or min(multipliers) < 1:
+        raise OptionError(f"multipliers must be whole numbers from 1, not {list(multipliers)}")
+    widths = tuple(width * multiplier for multiplier in multipliers)
+    head_width = min(_HEAD_WIDTH, width // 2)
+    # The middle attends even where no level does.
+    for channels in {*widths[attention_from:], widths[-1]}:
+        if channels % head_width:
+            raise OptionError(
+                f"levels with attention must have a multiple of {head_width} channels, "
+                f"not {channels}"
+            )
+    return UNetShape(
+        in_channels=_CHANNELS,
+        out_channels=2 * _CHANNELS,
+        widths=widths,
+        attention_from=attention_from,
+        head_width=head_width,
+        scale_shift=True,
+        residual_resampling=True,
+    )
+
+
+def _first_block(level: int) -> str:
+    """Official name of a level's first block."""
+    return f"input_blocks.{1 + (BLOCKS + 1) * level}"
+
+
+def _membranes(clean: Tensor, hole: Tensor) -> Tensor:
+    pairs = zip(clean, hole[:, 0] > 0)
+    return torch.stack([membrane.interpolate(picture, inside) for picture, inside in pairs])

@@ -1,0 +1,472 @@
+"""LatentPaint: the properties that follow from its definition, as nothing official can be run.
+
+Networks here are untrained, and narrow; what is tested holds for every weight.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import facemask_inpaint as fmi
+from facemask_inpaint.errors import CheckpointError, OptionError, UnknownNameError
+from facemask_inpaint.models import registry
+from facemask_inpaint.models.latentpaint import BLOCKS, KeepPyramid, LatentPaint, Propagation
+from tests.models.reduced import REDUCED
+from tests.parity import recipe
+
+SIDE, GRID = 64, 16
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+def made(**options: Any) -> LatentPaint:
+    """A small network, the same for the same options."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return cast(
+            LatentPaint,
+            registry.create("latentpaint", **{**REDUCED["latentpaint"].options, **options}),
+        )
+
+
+@pytest.fixture(scope="module")
+def network() -> LatentPaint:
+    return made(propagation=False)
+
+
+@pytest.fixture(scope="module")
+def spreading() -> LatentPaint:
+    """A network whose propagation has an effect."""
+    network = made()
+    for module in network.propagation.values():
+        module.strength.data.fill_(0.5)
+    return network
+
+
+@pytest.fixture
+def picture() -> Tensor:
+    return torch.rand(1, 3, SIDE, SIDE) * 2 - 1
+
+
+@pytest.fixture
+def hole() -> Tensor:
+    hole = torch.zeros(1, 1, SIDE, SIDE)
+    hole[..., 16:48, 22:48] = 1
+    return hole
+
+
+def latents_of(network: LatentPaint, n: int = 1) -> dict[str, Tensor]:
+    """All latents of a run, as tensors."""
+    generator = torch.Generator().manual_seed(3)
+    spec = network.latent_spec(n, SIDE, SIDE)
+    return {name: torch.randn(shape, generator=generator) for name, shape in spec.items()}
+
+
+def known_cells(hole: Tensor) -> Tensor:
+    """Latent cells whose pixels are all known, as a bool map."""
+    return (F.avg_pool2d(1 - hole, 4) == 1).expand(-1, 3, -1, -1)
+
+
+def plain_ddim(network: LatentPaint, x: Tensor) -> Tensor:
+    """The base model's own run."""
+    ladder = network.ladder()
+    for time in ladder.times:
+        x = ladder.down(x, network.epsilon(x, time), time, None)
+    return x
+
+
+@torch.no_grad()
+def last_state(
+    network: LatentPaint, known: Tensor, hole: Tensor, latents: dict[str, Any]
+) -> Tensor:
+    *_, last = network.states(known, hole, latents)
+    return last
+
+
+# Fusion
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("feature_mask", ["soft", "hard"])
+def test_where_nothing_is_known_it_is_the_base_models_own_run(
+    network: LatentPaint, feature_mask: Any
+) -> None:
+    network.feature_mask, latents = feature_mask, latents_of(network)
+    everything = torch.ones(1, 1, SIDE, SIDE)
+    ours = last_state(network, torch.randn(1, 3, GRID, GRID), everything, latents)
+    torch.testing.assert_close(ours, plain_ddim(network, latents["start"]), atol=1e-5, rtol=1e-5)
+
+
+def test_where_all_is_known_the_latents_are_those_of_the_picture(
+    network: LatentPaint, picture: Tensor
+) -> None:
+    known = network.encode(picture)
+    nothing = torch.zeros(1, 1, SIDE, SIDE)
+    ours = last_state(network, known, nothing, latents_of(network))
+    torch.testing.assert_close(ours, known, atol=1e-5, rtol=0)
+    assert torch.equal(network.encode_known(picture, nothing), known)
+
+
+def test_known_pixels_come_back_exactly(network: LatentPaint, monkeypatch: Any) -> None:
+    monkeypatch.setattr(network, "native_size", SIDE)
+    image = np.random.RandomState(0).randint(0, 256, (77, 50, 3), np.uint8)
+    mask = np.zeros((77, 50), bool)
+    mask[30:50, 10:41] = True
+    for strategy in ("pad", "resize"):
+        filled = fmi.Inpainter(network)(image, mask, strategy=strategy)
+        assert filled.shape == image.shape
+        assert np.array_equal(filled[~mask], image[~mask])
+        assert not np.array_equal(filled[mask], image[mask])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("renoise", [False, True])
+def test_every_step_starts_from_the_known_latents_at_its_noise_level(
+    renoise: bool, hole: Tensor
+) -> None:
+    network = made(renoise=renoise)
+    inputs: list[Tensor] = []
+    hook = network.unet.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    known, latents = torch.randn(1, 3, GRID, GRID), latents_of(network)
+    last = last_state(network, known, hole, latents)
+    hook.remove()
+    ladder, cells = network.ladder(), known_cells(hole)
+    assert len(inputs) == network.steps
+    for index, (both, time) in enumerate(zip(inputs, ladder.times)):
+        share = ladder.shares[time]
+        noise = latents["known"][:, index] if renoise else latents["known"]
+        seen, x = both.chunk(2)
+        torch.testing.assert_close(seen, share.sqrt() * known + (1 - share).sqrt() * noise)
+        assert torch.equal(x[cells], seen[cells])
+        assert not (x == seen)[~cells].any()
+    assert torch.equal(last[cells], known[cells])
+
+
+def test_hidden_pixels_have_no_influence_on_the_condition(
+    network: LatentPaint, picture: Tensor, hole: Tensor
+) -> None:
+    known = network.encode_known(picture, hole)
+    other = network.encode_known(torch.where(hole > 0, 7.0, picture), hole)
+    assert torch.equal(known, other)
+
+
+@torch.no_grad()
+def test_without_fused_blocks_it_is_blended_latent_diffusion(hole: Tensor) -> None:
+    network = made(fused=())
+    known, latents = torch.randn(1, 3, GRID, GRID), latents_of(network)
+    ladder, cells, x = network.ladder(), known_cells(hole), latents["start"]
+    for time in ladder.times:
+        share = ladder.shares[time]
+        noised = share.sqrt() * known + (1 - share).sqrt() * latents["known"]
+        x = torch.where(cells, noised, x)
+        x = ladder.down(x, network.epsilon(x, time), time, None)
+    x = torch.where(cells, known, x)
+    torch.testing.assert_close(last_state(network, known, hole, latents), x)
+
+
+@torch.no_grad()
+def test_equal_branches_change_nothing(network: LatentPaint, hole: Tensor) -> None:
+    x = torch.randn(1, 3, GRID, GRID)
+    fused = network.fused_epsilon(x, x, 401, hole)
+    torch.testing.assert_close(fused, network.epsilon(x, 401), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_fused_features_of_known_cells_do_not_see_the_hole(hole: Tensor) -> None:
+    network = made(propagation=False, feature_mask="hard")
+    seen = torch.randn(1, 3, GRID, GRID)
+    cells = known_cells(hole)
+    states = [torch.where(cells, seen, torch.randn(1, 3, GRID, GRID)) for _ in range(2)]
+    first, other = (features_after_fusion(network, x, seen, hole) for x in states)
+    keep = KeepPyramid(1 - hole, "hard")
+    for name, ours, theirs in zip(BLOCKS, first, other):
+        condition, mine = ours.chunk(2)
+        locked = (keep.like(mine) == 1).expand_as(mine)
+        assert torch.equal(mine[locked], condition[locked]), name
+        assert torch.equal(mine[locked], theirs.chunk(2)[1][locked]), name
+        if locked.any() and not locked.all():
+            assert not torch.equal(mine[~locked], theirs.chunk(2)[1][~locked]), name
+    assert any((keep.like(one) == 1).any() for one in first)
+
+
+def features_after_fusion(
+    network: LatentPaint, x: Tensor, seen: Tensor, hole: Tensor
+) -> list[Tensor]:
+    """What every block hands on, known part and state."""
+    found: list[Tensor] = []
+    with network._fusing(1 - hole):
+        handles = [
+            block.register_forward_hook(
+                lambda _, inputs, out: found.append(out if isinstance(out, Tensor) else out[0])
+            )
+            for block in network.blocks().values()
+        ]
+        network.epsilon(torch.cat([seen, x]), torch.tensor([401, 401]))
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+@torch.no_grad()
+def test_what_is_handed_over_to_the_way_up_is_fused_too(hole: Tensor) -> None:
+    network = made(propagation=False, feature_mask="hard")
+    handed: list[Tensor] = []
+    with network._fusing(1 - hole):
+        hook = network.blocks()["down0"].register_forward_hook(
+            lambda _, inputs, out: handed.extend(out[1])
+        )
+        network.epsilon(torch.randn(2, 3, GRID, GRID), torch.tensor([401, 401]))
+        hook.remove()
+    assert len(handed) == 3
+    for one in handed:
+        seen, own = one.chunk(2)
+        locked = (KeepPyramid(1 - hole, "hard").like(own) == 1).expand_as(own)
+        assert locked.any()
+        assert torch.equal(seen[locked], own[locked])
+
+
+@torch.no_grad()
+def test_fusion_matters_and_leaves_no_hooks(network: LatentPaint, hole: Tensor) -> None:
+    seen = torch.randn(1, 3, GRID, GRID)
+    x = torch.where(known_cells(hole), seen, torch.randn(1, 3, GRID, GRID))
+    plain = network.epsilon(x, 401)
+    assert not torch.allclose(network.fused_epsilon(x, seen, 401, hole), plain)
+    assert not any(block._forward_hooks for block in network.blocks().values())
+    assert torch.equal(network.epsilon(x, 401), plain)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (32, 32), (16, 16), (8, 4), (2, 2), (5, 3)])
+def test_reduced_masks_stay_in_range_and_keep_the_mean(size: tuple[int, int]) -> None:
+    keep = (torch.rand(2, 1, SIDE, SIDE) < 0.5).float()
+    soft = KeepPyramid(keep, "soft").like(torch.zeros(2, 7, *size))
+    assert soft.shape == (2, 1, *size)
+    assert soft.min() >= 0
+    assert soft.max() <= 1
+    if size == (SIDE, SIDE):
+        assert torch.equal(soft, keep)
+    if not any(SIDE % side for side in size):
+        torch.testing.assert_close(soft.mean((1, 2, 3)), keep.mean((1, 2, 3)))
+    hard = KeepPyramid(keep, "hard").like(torch.zeros(2, 7, *size))
+    assert torch.equal(hard, (soft > 1 - 1e-6).float())
+
+
+# Propagation
+
+
+class OneByOne(nn.Module):
+    """A U-Net that mixes no positions: one block, one layer."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.net = nn.Module()
+        self.net.down_blocks = nn.ModuleList([nn.Conv2d(3, channels, 1)])
+        self.net.mid_block, self.net.up_blocks = nn.Identity(), nn.ModuleList()
+        self.net.leave = nn.Conv2d(channels, 3, 1)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        return self.net.leave(self.net.mid_block(self.net.down_blocks[0](x)))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("strength", "reaches"), [(0.0, False), (0.7, True)])
+def test_one_known_cell_reaches_the_whole_hole_by_propagation_only(
+    strength: float, reaches: bool, hole: Tensor
+) -> None:
+    network = made(fused=("down0",))
+    network.unet = toy = OneByOne(network.propagation["down0"].transform[0].in_features)
+    network.propagation["down0"].strength.fill_(strength)
+    x = torch.randn(1, 3, GRID, GRID)
+    # Far away, and beyond all others in the direction of the first channel.
+    loud = x.clone()
+    loud[..., 0, 0] += 50 * toy.net.down_blocks[0].weight[0, :, 0, 0]
+    before, after = (network.fused_epsilon(one, one, 401, hole) for one in (x, loud))
+    moved = (after - before).abs().amax(1, keepdim=True)[~known_cells(hole)[:, :1]]
+    assert bool((moved > 0).all()) is reaches
+    assert bool((moved > 0).any()) is reaches
+
+
+@pytest.mark.parametrize("masked_max", [False, True])
+def test_propagation_is_its_formula(masked_max: bool) -> None:
+    module = Propagation(4, masked_max).double()
+    module.strength.data.fill_(-0.3)
+    features, keep = torch.randn(2, 4, 5, 6).double() - 2, torch.rand(2, 1, 5, 6).double().round()
+    keep[1, :, 2:] = 0.5
+    keep[0, 0, 0, 0] = keep[1, 0, 0, 0] = 1
+    ours = module(features, keep)
+    first, second = module.transform[0], module.transform[2]
+    for n in range(2):
+        whole = keep[n, 0] == 1
+        known = features[n][:, whole].amax(1) if masked_max else (features * keep)[n].amax((1, 2))
+        hidden = F.relu(known @ first.weight.T + first.bias)
+        a, b = (hidden @ second.weight.T + second.bias).chunk(2)
+        spread = a[:, None, None] * (1 - keep[n]) + b[:, None, None] * keep[n]
+        torch.testing.assert_close(ours[n], features[n] - 0.3 * spread)
+
+
+def test_where_nothing_is_known_propagation_stays_finite() -> None:
+    module = Propagation(4, masked_max=True)
+    module.strength.data.fill_(1)
+    assert torch.isfinite(module(torch.randn(1, 4, 3, 3), torch.zeros(1, 1, 3, 3))).all()
+
+
+def test_an_untrained_propagation_changes_nothing(picture: Tensor, hole: Tensor) -> None:
+    bare, equipped = made(propagation=False), made(propagation=True)
+    missing, unexpected = equipped.load_state_dict(bare.state_dict(), strict=False)
+    assert unexpected == []
+    assert {key.split(".")[0] for key in missing} == {"propagation"}
+    assert len(equipped.propagation) == len(BLOCKS)
+    latents = latents_of(bare)
+    assert torch.equal(
+        bare(picture, hole, latents=latents), equipped(picture, hole, latents=latents)
+    )
+
+
+def test_a_trained_propagation_changes_the_hole(
+    spreading: LatentPaint, network: LatentPaint, picture: Tensor, hole: Tensor
+) -> None:
+    latents = latents_of(network)
+    ours, plain = (one(picture, hole, latents=latents) for one in (spreading, network))
+    assert ((ours - plain).abs() * hole).max() > 1e-3
+
+
+@pytest.mark.parametrize("fused", [BLOCKS, ("down1", "middle", "up3")])
+def test_only_the_propagation_is_trained(
+    fused: tuple[str, ...], picture: Tensor, hole: Tensor
+) -> None:
+    network = made(fused=fused).train()
+    pictures, holes = torch.cat([picture, -picture]), torch.cat([hole, hole.flip(2)])
+    noise = torch.randn(2, 3, GRID, GRID)
+    for module in network.propagation.values():
+        module.strength.data.fill_(0.1)
+    loss = network.denoising_loss(pictures, holes, torch.tensor([3, 700]), noise)
+    loss.backward()
+    trained = {name for name, p in network.named_parameters() if p.requires_grad}
+    assert trained == {name for name, _ in network.named_parameters() if "propagation" in name}
+    gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+    assert gradients.keys() == trained
+    assert all(torch.isfinite(g).all() and g.abs().max() > 0 for g in gradients.values())
+
+
+def test_training_lowers_the_loss(picture: Tensor, hole: Tensor) -> None:
+    network = made(fused=("up3",))
+    optimiser = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], 1e-2)
+    noise, time = torch.randn(1, 3, GRID, GRID), torch.tensor([300])
+    losses = []
+    for _ in range(6):
+        loss = network.denoising_loss(picture, hole, time, noise)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.99 * losses[0]
+
+
+def test_there_is_nothing_to_train_without_it(
+    network: LatentPaint, picture: Tensor, hole: Tensor
+) -> None:
+    with pytest.raises(OptionError, match="propagation=True"):
+        network.denoising_loss(picture, hole, torch.tensor([5]), torch.zeros(1, 3, GRID, GRID))
+
+
+# Runs
+
+
+@pytest.mark.parametrize("renoise", [False, True])
+def test_same_seed_same_picture_in_a_batch_of_one_and_of_eight(renoise: bool) -> None:
+    network = made(renoise=renoise)
+    images, masks = torch.rand(8, 3, SIDE, SIDE) * 2 - 1, torch.zeros(8, 1, SIDE, SIDE)
+    for i in range(8):
+        masks[i, :, 8 : 24 + 2 * i, 20:50] = 1
+    together = network(
+        images, masks, generator=[torch.Generator().manual_seed(i) for i in range(8)]
+    )
+    for i in (0, 6):
+        alone = network(
+            images[i : i + 1], masks[i : i + 1], generator=[torch.Generator().manual_seed(i)]
+        )
+        torch.testing.assert_close(together[i : i + 1], alone, atol=2e-5, rtol=1e-5)
+
+
+def test_the_known_parts_noise_is_one_draw_or_one_for_each_step(network: LatentPaint) -> None:
+    grid = (3, GRID, GRID)
+    assert network.latent_spec(2, SIDE, SIDE) == {"start": (2, *grid), "known": (2, *grid)}
+    spec = made(renoise=True, eta=1.0).latent_spec(2, SIDE, SIDE)
+    assert spec["known"] == spec["posterior"] == (2, 3, *grid)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("steps", [1, 2, 5, 50])
+def test_a_perfect_denoiser_fills_the_hole_exactly(steps: int, hole: Tensor) -> None:
+    network = made(fused=(), steps=steps).double()
+    centre, known = torch.randn(2, 1, 3, GRID, GRID, dtype=torch.float64)
+    shares = network.ladder().shares.double()
+
+    class PointMass(nn.Module):
+        def forward(self, x: Tensor, time: int) -> Tensor:
+            return (x - shares[time].sqrt() * centre) / (1 - shares[time]).sqrt()
+
+    network.unet = PointMass()
+    latents = {name: draw.double() for name, draw in latents_of(network).items()}
+    last = last_state(network, known, hole.double(), latents)
+    expected = torch.where(known_cells(hole), known, centre)
+    torch.testing.assert_close(last, expected, atol=1e-4, rtol=0)
+
+
+def test_a_run_can_be_watched_and_cancelled(
+    network: LatentPaint, picture: Tensor, hole: Tensor
+) -> None:
+    reports: list[tuple[int, int]] = []
+
+    def watch(done: int, total: int) -> None:
+        reports.append((done, total))
+        if done == 2:
+            raise KeyboardInterrupt
+
+    network.on_step = watch
+    with pytest.raises(KeyboardInterrupt):
+        network(picture, hole)
+    network.on_step = None
+    assert reports == [(1, 3), (2, 3)]
+    assert not any(block._forward_hooks for block in network.blocks().values())
+
+
+# Files and options
+
+
+def test_it_loads_the_face_models_checkpoint_and_needs_no_propagation() -> None:
+    tensors = recipe.official_tensors("ldm", "manifest.celeba256.small.json")
+    network, base = (registry.from_official(name, tensors) for name in ("latentpaint", "ldm"))
+    assert network.options == {"width": 32, "picture_width": 32, "codes": 512}
+    ours, theirs = network.state_dict(), base.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_a_conditioned_model_is_refused() -> None:
+    shapes = recipe.official_shapes("ldm", "manifest.json")
+    tensors = {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
+    with pytest.raises(CheckpointError, match="whole pictures"):
+        registry.from_official("latentpaint", tensors)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fused": ("down0", "middel")}, "unknown block 'middel': did you mean 'middle'"),
+        ({"feature_mask": "softer"}, "unknown feature_mask 'softer': did you mean 'soft'"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_near_ones(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UnknownNameError, match=message):
+        made(**options)
