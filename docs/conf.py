@@ -1,11 +1,27 @@
 """Sphinx configuration; warnings are errors (`make docs`)."""
 
+import sys
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
 from facemask_inpaint import __version__
 
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+
 project = "facemask_inpaint"
-author = "The facemask_inpaint developers"
+author = project_copyright = "The facemask_inpaint developers"
 release = __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "layers",
+    "pictures",
+    "zoo",
+]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 autodoc_typehints = "description"
@@ -13,4 +29,18 @@ autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 html_theme = "furo"
 html_title = "facemask_inpaint"
-exclude_patterns = ["_build"]
+html_static_path = ["_static"]
+html_css_files = ["guides.css"]
+exclude_patterns = ["_build", "_generated"]
+
+
+def without_tuple_fields(
+    app: Sphinx, what: str, name: str, member: Any, skip: bool, options: Any
+) -> bool | None:
+    """Leave the fields of named tuples to the class's own ``Attributes`` section."""
+    return True if type(member).__name__ == "_tuplegetter" else None
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what is above."""
+    app.connect("autodoc-skip-member", without_tuple_fields)

@@ -13,8 +13,10 @@ from collections import Counter
 
 import pytest
 
+from facemask_inpaint.checkpoints.fetching import PACKAGE
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.errors import UnknownNameError
+from facemask_inpaint.files import sha256_of
 from facemask_inpaint.models import model_card, registry
 from facemask_inpaint.models.cards import card, list_cards, list_pretrained
 from facemask_inpaint.models.model_card import Card
@@ -77,6 +79,9 @@ def test_form_has_sources_and_where_needed_a_section(form: model_card.WeightFile
 def test_source_says_where_and_pins_with_whole_hashes(source: Source) -> None:
     if source.kind == "hf":
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", source.location)
+    elif source.kind == "package":
+        path = PACKAGE / source.location / source.filename
+        assert (sha256_of(path), path.stat().st_size) == (source.sha256, source.size)
     else:
         assert re.fullmatch(r"https://[\w.-]+/\S+", source.location)
     assert re.fullmatch(r"[\w.-]+(/[\w.-]+)*", source.filename)

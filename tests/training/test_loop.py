@@ -64,7 +64,7 @@ def test_it_learns(recipe, portraits, tmp_path) -> None:
     )
     run(longer, portraits, tmp_path)
     losses = [json.loads(line)["hole_l1"] for line in (tmp_path / "log.jsonl").open()]
-    assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
+    assert sum(losses[-3:]) < 0.95 * sum(losses[:3])
 
 
 @pytest.mark.parametrize("changes", [{}, {"passes": 2, "precision": "bfloat16"}])

@@ -30,6 +30,9 @@ CACHE_VARIABLE = "FACEMASK_INPAINT_CACHE"
 WEIGHTS_VARIABLE = "FACEMASK_INPAINT_WEIGHTS"
 """Environment variable with the folder where a user puts files that only a browser can get."""
 
+PACKAGE = Path(__file__).parents[1]
+"""Folder of this library."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -117,13 +120,13 @@ class _Cache:
         return path
 
     def get(self, source: Source, progress: bool) -> Path | None:
-        """The file from the network; ``None`` for sources that only a browser can use.
+        """The file from the network; ``None`` for sources that are not there.
 
         Raises:
             IntegrityError: what arrived is another file.
             WeightsNotFoundError: the source does not answer with a file.
         """
-        if source.kind == "manual":
+        if source.kind in ("manual", "package"):
             return None
         path = self._from_hub(source) if source.kind == "hf" else self._from_url(source, progress)
         _report_unpinned(path, source, logging.WARNING)
@@ -137,6 +140,8 @@ class _Cache:
             return Path(found) if isinstance(found, str) else None
         if source.kind == "url":
             candidates = [self._target(source)]
+        elif source.kind == "package":
+            candidates = [PACKAGE / source.location / source.filename]
         else:
             candidates = [folder / source.filename for folder in self.manual_folders]
         return next((path for path in candidates if path.is_file()), None)

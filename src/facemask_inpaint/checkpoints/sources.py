@@ -19,9 +19,10 @@ class Source:
     """One place that serves one file.
 
     Attributes:
-        kind: ``"hf"`` (a hub repository), ``"url"`` (a plain download) or ``"manual"`` (a page
-            that only a browser can use: the user puts the file into place).
-        location: hub repository id, URL, or the page to visit.
+        kind: ``"hf"`` (a hub repository), ``"url"`` (a plain download), ``"package"`` (ships with
+            this library) or ``"manual"`` (a page that only a browser can use: the user puts the
+            file into place).
+        location: hub repository id, URL, folder in this package, or the page to visit.
         filename: path in the hub repository, or the file's name.
         revision: pinned hub commit.
         sha256: expected hash, 64 hex digits, or at least its first 8 where only those are
@@ -30,7 +31,7 @@ class Source:
         size: bytes, where known.
     """
 
-    kind: Literal["hf", "url", "manual"]
+    kind: Literal["hf", "url", "package", "manual"]
     location: str
     filename: str
     revision: str | None = None
@@ -49,4 +50,6 @@ class Source:
             return f"hub repository {self.location}{revision}, file {self.filename}"
         if self.kind == "url":
             return self.location
+        if self.kind == "package":
+            return f"{self.filename} of this library"
         return f"{self.filename} from {self.location} (browser)"

@@ -47,14 +47,17 @@ def demo(
     import numpy as np
 
     from facemask_inpaint import Inpainter, SemanticMasker, data, images, sheets
+    from facemask_inpaint.alignment import face_box
 
     options.require_folder(out)
     sample = data.sample(512)
-    portrait = sample.image if image is None else images.read_image(image)
+    box = face_box(sample.labels)
+    portrait = sample.image.crop(box) if image is None else images.read_image(image)
     masker = SemanticMasker(missing="empty", **options.masker_options(dilate))
     wanted = masker.select(classes)
+    framed = sample.labels[box[1] : box[3], box[0] : box[2]]
     holes = {
-        name: np.asarray(masker(labels or sample.labels, name)).astype(bool) for name in wanted
+        name: np.asarray(masker(labels or framed, name)).astype(bool) for name in wanted
     }
     for name in wanted:
         if labels is not None:

@@ -68,7 +68,7 @@ def network_options(command: Command) -> Command:
         click.option("--device", help="cuda, cpu … (default: cuda when there)."),
         click.option(
             "--model",
-            default="harmonic",
+            default="lite",
             show_default=True,
             help="Registry name, folder or hub repository.",
         ),

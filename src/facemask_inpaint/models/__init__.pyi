@@ -6,13 +6,17 @@ from . import deepfillv2 as deepfillv2
 from . import harmonic as harmonic
 from . import lama as lama
 from . import latentcode as latentcode
+from . import latentpaint as latentpaint
 from . import layers as layers
+from . import ldm as ldm
+from . import lite as lite
 from . import madf as madf
 from . import mat as mat
 from . import migan as migan
 from . import model_card as model_card
 from . import network as network
 from . import registry as registry
+from . import repaint as repaint
 from . import tformer as tformer
 from .cards import card as card
 from .cards import list_cards as list_cards

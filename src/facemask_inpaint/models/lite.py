@@ -1,10 +1,11 @@
 """The compact network whose weights ship with the library.
 
-This library's own design, for small aligned faces. What is known is first spread into the hole by a
-pyramid, which costs next to nothing and settles tone and light; the network adds what a face has
-there. A U-Net decides about components at half the picture's side, where all of a face is in
-reach, and attends globally where its map is smallest: one eye knows of the other. A few
-convolutions then add detail at the full side.
+This library's own design, for small aligned faces. A normal distribution over faces gives the most
+probable face around what is known, and a pyramid spreads into the hole by how much the known pixels
+differ from it: that settles place, tone and light at next to no cost. A U-Net decides about
+components at half the picture's side, where all of a face is in reach, and attends globally where
+its map is smallest: one eye knows of the other. A few convolutions then add detail at the full
+side.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from torch import Tensor, nn
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import MASK_CLASSES
+from facemask_inpaint.models.layers.face_prior import FacePrior
 from facemask_inpaint.models.layers.pyramid_fill import pyramid_fill
 from facemask_inpaint.models.network import Generators, InpaintingNetwork
 
 BLOCK = 4
 """Side of the blocks of pixels that become one position of a map."""
+
+PRIOR_SIDE = 64
+"""Side of the pictures that the normal distribution is over."""
 
 HEAD_WIDTH = 64
 BRANCH_GAIN = 0.2
@@ -39,6 +44,7 @@ class Lite(InpaintingNetwork):
         side: of the pictures in pixels, a multiple of 32.
         widths: channels of the U-Net at 1/4, 1/8 and 1/16 of its side; the last a multiple of 64.
         depth: attention blocks of the U-Net.
+        directions: of the normal distribution over faces, see :class:`FacePrior`.
         detail: channels of the detail stage; 0 leaves it out, and the U-Net has the full side.
         takes_components: whether the network is told which mask class a hole is of.
 
@@ -53,7 +59,8 @@ class Lite(InpaintingNetwork):
         *,
         side: int = 256,
         widths: tuple[int, int, int] = (64, 128, 256),
-        depth: int = 4,
+        depth: int = 3,
+        directions: int = 64,
         detail: int = 48,
         takes_components: bool = False,
     ) -> None:
@@ -68,6 +75,7 @@ class Lite(InpaintingNetwork):
         self.takes_components = takes_components
         if takes_components:
             self.component = nn.Embedding(1 + len(MASK_CLASSES), widths[2])
+        self.prior = FacePrior(PRIOR_SIDE, directions)
         self.coarse = CoarseStage(side // 2 if detail else side, widths, depth)
         self.detail = DetailStage(widths[0], detail) if detail else None
 
@@ -103,20 +111,29 @@ class Lite(InpaintingNetwork):
         self._check(image, mask)
         return self._filled(image * (1 - mask), mask, components)
 
+    def prepare(self, pictures: Tensor) -> None:
+        """Fit the normal distribution to training pictures ``(N, 3, H, W)`` and mirrored ones."""
+        self.prior.fit(torch.cat([pictures, pictures.flip(-1)]))
+
     def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
-        """The spread surroundings plus what the network adds, within [-1, 1]."""
+        """The first guess plus what the network adds, within [-1, 1]."""
         return self._filled(visible, hole, [None] * len(visible))
 
     def _filled(self, visible: Tensor, hole: Tensor, components: Sequence[str | None]) -> Tensor:
         told = self._told(components, visible.device) if self.takes_components else None
-        spread = pyramid_fill(visible, hole)
+        guess = self._first_guess(visible, hole)
         if self.detail is None:
-            answer, _ = self.coarse(spread, hole, told)
+            answer, _ = self.coarse(guess, hole, told)
         else:
-            small, features = self.coarse(halved(spread), (halved(hole) > 0).to(hole), told)
+            small, features = self.coarse(halved(guess), (halved(hole) > 0).to(hole), told)
             coarse = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)
             answer = self.detail(torch.where(hole > 0, coarse, visible), hole, features)
         return answer if self.training else answer.clamp(-1, 1)
+
+    def _first_guess(self, visible: Tensor, hole: Tensor) -> Tensor:
+        """Known pixels as they are; in the hole a probable face that meets them without a step."""
+        face = self.prior(visible, hole)
+        return face + pyramid_fill((visible - face) * (1 - hole), hole)
 
     def _told(self, components: Sequence[str | None], device: torch.device) -> Tensor:
         """``(N, C, 1, 1)``: what is added everywhere for each picture's component."""
@@ -147,21 +164,21 @@ class CoarseStage(nn.Module):
         initialise(self)
         nn.init.zeros_(self.to_pixels.weight)
 
-    def forward(self, spread: Tensor, hole: Tensor, told: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, guess: Tensor, hole: Tensor, told: Tensor | None) -> tuple[Tensor, Tensor]:
         """Picture ``(N, 3, S, S)`` and the map ``(N, C, S / 4, S / 4)`` behind it.
 
         Args:
-            spread: ``(N, 3, S, S)``, the hole filled smoothly.
+            guess: ``(N, 3, S, S)``, the hole filled with something probable.
             hole: ``(N, 1, S, S)``.
             told: added to the smallest map.
         """
-        fine = self.fine_in(self.stem(to_blocks(spread, hole)))
+        fine = self.fine_in(self.stem(to_blocks(guess, hole)))
         middle = self.middle_in(self.shrink(fine))
         deep = self.shrink_again(middle) + self.position
         deep = self.deep(deep if told is None else deep + told)
         middle = self.middle_out(self.to_middle(deep, middle))
         fine = self.fine_out(self.to_fine(middle, fine))
-        return spread + F.pixel_shuffle(self.to_pixels(F.silu(fine)), BLOCK), fine
+        return guess + F.pixel_shuffle(self.to_pixels(F.silu(fine)), BLOCK), fine
 
 
 class DetailStage(nn.Module):

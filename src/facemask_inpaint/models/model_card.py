@@ -21,6 +21,10 @@ DATA_SETS: dict[str, tuple[str, str]] = {
     "celebahq": ("CelebA-HQ", "non-commercial research only"),
     "ffhq": ("FFHQ", "CC BY-NC-SA 4.0"),
     "places": ("Places2", "non-commercial research and education only"),
+    "portraits": (
+        "680 official portraits of members of the United States Congress, with weak label maps",
+        "public domain",
+    ),
     "psv": ("Paris Street View", "terms not recorded here"),
 }
 """Training data by the word used in model names: title, and the terms of the pictures."""
@@ -138,10 +142,18 @@ class Card:
         return self.weights_published and all(file.downloadable for file in self.files)
 
     @property
+    def ships(self) -> bool:
+        """Whether the weights come with this library."""
+        sources = [source for file in self.files for source in file.sources]
+        return bool(sources) and all(source.kind == "package" for source in sources)
+
+    @property
     def availability(self) -> str:
         """How the weights are had, in a few words."""
         if not self.needs_weights:
             return "none needed"
+        if self.ships:
+            return "ship with the library"
         if not self.weights_published:
             return "none published"
         if self.downloadable:
@@ -202,6 +214,7 @@ def _origin(form: WeightFile, source: Source) -> str:
     place = {
         "hf": f"from hub repository {source.location}",
         "url": f"from {source.location}",
+        "package": "with the library",
         "manual": f"by hand from {source.location}",
     }[source.kind]
     pinned = "SHA-256 pinned" if source.sha256 else "MD5 pinned" if source.md5 else "no hash known"

@@ -18,11 +18,11 @@ _LITE_COARSE = Recipe(
     options={"side": 128, "detail": 0},
     side=128,
     batch=16,
-    steps=3000,
+    steps=1000,
     masks=Masks(kind="mixed", semantic_probability=0.75, random="mat"),
     augmentation=Augmentation(flip=0.5, rotation=6, tone=0.15),
     losses=Losses(hole_l1=10, adversarial=0),
-    generator=Optimiser(rate=6e-4, betas=(0.9, 0.99), warm_up=100, decay_from=0.8),
+    generator=Optimiser(rate=6e-4, betas=(0.9, 0.99), warm_up=100, decay_from=0.6),
     ema=4_000,
     precision="bfloat16",
     validate_every=1000,
@@ -37,29 +37,26 @@ _LITE = replace(
     start="runs/lite-coarse-128/model",
     side=256,
     batch=8,
-    steps=1600,
-    losses=Losses(hole_l1=10, adversarial=1, feature_matching=20, r1=1),
-    generator=Optimiser(rate=3e-4, betas=(0.5, 0.99), warm_up=100, decay_from=0.6),
-    critic=Optimiser(rate=4e-4, betas=(0.5, 0.99), decay_from=0.6),
-    critic_options={"width": 24},
+    steps=400,
+    generator=Optimiser(rate=3e-4, betas=(0.9, 0.99), warm_up=50, decay_from=0.5),
     ema=2_000,
     validate_every=400,
 )
-"""Second half: all of it, with a critic."""
+"""Second half: all of it, at the full side."""
 
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         _LITE,
         _LITE_COARSE,
-        _LITE.changed(
+        _LITE_COARSE.changed(
             name="lite-smoke",
-            start=None,
             minutes=2,
+            batch=8,
             validate_every=0,
             save_every=50,
-            ema=200,
-            **{"losses.adversarial_from": 60, "generator.warm_up": 10},
+            ema=400,
+            **{"generator.warm_up": 10},
         ),
         Recipe(
             name="study-mat-512",

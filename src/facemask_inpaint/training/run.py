@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
 
 from facemask_inpaint import data as datasets
 from facemask_inpaint import loading
@@ -23,6 +24,9 @@ from facemask_inpaint.training.pictures import TrainingPictures
 from facemask_inpaint.training.players import Players, create_players
 from facemask_inpaint.training.recipes import MaskKind, Recipe
 from facemask_inpaint.training.validation import Validation
+
+PREPARED_BY = 2000
+"""At most so many training pictures are shown to a network that prepares itself by some."""
 
 MAY_CHANGE = {"epochs", "steps", "minutes", "validate_every", "save_every", "passes", "unknown"}
 """Settings that a resumed run may have other than before."""
@@ -76,13 +80,14 @@ def train(
         objective = Objective(recipe.losses, _perceptual(recipe, chosen))
         if parallel.rank() == 0:
             recipe.save(out / "recipe.yaml")
+        pictures = TrainingPictures(
+            faces, recipe.side, _sampler(recipe), recipe.augmentation, recipe.seed
+        )
         trainer = Trainer(
             recipe,
-            _players(recipe),
+            _players(recipe, pictures),
             objective,
-            TrainingPictures(
-                faces, recipe.side, _sampler(recipe), recipe.augmentation, recipe.seed
-            ),
+            pictures,
             out,
             device=chosen,
             validation=_validation(recipe, validation, reader),
@@ -90,6 +95,14 @@ def train(
             progress=progress,
         )
         return trainer.run()
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A network that looks at training pictures before the first step."""
+
+    def prepare(self, pictures: Tensor) -> None:
+        """Take what it needs from pictures ``(N, 3, S, S)`` in [-1, 1]."""
 
 
 def _require_same(recipe: Recipe, out: Path) -> None:
@@ -109,7 +122,7 @@ def _require_same(recipe: Recipe, out: Path) -> None:
             )
 
 
-def _players(recipe: Recipe) -> Players:
+def _players(recipe: Recipe, pictures: TrainingPictures) -> Players:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         players = create_players(
@@ -118,6 +131,8 @@ def _players(recipe: Recipe) -> Players:
             side=recipe.side,
             critic_options=recipe.critic_options,
         )
+    if isinstance(players.generator, Prepared):
+        players.generator.prepare(pictures.first(PREPARED_BY))
     if recipe.start is not None:
         _start_from(players.generator, recipe.start)
     return players

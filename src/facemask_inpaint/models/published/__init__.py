@@ -9,6 +9,7 @@ from facemask_inpaint.models.published import (
     convolutional,
     diffusion,
     lama,
+    lite,
     mat,
     migan,
     transformers,
@@ -16,6 +17,7 @@ from facemask_inpaint.models.published import (
 
 CARDS: tuple[Card, ...] = (
     *baseline.CARDS,
+    *lite.CARDS,
     *mat.CARDS,
     *comodgan.CARDS,
     *migan.CARDS,

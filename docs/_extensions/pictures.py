@@ -1,0 +1,136 @@
+"""Pictures for the guides, drawn by the library itself whenever the documentation is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from sphinx.application import Sphinx
+
+from facemask_inpaint import Inpainter, MaskClass, SemanticMasker, data, images
+from facemask_inpaint.masks import GENERATORS, LABEL_NAMES
+from facemask_inpaint.sheets import Cell, contact_sheet, paint_hole
+
+_SIDE = 256
+_DETAIL = (180, 215, 330, 365)  # the mouth of the 512-pixel sample
+_DRAWS = 3
+
+
+def tour() -> Image.Image:
+    """Portrait, label map, hole, and the hole filled."""
+    sample = data.sample(_SIDE)
+    hole = SemanticMasker()(sample.labels, "mouth_and_nose")
+    model = models_at_hand()[-1]
+    cells = (
+        ("portrait", sample.image),
+        ("label map", coloured(sample.labels)),
+        ("hole: mouth_and_nose", paint_hole(sample.image, hole)),
+        (f"filled by {model}", filled(model, [hole])[0]),
+    )
+    return contact_sheet([Cell(name, (one,)) for name, one in cells], columns=4, side=320)
+
+
+def mask_classes() -> Image.Image:
+    """The twelve classes on the portrait."""
+    sample = data.sample(512)
+    masker = SemanticMasker()
+    cells = [
+        Cell(f"{one.letter}  {one}", (paint_hole(sample.image, masker(sample.labels, one)),))
+        for one in MaskClass
+    ]
+    return contact_sheet(cells, columns=4, side=320)
+
+
+def random_masks() -> Image.Image:
+    """A few draws of every free-form recipe."""
+    portrait = data.sample(_SIDE).image
+    cells = []
+    for name, generator in GENERATORS.items():
+        rng = np.random.default_rng(0)
+        draws = [paint_hole(portrait, generator(_SIDE, rng)) for _ in range(_DRAWS)]
+        cells.append(Cell(name, tuple(draws)))
+    return contact_sheet(cells, columns=2, side=240)
+
+
+def dilation_and_feathering() -> Image.Image:
+    """The same lips with more and more dilation, and with softer and softer edges."""
+    settings: list[dict[str, float]] = [
+        {"dilate": 0},
+        {"dilate": 0.01},
+        {"dilate": 8},
+        {"dilate": 16},
+        {"feather": 0},
+        {"feather": 4},
+        {"feather": 12},
+        {"feather": 24},
+    ]
+    return contact_sheet([_lips(one) for one in settings], columns=4, side=320)
+
+
+def fillings() -> Image.Image:
+    """Every class cut out of the portrait and filled by what needs no download."""
+    sample = data.sample(_SIDE)
+    holes = {one: SemanticMasker()(sample.labels, one) for one in MaskClass}
+    models = models_at_hand()
+    columns = [filled(model, list(holes.values())) for model in models]
+    cells = [
+        Cell(str(name), (paint_hole(sample.image, hole), *results))
+        for (name, hole), *results in zip(holes.items(), *columns)
+    ]
+    title = ", ".join(("Left to right: the hole", *models))
+    return contact_sheet(cells, columns=2, side=240, title=title)
+
+
+PICTURES: dict[str, Callable[[], Image.Image]] = {
+    "tour": tour,
+    "mask_classes": mask_classes,
+    "random_masks": random_masks,
+    "dilation_and_feathering": dilation_and_feathering,
+    "fillings": fillings,
+}
+"""File stem to what draws the picture."""
+
+
+def models_at_hand() -> list[str]:
+    """Networks that need no download; ``lite`` only where its weights have been trained."""
+    weights = resources.files("facemask_inpaint") / "models/weights/lite.safetensors"
+    return ["harmonic", "lite"] if weights.is_file() else ["harmonic"]
+
+
+def filled(model: str, holes: list[np.ndarray]) -> list[Image.Image]:
+    """The portrait with each of the holes filled."""
+    inpainter = Inpainter.from_pretrained(model, device="cpu")
+    return inpainter([data.sample(_SIDE).image] * len(holes), holes, progress=False)
+
+
+def coloured(labels: np.ndarray) -> Image.Image:
+    """A label map ``(H, W)`` in one colour per label."""
+    rng = np.random.default_rng(3)
+    colours = rng.integers(60, 256, (len(LABEL_NAMES), 3)).astype(np.uint8)
+    colours[0] = 30
+    return Image.fromarray(colours[labels])
+
+
+def _lips(setting: dict[str, float]) -> Cell:
+    sample = data.sample(512)
+    mask: Any = SemanticMasker(**setting)(sample.labels, "lips")
+    weight = Image.fromarray((255 * mask.astype(np.float32)).round().astype(np.uint8))
+    painted = paint_hole(sample.image, np.ones(mask.shape, dtype=bool))
+    picture = Image.composite(painted, sample.image, weight).crop(_DETAIL)
+    return Cell(", ".join(f"{name}={value}" for name, value in setting.items()), (picture,))
+
+
+def draw_all(app: Sphinx) -> None:
+    """Write all pictures into ``_generated``."""
+    for stem, draw in PICTURES.items():
+        images.save_image(draw(), Path(app.srcdir, "_generated", f"{stem}.jpg"))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Draw before the pages are read."""
+    app.connect("builder-inited", draw_all)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,168 @@
+"""The model zoo as a page: cards from the registry, parity figures from the networks' pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+from facemask_inpaint import models
+from facemask_inpaint.checkpoints.sources import Source
+from facemask_inpaint.files import atomic_path
+from facemask_inpaint.models.model_card import DATA_SETS, Card
+
+_COMMERCIAL = {True: "yes", False: "no", None: "not settled"}
+_ROW = re.compile(r"^\|(.+)\|\s*$")
+_logger = logging.getLogger(__name__)
+
+
+def zoo(pages: Path) -> str:
+    """Markdown of the zoo.
+
+    Args:
+        pages: folder of the networks' own pages, ``<architecture>.md``.
+    """
+    architectures = list(dict.fromkeys(card.architecture for card in models.list_cards()))
+    groups = {name: models.list_cards(name) for name in architectures}
+    texts = {name: (pages / f"{name}.md").read_text(encoding="utf-8") for name in architectures}
+    overview = [_overview(cards, title(texts[name])) for name, cards in groups.items()]
+    head = ("network", "published for", "weights", "commercial use")
+    sections = [_section(cards, texts[name]) for name, cards in groups.items()]
+    return "\n\n".join([_table(head, overview), *sections]) + "\n"
+
+
+def title(text: str) -> str:
+    """First heading of a page."""
+    return text.lstrip().splitlines()[0].removeprefix("#").strip()
+
+
+def fact(text: str, name: str) -> str:
+    """What the first table of a network's page says under ``name``; empty if it does not.
+
+    Several columns come back as one text, each with its heading.
+    """
+    rows = [_cells(match[1]) for line in text.splitlines() if (match := _ROW.match(line))]
+    found = next((row for row in rows if row[0] == name), None)
+    if found is None:
+        return ""
+    columns = [f"{head}: {cell}" if head else cell for head, cell in zip(rows[0][1:], found[1:])]
+    return "; ".join(columns)
+
+
+def _overview(cards: Sequence[Card], heading: str) -> tuple[str, ...]:
+    sides: dict[str, list[str]] = {}
+    for card in cards:
+        if card.weights_published:
+            sides.setdefault(_data(card), []).append(str(card.resolution))
+    published = [f"{data} at {', '.join(dict.fromkeys(at))}" for data, at in sides.items()]
+    return (
+        f"[{heading}](#{_anchor(heading)})",
+        "; ".join(published) or "\u2013",
+        "; ".join(dict.fromkeys(card.availability for card in cards)),
+        "; ".join(dict.fromkeys(_COMMERCIAL[card.commercial_use] for card in cards)),
+    )
+
+
+def _section(cards: Sequence[Card], text: str) -> str:
+    card, heading = cards[0], title(text)
+    parity = fact(text, "parity")
+    if card.repository and not parity:
+        _logger.warning("docs/models/%s.md states no parity", card.architecture)
+    facts = {
+        "parameters": fact(text, "parameters"),
+        "parity": parity or "there is no other implementation to compare with",
+        "licence": _licences(cards),
+    }
+    rows = [(f"**{name}**", value) for name, value in facts.items() if value]
+    head = ("name", "trained on", "side", "size", "commercial use", "weights")
+    parts = [f"## {heading}", _origin(card), _table(("", ""), rows)]
+    return "\n\n".join([*parts, _table(head, [_edition(one) for one in cards])])
+
+
+def _origin(card: Card) -> str:
+    links = [f"[What it does and what to expect](models/{card.architecture}.md)"]
+    if card.arxiv:
+        links.append(f"[arXiv {card.arxiv}](https://arxiv.org/abs/{card.arxiv})")
+    if card.repository:
+        links.append(f"[authors' code]({card.repository})")
+    line = " · ".join(links)
+    return line if card.paper.startswith("none") else f"{card.paper}.\n{line}"
+
+
+def _licences(cards: Sequence[Card]) -> str:
+    names: dict[str, list[str]] = {}
+    for card in cards:
+        names.setdefault(card.licence, []).append(f"`{card.name}`")
+    if len(names) == 1:
+        return cards[0].licence
+    return "<br>".join(f"{', '.join(which)}: {licence}" for licence, which in names.items())
+
+
+def _edition(card: Card) -> tuple[str, ...]:
+    mark = " (default)" if card.default else ""
+    return (
+        f"`{card.name}`{mark}",
+        _data(card) if card.weights_published else "\u2013",
+        str(card.resolution or "any"),
+        _size(card),
+        _COMMERCIAL[card.commercial_use],
+        _weights(card),
+    )
+
+
+def _data(card: Card) -> str:
+    """Title of the training data; what follows a comma in it is for the card alone."""
+    return DATA_SETS[card.data][0].partition(",")[0]
+
+
+def _size(card: Card) -> str:
+    if not card.files:
+        return "\u2013"
+    places = [[one for form in file.forms for one in form.sources] for file in card.files]
+    sizes = [next((one.size for one in sources if one.size), None) for sources in places]
+    if None in sizes:
+        return "not recorded"
+    return f"{sum(size for size in sizes if size) / 1e6:,.0f} MB"
+
+
+def _weights(card: Card) -> str:
+    sources = [source for file in card.files for form in file.forms for source in form.sources]
+    wanted = [one for one in sources if not card.downloadable or one.kind != "manual"]
+    if card.ships or not wanted:
+        return card.availability
+    address = _address(wanted[0])
+    return f"{card.availability}: [{urlsplit(address).hostname}]({address})"
+
+
+def _address(source: Source) -> str:
+    return f"https://huggingface.co/{source.location}" if source.kind == "hf" else source.location
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^a-z0-9_-]", "", heading.lower().replace(" ", "-"))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.split("|")]
+
+
+def write_page(app: Sphinx) -> None:
+    """Write the page that ``zoo.md`` includes."""
+    path = Path(app.srcdir, "_generated", "zoo.md")
+    with atomic_path(path) as temporary:
+        temporary.write_text(zoo(Path(app.srcdir, "models")), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Write before the pages are read."""
+    app.connect("builder-inited", write_page)
+    return {"parallel_read_safe": True}

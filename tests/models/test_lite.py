@@ -1,0 +1,94 @@
+"""``lite``: its parts, and the weights that ship."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import facemask_inpaint as fmi
+from facemask_inpaint import data, models
+from facemask_inpaint.checkpoints.fetching import PACKAGE
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.masks import MASK_CLASSES
+from facemask_inpaint.models.layers.pyramid_fill import pyramid_fill
+
+PORTRAITS = Path(__file__).parents[1] / "data_portraits"
+
+
+def hole(side: int, low: int, high: int) -> torch.Tensor:
+    mask = torch.zeros(1, 1, side, side)
+    mask[..., low:high, low:high] = 1
+    return mask
+
+
+@pytest.mark.parametrize("size", [(64, 64), (37, 50), (1, 9)])
+def test_a_pyramid_continues_a_constant(size: tuple[int, int]) -> None:
+    picture = torch.full((1, 3, *size), 0.7)
+    mask = torch.zeros(1, 1, *size)
+    mask[..., : size[1] // 2] = 1
+    filled = pyramid_fill(picture * (1 - mask), mask)
+    if min(size) > 1:
+        assert torch.allclose(filled, picture, atol=1e-5)
+
+
+def test_a_pyramid_keeps_what_is_known_and_stays_within_its_range() -> None:
+    torch.manual_seed(0)
+    picture, mask = torch.rand(1, 3, 64, 64), hole(64, 8, 50)
+    filled = pyramid_fill(picture * (1 - mask), mask)
+    assert torch.equal(
+        filled[mask.expand(-1, 3, -1, -1) == 0], picture[mask.expand(-1, 3, -1, -1) == 0]
+    )
+    assert float(filled.min()) >= 0
+    assert float(filled.max()) <= 1
+    assert float(filled[..., 20:40, 20:40].std()) < 0.1
+
+
+def test_a_pyramid_of_nothing_is_grey() -> None:
+    assert not pyramid_fill(torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16)).any()
+
+
+def test_untrained_it_is_the_pyramid() -> None:
+    network = models.create("lite", side=64, detail=0, widths=(8, 8, 64), depth=1)
+    torch.manual_seed(0)
+    picture, mask = torch.rand(1, 3, 64, 64) * 2 - 1, hole(64, 20, 40)
+    answer = network(picture, mask)
+    assert torch.allclose(answer, pyramid_fill(picture * (1 - mask), mask), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"side": 100}, "side"), ({"widths": (8, 8, 8)}, "widths")]
+)
+def test_sizes_that_cannot_be_are_refused(options: dict, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        models.create("lite", **options)
+
+
+def test_what_ships_is_small_and_is_the_default() -> None:
+    inpainter = fmi.Inpainter.from_pretrained("lite")
+    assert inpainter.card is not None
+    assert inpainter.card.availability == "ship with the library"
+    assert sum(p.numel() for p in inpainter.network.parameters()) <= 6_000_000
+    assert (PACKAGE / "models" / "weights" / "lite.safetensors").stat().st_size <= 12_000_000
+
+
+def test_it_beats_the_membrane_in_every_class_on_held_out_portraits() -> None:
+    faces = data.labelled_folder(PORTRAITS)
+    masker = fmi.SemanticMasker(missing="empty")
+    errors: dict[str, dict[str, float]] = {}
+    for model in ("harmonic", "lite"):
+        inpainter = fmi.Inpainter.from_pretrained(model, device="cpu")
+        for name in MASK_CLASSES:
+            pairs = [(face.read_image(), masker(face.read_labels(), name)) for face in faces]
+            pairs = [(image, mask) for image, mask in pairs if mask.any()]
+            images, masks = zip(*pairs)
+            filled = inpainter(list(images), list(masks))
+            each = [
+                np.abs(np.asarray(a, float) - np.asarray(b, float))[mask].mean()
+                for a, b, mask in zip(images, filled, masks)
+            ]
+            errors.setdefault(model, {})[str(name)] = float(np.mean(each))
+    for name in MASK_CLASSES:
+        assert errors["lite"][name] < 0.95 * errors["harmonic"][name], name

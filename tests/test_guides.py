@@ -1,0 +1,60 @@
+"""What the guides are made of while they build: the model zoo and the pictures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facemask_inpaint import models
+from tests.extensions import load_extension
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_the_zoo_has_a_row_for_every_card() -> None:
+    page = load_extension("zoo").zoo(DOCS / "models")
+    for card in models.list_cards():
+        (row,) = re.findall(rf"^\| `{card.name}`.*$", page, re.MULTILINE)
+        assert card.availability in row
+        assert f"| {card.resolution or 'any'} |" in row
+    assert page.count("\n## ") == len({card.architecture for card in models.list_cards()})
+
+
+def test_the_zoo_reads_sizes_off_the_sources() -> None:
+    page = load_extension("zoo").zoo(DOCS / "models")
+    (row,) = re.findall(r"^\| `lama-places-256-big`.*$", page, re.MULTILINE)
+    assert "| 410 MB |" in row
+    assert "](https://huggingface.co/" in row
+
+
+def test_every_network_with_official_code_states_its_parity() -> None:
+    zoo = load_extension("zoo")
+    published = {card.architecture for card in models.list_cards() if card.repository}
+    assert len(published) > 10
+    for name in published:
+        text = (DOCS / "models" / f"{name}.md").read_text(encoding="utf-8")
+        assert re.search(r"\de-\d|no difference", zoo.fact(text, "parity")), name
+
+
+def test_facts_keep_the_heads_of_their_columns() -> None:
+    zoo = load_extension("zoo")
+    text = "# Net\n\n| | one | two |\n| --- | --- | --- |\n| parity | 1e-6 | 2e-6 |\n"
+    assert zoo.title(text) == "Net"
+    assert zoo.fact(text, "parity") == "one: 1e-6; two: 2e-6"
+    assert zoo.fact(text, "licence") == ""
+
+
+def test_every_picture_that_is_shown_is_drawn_and_the_other_way_round() -> None:
+    pages = [path.read_text(encoding="utf-8") for path in DOCS.glob("**/*.md")]
+    shown = {name for page in pages for name in re.findall(r"_generated/(\w+)\.jpg", page)}
+    assert shown == set(load_extension("pictures").PICTURES)
+
+
+@pytest.mark.parametrize("name", ["tour", "mask_classes", "dilation_and_feathering"])
+def test_pictures_show_holes(name: str) -> None:
+    pixels = np.asarray(load_extension("pictures").PICTURES[name]())
+    pink = (abs(pixels.astype(int) - (230, 60, 140)).sum(axis=-1) < 10).mean()
+    assert 0.002 < pink < 0.5
