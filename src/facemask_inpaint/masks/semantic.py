@@ -27,6 +27,13 @@ from facemask_inpaint.masks.components import (
     resolve,
     select,
 )
+from facemask_inpaint.masks.from_photos import (
+    Parser,
+    never_given,
+    parse,
+    parser_of,
+    require_available,
+)
 from facemask_inpaint.masks.labels import LabelMapLike, LabelSource, open_labels
 from facemask_inpaint.masks.morphology import Hole
 
@@ -39,7 +46,7 @@ Wrap = Callable[[NDArray[Any]], Any]
 
 
 class SemanticMasker:
-    """Cuts facial components out of label maps, so that they are *fully* hidden.
+    """Cuts facial components out of label maps or photos, so that they are *fully* hidden.
 
     The kind of mask follows the label map: NumPy gives ``(H, W)`` bool, torch a bool tensor on
     the same device, a PIL picture or a path a PIL picture of mode L (255 = hole), an
@@ -60,9 +67,15 @@ class SemanticMasker:
             picture when below 1, else a number of pixels.
         feather: masks fade out over this distance *outside* the hole, given like ``dilate``, for
             soft blending. They are then float32 in [0, 1] (PIL: 0 … 255), 1 on the hole itself.
+        parser: what turns photos into label maps: a name such as ``"small"`` (whose weights ship
+            with the library) or ``"bisenet"``, or any callable from photo to label map; see
+            :mod:`facemask_inpaint.parsing`. With it, pictures in colour are photos and all
+            others label maps.
 
     Raises:
         OptionError: an argument is out of its range.
+        UnknownNameError: there is no such parser.
+        WeightsNotFoundError: the parser's weights cannot be fetched.
 
     Example:
         >>> from facemask_inpaint import SemanticMasker, data
@@ -82,6 +95,7 @@ class SemanticMasker:
         fill_holes: bool | None = None,
         min_area: float = 1,
         feather: float = 0,
+        parser: str | Parser | None = None,
     ) -> None:
         _require_one_of("missing", missing, get_args(Missing))
         _require_one_of("glasses", glasses, get_args(Glasses))
@@ -92,6 +106,7 @@ class SemanticMasker:
         self.fill_holes = fill_holes
         self.min_area = _fraction_or_count("min_area", min_area)
         self.feather = _fraction_or_count("feather", feather)
+        self.parser = parser_of(parser)
 
     def __call__(
         self, label_map: LabelMapLike, component: ComponentLike, *, size: Size | None = None
@@ -100,7 +115,7 @@ class SemanticMasker:
 
         Args:
             label_map: one label map of any kind (see :data:`LabelMapLike`), or a batch
-                ``(N, H, W)`` of NumPy or torch.
+                ``(N, H, W)`` of NumPy or torch; or what :meth:`parse` takes for photos.
             component: class name or letter (``"hair"``, ``"G"``, ``MaskClass.HAIR``, a custom
                 class), label name, or several of these such as ``{"nose", "mouth"}``.
             size: side, or height and width, of the mask. Shrinking marks a pixel as hole if any
@@ -113,9 +128,13 @@ class SemanticMasker:
             ComponentAbsentError: the component is not there and ``missing`` is ``"error"``.
             LabelMapError: this is no label map, or it has unknown ids.
             UnknownNameError: there is no such component.
+            ImageError: no face is in a photo.
         """
         wanted = resolve(component, self.classes)
-        sources, wrap = _open(label_map)
+        parsed = self.parse(label_map)
+        if self.parser and parsed is not label_map and self.missing == "error":
+            require_available(self.parser, wanted)
+        sources, wrap = _open(parsed)
         if self.missing == "error":
             self._require_present(sources, wanted)
         holes = [self._mask(source, wanted, size) for source in sources]
@@ -126,15 +145,38 @@ class SemanticMasker:
 
         Those of missing components are empty. Arguments and masks as for a single request.
         """
-        sources, wrap = _open(label_map)
+        sources, wrap = _open(self.parse(label_map))
         return {
             name: wrap(np.stack([self._mask(source, (component,), size) for source in sources]))
             for name, component in self.classes.items()
         }
 
+    def parse(self, photo: Any) -> Any:
+        """Label map of a photo by the masker's parser, to cut several masks from.
+
+        Args:
+            photo: a path or PIL picture in colour, NumPy ``(H, W, 3 or 4)``, torch floats
+                ``(3, H, W)``, or a batch of such arrays. Anything else comes back as it is, and
+                so does everything if there is no parser.
+
+        Returns:
+            The label map, of the photo's own size and kind (PIL for a path); upright.
+
+        Raises:
+            ImageError: the picture cannot be read, or no face is in it.
+        """
+        labels = parse(photo, self.parser) if self.parser else None
+        return photo if labels is None else labels
+
+    def unavailable(self) -> list[str]:
+        """Names of the classes that the parser can never find in a photo, such as the hair."""
+        if self.parser is None:
+            return []
+        return [name for name, one in self.classes.items() if never_given(self.parser, one)]
+
     def present(self, label_map: LabelMapLike) -> list[str]:
         """Names of the classes that occur in one label map, without cutting any of them."""
-        source = open_labels(label_map)
+        source = open_labels(self.parse(label_map))
         return [
             name
             for name, component in self.classes.items()

@@ -1,0 +1,102 @@
+"""Where the faces are: from a label map of a whole photo to the crop of each face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage
+
+from facemask_inpaint.masks.components import LABEL_IDS, MaskClass
+from facemask_inpaint.parsing.protocol import Labels
+from facemask_inpaint.parsing.sides import Axes
+from facemask_inpaint.parsing.views import View
+
+FACE_SHARE = 0.57
+"""Root of the share of a CelebA-HQ crop that the face covers."""
+
+FACE_BELOW = 0.033
+"""How far the middle of the face lies below the middle of such a crop, as a share of its side."""
+
+LEAST_SIZE = 0.04
+"""Root of the share of a view that a patch of face must cover to be one."""
+
+GAP = 0.01
+"""Patches of face whose distance is below twice this share of a view's side are one."""
+
+UPRIGHT = 0.17
+"""Roll in radians up to which a face counts as upright and is not turned."""
+
+EYES_TO_MOUTH = (0.25, 0.75)
+"""Distance from the eyes to the mouth as a share of a face's size: 0.40 to 0.51 in nine portraits
+of ten that look ahead, less in faces that look down."""
+
+_OVAL = MaskClass.FACE_OVAL.label_ids
+_FEATURES = tuple(
+    tuple(LABEL_IDS[name] for name in names)
+    for names in (
+        ("l_eye", "r_eye", "l_brow", "r_brow", "eye_g"),
+        ("nose",),
+        ("mouth", "u_lip", "l_lip"),
+    )
+)
+_LEAST_SHARES = (0.005, 0.015, 0.01)
+"""Share of the face that each feature must cover to count: about a fifth of what it does."""
+
+
+def find_faces(labels: Labels, view: View) -> list[View]:
+    """Crops of the faces in a label map, like CelebA-HQ's, the largest face first.
+
+    A face is a patch of skin and what lies in it, with at least two of: eyes (or brows, or
+    glasses), a nose, a mouth; where they are all, in this order and at fitting distances. Faces
+    that touch are taken for one.
+
+    Args:
+        labels: ``(h, w)`` uint8, of what a square view shows.
+        view: that view.
+    """
+    oval = np.isin(labels, _OVAL)
+    reach = max(1, round(GAP * labels.shape[1]))
+    patches, _ = ndimage.label(ndimage.binary_dilation(oval, iterations=reach))
+    found = []
+    for number, window in enumerate(ndimage.find_objects(patches), start=1):
+        inside = oval[window] & (patches[window] == number)
+        patch = np.where(inside, labels[window], 0).astype(np.uint8)
+        if _is_face(patch, labels.shape):
+            found.append(_crop(patch, (window[1].start, window[0].start), labels.shape, view))
+    return sorted(found, key=lambda crop: -crop.width)
+
+
+def _is_face(patch: Labels, shape: tuple[int, ...]) -> bool:
+    area = int(np.count_nonzero(patch))
+    if area < LEAST_SIZE**2 * np.prod(shape):
+        return False
+    marks = [np.isin(patch, ids) for ids in _FEATURES]
+    seen = [one.sum() >= least * area for one, least in zip(marks, _LEAST_SHARES)]
+    if not (seen[0] and seen[2]):
+        return sum(seen) == 2
+    eyes, mouth = (np.argwhere(one).mean(axis=0) for one in (marks[0], marks[2]))
+    down = mouth - eyes
+    distance = float(np.hypot(*down))
+    if not EYES_TO_MOUTH[0] < distance / area**0.5 < EYES_TO_MOUTH[1]:
+        return False
+    if not seen[1]:
+        return True
+    nose = np.argwhere(marks[1]).mean(axis=0)
+    return bool(0 < (nose - eyes) @ down < distance**2)
+
+
+def _crop(patch: Labels, corner: Sequence[int], shape: tuple[int, ...], view: View) -> View:
+    """Crop around the face that is the only one in ``patch``."""
+    axes = Axes.of(patch)
+    roll = axes.roll if abs(axes.roll) > UPRIGHT else 0.0
+    rows, columns = np.nonzero(patch)
+    middle = (
+        (columns.mean() + 0.5 + corner[0]) / shape[1],
+        (rows.mean() + 0.5 + corner[1]) / shape[0],
+    )
+    x, y = view.locate(*middle)
+    side = axes.size / shape[1] * view.width / FACE_SHARE
+    crop = View(x, y, side, side, view.roll + roll)
+    x, y = crop.locate(0.5, 0.5 - FACE_BELOW)
+    return View(x, y, side, side, crop.roll)

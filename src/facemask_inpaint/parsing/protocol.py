@@ -1,0 +1,49 @@
+"""What a face parser is, and how it reads its picture."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from einops import rearrange
+from numpy.typing import NDArray
+from PIL import Image
+
+from facemask_inpaint import images
+
+Labels = NDArray[np.uint8]
+"""``(H, W)`` uint8 ids in CelebAMask-HQ order."""
+
+
+class FaceParser(Protocol):
+    """Anything that can be called with a photo and answers with its label map.
+
+    A parser may have an attribute ``labels``, the names of the labels that it can give. One that
+    has none is taken to give all nineteen.
+    """
+
+    def __call__(self, image: Any) -> Labels:
+        """Label map of a photo.
+
+        Args:
+            image: any kind of picture that :func:`facemask_inpaint.images.decode` takes.
+
+        Returns:
+            ``(H, W)`` uint8 ids in CelebAMask-HQ order, of the upright picture's own size; ``l_``
+            and ``r_`` are the person's own sides.
+
+        Raises:
+            ImageError: this is no picture, or no face is in it.
+        """
+        ...
+
+
+def read_photo(image: Any) -> Image.Image:
+    """Picture of any kind as an upright PIL picture of mode RGB.
+
+    Raises:
+        ImageError: this is no picture that :func:`facemask_inpaint.images.decode` knows.
+    """
+    rgb = images.decode(image).rgb
+    levels = ((rgb.cpu() + 1) * 127.5).round().clamp(0, 255).byte()
+    return Image.fromarray(rearrange(levels, "c h w -> h w c").numpy())

@@ -1,0 +1,179 @@
+"""The pieces of a photo that a network looks at, and the way back to the photo's pixels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facemask_inpaint.parsing.protocol import Labels
+
+Affine = tuple[float, float, float, float, float, float]
+"""Rows of the map from a place in Pillow's output to the place in its input."""
+
+_SAME_SIZE = 1.35
+_SAME_PLACE = 0.12
+_SAME_ROLL = 0.2
+
+
+class Seen(NamedTuple):
+    """What a network said about the part of a photo that lies in a view.
+
+    Attributes:
+        region: rows and columns of the photo around the view.
+        channels: ``(h, w)`` uint8, the best channel at each pixel of the region.
+        inside: ``(h, w)`` bool, the pixels that lie in the view.
+    """
+
+    region: tuple[slice, slice]
+    channels: Labels
+    inside: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class View:
+    """A rectangle in a photo, turned with the face in it.
+
+    Attributes:
+        x: of its middle in pixels, from the photo's left edge.
+        y: of its middle in pixels, from the photo's top edge.
+        width: in pixels of the photo.
+        height: in pixels of the photo.
+        roll: by how much it is turned clockwise, in radians.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    roll: float = 0.0
+
+    @classmethod
+    def whole(cls, size: tuple[int, int]) -> View:
+        """All of a photo of ``size`` (width, height), which a network sees as a square."""
+        width, height = size
+        return cls(width / 2, height / 2, width, height)
+
+    @classmethod
+    def around(cls, size: tuple[int, int]) -> View:
+        """Smallest square around a photo of ``size`` (width, height): nothing is squeezed."""
+        return cls(size[0] / 2, size[1] / 2, max(size), max(size))
+
+    def tiles(self) -> list[View]:
+        """Nine overlapping views of half its width and height that cover it; for upright ones."""
+        width, height = self.width / 2, self.height / 2
+        return [
+            View(self.x + across * width, self.y + along * height, width, height)
+            for along in (-0.5, 0.0, 0.5)
+            for across in (-0.5, 0.0, 0.5)
+        ]
+
+    def wider(self, factor: float) -> View:
+        """The same view with so many times the width and height."""
+        return replace(self, width=self.width * factor, height=self.height * factor)
+
+    def distance(self, other: View) -> float:
+        """Distance of the middles, as a share of the other's width."""
+        return math.hypot(self.x - other.x, self.y - other.y) / other.width
+
+    def is_near(self, other: View) -> bool:
+        """Whether a network would see much the same in both."""
+        return (
+            1 / _SAME_SIZE < self.width / other.width < _SAME_SIZE
+            and self.distance(other) < _SAME_PLACE
+            and abs(math.remainder(self.roll - other.roll, math.tau)) < _SAME_ROLL
+        )
+
+    def locate(self, x: float, y: float) -> tuple[float, float]:
+        """Place in the photo of a place in the view, given in shares of its width and height."""
+        across, along = (x - 0.5) * self.width, (y - 0.5) * self.height
+        cos, sin = math.cos(self.roll), math.sin(self.roll)
+        return self.x + cos * across - sin * along, self.y + sin * across + cos * along
+
+    def extract(self, photo: Image.Image, side: int) -> Image.Image:
+        """What it shows, as ``side`` x ``side`` pixels by Pillow's bilinear resampling.
+
+        Beyond the photo its border pixels go on.
+        """
+        if not self.roll:
+            return self._extract_upright(photo, side)
+        cos, sin = math.cos(self.roll), math.sin(self.roll)
+        larger = math.ceil(side * (abs(cos) + abs(sin)))
+        outer = replace(self.wider(larger / side), roll=0.0)
+        # Shrunk first: an affine transform alone would skip pixels.
+        picture = outer._extract_upright(photo, larger)
+        middle, half = larger / 2, side / 2
+        back: Affine = (
+            *(cos, -sin, middle - half * (cos - sin)),
+            *(sin, cos, middle - half * (sin + cos)),
+        )
+        return picture.transform(
+            (side, side), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR
+        )
+
+    def restore(self, scores: NDArray[np.float32], size: tuple[int, int]) -> Seen:
+        """Best channel at the photo's own pixels, scores being interpolated bilinearly.
+
+        Args:
+            scores: ``(K, h, w)`` float32, the network's answer to what the view shows.
+            size: width and height of the photo.
+        """
+        region = self._region(size)
+        shape = (region[1].stop - region[1].start, region[0].stop - region[0].start)
+        back = self._to_grid(scores.shape[1:], region)
+        best = np.full(shape[::-1], -np.inf, dtype=np.float32)
+        channels = np.zeros(shape[::-1], dtype=np.uint8)
+        # One channel at a time: all of them at a photo's size would fill the memory. Channels
+        # that win nowhere on the coarse grid are left out.
+        for channel in np.unique(scores.argmax(axis=0)):
+            plane = Image.fromarray(scores[channel])
+            values = np.asarray(
+                plane.transform(shape, Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
+            )
+            better = values > best
+            best[better] = values[better]
+            channels[better] = channel
+        everywhere = Image.new("L", scores.shape[:0:-1], 255)
+        inside = everywhere.transform(shape, Image.Transform.AFFINE, back)
+        return Seen(region, channels, np.asarray(inside) > 0)
+
+    def _extract_upright(self, photo: Image.Image, side: int) -> Image.Image:
+        left, top = self.x - self.width / 2, self.y - self.height / 2
+        right, bottom = left + self.width, top + self.height
+        rows, columns = self._region(photo.size)
+        before = (max(0, math.ceil(-left)), max(0, math.ceil(-top)))
+        beyond = (
+            max(0, math.ceil(right - photo.width)),
+            max(0, math.ceil(bottom - photo.height)),
+        )
+        if any(before + beyond):
+            pixels = np.asarray(photo)[rows, columns]
+            around = ((before[1], beyond[1]), (before[0], beyond[0]), (0, 0))
+            photo = Image.fromarray(np.pad(pixels, around, mode="edge"))
+            left, right = (x + before[0] - columns.start for x in (left, right))
+            top, bottom = (y + before[1] - rows.start for y in (top, bottom))
+        return photo.resize((side, side), Image.Resampling.BILINEAR, (left, top, right, bottom))
+
+    def _region(self, size: tuple[int, int]) -> tuple[slice, slice]:
+        """Rows and columns of the photo's pixels around the view; never none."""
+        corners = [self.locate(x, y) for x in (0, 1) for y in (0, 1)]
+        spans = []
+        for places, extent in zip(zip(*corners), size):
+            first = min(max(0, math.floor(min(places))), extent - 1)
+            spans.append(slice(first, min(max(first + 1, math.ceil(max(places))), extent)))
+        columns, rows = spans
+        return rows, columns
+
+    def _to_grid(self, grid: tuple[int, ...], region: tuple[slice, slice]) -> Affine:
+        """From places in a region of the photo to places on a grid of (height, width) scores."""
+        cos, sin = math.cos(self.roll), math.sin(self.roll)
+        right, down = grid[1] / self.width, grid[0] / self.height
+        dx, dy = region[1].start - self.x, region[0].start - self.y
+        return (
+            *(cos * right, sin * right, grid[1] / 2 + (cos * dx + sin * dy) * right),
+            *(-sin * down, cos * down, grid[0] / 2 + (cos * dy - sin * dx) * down),
+        )
