@@ -43,7 +43,7 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
     (
         _part("networks, cards", "models"),
         _part("photo → label map", "parsing"),
-        _part("labelled portraits", "data"),
+        _part("labelled portraits, how a face is framed", "data", "alignment"),
         _part("FID, P-IDS, U-IDS, …", "metrics"),
     ),
     (_part("label map → hole", "masks"), _part("published files → tensors", "checkpoints")),

@@ -1,3 +1,4 @@
+from . import app as app
 from . import benchmark as benchmark
 from . import checkpoints as checkpoints
 from . import data as data

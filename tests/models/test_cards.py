@@ -122,7 +122,7 @@ def test_every_architecture_has_one_default_card() -> None:
 
 
 def test_default_prefers_faces_wherever_a_network_trained_to_inpaint_them_exists() -> None:
-    faces = {"celeba", "celebahq", "ffhq", "none"}
+    faces = {"celeba", "celebahq", "ffhq", "portraits", "none"}
     assert [one.name for one in CARDS if one.default and one.data not in faces] == [
         "ldm-places-512"
     ]

@@ -169,6 +169,8 @@ def test_another_recipe_is_refused(recipe, portraits, tmp_path) -> None:
     run(recipe, portraits, tmp_path)
     with pytest.raises(OptionError, match="another batch"):
         run(recipe.changed(batch=2), portraits, tmp_path)
+    with pytest.raises(OptionError, match="another set of portraits"):
+        training.train(recipe, data.open_faces(portraits, "test"), out=tmp_path, device="cpu")
     longer = run(recipe.changed(steps=14), portraits, tmp_path)
     assert longer.network.native_size == 64
     assert final_state(tmp_path)["step"] == 14

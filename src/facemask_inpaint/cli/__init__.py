@@ -8,6 +8,7 @@ from typing import TextIO
 import click
 
 from facemask_inpaint import __version__
+from facemask_inpaint.cli.app import app
 from facemask_inpaint.cli.benchmarking import benchmark
 from facemask_inpaint.cli.demo import demo
 from facemask_inpaint.cli.inpaint import inpaint
@@ -68,5 +69,6 @@ for command in (
     benchmark,
     report,
     train,
+    app,
 ):
     main.add_command(command)

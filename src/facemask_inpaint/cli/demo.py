@@ -56,9 +56,7 @@ def demo(
     masker = SemanticMasker(missing="empty", **options.masker_options(dilate))
     wanted = masker.select(classes)
     framed = sample.labels[box[1] : box[3], box[0] : box[2]]
-    holes = {
-        name: np.asarray(masker(labels or framed, name)).astype(bool) for name in wanted
-    }
+    holes = {name: np.asarray(masker(labels or framed, name)).astype(bool) for name in wanted}
     for name in wanted:
         if labels is not None:
             options.require_size(labels, holes[name].shape[::-1], portrait.size)

@@ -24,7 +24,7 @@ from facemask_inpaint.masks import AdaptiveMaskSampler
 from facemask_inpaint.training import optimisation, parallel, state
 from facemask_inpaint.training.journal import Journal
 from facemask_inpaint.training.objective import Objective, Terms
-from facemask_inpaint.training.pictures import Batch, TrainingPictures
+from facemask_inpaint.training.pictures import Batch, TrainingPictures, digest
 from facemask_inpaint.training.players import Players
 from facemask_inpaint.training.recipes import Recipe
 from facemask_inpaint.training.validation import Validation, errors, lines
@@ -192,7 +192,7 @@ class Trainer:
         Pictures are read ahead up to the next validation, after which masks may be drawn with
         other probabilities.
         """
-        while self.step < self.steps:
+        while self.step < self.steps and not self._is_over_time():
             every = self.recipe.validate_every or self.steps
             end = min(self.steps, (self.step // every + 1) * every)
             slices = [one for step in range(self.step, end) for one in self._slices(step)]
@@ -221,10 +221,12 @@ class Trainer:
         bar.update()
         if self.recipe.validate_every and self.step % self.recipe.validate_every == 0:
             self._validate(rate)
-        limit = (self.recipe.minutes or float("inf")) * 60
-        self.stopped = parallel.any_process(self.stopped or self.seconds >= limit)
+        self.stopped = parallel.any_process(self.stopped or self._is_over_time())
         if self.step % self.recipe.save_every == 0 and not self.stopped:
             self._save()
+
+    def _is_over_time(self) -> bool:
+        return self.recipe.minutes is not None and self.seconds >= 60 * self.recipe.minutes
 
     def _validate(self, rate: float) -> None:
         """Measure the averaged network, draw a sheet, and tell an adaptive sampler."""
@@ -281,6 +283,7 @@ class Trainer:
                 "sampler": adapted,
                 "journal": self.journal.state_dict(),
                 "seconds": self.seconds,
+                "portraits": digest(self.pictures.faces),
             },
         )
 

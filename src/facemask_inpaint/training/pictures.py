@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -125,6 +126,11 @@ class TrainingPictures(Dataset[Batch]):
             rng = np.random.default_rng((self.seed, epoch))
             self._order = (epoch, rng.permutation(len(self.faces)))
         return int(self._order[1][place])
+
+
+def digest(faces: Faces) -> str:
+    """SHA-256 of the portraits' names in their order, as hex digits."""
+    return hashlib.sha256("\n".join(face.key for face in faces).encode()).hexdigest()
 
 
 def join(batches: Sequence[Batch]) -> Batch:

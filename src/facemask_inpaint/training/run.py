@@ -20,7 +20,7 @@ from facemask_inpaint.training import parallel, perceptual, state
 from facemask_inpaint.training.loop import Trainer
 from facemask_inpaint.training.named import open_recipe
 from facemask_inpaint.training.objective import Objective
-from facemask_inpaint.training.pictures import TrainingPictures
+from facemask_inpaint.training.pictures import TrainingPictures, digest
 from facemask_inpaint.training.players import Players, create_players
 from facemask_inpaint.training.recipes import MaskKind, Recipe
 from facemask_inpaint.training.validation import Validation
@@ -76,7 +76,7 @@ def train(
     with parallel.processes(chosen):
         chosen = parallel.own_device(chosen)
         faces = datasets.open_faces(data) if isinstance(data, str | Path) else data
-        _require_same(recipe, out)
+        _require_same(recipe, faces, out)
         objective = Objective(recipe.losses, _perceptual(recipe, chosen))
         if parallel.rank() == 0:
             recipe.save(out / "recipe.yaml")
@@ -85,7 +85,7 @@ def train(
         )
         trainer = Trainer(
             recipe,
-            _players(recipe, pictures),
+            _players(recipe, pictures, fresh=state.newest(out / "checkpoints") is None),
             objective,
             pictures,
             out,
@@ -105,8 +105,8 @@ class Prepared(Protocol):
         """Take what it needs from pictures ``(N, 3, S, S)`` in [-1, 1]."""
 
 
-def _require_same(recipe: Recipe, out: Path) -> None:
-    """Refuse to go on with a run of another recipe."""
+def _require_same(recipe: Recipe, faces: Faces, out: Path) -> None:
+    """Refuse to go on with a run of another recipe, or on other portraits."""
     saved = state.newest(out / "checkpoints")
     if saved is not None:
         old, new = (Recipe.from_yaml(text) for text in (saved["recipe"], recipe.to_yaml()))
@@ -115,6 +115,8 @@ def _require_same(recipe: Recipe, out: Path) -> None:
             for name in vars(old)
             if name not in MAY_CHANGE and getattr(old, name) != getattr(new, name)
         ]
+        if saved["portraits"] != digest(faces):
+            differing.append("set of portraits")
         if differing:
             raise OptionError(
                 f"{out} holds a run with another {', '.join(differing)}; go on with its own "
@@ -122,7 +124,8 @@ def _require_same(recipe: Recipe, out: Path) -> None:
             )
 
 
-def _players(recipe: Recipe, pictures: TrainingPictures) -> Players:
+def _players(recipe: Recipe, pictures: TrainingPictures, fresh: bool) -> Players:
+    """The recipe's players; those of a run that goes on get their weights from its checkpoint."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         players = create_players(
@@ -131,6 +134,8 @@ def _players(recipe: Recipe, pictures: TrainingPictures) -> Players:
             side=recipe.side,
             critic_options=recipe.critic_options,
         )
+    if not fresh:
+        return players
     if isinstance(players.generator, Prepared):
         players.generator.prepare(pictures.first(PREPARED_BY))
     if recipe.start is not None:

@@ -54,13 +54,17 @@ class FacePrior(nn.Module):
         """
         rows = F.adaptive_avg_pool2d(pictures, self.side).flatten(1).double()
         mean = rows.mean(dim=0)
-        _, scales, directions = torch.linalg.svd(rows - mean, full_matrices=False)
-        variances = scales.square() / (len(rows) - 1)
+        apart = rows - mean
+        # Of few pictures with many pixels: eigenvectors of N x N products, turned into directions.
+        squares, weights = torch.linalg.eigh(apart @ apart.T)
+        squares, weights = squares.flip(0).clamp(min=0), weights.flip(1)
+        variances = squares / (len(rows) - 1)
         kept = min(self.basis.shape[1], len(rows) // 2)  # the others tell the noise
         noise = variances[kept:].sum() / (rows.shape[1] - kept)
         self.mean.copy_(mean)
         self.basis.zero_()
-        scaled = directions[:kept].T * (variances[:kept] - noise).clamp(min=0).sqrt()
+        directions = F.normalize(apart.T @ weights[:, :kept], dim=0)
+        scaled = directions * (variances[:kept] - noise).clamp(min=0).sqrt()
         self.basis[:, :kept] = scaled.to(self.basis)
         self.noise.copy_(CAUTION * noise)
 

@@ -1,0 +1,60 @@
+"""``facemask-inpaint app``: a page in the browser to mark, fill, compare and download."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import click
+
+
+@click.command()
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    default=("lite",),
+    show_default=True,
+    help="Model chosen at first: registry name, folder or hub repository. Twice to compare.",
+)
+@click.option(
+    "--parser",
+    default="small",
+    show_default=True,
+    help="Parser chosen at first, for portraits without a label map.",
+)
+@click.option("--device", help="cuda, cpu … (default: cuda when there).")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="TCP port (default: the first free one from 7860).",
+)
+@click.option(
+    "--share",
+    is_flag=True,
+    help="Also ask Gradio's service for a public address; pictures then pass through it.",
+)
+def app(
+    models: tuple[str, ...], parser: str, device: str | None, port: int | None, share: bool
+) -> None:
+    """Open a page on this machine: mark what to hide in a portrait, fill it, compare, download.
+
+    The bundled portrait is there to begin with. Nothing leaves this machine unless --share is
+    given. Ctrl-C ends it.
+
+    \b
+    Examples:
+        facemask-inpaint app
+        facemask-inpaint app --model harmonic --model lama --port 8000
+    """
+    from facemask_inpaint.app import running
+
+    with running(models, parser=parser, device=device, port=port, share=share) as addresses:
+        click.echo(f"open {' or '.join(addresses)} in a browser; Ctrl-C ends the page")
+        _wait()
+
+
+def _wait() -> None:
+    """Return when somebody presses Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()

@@ -1,0 +1,324 @@
+"""The page: its work without a browser, and the page itself in a headless one."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import facemask_inpaint as fmi
+from facemask_inpaint.app import Request, Studio, model_choices, running
+from facemask_inpaint.app.studio import painted_area, read_portrait
+from facemask_inpaint.cli.app import app as app_command
+from facemask_inpaint.errors import (
+    LabelMapError,
+    MaskError,
+    MissingDependencyError,
+    OptionError,
+    UnknownNameError,
+)
+from tests.benchmark import browser
+
+HAIR = fmi.masks.components.LABEL_IDS["hair"]
+
+needs_gradio = pytest.mark.skipif(
+    importlib.util.find_spec("gradio") is None, reason="Gradio is not installed: the app extra"
+)
+needs_browser = pytest.mark.skipif(
+    browser.PROGRAM is None, reason="no Chromium on this machine to open the page with"
+)
+needs_small_parser = pytest.mark.skipif(
+    not (resources.files("facemask_inpaint.parsing") / "weights/small.safetensors").is_file(),
+    reason="the weights of the small parser are not in this checkout",
+)
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    return Studio("cpu")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with portrait.png and labels.png, 256 x 256."""
+    folder = tmp_path_factory.mktemp("portrait")
+    sample = fmi.data.sample(256)
+    sample.image.save(folder / "portrait.png")
+    Image.fromarray(sample.labels).save(folder / "labels.png")
+    return folder
+
+
+def ask(files: Path, **changes: Any) -> Request:
+    """A request for the sample portrait with its label map, and ``changes``."""
+    known = {"portrait": files / "portrait.png", "labels": files / "labels.png"}
+    return Request(**{**known, "models": ("harmonic",), **changes})
+
+
+def expected(hole: np.ndarray, **options: Any) -> np.ndarray:
+    """The sample portrait filled without the app."""
+    inpainter = fmi.Inpainter.from_pretrained("harmonic", device="cpu")
+    return np.asarray(inpainter(fmi.data.sample(256).image, hole, **options))
+
+
+def test_ticks_fill_the_union_of_the_components(studio: Studio, files: Path) -> None:
+    answer = studio.fill(ask(files, classes=("eyes", "C"), dilate=3, blend="poisson"))
+    hole = fmi.SemanticMasker(3)(fmi.data.sample(256).labels, ["eyes", "full_mouth"])
+    filled = np.asarray(answer.filled["harmonic"])
+    np.testing.assert_array_equal(filled, expected(hole, blend="poisson"))
+    differs = (np.asarray(answer.cut) != np.asarray(answer.portrait)).any(axis=-1)
+    np.testing.assert_array_equal(differs, hole)
+    assert answer.share == hole.mean()
+    assert answer.report() == f"{hole.mean():.1%} of the picture filled with harmonic"
+
+
+def test_strokes_are_stretched_and_added_to_the_components(studio: Studio, files: Path) -> None:
+    painted = np.zeros((64, 64), dtype=bool)
+    painted[50:60, 5:20] = True
+    hole = fmi.SemanticMasker()(fmi.data.sample(256).labels, "nose")
+    assert not hole[200:240, 20:80].any()
+    hole[200:240, 20:80] = True
+    answer = studio.fill(ask(files, classes=("nose",), painted=painted))
+    np.testing.assert_array_equal(np.asarray(answer.filled["harmonic"]), expected(hole))
+
+
+def test_strokes_alone_ask_for_no_label_map(studio: Studio, files: Path) -> None:
+    painted = np.zeros((256, 256), dtype=bool)
+    painted[100:120, 100:140] = True
+    answer = studio.fill(ask(files, labels=None, parser="none such", painted=painted))
+    np.testing.assert_array_equal(np.asarray(answer.filled["harmonic"]), expected(painted))
+
+
+def test_painted_area_is_where_some_layer_is_opaque() -> None:
+    first, second = np.zeros((2, 4, 6, 4), dtype=np.uint8)
+    first[0, 0, 3], first[1, 1, 3], second[2, 5, 3] = 255, 100, 128
+    layers = [Image.fromarray(first), Image.fromarray(second)]
+    assert np.argwhere(painted_area(layers)).tolist() == [[0, 0], [2, 5]]
+    assert painted_area(layers[1:] * 2) is not None
+    assert painted_area([Image.new("RGBA", (6, 4))]) is None
+    assert painted_area([]) is None
+
+
+def test_two_models_are_the_two_sides(studio: Studio, files: Path, tmp_path: Path) -> None:
+    own = str(fmi.Inpainter(fmi.models.create("lite")).save_pretrained(tmp_path / "own"))
+    answer = studio.fill(ask(files, classes=("nose",), models=("harmonic", own, own)))
+    assert [title for title, _ in answer.sides] == ["harmonic", own]
+    alone = studio.fill(ask(files, classes=("nose",), models=(own,)))
+    assert [title for title, _ in alone.sides] == ["original", own]
+    assert alone.sides[1][1].tobytes() == answer.sides[1][1].tobytes()
+
+
+def test_absent_components_are_reported(studio: Studio, files: Path, tmp_path: Path) -> None:
+    labels = fmi.data.sample(256).labels.copy()
+    labels[labels == HAIR] = 0
+    Image.fromarray(labels).save(tmp_path / "bald.png")
+    bald = ask(files, labels=tmp_path / "bald.png", classes=("nose", "hair"))
+    answer = studio.fill(bald)
+    assert answer.absent == ("hair",)
+    assert answer.report().endswith("; not in this portrait: hair")
+    with pytest.raises(MaskError, match="not in this portrait: hair"):
+        studio.fill(ask(files, labels=tmp_path / "bald.png", classes=("hair",)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({}, MaskError, "nothing to fill"),
+        ({"classes": ("nose",), "models": ()}, OptionError, "not 0"),
+        ({"classes": ("nose",), "models": ("harmonic", "mat", "lama")}, OptionError, "not 3"),
+        ({"classes": ("noes",)}, UnknownNameError, "nose"),
+        ({"classes": ("nose",), "models": ("harmonics",)}, UnknownNameError, "harmonic"),
+        ({"classes": ("nose",), "labels": None, "parser": "smal"}, UnknownNameError, "small"),
+    ],
+)
+def test_bad_requests(
+    studio: Studio, files: Path, changes: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        studio.fill(ask(files, **changes))
+
+
+def test_label_map_of_another_size_is_refused(studio: Studio, files: Path, tmp_path: Path) -> None:
+    Image.fromarray(fmi.data.sample(512).labels).save(tmp_path / "large.png")
+    with pytest.raises(LabelMapError, match=r"512 x 512 pixels, its portrait 256 x 256"):
+        studio.fill(ask(files, labels=tmp_path / "large.png", classes=("nose",)))
+
+
+@needs_small_parser
+def test_without_a_label_map_a_parser_looks(studio: Studio, files: Path) -> None:
+    answer = studio.fill(ask(files, labels=None, classes=("face_oval",)))
+    labels = fmi.parsing.load_parser("small", device="cpu")(fmi.data.sample(256).image)
+    hole = fmi.SemanticMasker()(labels, "face_oval")
+    np.testing.assert_array_equal(np.asarray(answer.filled["harmonic"]), expected(hole))
+
+
+def test_portraits_become_what_png_holds(tmp_path: Path) -> None:
+    sample = fmi.data.sample(256).image.crop((0, 0, 200, 120))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sample.convert("CMYK").save(tmp_path / "press.tif")
+    sample.save(tmp_path / "turned.jpg", exif=exif)
+    sample.convert("RGBA").save(tmp_path / "clear.png")
+    assert read_portrait(tmp_path / "press.tif").mode == "RGB"
+    assert read_portrait(tmp_path / "turned.jpg").size == (120, 200)
+    assert read_portrait(tmp_path / "clear.png").mode == "RGBA"
+
+
+def test_models_that_need_no_download_come_first() -> None:
+    choices = model_choices(("my/own",))
+    names = [name for _, name in choices]
+    assert names[:3] == ["my/own", "harmonic", "lite"]
+    assert len(set(names)) == len(names)
+    for caption, name in choices[1:]:
+        card = fmi.models.card(name)
+        assert ("fetched" in caption) == (card.needs_weights and not card.ships)
+        assert card.ships or not card.needs_weights or card.downloadable
+
+
+def test_missing_gradio_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    advice = r"pip install 'facemask-inpaint\[app\]'"
+    with pytest.raises(MissingDependencyError, match=advice), running(["harmonic"]):
+        pass
+
+
+def test_bad_options_end_the_command_before_anything_is_served() -> None:
+    three = CliRunner().invoke(app_command, ["--model", "a", "--model", "b", "--model", "c"])
+    assert isinstance(three.exception, OptionError)
+    parser = CliRunner().invoke(app_command, ["--parser", "smal"])
+    assert isinstance(parser.exception, UnknownNameError)
+
+
+@needs_gradio
+def test_command_says_where_the_page_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facemask_inpaint.cli.app._wait", lambda: None)
+    result = CliRunner().invoke(app_command, ["--model", "harmonic"])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("open http://127.0.0.1:")
+
+
+@needs_gradio
+def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = dict(os.environ)
+    with running(["harmonic"]):
+        assert list(tmp_path.rglob("sample.png"))
+        assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+    assert list(tmp_path.iterdir()) == []
+    assert dict(os.environ) == before
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]:
+    """The page as somebody sees it who has just opened it."""
+    with (
+        running(["harmonic"], device="cpu") as (address,),
+        browser.browser(tmp_path_factory.mktemp("browser")) as tab,
+    ):
+        tab.resize(1280, 1400)
+        tab.send("Page.navigate", url=address)
+        tab.wait("document.querySelector('#portrait img')?.naturalWidth === 512")
+        yield tab
+
+
+def picture(page: browser.Page, selector: str) -> np.ndarray:
+    """Pixels of the picture file behind an element."""
+    data = page.run(
+        f"fetch(document.querySelector({selector!r}).src).then(answer => answer.blob())"
+        ".then(blob => new Promise(done => {"
+        "const reader = new FileReader(); reader.onload = () => done(reader.result);"
+        "reader.readAsDataURL(blob)}))"
+    )
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))))
+
+
+def stroke(page: browser.Page, begin: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag the mouse over the easel between two points, given as shares of the picture."""
+    left, top, width, height = page.run(
+        "(box => [box.x, box.y, box.width, box.height])"
+        "(document.querySelector('#easel canvas').getBoundingClientRect())"
+    )
+    points = [(left + width * x, top + height * y) for x, y in np.linspace(begin, end, 12)]
+    page.send("Input.dispatchMouseEvent", type="mouseMoved", x=points[0][0], y=points[0][1])
+    for kind, (x, y) in [
+        ("mousePressed", points[0]),
+        *(("mouseMoved", point) for point in points),
+        ("mouseReleased", points[-1]),
+    ]:
+        page.send(
+            "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1
+        )
+
+
+def settle(page: browser.Page, selector: str) -> None:
+    """Return once an element is there and has stopped moving, so that a click hits it."""
+    place = f"JSON.stringify(document.querySelector({selector!r})?.getBoundingClientRect())"
+    page.wait(
+        f"(before => before && new Promise(done => setTimeout(() => done(before === {place}), 500))"
+        f")({place})"
+    )
+
+
+@needs_gradio
+@needs_browser
+def test_first_click_fills_the_sample(page: browser.Page) -> None:
+    settle(page, "#fill")
+    page.click("#fill")
+    page.wait("document.querySelectorAll('#compare img').length === 2")
+    page.wait("document.querySelector('#download-0')?.innerText.includes('harmonic')")
+    sample = fmi.data.sample(512)
+    hole = fmi.SemanticMasker()(sample.labels, "eyes")
+    filled = fmi.Inpainter.from_pretrained("harmonic", device="cpu")(sample.image, hole)
+    before, after = (picture(page, f"#compare img{which}") for which in (":not(.fixed)", ".fixed"))
+    np.testing.assert_array_equal(before, np.asarray(sample.image))
+    np.testing.assert_array_equal(after, np.asarray(filled))
+    assert page.complaints() == []
+
+
+@needs_gradio
+@needs_browser
+def test_strokes_on_an_own_portrait_are_filled(page: browser.Page, tmp_path: Path) -> None:
+    own = fmi.data.sample(256).image.crop((0, 0, 256, 160))
+    own.save(tmp_path / "own.png")
+    settle(page, "#fill")
+    page.click("#portrait button[aria-label='Remove Image']")
+    page.wait("!document.querySelector('#portrait img')")
+    root = page.send("DOM.getDocument")["root"]["nodeId"]
+    chooser = page.send("DOM.querySelector", nodeId=root, selector="#portrait input[type=file]")
+    page.send("DOM.setFileInputFiles", files=[str(tmp_path / "own.png")], **chooser)
+    page.wait("document.querySelector('#portrait img')?.naturalWidth === 256")
+    page.click("#finding button")
+    page.wait("document.querySelector('#labels input[type=file]') !== null")
+    assert "sample" not in page.run("document.querySelector('#labels').innerText")
+    page.click("#classes input")  # the eyes, ticked at first
+    page.click("#paint button")
+    settle(page, "#easel canvas")
+    page.run("document.querySelector('#easel canvas').scrollIntoView({block: 'center'})")
+    stroke(page, (0.3, 0.5), (0.7, 0.5))
+    settle(page, "#fill")
+    page.click("#fill")
+    page.wait("document.querySelector('#compare img.fixed')?.naturalWidth === 256")
+    filled = picture(page, "#compare img.fixed")
+    y, x = np.nonzero((filled != np.asarray(own)).any(axis=-1))
+    assert abs(x.mean() / own.width - 0.5) < 0.1
+    assert abs(y.mean() / own.height - 0.5) < 0.1
+    assert np.ptp(x) > 2 * np.ptp(y)
+
+
+@needs_gradio
+@needs_browser
+def test_page_asks_nobody_else(page: browser.Page) -> None:
+    own = page.run("location.origin")
+    assert page.requests()
+    assert [url for url in page.requests() if not url.startswith((own, f"blob:{own}"))] == []
