@@ -92,8 +92,8 @@ def _crop(patch: Labels, corner: Sequence[int], shape: tuple[int, ...], view: Vi
     roll = axes.roll if abs(axes.roll) > UPRIGHT else 0.0
     rows, columns = np.nonzero(patch)
     middle = (
-        (columns.mean() + 0.5 + corner[0]) / shape[1],
-        (rows.mean() + 0.5 + corner[1]) / shape[0],
+        (float(columns.mean()) + 0.5 + corner[0]) / shape[1],
+        (float(rows.mean()) + 0.5 + corner[1]) / shape[0],
     )
     x, y = view.locate(*middle)
     side = axes.size / shape[1] * view.width / FACE_SHARE

@@ -24,6 +24,9 @@ FaceChoice = int | str
 _LOOKS = 4
 """How often a crop is set anew after what was seen in it."""
 
+_SLACK = 2.0
+"""How much more than usual a crop that was set anew so often may still wander."""
+
 _SAME_FACE = 0.3
 """Crops whose middles are closer than this share of their width show one face."""
 
@@ -140,8 +143,8 @@ class PhotoParser:
             crop = min(faces, key=look.view.distance)
             if crop.is_near(look.view):
                 return look
-            look = self._look(photo, crop)
-        return None
+            previous, look = look, self._look(photo, crop)
+        return look if look.view.is_near(previous.view, _SLACK) else None
 
     def _labels(self, look: Look, size: tuple[int, int]) -> Labels:
         """Label map of a photo of which one view was looked at; background elsewhere."""

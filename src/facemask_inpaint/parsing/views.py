@@ -15,8 +15,8 @@ from facemask_inpaint.parsing.protocol import Labels
 Affine = tuple[float, float, float, float, float, float]
 """Rows of the map from a place in Pillow's output to the place in its input."""
 
-_SAME_SIZE = 1.35
-_SAME_PLACE = 0.12
+_SAME_SIZE = 1.2
+_SAME_PLACE = 0.08
 _SAME_ROLL = 0.2
 
 
@@ -80,12 +80,13 @@ class View:
         """Distance of the middles, as a share of the other's width."""
         return math.hypot(self.x - other.x, self.y - other.y) / other.width
 
-    def is_near(self, other: View) -> bool:
-        """Whether a network would see much the same in both."""
+    def is_near(self, other: View, slack: float = 1.0) -> bool:
+        """Whether a network would see much the same in both; ``slack`` loosens what that means."""
+        ratio = max(self.width / other.width, other.width / self.width)
         return (
-            1 / _SAME_SIZE < self.width / other.width < _SAME_SIZE
-            and self.distance(other) < _SAME_PLACE
-            and abs(math.remainder(self.roll - other.roll, math.tau)) < _SAME_ROLL
+            ratio < _SAME_SIZE**slack
+            and self.distance(other) < _SAME_PLACE * slack
+            and abs(math.remainder(self.roll - other.roll, math.tau)) < _SAME_ROLL * slack
         )
 
     def locate(self, x: float, y: float) -> tuple[float, float]:
