@@ -42,18 +42,22 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
     (_part("any picture in, the same kind out", "inpainter", "loading", "strategies"),),
     (
         _part("networks, cards", "models"),
-        _part("photo → label map", "parsing"),
         _part("labelled portraits, how a face is framed", "data", "alignment"),
         _part("FID, P-IDS, U-IDS, …", "metrics"),
     ),
-    (_part("label map → hole", "masks"), _part("published files → tensors", "checkpoints")),
-    (_part("PIL, NumPy, torch → one form, and back", "images", "sheets", "membrane"),),
-    (_part("paths, safe writing, what goes wrong", "files", "folders", "errors"),),
+    (_part("label map or photo → hole", "masks"),),
+    (_part("photo → label map", "parsing"),),
+    (_part("published files → tensors", "checkpoints"),),
+    (
+        _part("PIL, NumPy, torch → one form, and back", "images", "sheets", "membrane"),
+        _part("where to compute", "devices"),
+    ),
+    (
+        _part("paths, safe writing, what goes wrong", "files", "folders", "errors"),
+        _part("the nineteen labels", "vocabulary"),
+    ),
 )
 """Rows from top to bottom. A part imports itself and rows below it, nothing beside or above."""
-
-ON_REQUEST = {("masks", "parsing")}
-"""The one import upwards, made only when a masker is given a parser's name."""
 
 
 def picture() -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from facemask_inpaint import checkpoints, images, loading, models
+from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models.layers.diffusion import Stepped
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -53,7 +54,7 @@ class Inpainter:
         dtype: str | torch.dtype = torch.float32,
     ) -> None:
         self.card = card
-        self.device = _as_device(device)
+        self.device = resolve_device(device)
         self.dtype = _as_dtype(dtype)
         self.network = network.to(self.device, self.dtype).eval()
 
@@ -87,7 +88,7 @@ class Inpainter:
                 where to get them and what to do with them.
             IntegrityError: a file's hash is not the pinned one.
         """
-        device, dtype = _as_device(device), _as_dtype(dtype)  # refused before a long download
+        device, dtype = resolve_device(device), _as_dtype(dtype)  # refused before a long download
         download = loading.Download(cache_dir, local_files_only, progress)
         network, card = loading.load(name, revision=revision, download=download)
         return cls(network, card=card, device=device, dtype=dtype)
@@ -116,7 +117,7 @@ class Inpainter:
             CheckpointError: the file is damaged or of another network.
             UnsafeCheckpointError: the file asks for something that weights do not need.
         """
-        device, dtype = _as_device(device), _as_dtype(dtype)
+        device, dtype = resolve_device(device), _as_dtype(dtype)
         network, card = loading.load_checkpoint(path, architecture, **options)
         return cls(network, card=card, device=device, dtype=dtype)
 
@@ -338,27 +339,6 @@ def _as_seeds(seed: int | Sequence[int], count: int) -> list[int]:
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-
-
-def _as_device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise OptionError(
-            f"unknown device {device!r}; 'cpu', 'cuda', 'cuda:1' or 'mps' are some"
-        ) from None
-    try:
-        torch.zeros(1, device=found).item()
-    except (RuntimeError, AssertionError) as error:
-        # PyTorch's backends differ in what they raise where the hardware is not there.
-        reason = str(error).splitlines()[0]
-        raise OptionError(
-            f"device {str(device)!r} cannot be used here ({reason}); use 'cpu', or 'cuda' on a "
-            "machine with a CUDA device and a PyTorch built for it"
-        ) from error
-    return found
 
 
 def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:

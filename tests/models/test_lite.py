@@ -13,6 +13,7 @@ from facemask_inpaint import data, models
 from facemask_inpaint.checkpoints.fetching import PACKAGE
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import MASK_CLASSES
+from facemask_inpaint.models.layers.face_prior import FacePrior
 from facemask_inpaint.models.layers.pyramid_fill import pyramid_fill
 
 PORTRAITS = Path(__file__).parents[1] / "data_portraits"
@@ -48,6 +49,43 @@ def test_a_pyramid_keeps_what_is_known_and_stays_within_its_range() -> None:
 
 def test_a_pyramid_of_nothing_is_grey() -> None:
     assert not pyramid_fill(torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16)).any()
+
+
+def faces_of_two_directions(count: int) -> torch.Tensor:
+    """Pictures ``(count, 3, 64, 64)`` that differ in two ways and a little noise only."""
+    draws = torch.Generator().manual_seed(0)
+    ways = torch.randn(2, 3, 64, 64, generator=draws)
+    amounts = torch.randn(count, 2, generator=draws)
+    noise = torch.randn(count, 3, 64, 64, generator=draws)
+    return 0.1 + 0.1 * torch.einsum("nk,kchw->nchw", amounts, ways) + 1e-4 * noise
+
+
+def test_a_prior_finds_hidden_pixels_from_known_ones() -> None:
+    pictures, mask = faces_of_two_directions(40), hole(64, 10, 50)
+    prior = FacePrior(64, components=2)
+    prior.fit(pictures[:30])
+    held_out = pictures[30:]
+    answer = prior(held_out * (1 - mask), mask.expand(10, -1, -1, -1))
+    hidden = mask.expand_as(answer) > 0
+    assert float((answer - held_out)[hidden].abs().max()) < 5e-3
+    assert float((prior.mean.view(3, 64, 64) - held_out)[hidden].abs().max()) > 0.1
+
+
+def test_a_prior_keeps_the_principal_directions() -> None:
+    pictures = faces_of_two_directions(40)
+    prior = FacePrior(64, components=2)
+    prior.fit(pictures)
+    rows = pictures.flatten(1).double()
+    _, _, directions = torch.linalg.svd(rows - rows.mean(dim=0), full_matrices=False)
+    ours = torch.nn.functional.normalize(prior.basis.double(), dim=0)
+    assert (ours.T @ directions[:2].T).abs().diagonal().tolist() == pytest.approx([1, 1], abs=1e-4)
+
+
+def test_a_prior_of_few_pictures_still_answers() -> None:
+    pictures, mask = faces_of_two_directions(4), hole(64, 10, 50)
+    prior = FacePrior(64, components=8)
+    prior.fit(pictures)
+    assert torch.isfinite(prior(pictures[:1] * (1 - mask), mask)).all()
 
 
 def test_untrained_it_is_the_pyramid() -> None:

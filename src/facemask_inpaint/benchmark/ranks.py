@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import torch
 import torch.distributed as dist
 
 Item = TypeVar("Item")
@@ -40,18 +39,6 @@ class World:
         """Go on when every rank has come here."""
         if self.group is not None:
             dist.barrier(group=self.group)
-
-
-def own_device(asked: str | torch.device | None) -> torch.device:
-    """Where this process computes: as asked for, else CUDA when there, else the CPU.
-
-    Of several CUDA devices each process that ``torchrun`` started has its own, unless one is
-    asked for by number.
-    """
-    found = torch.device(asked or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if found.type == "cuda" and found.index is None:
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-    return found
 
 
 @contextmanager

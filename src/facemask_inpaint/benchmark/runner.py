@@ -24,7 +24,7 @@ from facemask_inpaint.benchmark.layout import Layout, Run
 from facemask_inpaint.benchmark.measures import DEFAULT_METRICS, FEATURE_METRICS, MEASURES
 from facemask_inpaint.benchmark.measuring import rounded
 from facemask_inpaint.benchmark.preparing import Index, Preparation
-from facemask_inpaint.benchmark.ranks import World, joined, own_device
+from facemask_inpaint.benchmark.ranks import World, joined
 from facemask_inpaint.benchmark.records import PictureRecord, Timing, from_dict, write_records
 from facemask_inpaint.benchmark.scoring import Scoring
 from facemask_inpaint.benchmark.settings import (
@@ -38,6 +38,7 @@ from facemask_inpaint.benchmark.settings import (
 from facemask_inpaint.benchmark.standin import STAND_IN
 from facemask_inpaint.benchmark.tables import write_tables
 from facemask_inpaint.data.faces import Faces
+from facemask_inpaint.devices import own_device
 from facemask_inpaint.errors import (
     FacemaskInpaintError,
     OptionError,

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.metrics import FeatureExtractor
-from facemask_inpaint.metrics.extractors import custom, resolve_device
+from facemask_inpaint.metrics.extractors import custom
 
 STAND_IN = "random-convolutions"
 WARNING = (

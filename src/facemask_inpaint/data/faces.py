@@ -11,13 +11,13 @@ from PIL import Image
 
 from facemask_inpaint import images
 from facemask_inpaint.errors import LabelMapError, OptionError
-from facemask_inpaint.masks.components import LABEL_NAMES
 from facemask_inpaint.masks.labels import (
     PICTURES_PER_FOLDER,
     LabelSource,
     open_labels,
     read_annotation_folder,
 )
+from facemask_inpaint.vocabulary import LABEL_NAMES
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,7 @@ from facemask_inpaint.errors import (
     UnknownNameError,
     unknown_name,
 )
-
-LABEL_NAMES: tuple[str, ...] = (
-    *("background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear"),
-    *("r_ear", "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth"),
-)
-"""CelebAMask-HQ label names by id. ``l_lip`` is the *lower* lip, ``ear_r`` an earring, ``neck_l``
-a necklace, ``eye_g`` eyeglasses; ``l_``/``r_`` of eye, brow and ear are the person's own sides."""
-
-LABEL_IDS: Mapping[str, int] = {name: label for label, name in enumerate(LABEL_NAMES)}
-"""Label name to id, the inverse of :data:`LABEL_NAMES`."""
+from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES, OVAL
 
 GLASSES = LABEL_IDS["eye_g"]
 
@@ -34,7 +25,6 @@ _BROWS = ("l_brow", "r_brow")
 _LIPS = ("u_lip", "l_lip")
 _MOUTH = ("mouth", *_LIPS)
 _EARS = ("l_ear", "r_ear")
-_OVAL = ("skin", "nose", "eye_g", *_EYES, *_BROWS, *_MOUTH)
 
 
 class MaskClass(StrEnum):
@@ -60,8 +50,8 @@ class MaskClass(StrEnum):
     EYES_AND_EYEBROWS = "eyes_and_eyebrows", "H", (*_EYES, *_BROWS), "what an eye bar hides"
     FACE = "face", "I", ("skin",), "facial skin only: eyes, brows, nose and mouth stay visible"
     LIPS = "lips", "J", _LIPS, "both lips: teeth stay visible"
-    FACE_OVAL = "face_oval", "K", _OVAL, "the whole face with everything in it"
-    HEAD = "head", "L", (*_OVAL, *_EARS, "hair"), "the whole face, ears and hair"
+    FACE_OVAL = "face_oval", "K", OVAL, "the whole face with everything in it"
+    HEAD = "head", "L", (*OVAL, *_EARS, "hair"), "the whole face, ears and hair"
 
     def __new__(
         cls, name: str, letter: str, labels: tuple[str, ...], description: str

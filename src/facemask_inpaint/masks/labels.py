@@ -16,20 +16,11 @@ from torch import Tensor
 
 from facemask_inpaint import images
 from facemask_inpaint.errors import LabelMapError, UnknownNameError
-from facemask_inpaint.masks.components import LABEL_IDS, LABEL_NAMES
 from facemask_inpaint.masks.morphology import Hole
+from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES, LABEL_ORDERS
 
 Labels = NDArray[np.uint8]
 """``(H, W)`` uint8 ids in CelebAMask-HQ order."""
-
-LABEL_ORDERS: Mapping[str, tuple[str, ...]] = {
-    "bisenet": (
-        *("background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear", "r_ear"),
-        *("ear_r", "nose", "mouth", "u_lip", "l_lip", "neck", "neck_l", "cloth", "hair", "hat"),
-    ),
-}
-"""Label names by id in orders other than CelebAMask-HQ's. ``"bisenet"`` is the order of
-``79999_iter.pth`` (zllrunning/face-parsing.PyTorch) and of facexlib's ``parsing_bisenet.pth``."""
 
 PICTURES_PER_FOLDER = 2000
 """Pictures in each numbered sub-folder of ``CelebAMask-HQ-mask-anno``."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from facemask_inpaint import checkpoints
 from facemask_inpaint.checkpoints.sources import Source
+from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import OptionError, WeightsNotFoundError
 from facemask_inpaint.metrics.frontends import DEFAULT, front_end
 from facemask_inpaint.metrics.inception import TAPS, Inception2015
@@ -174,13 +175,6 @@ def _weights_file(weights: str | Path | None) -> Path:
             f"{path} ({origin}): there is no such file; get {INCEPTION_SOURCES[0].location}"
         )
     return path
-
-
-def resolve_device(device: str | torch.device | None) -> torch.device:
-    """``None`` is CUDA when there, else the CPU."""
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
 
 
 @contextmanager

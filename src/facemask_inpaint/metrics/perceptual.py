@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from facemask_inpaint import checkpoints
 from facemask_inpaint.checkpoints.sources import Source
+from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import CheckpointError, UnknownNameError
-from facemask_inpaint.metrics.extractors import resolve_device
 from facemask_inpaint.metrics.pixel import PairedResult, PairReader
 
 Layer = tuple[int, int, int, int, int]

@@ -17,10 +17,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from facemask_inpaint import __version__
+from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.folders import list_images
 from facemask_inpaint.images import decode_mask
-from facemask_inpaint.metrics.extractors import resolve_device
 from facemask_inpaint.metrics.inputs import (
     OnError,
     Picture,

@@ -10,7 +10,7 @@ side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -111,9 +111,9 @@ class Lite(InpaintingNetwork):
         self._check(image, mask)
         return self._filled(image * (1 - mask), mask, components)
 
-    def prepare(self, pictures: Tensor) -> None:
-        """Fit the normal distribution to training pictures ``(N, 3, H, W)`` and mirrored ones."""
-        self.prior.fit(torch.cat([pictures, pictures.flip(-1)]))
+    def prepare(self, pictures: Iterable[Tensor]) -> None:
+        """Fit the normal distribution to training pictures ``(3, H, W)`` and mirrored ones."""
+        self.prior.fit(side for one in pictures for side in (one, one.flip(-1)))
 
     def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         """The first guess plus what the network adds, within [-1, 1]."""

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from facemask_inpaint.masks.components import LABEL_IDS, MaskClass
 from facemask_inpaint.parsing.protocol import Labels
 from facemask_inpaint.parsing.sides import Axes
 from facemask_inpaint.parsing.views import View
+from facemask_inpaint.vocabulary import LABEL_IDS, OVAL
 
 FACE_SHARE = 0.57
 """Root of the share of a CelebA-HQ crop that the face covers."""
@@ -31,7 +31,7 @@ EYES_TO_MOUTH = (0.25, 0.75)
 """Distance from the eyes to the mouth as a share of a face's size: 0.40 to 0.51 in nine portraits
 of ten that look ahead, less in faces that look down."""
 
-_OVAL = MaskClass.FACE_OVAL.label_ids
+_OVAL = tuple(LABEL_IDS[name] for name in OVAL)
 _FEATURES = tuple(
     tuple(LABEL_IDS[name] for name in names)
     for names in (

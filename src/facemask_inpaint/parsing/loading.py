@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.checkpoints import Source, fetch, read
+from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import WeightsNotFoundError, unknown_name
-from facemask_inpaint.masks.labels import LABEL_ORDERS
 from facemask_inpaint.parsing.landmarks import LandmarkParser
 from facemask_inpaint.parsing.networks import LabelNetwork, fill
 from facemask_inpaint.parsing.photos import FaceChoice, PhotoParser
 from facemask_inpaint.parsing.protocol import FaceParser
+from facemask_inpaint.vocabulary import LABEL_ORDERS
 
 PARSERS: Mapping[str, str] = {
     "small": "compact network whose weights ship with the library; no download, weak labels",
     "bisenet": "BiSeNet, weights published for non-commercial research; 53 MB",
-    "segformer": "SegFormer MiT-B5 through transformers; 339 MB",
+    "segformer": "SegFormer MiT-B5, weights of a hub repository; 339 MB",
     "landmarks": "drawn from MediaPipe's landmarks, if installed; no ears, hair, neck or clothes",
 }
 """What each parser is, by name."""
@@ -70,7 +71,7 @@ def load_parser(
         return LandmarkParser(face=face)
     if name not in _NETWORKS:
         raise unknown_name("parser", name, PARSERS)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = resolve_device(device)
     return PhotoParser(_NETWORKS[name](weights, device, progress), face=face, align=align)
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import CheckpointError
-from facemask_inpaint.masks.components import LABEL_IDS, LABEL_NAMES
+from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES
 
 Channels = tuple[float, float, float]
 Network = TypeVar("Network", bound=nn.Module)

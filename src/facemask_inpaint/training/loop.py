@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ from facemask_inpaint.training.validation import Validation, errors, lines
 
 _log = logging.getLogger(__name__)
 
+_GLOBAL = 2
+"""Tells the seed of the global generator from those of pictures, whose phases are 0 and 1."""
+
 Loss = Callable[[Batch], tuple[Tensor, Terms]]
 
 
@@ -48,6 +51,7 @@ class Trainer:
         pictures: to train on.
         out: folder of the run.
         device: to train on.
+        saved: checkpoint to go on from.
         validation: held-out pictures.
         workers: processes that read pictures; 0 reads in this one.
         progress: show a bar.
@@ -62,6 +66,7 @@ class Trainer:
         out: Path,
         *,
         device: torch.device,
+        saved: Mapping[str, Any] | None = None,
         validation: Validation | None = None,
         workers: int = 0,
         progress: bool = True,
@@ -87,7 +92,7 @@ class Trainer:
         self.seconds = 0.0
         self.stopped = False
         self._leads = parallel.rank() == 0
-        self._resume()
+        self.journal = self._resume(saved)
 
     def run(self) -> Inpainter:
         """Train to the end, or to the limit in minutes, or until asked to stop.
@@ -96,7 +101,7 @@ class Trainer:
             The averaged network, which is also in the folder ``model``.
 
         Raises:
-            DivergedError: a loss is not a number; ``diverged.json`` names the batch, and the
+            DivergedError: a loss is not a number; ``diverged-0.json`` names the batch, and the
                 checkpoint before it stays.
         """
         with _stop_signals(self), self._bar() as bar:
@@ -104,11 +109,11 @@ class Trainer:
                 started = time.monotonic()
                 terms = self.train_step(batches)
                 self.seconds += time.monotonic() - started
-                self._after(terms, batches, bar)
+                self._after(terms, bar)
                 if self.stopped:
                     break
         self._save()
-        if self._leads:
+        if self.journal is not None:
             self.journal.close()
         return self._export()
 
@@ -117,8 +122,8 @@ class Trainer:
 
         Draws from the global generator, such as a dropout's, depend on the step and process alone.
         """
-        with torch.random.fork_rng():
-            torch.manual_seed(_seed(self.recipe.seed, self.step, parallel.rank()))
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(_seed(self.recipe.seed, self.step, _GLOBAL, parallel.rank()))
             return self._train_step(batches)
 
     def _train_step(self, batches: Sequence[Batch]) -> Terms:
@@ -208,18 +213,19 @@ class Trainer:
         starts = range(first, first + share, size)
         return [list(range(start, start + size)) for start in starts]
 
-    def _after(self, terms: Terms, batches: Sequence[Batch], bar: tqdm) -> None:
+    def _after(self, terms: Terms, bar: tqdm) -> None:
         """Everything that follows a step: log, checkpoint, validation, limits."""
         parallel.average(terms.values())
         values = {name: float(value) for name, value in terms.items()}
         rate = self.recipe.batch * self.step / max(self.seconds, 1e-9)
-        if self._leads:
+        if self.journal is not None:
             line = self.journal.record(self.step, values)
             if line is not None:
                 shown = {name: f"{value:.3g}" for name, value in line.items() if name != "step"}
                 bar.set_postfix(shown, refresh=False)
         bar.update()
-        if self.recipe.validate_every and self.step % self.recipe.validate_every == 0:
+        every = self.recipe.validate_every
+        if every and (self.step % every == 0 or self.step == self.steps):
             self._validate(rate)
         self.stopped = parallel.any_process(self.stopped or self._is_over_time())
         if self.step % self.recipe.save_every == 0 and not self.stopped:
@@ -233,7 +239,7 @@ class Trainer:
         if self.validation is None:
             return
         scores = self.validation.measure(self.average)
-        if self._leads:
+        if self.journal is not None:
             self.journal.write({"step": self.step, "validation": scores})
             title = f"{self.recipe.name}, step {self.step}: original, hole, filled"
             sheet = self.validation.sheet(self.average, title)
@@ -268,7 +274,7 @@ class Trainer:
         parallel.average(floats)
 
     def _save(self) -> None:
-        if not self._leads:
+        if self.journal is None:
             return
         sampler = self.pictures.sampler
         adapted = sampler.state_dict() if isinstance(sampler, AdaptiveMaskSampler) else {}
@@ -287,8 +293,8 @@ class Trainer:
             },
         )
 
-    def _resume(self) -> None:
-        saved = state.newest(self.out / "checkpoints")
+    def _resume(self, saved: Mapping[str, Any] | None) -> Journal | None:
+        """Take up a checkpoint; answers the log of the process that leads."""
         if saved is not None:
             self.players.load_state_dict(saved["players"])
             self.average.load_state_dict(saved["average"])
@@ -297,9 +303,9 @@ class Trainer:
             if isinstance(self.pictures.sampler, AdaptiveMaskSampler):
                 self.pictures.sampler.load_state_dict(saved["sampler"])
             self.step, self.seconds = saved["step"], saved["seconds"]
-        if self._leads:
-            window = saved["journal"] if saved is not None else None
-            self.journal = Journal(self.out, self.step, window)
+        if not self._leads:
+            return None
+        return Journal(self.out, self.step, saved["journal"] if saved is not None else None)
 
     def _export(self) -> Inpainter:
         inpainter = Inpainter(self.average, device=self.device)
@@ -337,7 +343,7 @@ def _stop_signals(trainer: Trainer) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _seed(seed: int, position: int, phase: int) -> int:
-    """Seed of one picture's draws in one phase of a step."""
-    mixed = np.random.SeedSequence((seed, position, phase)).generate_state(1, np.uint64)
+def _seed(*numbers: int) -> int:
+    """A seed that follows from the run's own, a position or step, a phase, and so on."""
+    mixed = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
     return int(mixed[0] >> np.uint64(1))

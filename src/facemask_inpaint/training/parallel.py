@@ -34,13 +34,6 @@ def world() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def own_device(device: torch.device) -> torch.device:
-    """The CUDA device of this process among those of its machine, or the device given."""
-    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    return device
-
-
 def average(tensors: Iterable[Tensor | None]) -> None:
     """Replace tensors by their means over all processes, in one exchange."""
     present = [tensor for tensor in tensors if tensor is not None]

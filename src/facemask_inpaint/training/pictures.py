@@ -95,9 +95,9 @@ class TrainingPictures(Dataset[Batch]):
         keys, classes = (self.faces[index].key,), (str(sample.mask_class or ""),)
         return Batch(image[None], hole, (position,), keys, classes)
 
-    def first(self, count: int) -> Tensor:
-        """The data set's first pictures ``(N, 3, S, S)`` in [-1, 1], unchanged."""
-        return torch.stack([self._read(i)[0] for i in range(min(count, len(self.faces)))])
+    def first(self, count: int) -> Iterator[Tensor]:
+        """The data set's first pictures ``(3, S, S)`` in [-1, 1], unchanged."""
+        return (self._read(index)[0] for index in range(min(count, len(self.faces))))
 
     def passes(self, slices: Sequence[list[int]], workers: int = 0) -> Iterator[Batch]:
         """Read the pictures at these positions, one batch for each list, ahead of their use."""

@@ -107,12 +107,11 @@ class MATPlayers(Players):
 
     def _styles(self, net: Any, z: Tensor, generators: Generators) -> Tensor:
         """``(N, rows, D)`` styles, some of them of two draws."""
-        rows = net.refinement.decoder.rows
-        w = net.mapping(z, self.truncation)
+        rows, mean = net.refinement.decoder.rows, net.mapping.w_avg
+        w = net.mapping(z)
         if net.training:
-            with torch.no_grad():
-                net.mapping.w_avg.lerp_(net.mapping(z).mean(dim=0), self.mean_rate)
-        ws = w[:, None].expand(-1, rows, -1)
+            mean.lerp_(w.detach().mean(dim=0), self.mean_rate)
+        ws = mean.lerp(w, self.truncation)[:, None].expand(-1, rows, -1)
         other = torch.cat([torch.randn(1, z.shape[1], generator=one) for one in generators]).to(z)
         cuts = [self._cut(rows, one) for one in generators]
         later = torch.arange(rows)[None] >= torch.tensor(cuts)[:, None]

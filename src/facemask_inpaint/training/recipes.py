@@ -259,17 +259,10 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple:
         return tuple(value)
-    if origin is Literal:
-        allowed: tuple[Any, ...] = arguments
-    elif isinstance(kind, types.UnionType):
-        allowed = ()
-        if value is None:
-            return None
-        kind = arguments[0]
-    else:
-        allowed = ()
-    if allowed and value not in allowed:
-        raise OptionError(f"{where} is one of {', '.join(map(str, allowed))}, not {value!r}")
+    if origin is Literal and value not in arguments:
+        raise OptionError(f"{where} is one of {', '.join(map(str, arguments))}, not {value!r}")
+    if isinstance(kind, types.UnionType):  # of a kind and None
+        return None if value is None else _value(arguments[0], value, where)
     if kind in (int, float):
         return _number(kind, value, where)
     return value

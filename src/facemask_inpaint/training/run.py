@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from facemask_inpaint import data as datasets
 from facemask_inpaint import loading
 from facemask_inpaint.data import Faces
+from facemask_inpaint.devices import own_device
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.inpainter import Inpainter
 from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler, SemanticMasker
@@ -72,11 +74,12 @@ def train(
     if masks is not None:
         recipe = recipe.changed(**{"masks.kind": masks})
     out = Path(out)
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    chosen = own_device(device)
     with parallel.processes(chosen):
-        chosen = parallel.own_device(chosen)
         faces = datasets.open_faces(data) if isinstance(data, str | Path) else data
-        _require_same(recipe, faces, out)
+        saved = state.newest(out / "checkpoints")
+        if saved is not None:
+            _require_same(recipe, faces, saved, out)
         objective = Objective(recipe.losses, _perceptual(recipe, chosen))
         if parallel.rank() == 0:
             recipe.save(out / "recipe.yaml")
@@ -85,11 +88,12 @@ def train(
         )
         trainer = Trainer(
             recipe,
-            _players(recipe, pictures, fresh=state.newest(out / "checkpoints") is None),
+            _players(recipe, pictures, fresh=saved is None),
             objective,
             pictures,
             out,
             device=chosen,
+            saved=saved,
             validation=_validation(recipe, validation, reader),
             workers=workers if workers is not None else (4 if chosen.type == "cuda" else 0),
             progress=progress,
@@ -101,27 +105,25 @@ def train(
 class Prepared(Protocol):
     """A network that looks at training pictures before the first step."""
 
-    def prepare(self, pictures: Tensor) -> None:
-        """Take what it needs from pictures ``(N, 3, S, S)`` in [-1, 1]."""
+    def prepare(self, pictures: Iterable[Tensor]) -> None:
+        """Take what it needs from pictures ``(3, S, S)`` in [-1, 1], one after the other."""
 
 
-def _require_same(recipe: Recipe, faces: Faces, out: Path) -> None:
+def _require_same(recipe: Recipe, faces: Faces, saved: Mapping[str, Any], out: Path) -> None:
     """Refuse to go on with a run of another recipe, or on other portraits."""
-    saved = state.newest(out / "checkpoints")
-    if saved is not None:
-        old, new = (Recipe.from_yaml(text) for text in (saved["recipe"], recipe.to_yaml()))
-        differing = [
-            name
-            for name in vars(old)
-            if name not in MAY_CHANGE and getattr(old, name) != getattr(new, name)
-        ]
-        if saved["portraits"] != digest(faces):
-            differing.append("set of portraits")
-        if differing:
-            raise OptionError(
-                f"{out} holds a run with another {', '.join(differing)}; go on with its own "
-                f"{out / 'recipe.yaml'}, or choose another folder"
-            )
+    old, new = (Recipe.from_yaml(text) for text in (saved["recipe"], recipe.to_yaml()))
+    differing = [
+        name
+        for name in vars(old)
+        if name not in MAY_CHANGE and getattr(old, name) != getattr(new, name)
+    ]
+    if saved["portraits"] != digest(faces):
+        differing.append("set of portraits")
+    if differing:
+        raise OptionError(
+            f"{out} holds a run with another {', '.join(differing)}; go on with its own "
+            f"{out / 'recipe.yaml'}, or choose another folder"
+        )
 
 
 def _players(recipe: Recipe, pictures: TrainingPictures, fresh: bool) -> Players:

@@ -8,6 +8,8 @@ tone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,15 +46,16 @@ class FacePrior(nn.Module):
         self.register_buffer("noise", torch.ones(()))
 
     @torch.no_grad()
-    def fit(self, pictures: Tensor) -> None:
+    def fit(self, pictures: Iterable[Tensor]) -> None:
         """Take mean, principal directions and the variance left from training pictures.
 
         Equation 7 and 8 of the source: maximum likelihood.
 
         Args:
-            pictures: ``(N, 3, H, W)`` in [-1, 1], at least 4; better many more than components.
+            pictures: ``(3, H, W)`` in [-1, 1], at least 4; better many more than components.
         """
-        rows = F.adaptive_avg_pool2d(pictures, self.side).flatten(1).double()
+        small = [F.adaptive_avg_pool2d(picture, self.side) for picture in pictures]
+        rows = torch.stack(small).flatten(1).double()
         mean = rows.mean(dim=0)
         apart = rows - mean
         # Of few pictures with many pixels: eigenvectors of N x N products, turned into directions.

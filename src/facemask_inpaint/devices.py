@@ -1,0 +1,45 @@
+"""Where to compute: one rule for networks, metrics, parsers, benchmarks and training."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from facemask_inpaint.errors import OptionError
+
+
+def resolve_device(device: str | torch.device | None) -> torch.device:
+    """The device asked for, or CUDA when there, else the CPU.
+
+    Raises:
+        OptionError: there is no such device, or it cannot be used here.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise OptionError(
+            f"unknown device {device!r}; 'cpu', 'cuda', 'cuda:1' or 'mps' are some"
+        ) from None
+    try:
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, AssertionError) as error:
+        # PyTorch's backends differ in what they raise where the hardware is not there.
+        reason = str(error).splitlines()[0]
+        raise OptionError(
+            f"device {str(device)!r} cannot be used here ({reason}); use 'cpu', or 'cuda' on a "
+            "machine with a CUDA device and a PyTorch built for it"
+        ) from error
+    return found
+
+
+def own_device(device: str | torch.device | None) -> torch.device:
+    """As :func:`resolve_device`; of several CUDA devices each process of ``torchrun`` has its own,
+    unless one is asked for by number.
+    """
+    found = resolve_device(device)
+    if found.type == "cuda" and found.index is None:
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    return found
