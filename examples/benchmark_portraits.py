@@ -21,7 +21,6 @@ from facemask_inpaint.metrics import FeatureReader
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ROOT / "tests" / "data_portraits"
-LARGE = ROOT.parent / "shared" / "data" / "portraits"
 MADE_UP: dict[str, dict[str, int]] = {"lama": {}, "migan": {"resolution": 256}}
 
 
@@ -50,7 +49,14 @@ def has_desktop() -> bool:
 
 
 @click.command()
-@click.option("--data", "source", type=click.Path(exists=True, path_type=Path), help="Data set.")
+@click.option(
+    "--data",
+    "source",
+    type=click.Path(exists=True, path_type=Path),
+    default=SMALL,
+    help="Data set (default: eight portraits of the tests).",
+)
+@click.option("--split", help="Part of it, such as test (default: the data set's own).")
 @click.option("--model", "chosen", multiple=True, help="Registry name or folder; repeatable.")
 @click.option("--classes", default="all", show_default=True)
 @click.option("--side", "sides", type=int, multiple=True, default=[256], show_default=True)
@@ -58,7 +64,8 @@ def has_desktop() -> bool:
 @click.option("--out", type=click.Path(path_type=Path), default="runs/portraits", show_default=True)
 @click.option("--show/--no-show", default=None, help="Open the page (default: on a desktop).")
 def main(
-    source: Path | None,
+    source: Path,
+    split: str | None,
     chosen: tuple[str, ...],
     classes: str,
     sides: tuple[int, ...],
@@ -67,12 +74,9 @@ def main(
     show: bool | None,
 ) -> None:
     """Benchmark models on portraits, and open the page."""
-    if source is None:
-        source = LARGE if LARGE.exists() else SMALL
-    listed = (source / "test.txt").exists()
     run = benchmark.run(
         list(chosen) or default_models(out.parent / "made-up-models"),
-        data.open_faces(source, "test" if listed else None)[:limit],
+        data.open_faces(source, split)[:limit],
         out=out,
         classes=classes,
         sides=sides,

@@ -141,7 +141,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_table7_is_complete_and_goes_on(faces: Path, tmp_path: Path) -> None:
     options = ("--data", str(faces), "--out", "run", "--side", "64", "--threads", "1")
-    printed = output("table7_in_miniature.py", *options, "--steps", "2", cwd=tmp_path)
+    printed = output("training/table7_in_miniature.py", *options, "--steps", "2", cwd=tmp_path)
     table = (tmp_path / "run/table7.md").read_text(encoding="utf-8")
     assert table in printed
     check_table(table)
@@ -151,13 +151,13 @@ def test_table7_is_complete_and_goes_on(faces: Path, tmp_path: Path) -> None:
     (tmp_path / "run/table7.md").unlink()
     pictures[0].unlink()
 
-    output("table7_in_miniature.py", *options, "--steps", "2", cwd=tmp_path)
+    output("training/table7_in_miniature.py", *options, "--steps", "2", cwd=tmp_path)
     assert (tmp_path / "run/table7.md").read_text(encoding="utf-8") == table
     assert [path.stat().st_mtime_ns for path in pictures][1:] == times[1:]
     with Image.open(tmp_path / "run/table7.jpg") as sheet:
         assert sheet.width > 5 * 128
 
-    fewer = run("table7_in_miniature.py", *options, "--steps", "1", cwd=tmp_path)
+    fewer = run("training/table7_in_miniature.py", *options, "--steps", "1", cwd=tmp_path)
     assert fewer.returncode == 1
     assert "has 2 steps already" in fewer.stderr
 
@@ -189,14 +189,14 @@ def test_table7_says_what_is_missing_before_it_trains(
 ) -> None:
     monkeypatch.setenv("FACEMASK_INPAINT_INCEPTION", str(tmp_path / "nowhere.pth"))
     options = ("--data", str(faces), "--features", "inception", "--out", "run")
-    done = run("table7_in_miniature.py", *options, cwd=tmp_path)
+    done = run("training/table7_in_miniature.py", *options, cwd=tmp_path)
     assert done.returncode == 1
     assert "nowhere.pth" in done.stderr
     assert not (tmp_path / "run").exists()
 
 
 def test_layout_measures_colours_and_edges() -> None:
-    layout = load("layout_features.py")
+    layout = load("training/layout_features.py")
     plain = torch.full((1, 3, 128, 128), 51, dtype=torch.uint8)
     plain[:, 0, :, 64:] = 255
     measured = layout.measure(plain).reshape(7, 8, 8)
@@ -212,7 +212,7 @@ def test_layout_measures_colours_and_edges() -> None:
 def test_layout_distance_grows_with_the_fault() -> None:
     if not PORTRAITS.is_dir():
         pytest.skip("needs the shared portraits")
-    layout = load("layout_features.py")
+    layout = load("training/layout_features.py")
     learnt, held_out = (data.open_faces(PORTRAITS, split)[:100] for split in ("train", "test"))
     size = (128, 128)
     extractor = layout.fit(stacked([face.read_image().resize(size) for face in learnt]))

@@ -36,10 +36,16 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
 
 
 def own_device(device: str | torch.device | None) -> torch.device:
-    """As :func:`resolve_device`; of several CUDA devices each process of ``torchrun`` has its own,
-    unless one is asked for by number.
+    """As :func:`resolve_device`, with a CUDA device of its own for each process of ``torchrun``.
+
+    Raises:
+        OptionError: there is no such device, or it cannot be used here.
     """
-    found = resolve_device(device)
-    if found.type == "cuda" and found.index is None:
+    return numbered(resolve_device(device))
+
+
+def numbered(device: torch.device) -> torch.device:
+    """A CUDA device without a number with that of this process on its machine; others as given."""
+    if device.type == "cuda" and device.index is None:
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-    return found
+    return device

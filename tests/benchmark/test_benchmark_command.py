@@ -39,7 +39,7 @@ def test_a_run_says_what_there_is_and_where(tmp_path: Path) -> None:
 def test_results_of_others_take_part(tmp_path: Path) -> None:
     common = ("--classes", "eyes", "--metrics", "psnr_hole", "--no-report", "--out")
     assert _call(*common, tmp_path / "first").exit_code == 0
-    made = tmp_path / "first" / "filled" / "64" / "harmonic"
+    made = tmp_path / "first" / "filled" / "64" / "lite-portraits-256"
     result = _call("--results", f"theirs={made}", *common, tmp_path / "second")
     assert result.exit_code == 0, result.output
     run = Run.open(tmp_path / "second")

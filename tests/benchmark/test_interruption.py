@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from facemask_inpaint.benchmark import Run
-from facemask_inpaint.benchmark.ranks import own_device
 
 from .runs import COMMAND, arguments, command, environment, results, tables, write_model
 
@@ -64,13 +63,6 @@ def test_two_ranks_are_one(straight: Path, models: list[Path | str], tmp_path: P
     _complete(command(*arguments(out, models)))
     assert {path: path.stat().st_mtime_ns for path in (out / "filled").rglob("*.png")} == before
     assert tables(out) == tables(straight)
-
-
-def test_every_rank_has_its_own_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "3")
-    assert str(own_device("cuda")) == "cuda:3"
-    assert str(own_device("cuda:1")) == "cuda:1"
-    assert str(own_device("cpu")) == "cpu"
 
 
 def _complete(given: list[str]) -> None:

@@ -18,43 +18,6 @@ if TYPE_CHECKING:
 _SHOWN_FAULTS = 8
 
 
-def _model_options(command: options.Command) -> options.Command:
-    """What fills, on what, and how."""
-    for option in (
-        click.option(
-            "--seed",
-            type=click.IntRange(min=0),
-            default=0,
-            show_default=True,
-            help="Decides every random draw.",
-        ),
-        click.option(
-            "--batch-size",
-            type=options.at_least_one,
-            default=8,
-            show_default=True,
-            help="Pictures at a time.",
-        ),
-        click.option("--dtype", default="float32", show_default=True, help="Or bfloat16, float16."),
-        click.option("--device", help="cuda, cpu … (default: cuda when there, one per rank)."),
-        click.option(
-            "--results",
-            multiple=True,
-            metavar="[NAME=]FOLDER",
-            help="Pictures filled elsewhere, as FOLDER/<class>/<key>.png; may be repeated.",
-        ),
-        click.option(
-            "--model",
-            "models",
-            multiple=True,
-            metavar="[NAME=]MODEL",
-            help="Registry name, folder or hub repository; may be repeated.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 def _feature_options(command: options.Command) -> options.Command:
     """How pictures become features."""
     for option in (
@@ -88,7 +51,20 @@ def _feature_options(command: options.Command) -> options.Command:
 )
 @click.option("--split", help="Part of the data: test, train … (default: the data set's own).")
 @click.option("--limit", type=options.at_least_one, help="Take the first so many portraits only.")
-@_model_options
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="[NAME=]MODEL",
+    help="Registry name, folder or hub repository; may be repeated (default: lite).",
+)
+@click.option(
+    "--results",
+    multiple=True,
+    metavar="[NAME=]FOLDER",
+    help="Pictures filled elsewhere, as FOLDER/<class>/<key>.png; may be repeated.",
+)
+@options.compute_options
 @options.classes_option()
 @options.class_table_option
 @options.dilate_option
@@ -154,7 +130,7 @@ def benchmark(
     options.require_folder(out)
     faces = data.open_faces(dataset, split)[:limit]
     masker = SemanticMasker(**options.masker_options(dilate, class_table))
-    chosen = [_named(text) for text in models or (() if results else ("harmonic",))]
+    chosen = [_named(text) for text in models or (() if results else ("lite",))]
     chosen += [_named_results(text) for text in results]
     if check:
         _check(faces, classes, masker, len(chosen), sides)

@@ -11,7 +11,8 @@ from facemask_inpaint.cli import options
 
 
 @click.command()
-@options.network_options
+@options.model_option
+@options.compute_options
 @options.classes_option()
 @options.dilate_option
 @click.option("--image", type=options.existing, help="Own portrait (default: the bundled one).")

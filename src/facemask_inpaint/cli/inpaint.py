@@ -34,7 +34,8 @@ class _Job(NamedTuple):
 @options.classes_option(default=None)
 @options.class_table_option
 @options.dilate_option
-@options.network_options
+@options.model_option
+@options.compute_options
 @click.option(
     "--num-samples",
     type=options.at_least_one,

@@ -47,8 +47,18 @@ def dilate_option(command: Command) -> Command:
     )(command)
 
 
-def network_options(command: Command) -> Command:
-    """``--model``, ``--device``, ``--dtype``, ``--batch-size``, ``--seed``."""
+def model_option(command: Command) -> Command:
+    """``--model``: the one model that a command works with."""
+    return click.option(
+        "--model",
+        default="lite",
+        show_default=True,
+        help="Registry name, folder or hub repository.",
+    )(command)
+
+
+def compute_options(command: Command) -> Command:
+    """``--device``, ``--dtype``, ``--batch-size``, ``--seed``."""
     for option in (
         click.option(
             "--seed",
@@ -66,12 +76,6 @@ def network_options(command: Command) -> Command:
         ),
         click.option("--dtype", default="float32", show_default=True, help="Or bfloat16, float16."),
         click.option("--device", help="cuda, cpu … (default: cuda when there)."),
-        click.option(
-            "--model",
-            default="lite",
-            show_default=True,
-            help="Registry name, folder or hub repository.",
-        ),
     ):
         command = option(command)
     return command

@@ -30,9 +30,9 @@ CARDS = (
         commercial_use=True,
         paper="none: a design of this library, described in its documentation",
         default=True,
-        note="Small and quick, for trying things out and for tests. Trained for an hour on two "
-        "processor cores on 680 portraits of people who are mostly older, mostly men, smiling in "
-        "studio light: other faces, poses and light come out worse, and what it draws is soft. "
-        "Use the published networks for results.",
+        note="Small and quick, for trying things out and for tests. Trained for a quarter of "
+        "an hour on two processor cores, on 680 portraits of people who are mostly older, mostly "
+        "men, smiling in studio light. What it draws is soft, eyes above all; other faces, poses "
+        "and light come out worse. Use the published networks for results.",
     ),
 )

@@ -1,6 +1,6 @@
 """Train the compact face parser on portraits with label maps; the shipped weights come from this.
 
-Run with ``python examples/train_small_parser.py portraits --out small.safetensors``, where
+Run with ``python examples/training/train_small_parser.py portraits --out small.safetensors``, where
 ``portraits`` is a folder as ``facemask_inpaint.data.open_faces`` reads it, with ``train.txt`` and
 ``test.txt``. Every scene places one or two portraits on a made-up ground: large and upright as in
 an aligned crop, or small and anywhere as in an ordinary photo. An interrupted run goes on where it

@@ -1,9 +1,9 @@
 """Table 7 in miniature: one small network, trained with random, semantic and mixed masks.
 
-Run with ``python examples/table7_in_miniature.py --data faces``, where ``faces`` holds ``images``,
-``labels``, ``train.txt`` and ``test.txt``. A reduced ``lite`` is trained three times: same
-portraits, same steps, same seed, only the masks differ. All three then fill every mask class of the
-held-out portraits, and the tables say which training filled them best.
+Run with ``python examples/training/table7_in_miniature.py --data faces``, where ``faces`` holds
+``images``, ``labels``, ``train.txt`` and ``test.txt``. A reduced ``lite`` is trained three times:
+same portraits, same steps, same seed, only the masks differ. All three then fill every mask class
+of the held-out portraits, and the tables say which training filled them best.
 
 The networks take turns of a few hundred steps, so they have equal steps whenever it stops. Nothing
 is done twice: the same command goes on after an interruption, with a larger ``--steps`` too. The
@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import layout_features
 import numpy as np
 import torch
 from PIL import Image
 
-import layout_features
 from facemask_inpaint import Inpainter, SemanticMasker, data, images, metrics, sheets, training
 from facemask_inpaint.benchmark.tabulate import MISSING, Cell, Table
 from facemask_inpaint.errors import FacemaskInpaintError
@@ -338,7 +338,7 @@ def description(
     "--data",
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(__file__).parents[1] / "../shared/data/portraits",
+    required=True,
     help="Portraits with label maps, train.txt and test.txt.",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/table7"))
