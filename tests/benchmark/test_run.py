@@ -83,6 +83,21 @@ def test_every_picture_has_its_diagnostics(finished: Run) -> None:
         assert 0 < one.hole_share < 1
 
 
+def test_a_parser_says_whether_a_component_came_back(tmp_path: Path) -> None:
+    models = {
+        "kept": lambda picture, mask: picture,
+        "upside-down": lambda picture, mask: picture.rotate(180),
+    }
+    how = {"classes": "nose,eyes", "sides": (256,), "reader": None, "metrics": ("l1_hole",)}
+    run = small_run(models, tmp_path, portraits(2), parser="small", **how)
+    found = {(s.model, s.mask_class): s.value for s in run.scores if s.metric == "agreement"}
+    for mask_class in ("nose", "eyes"):
+        assert found["kept", mask_class] > 0.4
+        assert found["upside-down", mask_class] < 0.7 * found["kept", mask_class]
+    with pytest.raises(OptionError, match="parser small"):
+        small_run(models, tmp_path, portraits(2), **how)
+
+
 def test_pairs_of_models_are_compared_by_class(finished: Run) -> None:
     found = finished.comparison[64]["differences"]
     assert [(one["group"], one["n"]) for one in found] == [("eyes", 8), ("hair", 6)]

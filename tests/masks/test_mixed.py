@@ -134,7 +134,8 @@ def test_kinds_come_as_often_as_asked(labels: np.ndarray, probability: float) ->
     ("weights", "expected"),
     [
         (None, {"eyes": 1, "nose": 1, "hair": 1, "face": 1}),
-        ({"hair": 3, "A": 1, "nose": 2}, {"eyes": 1, "nose": 2, "hair": 3}),
+        ({"hair": 3, "A": 1, "nose": 2}, {"eyes": 1, "nose": 2, "hair": 3, "face": 1}),
+        ({"hair": 3, "face": 0}, {"eyes": 1, "nose": 1, "hair": 3}),
     ],
 )
 def test_classes_come_in_their_frequencies(
@@ -153,7 +154,9 @@ def without_ears_and_nose(labels):
 
 def test_absent_classes_are_drawn_again_by_the_weights_of_the_others(labels: np.ndarray) -> None:
     sampler = sampler_of(
-        semantic_probability=1.0, class_weights={"ears": 5, "nose": 1, "hair": 3, "eyes": 1}
+        semantic_probability=1.0,
+        classes="eyes,nose,ears,hair",
+        class_weights={"ears": 5, "hair": 3},
     )
     samples = draw(sampler, without_ears_and_nose(labels), 800)
     seen = Counter(sample.mask_class for sample in samples)
@@ -289,7 +292,7 @@ def test_own_classes_are_drawn_by_name(labels: np.ndarray) -> None:
         ({"bank": []}, OptionError),
         ({"masker": SemanticMasker(feather=2)}, OptionError),
         ({"class_weights": {"hair": -1, "nose": 2}}, OptionError),
-        ({"class_weights": {"hair": 0}}, OptionError),
+        ({"classes": "hair", "class_weights": {"hair": 0}}, OptionError),
         ({"classes": "A-C", "class_weights": {"hair": 1}}, OptionError),
         ({"classes": "beard"}, UnknownNameError),
         ({"random": "lines"}, UnknownNameError),

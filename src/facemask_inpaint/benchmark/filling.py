@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from facemask_inpaint import images
 from facemask_inpaint.benchmark.attempts import PATIENCE, Attempt, Finishers
 from facemask_inpaint.benchmark.contenders import Batch, Contender
+from facemask_inpaint.benchmark.diagnostics import Parser
 from facemask_inpaint.benchmark.faults import FaultLog
 from facemask_inpaint.benchmark.journal import Journal
 from facemask_inpaint.benchmark.layout import Layout
@@ -78,6 +79,7 @@ class Filling:
         faults: takes what fails.
         batch_size: pictures per call of a model.
         device: where models compute.
+        parser: labels filled pictures.
     """
 
     def __init__(
@@ -90,12 +92,14 @@ class Filling:
         *,
         batch_size: int,
         device: torch.device,
+        parser: Parser | None,
     ) -> None:
         self._layout = layout
         self._settings = settings
         self._index = index
         self._faults = faults
         self._device = device
+        self._parser = parser
         self._label_ids = {one.name: one.label_ids for one in settings.classes}
         self._records = Journal(layout.work, "pictures", world.rank)
         self._timings = Journal(layout.work, "timings", world.rank)
@@ -228,6 +232,7 @@ class Filling:
             item.hole,
             item.labels,
             self._label_ids[name],
+            self._parser,
         )
         share = self._index.share(chunk.side, name, item.key)
         return PictureRecord(model, name, chunk.side, item.key, share, measures)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facemask_inpaint.benchmark.diagnostics import diagnose
+from facemask_inpaint.benchmark.diagnostics import Parser, diagnose
 from facemask_inpaint.metrics.pixel import (
     SSIM_WINDOW,
     absolute_difference,
@@ -28,6 +28,7 @@ def measure_picture(
     hole: Hole,
     labels: NDArray[np.uint8],
     label_ids: tuple[int, ...],
+    parser: Parser | None = None,
 ) -> dict[str, float]:
     """Every measure that is defined for this picture, by name; see ``benchmark.measures``.
 
@@ -37,9 +38,10 @@ def measure_picture(
         hole: ``(H, W)`` bool with at least one pixel.
         labels: ``(H, W)`` uint8 label ids of the original.
         label_ids: ids that the hole's class covers.
+        parser: labels the filled picture, for its agreement with ``labels``.
     """
     found = _in_hole(original, filled, hole)
-    found |= diagnose(original, filled, hole, labels, label_ids)
+    found |= diagnose(original, filled, hole, labels, label_ids, parser)
     return {name: rounded(value) for name, value in found.items() if math.isfinite(value)}
 
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from facemask_inpaint import SemanticMasker, data
+from facemask_inpaint import SemanticMasker, data, parsing
 from facemask_inpaint.benchmark.comparing import compare_models
 from facemask_inpaint.benchmark.contenders import Contender, contenders
+from facemask_inpaint.benchmark.diagnostics import Parser
 from facemask_inpaint.benchmark.faults import FaultLog
 from facemask_inpaint.benchmark.features import FeatureStore
 from facemask_inpaint.benchmark.filling import Filling
@@ -62,6 +63,7 @@ def run(
     masker: SemanticMasker | None = None,
     metrics: Sequence[str] = DEFAULT_METRICS,
     reader: FeatureReader | None = None,
+    parser: str | Parser | None = None,
     batch_size: int = 8,
     device: str | torch.device | None = None,
     dtype: str = "float32",
@@ -93,6 +95,9 @@ def run(
         masker: how masks are cut; default ``SemanticMasker()``.
         metrics: names out of ``measures.MEASURES``; diagnostics are always added.
         reader: how pictures become features; default the Inception network.
+        parser: labels filled pictures, for the diagnostic ``agreement``: a name of
+            ``parsing.list_parsers()``, which takes the portraits for aligned ones, or a function
+            from a picture ``(H, W, 3)`` uint8 to its label map. ``None`` leaves it out.
         batch_size: pictures per call of a model.
         device: where models and features are computed; ``None`` is CUDA when there (with ranks,
             each its own), else the CPU.
@@ -106,8 +111,9 @@ def run(
 
     Raises:
         OptionError: an argument makes no sense, or the folder holds work under other settings.
-        UnknownNameError: no such model, class or metric.
-        WeightsNotFoundError: the features' network cannot be had; said before anything is filled.
+        UnknownNameError: no such model, class, metric or parser.
+        WeightsNotFoundError: the features' or the parser's network cannot be had; said before
+            anything is filled.
         FacemaskInpaintError: the disk is too full for the results; what is filled is kept.
     """
     if batch_size < 1:
@@ -122,6 +128,7 @@ def run(
     with joined() as world:
         device = own_device(device)
         features = _features(metrics, reader, device)
+        labeller = _parser(parser, device)
         wanted = Settings(
             dataset=faces.name,
             keys=tuple(face.key for face in faces),
@@ -133,6 +140,7 @@ def run(
             models=tuple(one.entry for one in chosen),
             metrics=tuple(metrics),
             extractor=features.network.identity if features else None,
+            parser=_parser_name(parser),
         )
         settings = joined_with_earlier(wanted, layout)
         if world.rank == 0:
@@ -140,7 +148,7 @@ def run(
         world.wait()  # all have read the earlier settings
         job = _Job(layout, settings, world, FaultLog(layout, world.rank), progress)
         index = job.prepare(faces, masker)
-        job.fill(chosen, index, batch_size, device)
+        job.fill(chosen, index, batch_size, device, labeller)
         scoring = job.score(index, features)
         if world.rank == 0:
             job.write_results(scoring, {one.entry.name for one in chosen}, compare, report)
@@ -184,6 +192,7 @@ class _Job:
         index: Index,
         batch_size: int,
         device: torch.device,
+        parser: Parser | None,
     ) -> None:
         """Every hole by every model."""
         filling = Filling(
@@ -194,6 +203,7 @@ class _Job:
             self.faults,
             batch_size=batch_size,
             device=device,
+            parser=parser,
         )
         filling.run(chosen, progress=self._shown)
         self.world.wait()
@@ -280,6 +290,19 @@ def _features(
             f"none; an extractor of your own; or {STAND_IN}, a stand-in for rehearsals"
         ) from error
     return replace(reader, extractor=network, device=None)
+
+
+def _parser(parser: str | Parser | None, device: torch.device) -> Parser | None:
+    """The parser by its name, for portraits that are aligned already."""
+    if not isinstance(parser, str):
+        return parser
+    return parsing.load_parser(parser, align=False, device=device, progress=False)
+
+
+def _parser_name(parser: str | Parser | None) -> str | None:
+    if parser is None or isinstance(parser, str):
+        return parser
+    return str(getattr(parser, "__name__", type(parser).__name__))
 
 
 def _records(layout: Layout, settings: Settings) -> list[PictureRecord]:

@@ -38,6 +38,7 @@ class Settings:
         models: in the order in which they joined.
         metrics: names of the measures that become scores.
         extractor: identity of what makes features; ``None`` without feature metrics.
+        parser: name of what parses filled pictures; ``None`` without.
     """
 
     dataset: str
@@ -50,6 +51,7 @@ class Settings:
     models: tuple[ModelEntry, ...]
     metrics: tuple[str, ...]
     extractor: str | None = None
+    parser: str | None = None
 
     def after(self, earlier: Settings) -> Settings:
         """These settings for a folder that holds ``earlier`` ones: classes, sides and models add.
@@ -75,6 +77,7 @@ class Settings:
             _joined(earlier.models, self.models),
             self.metrics,
             self.extractor,
+            self.parser,
         )
 
     def _fixed(self) -> dict[str, Any]:
@@ -84,6 +87,7 @@ class Settings:
             "portraits": _keys_in_words(self.keys),
             "seed": self.seed,
             "dtype": self.dtype,
+            "parser": self.parser,
         }
         fixed |= {f"masker option {name}": value for name, value in self.masker.items()}
         fixed |= {f"labels of class {one.name}": list(one.label_ids) for one in self.classes}
@@ -111,6 +115,7 @@ class Settings:
             run.models,
             tuple(saved["metrics"]),
             saved["extractor"],
+            saved["parser"],
         )
 
 

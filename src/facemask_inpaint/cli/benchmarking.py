@@ -84,6 +84,11 @@ def _feature_options(command: options.Command) -> options.Command:
     help="Comma-separated; the last three need no features.",
 )
 @_feature_options
+@click.option(
+    "--parser",
+    help="Label filled pictures too (small, bisenet …): the diagnostic 'agreement' says whether a "
+    "component came back where it was.",
+)
 @click.option("--no-compare", is_flag=True, help="Leave out intervals and p-values of differences.")
 @click.option("--no-report", is_flag=True, help="Leave out the page.")
 @click.option(

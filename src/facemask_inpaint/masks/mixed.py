@@ -72,7 +72,7 @@ class MixedMaskSampler:
         classes: classes to draw from, as names, letters or text such as ``"A-D,hair"``; None
             for all of the masker's.
         class_weights: class (name or letter) to relative weight; classes not named have weight
-            0. None draws all classes alike.
+            1. None draws all classes alike.
         random: free-form generator, by name (:data:`freeform.GENERATORS`) or as a function of
             ``(size, rng)``.
         masker: cuts the semantic masks; default ``SemanticMasker()``.
@@ -249,7 +249,7 @@ def _weights(
     if given is None:
         return [1.0] * len(classes)
     by_name = {masker.select(name)[0]: float(weight) for name, weight in given.items()}
-    weights = [by_name.pop(name, 0.0) for name in classes]
+    weights = [by_name.pop(name, 1.0) for name in classes]
     if by_name:
         raise OptionError(f"weights for classes that are not drawn from: {', '.join(by_name)}")
     if min(weights) < 0 or not 0 < sum(weights) < float("inf"):

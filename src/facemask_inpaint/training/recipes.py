@@ -29,7 +29,7 @@ class Masks:
         semantic_probability: chance of a semantic mask under ``"mixed"``.
         random: name of the free-form generator.
         classes: classes that semantic masks are drawn from.
-        class_weights: class to relative weight; empty draws all alike.
+        class_weights: class to relative weight; others have 1.
         dilate: how far semantic masks grow; see ``SemanticMasker``.
         adaptive: shift class and kind probabilities towards what validation shows hardest, this
             much: 0 not at all, 1 in proportion to the error.
