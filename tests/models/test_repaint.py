@@ -18,7 +18,7 @@ from facemask_inpaint.models.layers.diffusion import linear_betas, signal_shares
 from facemask_inpaint.models.layers.diffusion_unet import SteadyGroupNorm
 from facemask_inpaint.models.repaint import PRESETS, RePaint, Sampling
 from facemask_inpaint.models.repaint.schedule import Levels
-from tests.models.reduced import REDUCED, build
+from tests.models.reduced import build
 from tests.parity import recipe
 from tests.parity.cases import Case
 
@@ -297,7 +297,11 @@ def test_saved_network_keeps_its_sampling(network: RePaint, tmp_path: Any) -> No
     folder = fmi.Inpainter(network, device="cpu").save_pretrained(tmp_path / "saved")
     again = fmi.Inpainter.from_pretrained(folder, device="cpu").network
     assert cast(RePaint, again).sampling == network.sampling
-    assert again.options == REDUCED["repaint"].options
+    assert again.options == network.options
+    cast(RePaint, again).sampling = "balanced"
+    fmi.Inpainter(again, device="cpu").save_pretrained(folder)
+    changed = fmi.Inpainter.from_pretrained(folder, device="cpu").network
+    assert cast(RePaint, changed).sampling == PRESETS["balanced"]
 
 
 def test_no_gradient_is_kept_through_a_run_but_through_a_call(network: RePaint) -> None:

@@ -29,7 +29,9 @@ class PatchCritic(nn.Module):
     """Judges every patch of a picture, and counts those that see the hole.
 
     Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", 2017,
-    section 3.2.2. It sees the hole, as the critics of all inpainting networks here do.
+    section 3.2.2. It sees the hole, as the critics of all inpainting networks here do. Maps are
+    smoothed before they are halved (Zhang, "Making Convolutional Networks Shift-Invariant Again",
+    2019): a critic with a grid of its own teaches generators to draw it.
 
     Args:
         width: channels after the first convolution; doubled at each halving up to ``8 * width``.
@@ -50,9 +52,14 @@ class PatchCritic(nn.Module):
         x = torch.cat([picture, hole], dim=1)
         features = []
         for level in self.levels:
-            x = F.leaky_relu(level(x), 0.2)
+            x = F.leaky_relu(level(smoothed(x)), 0.2)
             features.append(x)
         logits = self.verdict(F.leaky_relu(self.last(x), 0.2))
         seen = F.adaptive_max_pool2d(hole, logits.shape[2:]).flatten(1)
         weight = seen / seen.sum(dim=1, keepdim=True).clamp(min=1)
         return Judgement(logits.flatten(1), weight, tuple(features))
+
+
+def smoothed(x: Tensor) -> Tensor:
+    """Each value's mean with its eight neighbours."""
+    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -62,18 +63,19 @@ class RePaint(Stepped, InpaintingNetwork):
         sampling: str | Mapping[str, Any] | Sampling = "official",
     ) -> None:
         super().__init__()
-        self.sampling = as_sampling(sampling)
+        self._sampling = as_sampling(sampling)
         self.size_multiple = self.smallest_size = 2 ** (len(multipliers) - 1)
         self.unet = unet_shape(width, multipliers, attention_from).build()
 
     @property
     def sampling(self) -> Sampling:
-        """How a run goes. May be set to the name of a preset, too."""
+        """How a run goes. May be set to the name of a preset, too; a saved network keeps it."""
         return self._sampling
 
     @sampling.setter
     def sampling(self, sampling: str | Mapping[str, Any] | Sampling) -> None:
         self._sampling = as_sampling(sampling)
+        self.options = {**self.options, "sampling": asdict(self._sampling)}
 
     @property
     def evaluations(self) -> int:
