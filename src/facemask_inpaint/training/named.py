@@ -18,7 +18,7 @@ _LITE_COARSE = Recipe(
     options={"side": 128, "detail": 0},
     side=128,
     batch=16,
-    steps=6000,
+    steps=4900,
     masks=Masks(
         kind="mixed",
         semantic_probability=0.75,
@@ -42,12 +42,14 @@ _LITE = replace(
     start="runs/lite-coarse-128/model",
     side=256,
     batch=8,
-    steps=400,
-    generator=Optimiser(rate=3e-4, betas=(0.9, 0.99), warm_up=50, decay_from=0.5),
-    ema=2_000,
-    validate_every=400,
+    steps=2000,
+    losses=Losses(hole_l1=10, adversarial=0.5, feature_matching=5, r1=0.1, adversarial_from=200),
+    generator=Optimiser(rate=2e-4, betas=(0.5, 0.99), warm_up=50, decay_from=0.6),
+    critic=Optimiser(rate=4e-4, betas=(0.5, 0.99)),
+    ema=4_000,
+    validate_every=500,
 )
-"""Second half: all of it, at the full side."""
+"""Second half: all of it, at the full side, against a critic that minds softness."""
 
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
