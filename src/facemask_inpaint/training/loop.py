@@ -152,7 +152,11 @@ class Trainer:
         self._share_buffers()
         self.step += 1
         optimisation.follow(
-            self.average, self.players.generator, self.recipe.batch, self.recipe.ema
+            self.average,
+            self.players.generator,
+            pictures=self.recipe.batch,
+            seen=self.recipe.batch * self.step,
+            half_life=self.recipe.ema,
         )
         return terms
 

@@ -12,6 +12,9 @@ from facemask_inpaint.training.recipes import Optimiser
 
 Network = TypeVar("Network", bound=nn.Module)
 
+RAMP = 0.05
+"""Longest half-life of the weights' average, as a share of the pictures seen."""
+
 
 def build(network: nn.Module, recipe: Optimiser) -> torch.optim.Adam:
     """Adam over a network's weights, with the correction for lazy regularisation."""
@@ -35,11 +38,16 @@ def averaged(network: Network) -> Network:
 
 
 @torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, pictures: int, half_life: float) -> None:
+def follow(
+    average: nn.Module, network: nn.Module, *, pictures: int, seen: int, half_life: float
+) -> None:
     """Move an average towards a network that has seen so many pictures more.
 
-    After ``half_life`` pictures half of the old average is forgotten; buffers are copied.
+    After ``half_life`` pictures half of the old average is forgotten; buffers are copied. At first
+    the half-life is a share of the pictures ``seen`` so far (Karras et al., 2020, StyleGAN2-ADA),
+    so that a short run does not end with the average of its untrained weights.
     """
+    half_life = min(half_life, RAMP * seen)
     keep = 0.5 ** (pictures / half_life) if half_life > 0 else 0.0
     for mean, weight in zip(average.parameters(), network.parameters()):
         mean.lerp_(weight, 1 - keep)

@@ -132,7 +132,8 @@ class Recipe:
         generator: its optimiser.
         critic: its optimiser.
         critic_options: constructor arguments of the critic.
-        ema: pictures after which the average of the weights has forgotten half.
+        ema: pictures after which the average of the weights has forgotten half; at the start of a
+            run a twentieth of those seen, if that is less.
         precision: ``"bfloat16"`` computes the players under autocast.
         validate_every: steps between validations and sample sheets; 0 for none.
         save_every: steps between checkpoints.
