@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,18 @@ from facemask_inpaint.sheets import Cell, contact_sheet, paint_hole
 _SIDE = 256
 _DETAIL = (180, 215, 330, 365)  # the mouth of the 512-pixel sample
 _DRAWS = 3
+_FREE = ("harmonic", "lite")  # need no download
 
 
 def tour() -> Image.Image:
     """Portrait, label map, hole, and the hole filled."""
     sample = data.sample(_SIDE)
     hole = SemanticMasker()(sample.labels, "mouth_and_nose")
-    model = models_at_hand()[-1]
     cells = (
         ("portrait", sample.image),
         ("label map", coloured(sample.labels)),
         ("hole: mouth_and_nose", paint_hole(sample.image, hole)),
-        (f"filled by {model}", filled(model, [hole])[0]),
+        ("filled by lite", filled("lite", [hole])[0]),
     )
     return contact_sheet([Cell(name, (one,)) for name, one in cells], columns=4, side=320)
 
@@ -75,13 +74,12 @@ def fillings() -> Image.Image:
     """Every class cut out of the portrait and filled by what needs no download."""
     sample = data.sample(_SIDE)
     holes = {one: SemanticMasker()(sample.labels, one) for one in MaskClass}
-    models = models_at_hand()
-    columns = [filled(model, list(holes.values())) for model in models]
+    columns = [filled(model, list(holes.values())) for model in _FREE]
     cells = [
         Cell(str(name), (paint_hole(sample.image, hole), *results))
         for (name, hole), *results in zip(holes.items(), *columns)
     ]
-    title = ", ".join(("Left to right: the hole", *models))
+    title = ", ".join(("Left to right: the hole", *_FREE))
     return contact_sheet(cells, columns=2, side=240, title=title)
 
 
@@ -93,12 +91,6 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     "fillings": fillings,
 }
 """File stem to what draws the picture."""
-
-
-def models_at_hand() -> list[str]:
-    """Networks that need no download; ``lite`` only where its weights have been trained."""
-    weights = resources.files("facemask_inpaint") / "models/weights/lite.safetensors"
-    return ["harmonic", "lite"] if weights.is_file() else ["harmonic"]
 
 
 def filled(model: str, holes: list[np.ndarray]) -> list[Image.Image]:
