@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,6 +38,19 @@ def test_softness_is_noticed_within_a_few_steps(portraits: Path) -> None:
         loss.backward()
         adam.step()
     assert loss.item() < 0.2  # from ln 2; a critic of plain pictures is at 0.45 by then
+
+
+def test_a_large_hole_counts_less_where_asked() -> None:
+    hole = torch.zeros(3, 1, 64, 64)
+    hole[0, :, :8, :8] = 1  # of 64 patches of 8 x 8: 1, 4 and all
+    hole[1, :, :16, :16] = 1
+    hole[2] = 1
+    picture = torch.zeros(3, 3, 64, 64)
+    plain = PatchCritic(width=4, levels=3)(picture, hole).weight
+    limited = PatchCritic(width=4, levels=3, most=4)(picture, hole).weight
+    assert plain is not None and limited is not None
+    assert plain.sum(dim=1).tolist() == pytest.approx([1, 1, 1])
+    assert limited.sum(dim=1).tolist() == pytest.approx([1, 1, 4 / 64])
 
 
 def verdict(critic: PatchCritic, batch: Batch) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,7 +23,7 @@ class Judgement:
 
     Attributes:
         logits: ``(N, K)``, higher for what looks real.
-        weight: ``(N, K)``, summing to 1 for each picture; ``None`` weighs all alike.
+        weight: ``(N, K)``, summing to at most 1 for each picture; ``None`` weighs all alike.
         features: ``(N, C, h, w)`` by layer; empty if the critic shows none.
     """
 
@@ -42,10 +43,14 @@ class PatchCritic(nn.Module):
     Args:
         width: channels after the first convolution; doubled at each halving up to ``8 * width``.
         levels: how often height and width are halved.
+        most: a hole that shows in ``n`` patches, more than so many, counts ``most / n`` instead of
+            1. A network that draws nothing cannot make up hair: pressed for it, it answers with a
+            pattern that repeats.
     """
 
-    def __init__(self, *, width: int = 32, levels: int = 4) -> None:
+    def __init__(self, *, width: int = 32, levels: int = 4, most: float = math.inf) -> None:
         super().__init__()
+        self.most = most
         channels = [7, *(min(width * 2**level, 8 * width) for level in range(levels))]
         self.levels = nn.ModuleList(
             nn.Conv2d(before, after, 4, stride=2, padding=1) for before, after in pairwise(channels)
@@ -64,7 +69,8 @@ class PatchCritic(nn.Module):
             features.append(x)
         logits = self.verdict(F.leaky_relu(self.last(x), SLOPE))
         seen = F.adaptive_max_pool2d(hole, logits.shape[2:]).flatten(1)
-        weight = seen / seen.sum(dim=1, keepdim=True).clamp(min=1)
+        count = seen.sum(dim=1, keepdim=True).clamp(min=1)
+        weight = seen / count * (self.most / count).clamp(max=1)
         return Judgement(logits.flatten(1), weight, tuple(features))
 
 

@@ -33,7 +33,7 @@ def mean_logistic(logits: Tensor, weight: Tensor | None = None) -> Tensor:
 
     Args:
         logits: ``(N, K)``, one or several judgements of each picture.
-        weight: ``(N, K)``, summing to 1 for each picture; ``None`` weighs all alike.
+        weight: ``(N, K)``, summing to at most 1 for each picture; ``None`` weighs all alike.
     """
     each = F.softplus(-logits)
     return each.mean(dim=1) if weight is None else (each * weight).sum(dim=1)
