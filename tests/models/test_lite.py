@@ -81,6 +81,19 @@ def test_a_prior_keeps_the_principal_directions() -> None:
     assert (ours.T @ directions[:2].T).abs().diagonal().tolist() == pytest.approx([1, 1], abs=1e-4)
 
 
+def test_a_prior_keeps_to_its_mean_where_a_picture_is_strange() -> None:
+    pictures, mask = faces_of_two_directions(40), hole(64, 10, 50)
+    prior = FacePrior(64, components=2)
+    prior.fit(pictures)
+    odd = pictures + 0.3 * torch.randn(40, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    mean = prior.mean.view(3, 64, 64)
+    usual, strange = (
+        (prior(one * (1 - mask), mask.expand(40, -1, -1, -1)) - mean).abs().mean().item()
+        for one in (pictures, odd)
+    )
+    assert strange < usual / 10
+
+
 def test_a_prior_of_few_pictures_still_answers() -> None:
     pictures, mask = faces_of_two_directions(4), hole(64, 10, 50)
     prior = FacePrior(64, components=8)

@@ -42,13 +42,13 @@ _LITE = replace(
     start="runs/lite-coarse-128/model",
     side=256,
     batch=8,
-    steps=1600,
+    steps=700,
     losses=Losses(hole_l1=10, adversarial=0.5, feature_matching=5, r1=0.1, adversarial_from=100),
-    generator=Optimiser(rate=2e-4, betas=(0.5, 0.99), warm_up=50, decay_from=0.6),
+    generator=Optimiser(rate=2e-4, betas=(0.5, 0.99), warm_up=50),
     critic=Optimiser(rate=4e-4, betas=(0.5, 0.99)),
     critic_options={"most": 24},
     ema=4_000,
-    validate_every=1600,
+    validate_every=700,
 )
 """Second half: all of it, at the full side, against a critic that minds softness."""
 

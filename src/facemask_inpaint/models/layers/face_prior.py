@@ -85,15 +85,34 @@ class FacePrior(nn.Module):
         small = F.adaptive_avg_pool2d(visible, self.side) / known.clamp(min=LEAST_KNOWN)
         counts = (known >= LEAST_KNOWN).expand_as(small).flatten(1)
         with torch.autocast(visible.device.type, enabled=False):
-            answer = self._most_probable(small.flatten(1).float(), counts.float())
+            rows, counts = small.flatten(1).float(), counts.float()
+            answer = self._most_probable(rows, counts, torch.ones(len(rows), device=rows.device))
+            answer = self._most_probable(rows, counts, self._strangeness(rows, counts, answer) ** 2)
         shaped = answer.unflatten(1, (3, self.side, self.side)).to(visible)
         return F.interpolate(shaped, visible.shape[2:], mode="bilinear", align_corners=False)
 
-    def _most_probable(self, rows: Tensor, counts: Tensor) -> Tensor:
-        """``(N, D)`` from ``(N, D)`` pixels, those with ``counts`` 1 being known."""
+    def _most_probable(self, rows: Tensor, counts: Tensor, caution: Tensor) -> Tensor:
+        """``(N, D)`` from ``(N, D)`` pixels, those with ``counts`` 1 being known.
+
+        Args:
+            rows: the pixels.
+            counts: which of them are known.
+            caution: ``(N,)``, each picture's own factor on the noise.
+        """
         basis = self.basis.float()
         seen = counts[:, :, None] * basis  # (N, D, components)
-        gram = basis.T @ seen + self.noise.float() * torch.eye(basis.shape[1], device=rows.device)
+        noise = self.noise.float() * caution[:, None, None]
+        gram = basis.T @ seen + noise * torch.eye(basis.shape[1], device=rows.device)
         towards = torch.einsum("ndk,nd->nk", seen, rows - self.mean.float())
         z = torch.linalg.solve(gram, towards)
         return self.mean.float() + z @ basis.T
+
+    def _strangeness(self, rows: Tensor, counts: Tensor, answer: Tensor) -> Tensor:
+        """``(N,)`` at least 1: how much more of each picture's variance is left than usual.
+
+        Where a picture is unlike those of training, its directions explain little of it and would
+        be stretched far: the less they fit, the closer the answer stays to the mean.
+        """
+        left = ((rows - answer).square() * counts).sum(dim=1) / counts.sum(dim=1).clamp(min=1)
+        usual = (self.noise.float() / CAUTION).clamp(min=1e-12)
+        return (left / usual).clamp(min=1)
