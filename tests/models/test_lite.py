@@ -142,4 +142,4 @@ def test_it_beats_the_membrane_in_every_class_on_held_out_portraits() -> None:
             ]
             errors.setdefault(model, {})[str(name)] = float(np.mean(each))
     for name in MASK_CLASSES:
-        assert errors["lite"][name] < 0.95 * errors["harmonic"][name], name
+        assert errors["lite"][name] < 0.9 * errors["harmonic"][name], name
