@@ -64,38 +64,34 @@ def test_dataloader(tmp_path: Path) -> None:
     assert 0 < tallies[2]["random"] < 24
 
 
-def test_lightning_module_in_the_plain_loop(tmp_path: Path) -> None:
-    printed = output(
-        "mixed_masks_in_a_lightning_module.py", "--epochs", "2", "--plain", cwd=tmp_path
-    )
-    first, *epochs = printed.splitlines()
-    assert "plain loop" in first
-    assert [tally(line) for line in epochs] == [drawn(24, 0), drawn(24, 1)]
+@pytest.mark.parametrize(
+    ("script", "said", "pictures"),
+    [
+        ("mixed_masks_in_a_lightning_module.py", "plain loop", 24),
+        ("mixed_masks_in_a_datasets_transform.py", "list of dictionaries", 12),
+    ],
+)
+def test_other_libraries_loops_run_without_them(
+    script: str, said: str, pictures: int, tmp_path: Path
+) -> None:
+    first, *epochs = output(script, "--epochs", "2", "--plain", cwd=tmp_path).splitlines()
+    assert said in first
+    assert [tally(line) for line in epochs] == [drawn(pictures, 0), drawn(pictures, 1)]
 
 
-def test_lightning_module_in_lightning(tmp_path: Path) -> None:
-    pytest.importorskip("lightning", reason="lightning is not installed")
-    printed = output("mixed_masks_in_a_lightning_module.py", "--epochs", "2", cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("library", "script", "pictures"),
+    [
+        ("lightning", "mixed_masks_in_a_lightning_module.py", 24),
+        ("datasets", "mixed_masks_in_a_datasets_transform.py", 12),
+    ],
+)
+def test_other_libraries_loops(library: str, script: str, pictures: int, tmp_path: Path) -> None:
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    printed = output(script, "--epochs", "2", cwd=tmp_path)
     epochs = [line for line in printed.splitlines() if line.startswith("epoch ")]
-    assert printed.startswith("Lightning")
-    assert [tally(line) for line in epochs] == [drawn(24, 0), drawn(24, 1)]
-
-
-def test_datasets_transform_over_a_list(tmp_path: Path) -> None:
-    printed = output(
-        "mixed_masks_in_a_datasets_transform.py", "--epochs", "2", "--plain", cwd=tmp_path
-    )
-    first, *epochs = printed.splitlines()
-    assert "list of dictionaries" in first
-    assert [tally(line) for line in epochs] == [drawn(12, 0), drawn(12, 1)]
-
-
-def test_datasets_transform_over_datasets(tmp_path: Path) -> None:
-    pytest.importorskip("datasets", reason="datasets is not installed")
-    printed = output("mixed_masks_in_a_datasets_transform.py", "--epochs", "2", cwd=tmp_path)
-    first, *epochs = printed.splitlines()
-    assert first.startswith("datasets ")
-    assert [tally(line) for line in epochs] == [drawn(12, 0), drawn(12, 1)]
+    assert printed.lower().startswith(library)
+    assert [tally(line) for line in epochs] == [drawn(pictures, 0), drawn(pictures, 1)]
 
 
 def test_numpy_loop(tmp_path: Path) -> None:

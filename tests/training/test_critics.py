@@ -46,7 +46,7 @@ def test_a_large_hole_counts_less_where_asked() -> None:
     hole[1, :, :16, :16] = 1
     hole[2] = 1
     picture = torch.zeros(3, 3, 64, 64)
-    for options, totals in (({}, [1, 1, 1]), ({"most": 4}, [1, 1, 4 / 64])):
+    for options, totals in (({}, [1, 1, 1]), ({"patch_limit": 4}, [1, 1, 4 / 64])):
         weight = PatchCritic(width=4, levels=3, **options)(picture, hole).weight
         assert weight is not None
         assert weight.sum(dim=1).tolist() == pytest.approx(totals)

@@ -7,7 +7,7 @@ which flaw is there; none of them is a measure of quality on its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 from facemask_inpaint.benchmark.colour import ciede2000, to_lab
 from facemask_inpaint.errors import ImageError, MaskError
 from facemask_inpaint.masks import morphology
+from facemask_inpaint.masks.from_photos import Parser
 from facemask_inpaint.masks.labels import LabelMapLike, open_labels
 from facemask_inpaint.masks.morphology import Hole
 from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES
 
 Picture = NDArray[np.uint8]
 """``(H, W, 3)`` uint8 sRGB."""
-
-Parser = Callable[[Picture], LabelMapLike]
-"""From a picture to its label map, of any size."""
 
 PAIRS = {"eyes": ("l_eye", "r_eye"), "brows": ("l_brow", "r_brow"), "ears": ("l_ear", "r_ear")}
 """Components that come left and right. Parsers mix the sides up, so both count as one."""

@@ -16,7 +16,6 @@ from tqdm.auto import tqdm
 from facemask_inpaint import images
 from facemask_inpaint.benchmark.attempts import PATIENCE, Attempt, Finishers
 from facemask_inpaint.benchmark.contenders import Batch, Contender
-from facemask_inpaint.benchmark.diagnostics import Parser
 from facemask_inpaint.benchmark.faults import FaultLog
 from facemask_inpaint.benchmark.journal import Journal
 from facemask_inpaint.benchmark.layout import Layout
@@ -26,6 +25,7 @@ from facemask_inpaint.benchmark.ranks import World
 from facemask_inpaint.benchmark.records import PictureRecord
 from facemask_inpaint.benchmark.settings import Settings
 from facemask_inpaint.errors import FacemaskInpaintError, ImageError
+from facemask_inpaint.masks.from_photos import Parser
 from facemask_inpaint.metrics.inputs import in_order
 
 _AHEAD = 6

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facemask_inpaint.benchmark.diagnostics import Parser, diagnose
+from facemask_inpaint.benchmark.diagnostics import diagnose
+from facemask_inpaint.masks.from_photos import Parser
 from facemask_inpaint.metrics.pixel import (
     SSIM_WINDOW,
     absolute_difference,

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from facemask_inpaint import SemanticMasker, data, parsing
+from facemask_inpaint import SemanticMasker, data
 from facemask_inpaint.benchmark.comparing import compare_models
 from facemask_inpaint.benchmark.contenders import Contender, contenders
-from facemask_inpaint.benchmark.diagnostics import Parser
 from facemask_inpaint.benchmark.faults import FaultLog
 from facemask_inpaint.benchmark.features import FeatureStore
 from facemask_inpaint.benchmark.filling import Filling
@@ -47,6 +46,7 @@ from facemask_inpaint.errors import (
     unknown_name,
 )
 from facemask_inpaint.files import atomic_path
+from facemask_inpaint.masks.from_photos import Parser, parser_of
 from facemask_inpaint.metrics import FeatureReader
 
 _DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -128,7 +128,7 @@ def run(
     with joined() as world:
         device = own_device(device)
         features = _features(metrics, reader, device)
-        labeller = _parser(parser, device)
+        labeller = parser_of(parser, align=False, device=device, progress=False)
         wanted = Settings(
             dataset=faces.name,
             keys=tuple(face.key for face in faces),
@@ -290,13 +290,6 @@ def _features(
             f"none; an extractor of your own; or {STAND_IN}, a stand-in for rehearsals"
         ) from error
     return replace(reader, extractor=network, device=None)
-
-
-def _parser(parser: str | Parser | None, device: torch.device) -> Parser | None:
-    """The parser by its name, for portraits that are aligned already."""
-    if not isinstance(parser, str):
-        return parser
-    return parsing.load_parser(parser, align=False, device=device, progress=False)
 
 
 def _parser_name(parser: str | Parser | None) -> str | None:

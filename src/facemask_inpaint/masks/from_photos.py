@@ -23,8 +23,12 @@ Parser = Callable[[Any], NDArray[np.uint8]]
 _COLOUR_MODES = ("RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV")
 
 
-def parser_of(parser: str | Parser | None) -> Parser | None:
+def parser_of(parser: str | Parser | None, **options: Any) -> Parser | None:
     """Parser by its name, a parser itself, or none.
+
+    Args:
+        parser: which.
+        **options: of :func:`facemask_inpaint.parsing.load_parser`, for one that is named.
 
     Raises:
         UnknownNameError: no parser has this name.
@@ -35,7 +39,7 @@ def parser_of(parser: str | Parser | None) -> Parser | None:
         # Here, so that masks alone need no parser.
         from facemask_inpaint.parsing import load_parser
 
-        return load_parser(parser)
+        return load_parser(parser, **options)
     if parser is not None and not callable(parser):
         raise OptionError(
             f"parser must be a name or a callable from photo to label map, not {parser!r}"

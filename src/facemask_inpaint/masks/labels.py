@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, final
 
 import numpy as np
 import torch
@@ -68,6 +68,7 @@ class LabelMap:
         return chosen
 
 
+@final
 @dataclass(frozen=True)
 class Annotation:
     """One picture's part masks as annotated; they may overlap (hair over an ear, say).
@@ -115,6 +116,7 @@ LabelMapLike: TypeAlias = NDArray[Any] | Tensor | Image.Image | str | Path | Lab
 one, or an :class:`Annotation`. Ids are CelebAMask-HQ's."""
 
 Ids = TypeVar("Ids", NDArray[Any], Tensor, Image.Image)
+Mirrored = TypeVar("Mirrored", NDArray[Any], Tensor, Image.Image, Annotation)
 
 
 def open_labels(label_map: LabelMapLike) -> LabelSource:
@@ -168,15 +170,7 @@ def read_annotation_folder(folder: str | Path, image_id: int) -> Annotation:
     return Annotation((height, width), {label: part for label, part in parts.items() if part.any()})
 
 
-@overload
-def flip_labels(label_map: Ids) -> Ids: ...
-
-
-@overload
-def flip_labels(label_map: Annotation) -> Annotation: ...
-
-
-def flip_labels(label_map: Any) -> Any:
+def flip_labels(label_map: Mirrored) -> Mirrored:
     """Mirror a label map left to right, so that ``l_`` stays the person's own left side.
 
     Args:

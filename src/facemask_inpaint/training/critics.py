@@ -43,14 +43,14 @@ class PatchCritic(nn.Module):
     Args:
         width: channels after the first convolution; doubled at each halving up to ``8 * width``.
         levels: how often height and width are halved.
-        most: a hole that shows in ``n`` patches, more than so many, counts ``most / n`` instead of
-            1. A network that draws nothing cannot make up hair: pressed for it, it answers with a
-            pattern that repeats.
+        patch_limit: a hole that shows in ``n`` patches, more than so many, counts
+            ``patch_limit / n`` instead of 1. A network that draws nothing cannot make up hair:
+            pressed for it, it answers with a pattern that repeats.
     """
 
-    def __init__(self, *, width: int = 32, levels: int = 4, most: float = math.inf) -> None:
+    def __init__(self, *, width: int = 32, levels: int = 4, patch_limit: float = math.inf) -> None:
         super().__init__()
-        self.most = most
+        self.patch_limit = patch_limit
         channels = [7, *(min(width * 2**level, 8 * width) for level in range(levels))]
         self.levels = nn.ModuleList(
             nn.Conv2d(before, after, 4, stride=2, padding=1) for before, after in pairwise(channels)
@@ -70,10 +70,10 @@ class PatchCritic(nn.Module):
         logits = self.verdict(F.leaky_relu(self.last(x), SLOPE))
         seen = F.adaptive_max_pool2d(hole, logits.shape[2:]).flatten(1)
         count = seen.sum(dim=1, keepdim=True).clamp(min=1)
-        weight = seen / count * (self.most / count).clamp(max=1)
+        weight = seen / count * (self.patch_limit / count).clamp(max=1)
         return Judgement(logits.flatten(1), weight, tuple(features))
 
 
 def detail(picture: Tensor) -> Tensor:
-    """What each pixel differs from the mean of the 5 x 5 around it."""
+    """What each pixel of ``(N, C, H, W)`` differs from the mean of the 5 x 5 around it."""
     return picture - F.avg_pool2d(picture, 5, stride=1, padding=2, count_include_pad=False)

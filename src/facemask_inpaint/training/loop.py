@@ -318,10 +318,11 @@ class Trainer:
         return inpainter
 
     def _bar(self) -> tqdm:
+        minutes = self.recipe.minutes
         return tqdm(
-            total=self.steps,
+            total=self.steps if minutes is None else None,  # the clock, not the steps, ends it
             initial=self.step,
-            desc=self.recipe.name,
+            desc=self.recipe.name if minutes is None else f"{self.recipe.name}, {minutes:g} min",
             unit="step",
             disable=not (self.progress and self._leads),
         )

@@ -46,7 +46,7 @@ _LITE = replace(
     losses=Losses(hole_l1=10, adversarial=0.5, feature_matching=5, r1=0.1, adversarial_from=100),
     generator=Optimiser(rate=2e-4, betas=(0.5, 0.99), warm_up=50),
     critic=Optimiser(rate=4e-4, betas=(0.5, 0.99)),
-    critic_options={"most": 24},
+    critic_options={"patch_limit": 24},
     ema=4_000,
     validate_every=700,
 )

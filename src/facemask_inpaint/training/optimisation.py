@@ -41,11 +41,16 @@ def averaged(network: Network) -> Network:
 def follow(
     average: nn.Module, network: nn.Module, *, pictures: int, seen: int, half_life: float
 ) -> None:
-    """Move an average towards a network that has seen so many pictures more.
+    """Move an average towards a network; buffers are copied.
 
-    After ``half_life`` pictures half of the old average is forgotten; buffers are copied. At first
-    the half-life is a share of the pictures ``seen`` so far (Karras et al., 2020, StyleGAN2-ADA),
-    so that a short run does not end with the average of its untrained weights.
+    Args:
+        average: what follows.
+        network: what it follows.
+        pictures: seen since the last call.
+        seen: in the whole run so far.
+        half_life: pictures after which half of the old average is forgotten. At first it is a
+            share of ``seen`` (Karras et al., 2020, StyleGAN2-ADA), so that a short run does not
+            end with the average of its untrained weights.
     """
     half_life = min(half_life, RAMP * seen)
     keep = 0.5 ** (pictures / half_life) if half_life > 0 else 0.0
