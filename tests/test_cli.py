@@ -107,7 +107,7 @@ def test_hidden_files_are_no_pictures(tmp_path: Path, faces: Path) -> None:
     folder = tmp_path / "images"
     shutil.copytree(faces / "images", folder)
     (folder / "._a.png").write_bytes(b"left by another system")
-    (folder / ".a.x1.part.png").write_bytes(b"half a file")
+    (folder / ".a.fmi.part.png").write_bytes(b"half a file")
     result = _call("inpaint", folder, "--mask", faces / "masks", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "3 of 3" in result.output

@@ -2,34 +2,75 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows, where an open file cannot be removed: as good as a lock
+    fcntl = None  # type: ignore[assignment]
+
+_MARK = ".fmi.part"
+"""Part of the name of every temporary file; the target's suffix follows it."""
+
+_MAX_NAME_BYTES = 255
+_MAX_WRITERS = 8
+"""So many writers of one target at once get a temporary name that the next ones use again."""
+
+_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 
 
 @contextmanager
-def atomic_path(target: str | Path) -> Iterator[Path]:
+def atomic_path(target: str | Path, *, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` that replaces it when the block succeeds.
 
-    An exception, or a kill at any moment, leaves the old ``target`` (or none) behind. The
-    temporary name ends in the target's own suffix, so that writers which look at it agree.
+    An exception, or a kill at any moment, leaves the old ``target`` (or none) behind. What a
+    killed write leaves under the temporary name is overwritten by the next write of the same
+    target, and removed by :func:`remove_abandoned`. The temporary name ends in the target's own
+    suffix, so that writers which look at it agree.
+
+    Args:
+        target: file to write; its folder is made if need be.
+        durable: wait until file and folder are on the disk, so that a power cut afterwards
+            leaves the new file, and one before leaves the old.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.stem}.", suffix=f".part{target.suffix}"
-    )
-    os.close(handle)
-    temporary = Path(name)
+    temporary, file = _open_temporary(target)
     try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
+        try:
+            yield temporary
+            if durable:
+                os.fsync(file.fileno())
+        finally:
+            if fcntl is None:
+                file.close()  # no open file can be renamed or removed there
         os.replace(temporary, target)
-    finally:
+        if durable:
+            _sync_folder(target.parent)
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        file.close()  # and with it the lock, last: until here the name is nobody else's
+
+
+def remove_abandoned(folder: str | Path) -> None:
+    """Remove the temporary files of writers that no longer live, in all folders below too."""
+    for path in Path(folder).rglob(f".*{_MARK}*"):
+        with suppress(OSError):  # no locks here, so nobody knows whether its writer lives
+            file = _claim(path, create=False)
+            if file is not None:
+                with file:
+                    path.unlink(missing_ok=True)
 
 
 def sha256_of(path: str | Path) -> str:
@@ -38,7 +79,75 @@ def sha256_of(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _open_temporary(target: Path) -> tuple[Path, IO[bytes]]:
+    """A temporary file for this writer alone; the lock on it says that the writer lives."""
+    stem, suffix = target.stem, target.suffix
+    if len(os.fsencode(f".{stem}.00{_MARK}{suffix}")) > _MAX_NAME_BYTES:
+        stem = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+        suffix = suffix if len(os.fsencode(suffix)) < _MAX_NAME_BYTES // 2 else ""
+    for number in range(_MAX_WRITERS):
+        path = target.with_name(f".{stem}{f'.{number}' if number else ''}{_MARK}{suffix}")
+        try:
+            file = _claim(path)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            path.unlink(missing_ok=True)
+            break
+        if file is not None:
+            file.truncate(0)
+            return path, file
+    path = target.with_name(f".{stem[:60]}.{uuid.uuid4().hex[:12]}{_MARK}{suffix}")
+    file = os.fdopen(os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666), "r+b")
+    with suppress(OSError):
+        _lock(file.fileno(), path)
+    return path, file
+
+
+def _claim(path: Path, *, create: bool = True) -> IO[bytes] | None:
+    """A temporary file, opened, that no living writer has; ``None`` if one has."""
+    try:
+        if fcntl is None:
+            path.unlink(missing_ok=True)
+        handle = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o666)
+    except OSError:
+        if create and not os.path.lexists(path):
+            raise
+        return None
+    try:
+        ours = _lock(handle, path)
+    except BaseException:
+        os.close(handle)
+        raise
+    if ours:
+        return os.fdopen(handle, "r+b")
+    os.close(handle)
+    return None
+
+
+def _lock(handle: int, path: Path) -> bool:
+    """Whether the file behind a handle is ours alone, and still the one under its name.
+
+    Raises:
+        OSError: the file system knows no locks.
+    """
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        named = os.stat(path, follow_symlinks=False)
+    except (BlockingIOError, FileNotFoundError):  # being written, or finished a moment ago
+        return False
+    ours = os.fstat(handle)
+    return (ours.st_ino, ours.st_dev, ours.st_uid) == (named.st_ino, named.st_dev, os.geteuid())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until a folder's names are on the disk, where the system can say so."""
+    if fcntl is None:
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

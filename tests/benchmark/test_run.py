@@ -168,7 +168,7 @@ def test_an_unmeasured_picture_is_measured_but_not_filled_again(tmp_path: Path) 
 
 def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
     run = small_run(["harmonic"], tmp_path, portraits(2), classes="eyes")
-    half = run.filled(64, "harmonic", "eyes", "x").with_name(".x.abc.part.png")
+    half = run.filled(64, "harmonic", "eyes", "x").with_name(".x.fmi.part.png")
     half.write_bytes(b"half")
     small_run(["harmonic"], tmp_path, portraits(2), classes="eyes")
     assert not half.exists()

@@ -45,7 +45,7 @@ from facemask_inpaint.errors import (
     WeightsNotFoundError,
     unknown_name,
 )
-from facemask_inpaint.files import atomic_path
+from facemask_inpaint.files import atomic_path, remove_abandoned
 from facemask_inpaint.masks.from_photos import Parser, parser_of
 from facemask_inpaint.metrics import FeatureReader
 
@@ -144,7 +144,7 @@ def run(
         )
         settings = joined_with_earlier(wanted, layout)
         if world.rank == 0:
-            _remove_partial(layout)
+            remove_abandoned(layout.folder)
         world.wait()  # all have read the earlier settings
         job = _Job(layout, settings, world, FaultLog(layout, world.rank), progress)
         index = job.prepare(faces, masker)
@@ -260,12 +260,6 @@ class _Job:
             self.faults.add("report", error)
             return False
         return True
-
-
-def _remove_partial(layout: Layout) -> None:
-    """Half-written files that a kill has left."""
-    for path in layout.folder.rglob(".*.part*"):
-        path.unlink(missing_ok=True)
 
 
 def _features(

@@ -53,8 +53,8 @@ def save_folder(
     # Both are complete before either is renamed, and the tensors come first: a folder without
     # its config is no checkpoint folder.
     with (
-        atomic_path(folder / CONFIG_NAME) as config_path,
-        atomic_path(folder / TENSORS_NAME) as tensors_path,
+        atomic_path(folder / CONFIG_NAME, durable=True) as config_path,
+        atomic_path(folder / TENSORS_NAME, durable=True) as tensors_path,
     ):
         config_path.write_text(text, encoding="utf-8")
         save_file(_separate(tensors), tensors_path, metadata={"format": "pt"})

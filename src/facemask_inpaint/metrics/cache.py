@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facemask_inpaint.files import atomic_path
+from facemask_inpaint.files import atomic_path, remove_abandoned
 
 logger = logging.getLogger(__name__)
 FLUSH_EVERY = 256
@@ -42,6 +42,7 @@ class FeatureCache:
         self._new: dict[str, CachedFeature] = {}
         self._index: dict[str, tuple[np.ndarray, int]] = {}
         self._folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(self._folder)
         label = self._folder / "extractor.txt"
         if not label.exists():
             with atomic_path(label) as path:
