@@ -53,7 +53,7 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
         _part("where to compute", "devices"),
     ),
     (
-        _part("paths, safe writing, what goes wrong", "files", "folders", "errors"),
+        _part("paths, safe writing, bars, errors", "files", "folders", "progress", "errors"),
         _part("the nineteen labels", "vocabulary"),
     ),
 )

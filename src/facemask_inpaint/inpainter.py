@@ -13,13 +13,13 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, get_args
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from facemask_inpaint import checkpoints, images, loading, models
 from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models.layers.diffusion import Stepped
 from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.progress import progress_bar
 from facemask_inpaint.strategies import Strategy, Window, default_strategy, place
 
 Blend = Literal["none", "feather", "poisson"]
@@ -216,7 +216,7 @@ class Inpainter:
                 for sample in range(num_samples)
             ]
         results: dict[tuple[int, int], object] = {}
-        bar = tqdm(total=len(tasks), disable=not progress, unit="picture")
+        bar = progress_bar(total=len(tasks), shown=progress, unit="picture")
         with bar, _steps_shown(self.network, progress):
             for task, answer in self._answers(tasks, batch_size):
                 results[task.sample, task.position] = task.composite(answer, blend, border)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import Image
-from tqdm.auto import tqdm
 
 from facemask_inpaint import images
 from facemask_inpaint.benchmark.attempts import PATIENCE, Attempt, Finishers
@@ -27,6 +26,7 @@ from facemask_inpaint.benchmark.settings import Settings
 from facemask_inpaint.errors import FacemaskInpaintError, ImageError
 from facemask_inpaint.masks.from_photos import Parser
 from facemask_inpaint.metrics.inputs import in_order
+from facemask_inpaint.progress import Bar, progress_bar
 
 _AHEAD = 6
 """Chunks that are read while a model is at work."""
@@ -113,12 +113,15 @@ class Filling:
         """Fill what is not there yet, model after model."""
         pending = {one.entry.name: self._pending(one.entry.name) for one in contenders}
         total = sum(len(chunk.keys) for chunks in pending.values() for chunk in chunks)
-        with tqdm(total=total, disable=not progress or not total, unit="picture") as bar:
+        shown = progress and bool(total)
+        with progress_bar(total=total, shown=shown, unit="picture") as bar:
             for contender in contenders:
                 bar.set_description(contender.entry.name)
                 chunks = pending[contender.entry.name]
+                end = bar.n + sum(len(chunk.keys) for chunk in chunks)
                 if chunks:
                     self._run_model(contender, chunks, bar)
+                bar.update(end - bar.n)  # a model that was given up has left some out
 
     def _pending(self, model: str) -> list[Chunk]:
         """Chunks with a picture that is not filled, or not measured."""
@@ -141,7 +144,7 @@ class Filling:
     def _is_filled(self, model: str, chunk: Chunk, key: str) -> bool:
         return self._layout.filled(chunk.side, model, chunk.mask_class, key).exists()
 
-    def _run_model(self, contender: Contender, chunks: list[Chunk], bar: tqdm) -> None:
+    def _run_model(self, contender: Contender, chunks: list[Chunk], bar: Bar) -> None:
         model = contender.entry.name
         filler = None
         if not all(self._is_filled(model, chunk, key) for chunk in chunks for key in chunk.keys):

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm.auto import tqdm
 
 from facemask_inpaint import SemanticMasker
 from facemask_inpaint.benchmark.faults import FaultLog
@@ -24,6 +23,7 @@ from facemask_inpaint.errors import FacemaskInpaintError, ImageError
 from facemask_inpaint.files import atomic_path
 from facemask_inpaint.masks.labels import LabelMap, LabelSource
 from facemask_inpaint.metrics.inputs import in_order
+from facemask_inpaint.progress import progress_bar
 
 _COMPRESSION = 1
 """Of PNG files: higher levels take five times as long and save a tenth."""
@@ -126,9 +126,8 @@ class Preparation:
             if missing:
                 jobs.append((face, missing))
         done = in_order(self._prepare, jobs, None, ahead=16)
-        for _ in tqdm(
-            done, "portraits", len(jobs), disable=not progress or not jobs, unit="portrait"
-        ):
+        shown = progress and bool(jobs)
+        for _ in progress_bar(done, "portraits", total=len(jobs), shown=shown, unit="portrait"):
             pass
 
     def index(self) -> Index:

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 import scipy.stats
 import torch
-from tqdm.auto import tqdm
 
 from facemask_inpaint import __version__
 from facemask_inpaint.benchmark.faults import FaultLog
@@ -35,6 +34,7 @@ from facemask_inpaint.metrics.frechet import frechet_result
 from facemask_inpaint.metrics.kernel import kernel_result
 from facemask_inpaint.metrics.paired import influences
 from facemask_inpaint.models.model_card import TRAINING_SPLITS
+from facemask_inpaint.progress import progress_bar
 
 CONFIDENCE = 0.95
 
@@ -90,7 +90,7 @@ class Scoring:
         for place in self.places:
             work += blocks(self._fillings(place))
         mine = self.world.share(work)
-        for block in tqdm(mine, "features", disable=not progress or not mine, unit="block"):
+        for block in progress_bar(mine, "features", shown=progress and bool(mine), unit="block"):
             with suppress(FacemaskInpaintError, OSError):  # score() says what could not be read
                 self.store.compute(block)
 
@@ -101,7 +101,7 @@ class Scoring:
         journal = Journal(self.layout.work, "scores", self.world.rank)
         known = {line["fingerprint"] for line in journal.read()}
         mine = self.world.share(self.places)
-        for place in tqdm(mine, "scores", disable=not progress or not mine, unit="score"):
+        for place in progress_bar(mine, "scores", shown=progress and bool(mine), unit="score"):
             where = {"model": place.model, "mask_class": place.mask_class, "side": place.side}
             try:
                 real, fake = self.pair(place)

@@ -11,11 +11,13 @@ from huggingface_hub.utils import (
     enable_progress_bars,
 )
 
+from facemask_inpaint.progress import is_visible
+
 
 @contextmanager
 def hub_bars(progress: bool) -> Iterator[None]:
     """Switch the bars off when no progress is wanted, and back to what they were afterwards."""
-    change = not progress and not are_progress_bars_disabled()
+    change = not (progress and is_visible()) and not are_progress_bars_disabled()
     if change:
         disable_progress_bars()
     try:

@@ -9,9 +9,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tqdm import tqdm
-
 from facemask_inpaint.errors import WeightsNotFoundError
+from facemask_inpaint.progress import progress_bar
 
 ATTEMPTS = 5
 BACKOFF_SECONDS = 0.5
@@ -104,8 +103,8 @@ def _receive(response: http.client.HTTPResponse, part: Path, size: int | None, b
         _remember(response, part)
     with (
         open(part, "ab" if resumed else "wb") as file,
-        tqdm(
-            total=total, initial=start, unit="B", unit_scale=True, desc=part.stem, disable=not bar
+        progress_bar(
+            None, part.stem, total=total, initial=start, unit="B", unit_scale=True, shown=bar
         ) as meter,
     ):
         received = start

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +152,6 @@ def benchmark(
         device=device,
         compare=not no_compare,
         report=not no_report,
-        progress=sys.stderr.isatty(),
         **call,
     )
     _summarise(run)
@@ -196,7 +194,7 @@ def _reader(
 def _check(faces: Faces, classes: str, masker: Any, models: int, sides: tuple[int, ...]) -> None:
     from facemask_inpaint import data
 
-    found = data.check(faces, classes, masker, progress=sys.stderr.isatty())
+    found = data.check(faces, classes, masker)
     click.echo(str(found))
     space = found.disk_space(models, sides) / 1e9
     click.echo(f"disk space with {models} model(s): about {space:,.1f} GB")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -70,7 +69,7 @@ def demo(
         list(holes.values()),
         seed=seed,
         batch_size=batch_size,
-        progress=sys.stderr.isatty(),
+        progress=True,
     )
     cells = []
     for (name, hole), filled in zip(holes.items(), results):

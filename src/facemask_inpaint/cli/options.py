@@ -110,6 +110,6 @@ def require_size(labels: Path, mask: tuple[int, int], picture: tuple[int, int]) 
 
 def progress(items: Sequence[Item]) -> Iterable[Item]:
     """The items behind a bar with the time left; no bar where nobody watches."""
-    from tqdm.auto import tqdm
+    from facemask_inpaint.progress import progress_bar
 
-    return tqdm(items, disable=None)
+    return progress_bar(items, shown=True)

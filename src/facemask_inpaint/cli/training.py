@@ -8,6 +8,12 @@ import click
 
 from facemask_inpaint.cli import options
 
+_ENDS = {
+    "complete": "trained: all {:,} steps are done",
+    "time": "trained: the time is up, after {:,} steps",
+    "stopped": "stopped before the end, after {:,} steps; the same command goes on",
+}
+
 
 @click.command()
 @click.option(
@@ -84,8 +90,9 @@ def train(
         validation=open_faces(data, validation_split) if validation_split else None,
         device=device,
         workers=workers,
+        on_end=lambda end, steps: click.echo(_ENDS[end].format(steps)),
     )
-    click.echo(f"trained: {out / 'model'}; log: {out / 'log.jsonl'}")
+    click.echo(f"model: {out / 'model'}; log: {out / 'log.jsonl'}")
 
 
 def _setting(text: str) -> tuple[str, object]:

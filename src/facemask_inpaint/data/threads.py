@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from tqdm import tqdm
+from facemask_inpaint.progress import progress_bar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,6 +33,6 @@ def in_threads(
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix=description)
     try:
         results = pool.map(function, items)
-        return list(tqdm(results, description, len(items), disable=not progress))
+        return list(progress_bar(results, description, total=len(items), shown=progress))
     finally:
         pool.shutdown(cancel_futures=True)

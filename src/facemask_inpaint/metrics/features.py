@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Protocol, TypeVar, get_args
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from facemask_inpaint import __version__
 from facemask_inpaint.errors import ImageError, OptionError
@@ -31,6 +30,7 @@ from facemask_inpaint.metrics.inputs import (
     match,
     open_pictures,
 )
+from facemask_inpaint.progress import progress_bar
 
 Item = TypeVar("Item")
 
@@ -154,7 +154,7 @@ class FeatureReader:
             load = partial(_load, cache=cache)
             loaded = in_order(load, pictures, self.workers, ahead=3 * self.batch_size)
             total = len(pictures) if isinstance(pictures, list) else None
-            bar = tqdm(loaded, label, total, disable=not self.progress, unit="picture")
+            bar = progress_bar(loaded, label, total=total, shown=self.progress, unit="picture")
             usable = self._usable(bar, skipped)
             parts = [self._block(chunk, cache) for chunk in _batched(usable, self.batch_size)]
         return self._join(parts, skipped)

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from facemask_inpaint import __version__
 from facemask_inpaint.devices import resolve_device
@@ -31,6 +30,7 @@ from facemask_inpaint.metrics.inputs import (
     open_pictures,
 )
 from facemask_inpaint.metrics.results import MetricResult
+from facemask_inpaint.progress import progress_bar
 
 Measure = Callable[[Tensor, Tensor, Tensor | None], float]
 """Real and fake ``(3, H, W)`` float64 in [0, 1], and the hole ``(H, W)`` bool or ``None`` for the
@@ -193,8 +193,8 @@ class PairReader:
         masks = masks_for(reals, mask)
         jobs = [(first, fakes[row], hole) for first, row, hole in zip(reals, order, masks)]
         loaded = in_order(_load_pair, jobs, self.workers, ahead=16)
-        bar = tqdm(loaded, "pixels", len(jobs), disable=not self.progress, unit="pair")
-        for picture, found in zip(reals, bar):
+        bar = progress_bar(loaded, "pixels", total=len(jobs), shown=self.progress, unit="pair")
+        for found, picture in zip(bar, reals):  # the bar first, or it never hears of its end
             if isinstance(found, Pair):
                 yield found
             elif self.on_error == "raise":

@@ -23,7 +23,6 @@ import numpy as np
 import scipy.stats
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.metrics.comparison import (
@@ -35,6 +34,7 @@ from facemask_inpaint.metrics.comparison import (
 from facemask_inpaint.metrics.features import FeatureReader
 from facemask_inpaint.metrics.groups import PictureGroup, read_groups
 from facemask_inpaint.metrics.paired import BASIS_TOLERANCE, PairedFrechet
+from facemask_inpaint.progress import progress_bar
 
 
 def compare(
@@ -82,7 +82,7 @@ def compare(
     draws = _Draws.of(groups, replicates, exchanges, seed)
     analyses = [
         _analyse(group, draws, tolerance, seed)
-        for group in tqdm(groups, "compare", disable=not reader.progress, unit="group")
+        for group in progress_bar(groups, "compare", shown=reader.progress, unit="group")
     ]
     names = tuple(models)
     pairs = list(combinations(range(len(names)), 2))

@@ -10,17 +10,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from facemask_inpaint import images
 from facemask_inpaint.errors import DivergedError, OptionError
 from facemask_inpaint.inpainter import Inpainter
 from facemask_inpaint.masks import AdaptiveMaskSampler
+from facemask_inpaint.progress import Bar, progress_bar, time_bar
 from facemask_inpaint.training import optimisation, parallel, state
 from facemask_inpaint.training.journal import Journal
 from facemask_inpaint.training.objective import Objective, Terms
@@ -33,6 +33,9 @@ _log = logging.getLogger(__name__)
 
 _GLOBAL = 2
 """Tells the seed of the global generator from those of pictures, whose phases are 0 and 1."""
+
+End = Literal["complete", "time", "stopped"]
+"""Why a run is over: all steps are done, its minutes are up, or it was asked to stop."""
 
 Loss = Callable[[Batch], tuple[Tensor, Terms]]
 
@@ -90,7 +93,8 @@ class Trainer:
         self.steps = recipe.length(len(pictures.faces))
         self.step = 0
         self.seconds = 0.0
-        self.stopped = False
+        self.asked_to_stop = self.stopped = False
+        self.end: End | None = None
         self._leads = parallel.rank() == 0
         self.journal = self._resume(saved)
 
@@ -110,12 +114,21 @@ class Trainer:
                 terms = self.train_step(batches)
                 self.seconds += time.monotonic() - started
                 self._after(terms, bar)
+                self._move(bar)
                 if self.stopped:
                     break
+            self._move(bar)
         self._save()
+        self.end = self._end()
         if self.journal is not None:
             self.journal.close()
         return self._export()
+
+    def _end(self) -> End:
+        """Why the run is over."""
+        if self.step == self.steps:
+            return "complete"
+        return "stopped" if parallel.any_process(self.asked_to_stop) else "time"
 
     def train_step(self, batches: Sequence[Batch]) -> Terms:
         """One step on this process's share of a batch, given in passes.
@@ -217,7 +230,7 @@ class Trainer:
         starts = range(first, first + share, size)
         return [list(range(start, start + size)) for start in starts]
 
-    def _after(self, terms: Terms, bar: tqdm) -> None:
+    def _after(self, terms: Terms, bar: Bar) -> None:
         """Everything that follows a step: log, checkpoint, validation, limits."""
         parallel.average(terms.values())
         values = {name: float(value) for name, value in terms.items()}
@@ -227,11 +240,10 @@ class Trainer:
             if line is not None:
                 shown = {name: f"{value:.3g}" for name, value in line.items() if name != "step"}
                 bar.set_postfix(shown, refresh=False)
-        bar.update()
         every = self.recipe.validate_every
         if every and (self.step % every == 0 or self.step == self.steps):
             self._validate(rate)
-        self.stopped = parallel.any_process(self.stopped or self._is_over_time())
+        self.stopped = parallel.any_process(self.asked_to_stop or self._is_over_time())
         if self.step % self.recipe.save_every == 0 and not self.stopped:
             self._save()
 
@@ -317,15 +329,20 @@ class Trainer:
             inpainter.save_pretrained(self.out / "model")
         return inpainter
 
-    def _bar(self) -> tqdm:
-        minutes = self.recipe.minutes
-        return tqdm(
-            total=self.steps if minutes is None else None,  # the clock, not the steps, ends it
-            initial=self.step,
-            desc=self.recipe.name if minutes is None else f"{self.recipe.name}, {minutes:g} min",
-            unit="step",
-            disable=not (self.progress and self._leads),
+    def _bar(self) -> Bar:
+        name, minutes, shown = self.recipe.name, self.recipe.minutes, self.progress and self._leads
+        if minutes is not None:
+            return time_bar(60 * minutes, name, done=min(self.seconds, 60 * minutes), shown=shown)
+        return progress_bar(
+            None, name, total=self.steps, initial=self.step, unit="step", shown=shown
         )
+
+    def _move(self, bar: Bar) -> None:
+        """Show where the run is, in steps or in seconds; at its end the bar is full."""
+        where: float = self.step
+        if self.recipe.minutes is not None:
+            where = bar.total if self.step == self.steps else min(self.seconds, bar.total)
+        bar.update(where - bar.n)
 
 
 @contextmanager
@@ -334,7 +351,7 @@ def _stop_signals(trainer: Trainer) -> Iterator[None]:
 
     def stop(number: int, frame: Any) -> None:
         _log.warning("%s: saving after this step", signal.Signals(number).name)
-        trainer.stopped = True
+        trainer.asked_to_stop = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     if threading.current_thread() is not threading.main_thread():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,7 +19,7 @@ from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler, Semant
 from facemask_inpaint.metrics import FeatureReader
 from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.training import parallel, perceptual, state
-from facemask_inpaint.training.loop import Trainer
+from facemask_inpaint.training.loop import End, Trainer
 from facemask_inpaint.training.named import open_recipe
 from facemask_inpaint.training.objective import Objective
 from facemask_inpaint.training.pictures import TrainingPictures, digest
@@ -45,6 +45,7 @@ def train(
     device: str | torch.device | None = None,
     workers: int | None = None,
     progress: bool = True,
+    on_end: Callable[[End, int], None] | None = None,
 ) -> Inpainter:
     """Train a network from scratch, or go on with the run in ``out``.
 
@@ -61,6 +62,8 @@ def train(
         device: ``None`` means CUDA when there, else CPU.
         workers: processes that read pictures; ``None`` for a few on CUDA, none on the CPU.
         progress: show a bar.
+        on_end: told at the end why the run is over (``"complete"``, ``"time"`` or ``"stopped"``,
+            by SIGTERM or Ctrl-C), and how many steps are done.
 
     Returns:
         The averaged network, ready to fill.
@@ -98,7 +101,10 @@ def train(
             workers=workers if workers is not None else (4 if chosen.type == "cuda" else 0),
             progress=progress,
         )
-        return trainer.run()
+        inpainter = trainer.run()
+        if on_end is not None and trainer.end is not None:
+            on_end(trainer.end, trainer.step)
+        return inpainter
 
 
 @runtime_checkable

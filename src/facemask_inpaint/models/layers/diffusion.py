@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
-from tqdm.auto import tqdm
+
+from facemask_inpaint.progress import progress_bar
 
 Item = TypeVar("Item")
 StepWatcher = Callable[[int, int], None]
@@ -52,7 +53,7 @@ class Stepped:
 
     def paced(self, steps: Sequence[Item]) -> Iterator[Item]:
         """The steps one by one; the next is not handed out before watchers know of the last."""
-        bar = tqdm(steps, disable=not self.progress, unit="step", leave=False)
+        bar = progress_bar(steps, shown=self.progress, unit="step", leave=False)
         for done, step in enumerate(bar, start=1):
             yield step
             if self.on_step is not None:
