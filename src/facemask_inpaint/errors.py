@@ -64,6 +64,10 @@ class OptionError(FacemaskInpaintError, ValueError):
     """An argument has a value that makes no sense here; the message says which ones do."""
 
 
+class FolderInUseError(FacemaskInpaintError):
+    """Another process works in this folder; the message names it."""
+
+
 class DivergedError(FacemaskInpaintError):
     """Training met a loss that is not a finite number; the message names the step."""
 

@@ -46,6 +46,7 @@ from facemask_inpaint.errors import (
     unknown_name,
 )
 from facemask_inpaint.files import atomic_path, remove_abandoned
+from facemask_inpaint.locks import locked
 from facemask_inpaint.masks.from_photos import Parser, parser_of
 from facemask_inpaint.metrics import FeatureReader
 
@@ -114,6 +115,7 @@ def run(
         UnknownNameError: no such model, class, metric or parser.
         WeightsNotFoundError: the features' or the parser's network cannot be had; said before
             anything is filled.
+        FolderInUseError: another process works in ``out``.
         FacemaskInpaintError: the disk is too full for the results; what is filled is kept.
     """
     if batch_size < 1:
@@ -142,17 +144,18 @@ def run(
             extractor=features.network.identity if features else None,
             parser=_parser_name(parser),
         )
-        settings = joined_with_earlier(wanted, layout)
-        if world.rank == 0:
-            remove_abandoned(layout.folder)
-        world.wait()  # all have read the earlier settings
-        job = _Job(layout, settings, world, FaultLog(layout, world.rank), progress)
-        index = job.prepare(faces, masker)
-        job.fill(chosen, index, batch_size, device, labeller)
-        scoring = job.score(index, features)
-        if world.rank == 0:
-            job.write_results(scoring, {one.entry.name for one in chosen}, compare, report)
-        world.wait()
+        with locked(layout.folder, "benchmark", group=world.group):
+            settings = joined_with_earlier(wanted, layout)
+            if world.rank == 0:
+                remove_abandoned(layout.folder)
+            world.wait()  # all have read the earlier settings
+            job = _Job(layout, settings, world, FaultLog(layout, world.rank), progress)
+            index = job.prepare(faces, masker)
+            job.fill(chosen, index, batch_size, device, labeller)
+            scoring = job.score(index, features)
+            if world.rank == 0:
+                job.write_results(scoring, {one.entry.name for one in chosen}, compare, report)
+            world.wait()
     return Run.open(layout.folder)
 
 

@@ -18,6 +18,7 @@ from facemask_inpaint.benchmark.layout import FORMAT, Layout, Run
 from facemask_inpaint.benchmark.records import ClassEntry, ModelEntry
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.files import atomic_path
+from facemask_inpaint.locks import LOCK_NAME
 from facemask_inpaint.masks import MASK_CLASSES, Component, MaskClass
 
 LARGEST_SIDE = 8192
@@ -126,7 +127,7 @@ def joined_with_earlier(wanted: Settings, layout: Layout) -> Settings:
         OptionError: the folder holds a run with other settings, or something else.
     """
     if not layout.settings.exists():
-        if layout.folder.exists() and any(layout.folder.iterdir()):
+        if any(path.name != LOCK_NAME for path in layout.folder.iterdir()):
             raise OptionError(f"{layout.folder} is not empty and holds no run: give a new folder")
         return wanted
     try:

@@ -15,6 +15,7 @@ from facemask_inpaint.data import Faces
 from facemask_inpaint.devices import own_device
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.inpainter import Inpainter
+from facemask_inpaint.locks import locked
 from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler, SemanticMasker
 from facemask_inpaint.metrics import FeatureReader
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -70,6 +71,7 @@ def train(
 
     Raises:
         OptionError: settings make no sense together, or ``out`` holds a run of another recipe.
+        FolderInUseError: another process works in ``out``.
         WeightsNotFoundError: a loss needs pinned weights that cannot be had; nothing was started.
         DivergedError: a loss is not a number.
     """
@@ -78,7 +80,7 @@ def train(
         recipe = recipe.changed(**{"masks.kind": masks})
     out = Path(out)
     chosen = own_device(device)
-    with parallel.processes(chosen):
+    with parallel.processes(chosen), locked(out, "train"):
         faces = datasets.open_faces(data) if isinstance(data, str | Path) else data
         saved = state.newest(out / "checkpoints")
         if saved is not None:
