@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from torch import Tensor, nn
+from torch import Tensor
 
 import facemask_inpaint as fmi
 from facemask_inpaint.cli import main
@@ -34,37 +34,17 @@ def _small_mat() -> dict[str, Tensor]:
     return tensors
 
 
-def _module_tree(tensors: dict[str, Tensor]) -> writers.Persistent:
-    """Nested persistent modules that hold ``tensors``: parameters, and buffers by their names."""
-    root = writers.Persistent()
-    for key, tensor in tensors.items():
-        *path, leaf = key.split(".")
-        module: nn.Module = root
-        for name in path:
-            if name not in module._modules:
-                module.add_module(name, writers.Persistent())
-            module = module._modules[name]
-        if leaf in ("noise_const", "attn_mask", "resample_filter", "w_avg"):
-            module.register_buffer(leaf, tensor)
-        else:
-            module.register_parameter(leaf, nn.Parameter(tensor, requires_grad=False))
-    return root
-
-
 @pytest.fixture(scope="module")
 def mat_pickle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A snapshot as the official training loop writes it, whose source would leave a mark."""
     folder = tmp_path_factory.mktemp("mat")
     writers.Persistent.source = writers.STYLEGAN_SOURCE.format(marker=str(folder / "it ran"))
-    average = _module_tree(_small_mat())
-    other = _module_tree({"weight": torch.zeros(2)})
-    snapshot = {"training_set_kwargs": {}, "G": other, "D": other, "G_ema": average}
-    with writers.foreign_modules(
-        torch_utils__persistence={
-            "_reconstruct_persistent_obj": writers._reconstruct_persistent_obj
-        }
-    ):
-        (folder / "CelebA-HQ_256.pkl").write_bytes(pickle.dumps(snapshot))
+    average, other = (
+        writers.module_tree(tensors, writers.Persistent)
+        for tensors in (_small_mat(), {"weight": torch.zeros(2)})
+    )
+    content = writers.stylegan2_ada_snapshot(other, other, average)
+    (folder / "CelebA-HQ_256.pkl").write_bytes(content)
     return folder / "CelebA-HQ_256.pkl"
 
 

@@ -320,3 +320,18 @@ def test_two_processes_fetch_the_same_file(site: Site, tmp_path: Path) -> None:
     assert len(paths) == 1, outputs
     assert Path(paths.pop()).read_bytes() == BODY
     assert len(site.gets("/G.bin")) == 1
+
+
+def test_large_files_are_fetched_from_the_host_that_the_hub_names(site: Site) -> None:
+    site.redirects = True
+    assert fetch(on_hub(site)).read_bytes() == BODY
+    assert site.transfers == [f"/xet-bridge/{SHA256}"]
+
+
+def test_releases_are_fetched_from_the_host_that_github_names(site: Site) -> None:
+    site.redirects = True
+    address = "https://github.com/someone/models/releases/download/v1/G.bin"
+    site.files[address.removeprefix("https://")] = BODY
+    assert fetch(Source("url", address, "G.bin", sha256=SHA256)).read_bytes() == BODY
+    stored = f"https://release-assets.githubusercontent.com/xet-bridge/{SHA256}"
+    assert [asked for _, asked, _ in site.requests] == [address, stored]

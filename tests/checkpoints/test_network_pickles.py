@@ -17,6 +17,7 @@ from tests.checkpoints.writers import (
     EasyDict,
     Network,
     foreign_modules,
+    tensorflow_pickle,
     write_stylegan2_ada,
     write_tensorflow,
 )
@@ -134,10 +135,7 @@ def test_big_endian_arrays_are_refused(tmp_path: Path, marker: Path) -> None:
 
 
 def _dump_networks(path: Path, *networks: Network) -> Path:
-    with foreign_modules(
-        dnnlib__tflib__network={"Network": Network}, dnnlib__util={"EasyDict": EasyDict}
-    ):
-        path.write_bytes(pickle.dumps(networks, protocol=4))
+    path.write_bytes(tensorflow_pickle(networks))
     return path
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pickle
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,36 @@ class Persistent(nn.Module):
         return _reconstruct_persistent_obj, (meta,), None
 
 
+class Node(nn.Module):
+    """A module whose answer does not matter."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 1
+
+
+def module_tree(tensors: Mapping[str, Tensor], kind: type[nn.Module] = Node) -> nn.Module:
+    """Nested modules that hold ``tensors``: parameters, and buffers by their names."""
+    root = kind()
+    for key, tensor in tensors.items():
+        *path, leaf = key.split(".")
+        module = root
+        for name in path:
+            if name not in module._modules:
+                module.add_module(name, kind())
+            module = module._modules[name]
+        if leaf in _BUFFERS or not tensor.is_floating_point():
+            module.register_buffer(leaf, tensor)
+        else:
+            module.register_parameter(leaf, nn.Parameter(tensor, requires_grad=False))
+    return root
+
+
+_BUFFERS = frozenset(
+    {"noise_const", "filter_const", "attn_mask", "resample_filter", "w_avg"}
+    | {"running_mean", "running_var"}
+)
+
+
 class Layer(Persistent):
     def __init__(self, width: int, downsample: nn.Module | None = None) -> None:
         super().__init__()
@@ -102,17 +132,26 @@ def write_stylegan2_ada(path: Path, width: int, marker: Path, protocol: int) -> 
     ema = networks[2]
     # Constructor arguments were copied when they were given: the copy is not the trained module.
     ema.blocks[1]._init_kwargs["downsample"] = Layer(width)
+    path.write_bytes(stylegan2_ada_snapshot(*networks, protocol=protocol))
+    return ema
+
+
+def stylegan2_ada_snapshot(
+    generator: nn.Module, critic: nn.Module, average: nn.Module, protocol: int = 4
+) -> bytes:
+    """The official training loop's snapshot of persistent modules."""
     snapshot = {
         "training_set_kwargs": {"class_name": "D", "path": "faces.zip", "resolution": 512},
-        **dict(zip(("G", "D", "G_ema"), networks)),
+        "G": generator,
+        "D": critic,
+        "G_ema": average,
         "augment_pipe": None,
     }
     with foreign_modules(
         torch_utils__persistence={"_reconstruct_persistent_obj": _reconstruct_persistent_obj},
         dnnlib__util={"EasyDict": EasyDict},
     ):
-        path.write_bytes(pickle.dumps(snapshot, protocol=protocol))
-    return ema
+        return pickle.dumps(snapshot, protocol=protocol)
 
 
 class Network:
@@ -146,11 +185,16 @@ def write_tensorflow(
     mean.state["components"] = {
         "synthesis": Network("G_synthesis", list(arrays.items()), source),
     }
+    networks = (Network("G", zeros, source), Network("D", [], source), mean)
+    path.write_bytes(tensorflow_pickle(networks, protocol))
+
+
+def tensorflow_pickle(networks: tuple[Network, ...], protocol: int = 4) -> bytes:
+    """``(G, D, Gs)`` as the official training loop pickles them."""
     with foreign_modules(
         dnnlib__tflib__network={"Network": Network}, dnnlib__util={"EasyDict": EasyDict}
     ):
-        networks = (Network("G", zeros, source), Network("D", [], source), mean)
-        path.write_bytes(pickle.dumps(networks, protocol=protocol))
+        return pickle.dumps(networks, protocol=protocol)
 
 
 def write_lightning(path: Path, weights: dict[str, Tensor], **options: Any) -> None:

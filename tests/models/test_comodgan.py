@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import lzma
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +14,7 @@ from facemask_inpaint.errors import CheckpointError, OptionError
 from facemask_inpaint.models import registry
 from facemask_inpaint.models.comodgan import CoModGAN, official
 from facemask_inpaint.models.layers.stylegan2 import StyledConv
+from tests.models import comodgan_layouts as layouts
 from tests.parity import recipe
 
 TINY = Path(__file__).parents[1] / "checkpoints" / "tiny_tf.pkl"
@@ -41,49 +38,17 @@ def tensorflow() -> Tensors:
 @pytest.fixture(scope="module")
 def teacher(tensorflow: Tensors) -> Tensors:
     """The same under the keys of the MI-GAN authors' teacher, by the manifest's rules."""
-    moved = {
-        rule["teacher_key"]: carried_out(rule["to_teacher"], tensorflow[key])
-        for key, rule in rules("manifest.tf.json").items()
-        if key in tensorflow and rule["teacher_key"]
+    return layouts.teacher(tensorflow, side=32) | {
+        "synthesis.b8.conv0.resample_filter": torch.zeros(4, 4)
     }
-    return moved | {"synthesis.b8.conv0.resample_filter": torch.zeros(4, 4)}
 
 
 @pytest.fixture(scope="module")
 def conversion(tensorflow: Tensors) -> Tensors:
     """The same under the keys of the PyTorch conversion, by the manifest's rules."""
-    moved = {
-        key: carried_out(rule["from_tf"], tensorflow[rule["tf_variable"]])
-        for key, rule in rules("manifest.thirdparty.json").items()
-        if rule["tf_variable"] in tensorflow
+    return layouts.conversion(tensorflow, side=32) | {
+        "G_synthesis.G_8x8.ToRGB.upsample.kernel": torch.zeros(4, 4)
     }
-    return moved | {"G_synthesis.G_8x8.ToRGB.upsample.kernel": torch.zeros(4, 4)}
-
-
-def rules(manifest: str) -> dict[str, dict[str, Any]]:
-    """Rules of the 512 network, and for its outermost layers those of one of 32 as well."""
-    text = lzma.decompress(recipe.manifest_path("comodgan", manifest).read_bytes()).decode()
-    small = text.replace("512x512", "32x32").replace("b512", "b32")
-    return json.loads(text)["tensors"] | json.loads(small)["tensors"]
-
-
-STEPS: dict[str, Callable[[Tensor], Tensor]] = {
-    "identity": lambda t: t,
-    "conv: transpose (3,2,0,1)": lambda t: t.permute(3, 2, 0, 1),
-    "dense: transpose (1,0)": lambda t: t.T,
-    "flip both kernel axes": lambda t: t.flip(2, 3),
-    "add a leading axis of 1": lambda t: t[None],
-    "add 1": lambda t: t + 1,
-    "squeeze to [h, w]": lambda t: t[0, 0],
-    "reshape to [1]": lambda t: t.reshape(1),
-    "reshape to [1,3,1,1]": lambda t: t.reshape(1, 3, 1, 1),
-}
-
-
-def carried_out(rule: str, tensor: Tensor) -> Tensor:
-    for step in rule.split(", then "):
-        tensor = STEPS[step](tensor)
-    return tensor
 
 
 @pytest.fixture(scope="module")

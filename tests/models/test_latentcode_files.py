@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,14 +63,7 @@ def test_files_in_another_order_are_taken_by_role(tmp_path: Path) -> None:
 
 def test_networks_of_scenes_come_in_five_files() -> None:
     faces = parts()
-    inner = "first_stage_model."
-    scenes = {role: faces[role] for role in ROLES[:3]}
-    decoder = faces["decoder"]
-    scenes["decoder"] = {
-        k.removeprefix(inner): v for k, v in decoder.items() if k.startswith(inner)
-    }
-    scenes["unet"] = {k: v for k, v in decoder.items() if not k.startswith(inner)}
-    ours = LatentCode.translate_official(joined(scenes))
+    ours = LatentCode.translate_official(joined(five_parts(faces)))
     expected = LatentCode.translate_official(joined(faces))
     assert ours.keys() == expected.keys()
     assert all(torch.equal(ours[key], tensor) for key, tensor in expected.items())
@@ -106,6 +100,17 @@ def parts() -> dict[str, dict[str, Tensor]]:
     return made
 
 
+def five_parts(faces: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    """The same numbers in the five files of the networks of scenes."""
+    inner, decoder = "first_stage_model.", faces["decoder"]
+    scenes = {role: faces[role] for role in ROLES[:3]}
+    scenes["decoder"] = {
+        k.removeprefix(inner): v for k, v in decoder.items() if k.startswith(inner)
+    }
+    scenes["unet"] = {k: v for k, v in decoder.items() if not k.startswith(inner)}
+    return scenes
+
+
 def narrow(side: int) -> int:
     """Half a width; 64 codes instead of 1024, and 16 cells instead of 256."""
     few = {1024: 64, 1025: 65, 257: 17}
@@ -126,7 +131,13 @@ def joined(made: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def write(folder: Path, role: str, tensors: dict[str, Tensor]) -> Path:
-    """A checkpoint as PyTorch Lightning writes it, with all that the authors' files also hold."""
+    path = folder / f"celeba_{role}.ckpt"
+    torch.save(checkpoint(role, tensors), path)
+    return path
+
+
+def checkpoint(role: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """What PyTorch Lightning saves, with all that the authors' files also hold."""
     companions = {
         "vqgan": ["loss.discriminator.weight"],
         "encoder": ["first_stage_model.encoder.conv_in.weight", "quantize.embedding.weight"],
@@ -138,9 +149,9 @@ def write(folder: Path, role: str, tensors: dict[str, Tensor]) -> Path:
             "first_stage_model.first_stage_model.encoder.conv_in.weight",
         ],
     }
-    state = {**tensors, **{key: torch.zeros(2, 3) for key in companions[role]}}
+    state = {**tensors, **{key: torch.zeros(2, 3) for key in companions.get(role, [])}}
     moments = {0: {"step": 5, "exp_avg": torch.zeros(4), "exp_avg_sq": torch.zeros(4)}}
-    checkpoint = {
+    return {
         "epoch": 3,
         "global_step": 1000,
         "pytorch-lightning_version": "1.4.2",
@@ -149,6 +160,3 @@ def write(folder: Path, role: str, tensors: dict[str, Tensor]) -> Path:
         "lr_schedulers": [],
         "callbacks": {},
     }
-    path = folder / f"celeba_{role}.ckpt"
-    torch.save(checkpoint, path)
-    return path

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import lzma
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,28 @@ def official_shapes(network: str, manifest: str) -> dict[str, tuple[int, ...]]:
     return {key: tuple(entry["shape"]) for key, entry in _entries(network, manifest).items()}
 
 
-def official_tensors(network: str, manifest: str, salt: str = "") -> dict[str, torch.Tensor]:
-    """All tensors of a manifest under the keys of the published checkpoint."""
+def official_tensors(
+    network: str,
+    manifest: str,
+    salt: str = "",
+    narrow: Callable[[str, list[int]], list[int]] = lambda key, shape: shape,
+) -> dict[str, torch.Tensor]:
+    """All tensors of a manifest under the keys of the published checkpoint.
+
+    Args:
+        network: folder of the manifest.
+        manifest: its name.
+        salt: for other numbers.
+        narrow: from a key and its published shape to the shape to make; literals stay as they are.
+    """
     path = DATA / network / "literals.npz"
     literals = np.load(path) if path.exists() else None
-    return {
-        key: torch.from_numpy(fill_tensor(key, entry["shape"], entry["fill"], salt, literals))
-        for key, entry in _entries(network, manifest).items()
-    }
+    tensors = {}
+    for key, entry in _entries(network, manifest).items():
+        shape = narrow(key, entry["shape"])
+        value = fill_tensor(key, shape, entry["fill"], salt, literals)
+        tensors[key] = torch.from_numpy(value)
+    return tensors
 
 
 def _entries(network: str, manifest: str) -> dict[str, dict[str, Any]]:

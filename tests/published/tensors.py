@@ -1,0 +1,126 @@
+"""Made-up weights under the official keys of every network, narrow where its loader allows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from facemask_inpaint.models import Card
+from tests.models import test_latentcode_files as latentcode
+from tests.parity import recipe
+
+Tensors = dict[str, Tensor]
+Shape = list[int]
+
+_STYLEGAN = {32: 1, 64: 2, 128: 4, 256: 8, 512: 16, 1024: 32, 1536: 48, 8192: 256}
+_STYLEGAN |= {180: 12, 360: 24, 540: 36}
+_MADF = {16: 2, 32: 4, 64: 8, 73: 17, 76: 20, 128: 16, 256: 32, 512: 64, 1024: 128}
+_MADF |= {4704: 588, 12800: 200, 18432: 288, 73728: 1152, 147456: 2304}
+"""Sides of the published tensors to those of a narrow network with the same keys."""
+
+
+def official(card: Card) -> dict[str, Tensors]:
+    """Tensors of each part of a card's network, by role, under the keys of its authors."""
+    if card.architecture == "latentcode":
+        faces = latentcode.parts()
+        return latentcode.five_parts(faces) if card.data == "places" else faces
+    manifest = MANIFESTS[card.architecture](card)
+    return {"network": dict(_single(card.architecture, manifest))}
+
+
+@lru_cache(maxsize=2)
+def _single(architecture: str, manifest: str) -> Mapping[str, Tensor]:
+    if manifest.startswith("manifest.tf"):
+        return comodgan_tensorflow(manifest)
+    narrow = NARROW.get(architecture, lambda key, shape: shape)
+    tensors = recipe.official_tensors(architecture, manifest, narrow=narrow)
+    return {key.removeprefix(WRAPPERS.get(architecture, "")): t for key, t in tensors.items()}
+
+
+MANIFESTS: dict[str, Callable[[Card], str]] = {
+    "aotgan": lambda card: "manifest.json",
+    "cmt": lambda card: "manifest.json",
+    "comodgan": lambda card: _comodgan_manifest(card),
+    "deepfillv2": lambda card: "manifest.pt.json" if "tuned" in card.name else "manifest.json",
+    "lama": lambda card: "manifest.big.json" if "big" in card.name else "manifest.json",
+    "ldm": lambda card: f"manifest{'' if card.data == 'places' else '.celeba256'}.small.json",
+    "madf": lambda card: "manifest.json",
+    "mat": lambda card: "manifest.256.json" if card.resolution == 256 else "manifest.json",
+    "migan": lambda card: "manifest.512.json" if card.resolution == 512 else "manifest.json",
+    "repaint": lambda card: "manifest.small.json",
+}
+"""Which list of keys and shapes a card's files follow, by architecture."""
+
+WRAPPERS = {"lama": "generator.", "madf": "module.model."}
+"""What stands before every key of a manifest."""
+
+
+def _comodgan_manifest(card: Card) -> str:
+    if card.options:
+        return "manifest.tf.1024.json" if card.resolution == 1024 else "manifest.tf.json"
+    return "manifest.256.json" if card.resolution == 256 else "manifest.json"
+
+
+def _eighth(key: str, shape: Shape) -> Shape:
+    return [side // 8 if side >= 64 else side for side in shape]
+
+
+def _stylegan(key: str, shape: Shape) -> Shape:
+    if re.search(r"noise_const|noise\d+$|attn_mask|resample_filter", key):
+        return shape
+    small = [_STYLEGAN.get(side, side) for side in shape]
+    return [256, *small[1:]] if ".to_square." in key else small
+
+
+def _cmt(key: str, shape: Shape) -> Shape:
+    if re.search(r"cpb_mlp|logit_scale", key):
+        return shape
+    if key.startswith("refine"):
+        return [side // 2 if side >= 16 else side for side in shape]
+    narrow = [side // 8 if side >= 64 else side for side in shape]
+    fixed = {"to_patch.1.weight": (1, 1024), "mlp_head.1": (0, 768), "pos_embedding": (1, 482)}
+    for part, (axis, side) in fixed.items():
+        if part in key:
+            narrow[axis] = side
+    return narrow
+
+
+NARROW: dict[str, Callable[[str, Shape], Shape]] = {
+    "aotgan": _eighth,
+    "cmt": _cmt,
+    "comodgan": _stylegan,
+    "lama": _eighth,
+    "madf": lambda key, shape: [_MADF.get(side, side) for side in shape],
+    "mat": _stylegan,
+}
+"""Shape to make of a published one; networks that are not here are small as they are published, or
+have a manifest of a small one."""
+
+
+def comodgan_tensorflow(manifest: str) -> Tensors:
+    """Variables of a narrow network under the names of the TensorFlow original."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = recipe.official_shapes("comodgan", manifest)
+    return {
+        name: _spread(name) * torch.randn(_stylegan(name, list(shape)), generator=generator)
+        for name, shape in shapes.items()
+    }
+
+
+def _spread(name: str) -> float:
+    if name == "lod":
+        return 0.0
+    return 0.1 if re.search(r"bias|strength|avg", name) else 1.0
+
+
+def quicken(network: Any) -> None:
+    """Let a sampler take few steps."""
+    if network.architecture == "repaint":
+        network.sampling = {"steps": 3, "jump_length": 1, "jump_samples": 1}
+    if network.architecture == "ldm":
+        network.steps = 2
