@@ -124,14 +124,14 @@ def test_tensorflow_fixture() -> None:
 
 def test_object_arrays_are_refused(tmp_path: Path, marker: Path) -> None:
     write_tensorflow(tmp_path / "net.pkl", {"w": np.array([{}], dtype=object)}, marker)
-    with pytest.raises(CheckpointError, match="'O8' is not a plain number"):
+    with pytest.raises(CheckpointError, match="variable 'w' holds no plain numbers"):
         checkpoints.read(tmp_path / "net.pkl")
 
 
-def test_big_endian_arrays_are_refused(tmp_path: Path, marker: Path) -> None:
-    write_tensorflow(tmp_path / "net.pkl", {"w": np.ones(3, ">f4")}, marker)
-    with pytest.raises(CheckpointError, match="little-endian"):
-        checkpoints.read(tmp_path / "net.pkl")
+def test_big_endian_arrays(tmp_path: Path, marker: Path) -> None:
+    write_tensorflow(tmp_path / "net.pkl", {"w": np.array([1, -2, 3], ">f4")}, marker)
+    (values,) = (v for k, v in checkpoints.read(tmp_path / "net.pkl").tensors.items() if "w" in k)
+    assert values.tolist() == [1, -2, 3]
 
 
 def _dump_networks(path: Path, *networks: Network) -> Path:

@@ -6,18 +6,13 @@ classes of StyleGAN2-ADA and the networks of the TensorFlow StyleGAN code base w
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from facemask_inpaint.checkpoints.inert import Global, Record
-from facemask_inpaint.checkpoints.lazy_tensors import (
-    NUMPY_DTYPES,
-    STORAGE_DTYPES,
-    ArrayDtype,
-    LazyArray,
-    LazyTensor,
-    Storage,
-)
+from facemask_inpaint.checkpoints.numpy_values import NUMPY
 from facemask_inpaint.checkpoints.safe_pickle import Machine, Vocabulary
+from facemask_inpaint.checkpoints.torch_values import STORAGES, TENSORS
 from facemask_inpaint.errors import CheckpointError
 
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
@@ -56,39 +51,42 @@ def _encode(machine: Machine, args: tuple[Any, ...]) -> memoryview:
     return memoryview(text.encode("latin-1"))
 
 
-def _no_bytes(machine: Machine, args: tuple[Any, ...]) -> memoryview:
-    """``bytes()``: how protocol 2 writes empty bytes."""
-    if args:
-        raise CheckpointError(f"{machine.file}: bytes in an unknown form")
-    return memoryview(b"")
+def _bytes(machine: Machine, args: tuple[Any, ...]) -> memoryview:
+    """``bytes()`` and ``bytearray(…)`` of nothing, of text in latin-1, or of bytes."""
+    if not args:
+        return memoryview(b"")
+    if len(args) == 1 and isinstance(args[0], memoryview):
+        return args[0]
+    if len(args) == 2:
+        return _encode(machine, args)
+    raise CheckpointError(f"{machine.file}: bytes in an unknown form")
 
 
-def _tensor(machine: Machine, args: tuple[Any, ...]) -> LazyTensor:
-    """``_rebuild_tensor(_v2)(storage, offset, size, stride, …)``."""
-    storage, offset, size, stride, *_ = args
-    if not isinstance(storage, Storage):
-        raise CheckpointError(f"{machine.file}: a tensor without a storage")
-    return LazyTensor(storage, offset, size, stride, machine.file)
+def _complex(machine: Machine, args: tuple[Any, ...]) -> complex:
+    if len(args) > 2 or not all(isinstance(part, int | float) for part in args):
+        raise CheckpointError(f"{machine.file}: a complex number of unknown parts")
+    return complex(*args)
 
 
-def _dtype(machine: Machine, args: tuple[Any, ...]) -> ArrayDtype:
-    code = str(args[0])
-    dtype = NUMPY_DTYPES.get(code.removeprefix("<").removeprefix("|"))
-    if dtype is None:
-        raise CheckpointError(f"{machine.file}: NumPy type {code[:20]!r} is not a plain number")
-    return ArrayDtype(dtype, machine.file)
+def _frozen(machine: Machine, args: tuple[Any, ...]) -> Any:
+    return machine.frozen(args[0]) if args and isinstance(args[0], list) else frozenset()
 
 
-def _array(machine: Machine, args: tuple[Any, ...]) -> LazyArray:
-    return LazyArray(machine.budget)
+def _queue(machine: Machine, args: tuple[Any, ...]) -> list[Any]:
+    """``collections.deque``: a list that the file fills afterwards."""
+    return []
 
 
-def _scalar(machine: Machine, args: tuple[Any, ...]) -> LazyArray:
-    """A NumPy scalar: an array of no dimensions."""
-    dtype, data = args
-    array = LazyArray(machine.budget)
-    array.set_state((1, (), dtype, False, data))
-    return array
+def _path(machine: Machine, args: tuple[Any, ...]) -> str:
+    """A path of any flavour becomes text; it is never looked at on this machine."""
+    if not all(isinstance(part, str) for part in args):
+        raise CheckpointError(f"{machine.file}: a path whose parts are not text")
+    machine.budget.spend_bytes(sum(map(len, args)))
+    return str(PurePosixPath(*args))
+
+
+def _windows_path(machine: Machine, args: tuple[Any, ...]) -> str:
+    return str(PureWindowsPath(_path(machine, args)))
 
 
 def _persistent(machine: Machine, args: tuple[Any, ...]) -> Record:
@@ -98,57 +96,48 @@ def _persistent(machine: Machine, args: tuple[Any, ...]) -> Record:
     return Record(Global(*PERSISTENT.rsplit(".", 1)), args)
 
 
+_PATHS = {
+    "PosixPath": _path,
+    "PurePosixPath": _path,
+    "Path": _path,
+    "PurePath": _path,
+    "WindowsPath": _windows_path,
+    "PureWindowsPath": _windows_path,
+}
+
 PLAIN = Vocabulary(
     rebuild={
         "collections.OrderedDict": _mapping,
         "collections.defaultdict": _mapping,
+        "collections.Counter": _mapping,
+        "collections.deque": _queue,
         "builtins.dict": _mapping,
         "builtins.list": _members,
         "builtins.tuple": _members,
         "builtins.set": _members,
-        "builtins.frozenset": _members,
-        "builtins.bytes": _no_bytes,
+        "builtins.frozenset": _frozen,
+        "builtins.bytes": _bytes,
+        "builtins.bytearray": _bytes,
+        "builtins.complex": _complex,
         "_codecs.encode": _encode,
+        # Python 3.13 calls the module of paths pathlib._local.
+        **{f"pathlib.{name}": rebuild for name, rebuild in _PATHS.items()},
+        **{f"pathlib._local.{name}": rebuild for name, rebuild in _PATHS.items()},
     },
     inert=frozenset(
-        f"builtins.{name}" for name in ("int", "float", "str", "bool", "complex", "object")
+        {f"builtins.{name}" for name in ("int", "float", "str", "bool", "object", "range", "slice")}
+        | {f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")}
+        | {"argparse.Namespace", "types.SimpleNamespace", "typing.Any"}
+        | {"decimal.Decimal", "fractions.Fraction", "uuid.UUID"}
     ),
 )
-"""Containers of the standard library."""
+"""Containers and plain values of the standard library."""
 
-NUMPY = Vocabulary(
-    rebuild={
-        "numpy.dtype": _dtype,
-        "numpy.core.multiarray._reconstruct": _array,
-        "numpy.core.multiarray.scalar": _scalar,
-        "numpy._core.multiarray._reconstruct": _array,
-        "numpy._core.multiarray.scalar": _scalar,
-    },
-    inert=frozenset({"numpy.ndarray"}),
-)
-"""Arrays and scalars of plain numbers, under NumPy's old and new module names."""
-
-STORAGES = Vocabulary(inert=frozenset(STORAGE_DTYPES))
-"""Torch's storage classes, which are only ever mentioned."""
-
-_TENSORS = Vocabulary(
-    rebuild={
-        "torch._utils._rebuild_tensor": _tensor,
-        "torch._utils._rebuild_tensor_v2": _tensor,
-        "torch._utils._rebuild_parameter": _first,
-        "torch.Size": _first,
-    },
-    inert=frozenset({"torch.device"}),
-)
-
-TORCH = PLAIN | NUMPY | STORAGES | _TENSORS
+TORCH = PLAIN | NUMPY | STORAGES | TENSORS
 """What ``torch.save`` writes for (nested) state dicts."""
 
 LIGHTNING = Vocabulary(
     rebuild={"pytorch_lightning.utilities.parsing.AttributeDict": _mapping},
-    inert=frozenset(
-        {"typing.Any", "argparse.Namespace", "pathlib.PosixPath", "pathlib.WindowsPath"}
-    ),
     inert_pattern=r"(omegaconf|pytorch_lightning|lightning|lightning_fabric)(\.[a-z_]+)*\.[A-Z]\w*",
 )
 """Hyper-parameters and callbacks beside the weights: classes only, and only as records."""
@@ -156,7 +145,7 @@ LIGHTNING = Vocabulary(
 TORCHSCRIPT = (
     PLAIN
     | STORAGES
-    | _TENSORS
+    | TENSORS
     | Vocabulary(
         rebuild={
             f"torch.jit._pickle.{name}": _first
@@ -176,7 +165,7 @@ TORCHSCRIPT = (
 NETWORK_PICKLE = (
     PLAIN
     | NUMPY
-    | _TENSORS
+    | TENSORS
     | Vocabulary(
         rebuild={
             PERSISTENT: _persistent,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,37 +13,81 @@ from torch import Tensor
 from facemask_inpaint.checkpoints.inert import Budget, Global, StandIn
 from facemask_inpaint.errors import CheckpointError
 
+DTYPES: dict[str, torch.dtype] = {
+    str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)
+}
+"""Every element type that this version of torch has, by its name in files."""
+
+_STORAGE_PREFIXES = {
+    "Float": torch.float32,
+    "Double": torch.float64,
+    "Half": torch.float16,
+    "BFloat16": torch.bfloat16,
+    "Long": torch.int64,
+    "Int": torch.int32,
+    "Short": torch.int16,
+    "Char": torch.int8,
+    "Byte": torch.uint8,
+    "Bool": torch.bool,
+    "ComplexFloat": torch.complex64,
+    "ComplexDouble": torch.complex128,
+    "QInt8": torch.qint8,
+    "QInt32": torch.qint32,
+    "QUInt8": torch.quint8,
+    "QUInt4x2": torch.quint4x2,
+    "QUInt2x4": torch.quint2x4,
+}
+
 STORAGE_DTYPES: dict[str, torch.dtype] = {
-    "torch.FloatStorage": torch.float32,
-    "torch.DoubleStorage": torch.float64,
-    "torch.HalfStorage": torch.float16,
-    "torch.BFloat16Storage": torch.bfloat16,
-    "torch.LongStorage": torch.int64,
-    "torch.IntStorage": torch.int32,
-    "torch.ShortStorage": torch.int16,
-    "torch.CharStorage": torch.int8,
-    "torch.ByteStorage": torch.uint8,
-    "torch.BoolStorage": torch.bool,
-    "torch.ComplexFloatStorage": torch.complex64,
-    "torch.ComplexDoubleStorage": torch.complex128,
+    **{f"torch.{name}Storage": dtype for name, dtype in _STORAGE_PREFIXES.items()},
+    **{f"torch.cuda.{name}Storage": dtype for name, dtype in _STORAGE_PREFIXES.items()},
+    "torch.storage.UntypedStorage": torch.uint8,
 }
-"""Torch's storage class names and the element type each stands for."""
+"""Torch's storage class names and the element type each stands for; untyped ones are bytes."""
 
-NUMPY_DTYPES: dict[str, torch.dtype] = {
-    "f2": torch.float16,
-    "f4": torch.float32,
-    "f8": torch.float64,
-    "i1": torch.int8,
-    "i2": torch.int16,
-    "i4": torch.int32,
-    "i8": torch.int64,
-    "u1": torch.uint8,
-    "b1": torch.bool,
-}
-"""NumPy type codes that hold plain numbers; objects and structures are not among them."""
+MAX_DIMENSIONS = 32
 
-_MAX_DIMENSIONS = 32
 _RELEASE_BYTES = 1 << 20
+_PACKED = {torch.quint4x2: 2, torch.quint2x4: 4}
+_NO_TENSOR = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, NotImplementedError)
+
+
+class Lazy(StandIn):
+    """What a reader finds where a file holds numbers.
+
+    Attributes:
+        file: name of the file, for messages.
+    """
+
+    __slots__ = ("file",)
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    @property
+    def holds_numbers(self) -> bool:
+        """Whether :meth:`tensor` has anything to read."""
+        return True
+
+    def set_state(self, state: Any) -> None:
+        """Ignore the attributes that somebody gave to a parameter."""
+
+    def tensor(self) -> Tensor:
+        """Read the elements.
+
+        Raises:
+            CheckpointError: they make no tensor.
+        """
+        try:
+            return self._build()
+        except CheckpointError:
+            raise
+        except _NO_TENSOR as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise CheckpointError(f"{self.file}: no such tensor is possible ({reason})") from error
+
+    def _build(self) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__} does not define _build()")
 
 
 class Storage:
@@ -57,7 +100,7 @@ class Storage:
         data: the bytes; attached later where they follow the pickle.
     """
 
-    __slots__ = ("_budget", "_data", "_tensor", "dtype", "numel")
+    __slots__ = ("_data", "_tensor", "budget", "dtype", "numel")
 
     def __init__(
         self, dtype: torch.dtype, numel: Any, budget: Budget, data: memoryview | None = None
@@ -65,7 +108,7 @@ class Storage:
         if type(numel) is not int or numel < 0:
             raise CheckpointError(f"{budget.file}: a storage of {str(numel)[:40]} elements")
         self.dtype, self.numel = dtype, numel
-        self._budget = budget
+        self.budget = budget
         self._data: memoryview | None = None
         self._tensor: Tensor | None = None
         if data is not None:
@@ -79,102 +122,102 @@ class Storage:
         """
         if len(data) != self.numel * self.dtype.itemsize:
             raise CheckpointError(
-                f"{self._budget.file}: a storage of {self.numel} {self.dtype} elements holds "
+                f"{self.budget.file}: a storage of {self.numel} {self.dtype} elements holds "
                 f"{len(data)} bytes instead of {self.numel * self.dtype.itemsize}"
             )
         self._data = data
 
-    def tensor(self) -> Tensor:
-        """The elements as a 1-D tensor of its own memory; read once, then shared."""
+    def capacity(self, dtype: torch.dtype) -> int:
+        """How many elements of a type fit."""
+        per_byte = _PACKED.get(dtype, 1)
+        return self.numel * self.dtype.itemsize // dtype.itemsize * per_byte
+
+    def bytes(self) -> Tensor:
+        """The bytes as a 1-D uint8 tensor of its own memory; read once, then shared."""
         if self._tensor is None:
             if self._data is None:
-                raise CheckpointError(f"{self._budget.file}: cut off: a tensor has no data")
-            self._budget.spend_bytes(len(self._data))
-            raw = torch.empty(len(self._data), dtype=torch.uint8)
-            raw.numpy()[:] = np.frombuffer(self._data, dtype=np.uint8)
-            self._tensor = raw.view(self.dtype)
+                raise CheckpointError(f"{self.budget.file}: cut off: a tensor has no data")
+            self.budget.spend_bytes(len(self._data))
+            self._tensor = torch.empty(len(self._data), dtype=torch.uint8)
+            self._tensor.numpy()[:] = np.frombuffer(self._data, dtype=np.uint8)
             _release(self._data)
         return self._tensor
 
 
-@dataclass(slots=True, eq=False)
-class LazyTensor:
-    """A strided view of a storage; its bounds are checked on creation."""
+class StorageView:
+    """Part of a storage, as torch wrote before version 0.4 where storages shared memory.
 
-    storage: Storage
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    file: str
+    Args:
+        whole: the storage with the memory.
+        start: first element of the part.
+        numel: its number of elements.
+    """
 
-    def __post_init__(self) -> None:
-        if not _is_view(self.offset, self.size, self.stride):
-            raise CheckpointError(f"{self.file}: a tensor with an impossible size or stride")
-        numel, last = 1, self.offset
-        for extent, step in zip(self.size, self.stride):
+    __slots__ = ("numel", "start", "whole")
+
+    def __init__(self, whole: Storage, start: Any, numel: Any) -> None:
+        if not _are_counts((start, numel)) or start + numel > whole.numel:
+            raise CheckpointError(f"{whole.budget.file}: a storage that reaches outside another")
+        self.whole, self.start, self.numel = whole, start, numel
+
+
+class LazyTensor(Lazy):
+    """A strided view of a storage; its bounds are checked on creation.
+
+    Args:
+        storage: where the elements are.
+        offset: of the first one, in elements.
+        size: of the tensor.
+        stride: in elements.
+        file: name of the file.
+        dtype: element type where the storage does not say it.
+        bits: ``"conj"`` and ``"neg"`` of a tensor that was a view of another's numbers.
+
+    Raises:
+        CheckpointError: the view reaches outside the storage.
+    """
+
+    __slots__ = ("bits", "dtype", "offset", "size", "storage", "stride")
+
+    def __init__(
+        self,
+        storage: Storage,
+        offset: Any,
+        size: Any,
+        stride: Any,
+        file: str,
+        *,
+        dtype: torch.dtype | None = None,
+        bits: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__(file)
+        self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
+        self.dtype, self.bits = dtype or storage.dtype, bits
+        if not is_view(offset, size, stride):
+            raise CheckpointError(f"{file}: a tensor with an impossible size or stride")
+        numel, last = 1, offset
+        for extent, step in zip(size, stride):
             numel *= extent
             last += (extent - 1) * step
+        capacity = storage.capacity(self.dtype)
         # More elements than the storage has would let a small file fill the memory.
-        if numel and (last >= self.storage.numel or numel > self.storage.numel):
+        if numel and (last >= capacity or numel > capacity):
             raise CheckpointError(
-                f"{self.file}: a tensor of size {self.size} reaches outside its storage of "
-                f"{self.storage.numel} elements"
+                f"{file}: a tensor of size {size} reaches outside its storage of "
+                f"{capacity} elements"
             )
 
-    def tensor(self) -> Tensor:
-        """Read the elements."""
+    def _build(self) -> Tensor:
         if 0 in self.size:
-            return torch.empty(self.size, dtype=self.storage.dtype)
-        return self.storage.tensor().as_strided(self.size, self.stride, self.offset)
-
-
-@dataclass(slots=True, eq=False)
-class ArrayDtype(StandIn):
-    """Stand-in for ``numpy.dtype``: a plain number type in little-endian order."""
-
-    dtype: torch.dtype
-    file: str
-
-    def set_state(self, state: Any) -> None:
-        """Check the byte order, the only thing in the state that plain numbers have."""
-        if not isinstance(state, tuple) or len(state) < 2 or state[1] not in ("<", "|", "="):
-            raise CheckpointError(f"{self.file}: a NumPy array that is not little-endian")
-
-
-class LazyArray(StandIn):
-    """Stand-in for ``numpy.ndarray``: empty until its state says where the numbers are."""
-
-    __slots__ = ("_budget", "_lazy")
-
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
-        self._lazy: LazyTensor | None = None
-
-    def set_state(self, state: Any) -> None:
-        """Take ``(version, shape, dtype, is_fortran, bytes)``."""
-        _, shape, dtype, fortran, data = state
-        if not isinstance(dtype, ArrayDtype) or not isinstance(shape, tuple):
-            raise CheckpointError(f"{self._budget.file}: a NumPy array of no plain number type")
-        if not isinstance(data, memoryview) or len(shape) > _MAX_DIMENSIONS:
-            raise CheckpointError(f"{self._budget.file}: a NumPy array of an impossible kind")
-        storage = Storage(dtype.dtype, len(data) // dtype.dtype.itemsize, self._budget, data)
-        strides = _dense_strides(shape, bool(fortran))
-        self._lazy = LazyTensor(storage, 0, shape, strides, self._budget.file)
-
-    @property
-    def is_scalar(self) -> bool:
-        """Whether it holds one number and has no dimensions."""
-        return self._lazy is not None and self._lazy.size == ()
-
-    def tensor(self) -> Tensor:
-        """Read the elements."""
-        if self._lazy is None:
-            raise CheckpointError(f"{self._budget.file}: a NumPy array without data")
-        return self._lazy.tensor()
-
-
-Lazy = LazyTensor | LazyArray
-"""What a reader finds where a file holds numbers."""
+            return torch.empty(self.size, dtype=self.dtype)
+        memory = self.storage.bytes().untyped_storage()
+        empty = torch.empty(0, dtype=self.dtype)
+        tensor = empty.set_(memory, self.offset, self.size, self.stride)
+        if self.bits:
+            self.storage.budget.spend_bytes(tensor.nbytes)
+            tensor = tensor.conj_physical() if "conj" in self.bits else tensor
+            tensor = tensor.neg() if "neg" in self.bits else tensor
+        return tensor
 
 
 def storage_dtype(kind: Any, file: str) -> torch.dtype:
@@ -197,17 +240,14 @@ def _release(data: memoryview) -> None:
             mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def _is_view(offset: Any, size: Any, stride: Any) -> bool:
+def is_view(offset: Any, size: Any, stride: Any) -> bool:
+    """Whether these are numbers that can describe a strided view."""
     if not isinstance(size, tuple) or not isinstance(stride, tuple):
         return False
-    if len(size) != len(stride) or len(size) > _MAX_DIMENSIONS:
+    if len(size) != len(stride) or len(size) > MAX_DIMENSIONS:
         return False
-    return all(type(number) is int and 0 <= number < 2**63 for number in (offset, *size, *stride))
+    return _are_counts((offset, *size, *stride))
 
 
-def _dense_strides(shape: tuple[Any, ...], fortran: bool) -> tuple[int, ...]:
-    strides, step = [], 1
-    for extent in shape if fortran else reversed(shape):
-        strides.append(step)
-        step *= max(int(extent), 1)
-    return tuple(strides if fortran else reversed(strides))
+def _are_counts(numbers: tuple[Any, ...]) -> bool:
+    return all(type(number) is int and 0 <= number < 2**63 for number in numbers)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from facemask_inpaint.checkpoints.inert import Global
-from facemask_inpaint.checkpoints.lazy_tensors import LazyArray
+from facemask_inpaint.checkpoints.inert import Global, Record
+from facemask_inpaint.checkpoints.numpy_values import LazyArray
 
 _MAX_DEPTH = 12
 _MAX_VALUES = 20_000
 _MAX_TEXT = 100_000
+_NAMESPACES = ("argparse.Namespace", "types.SimpleNamespace")
 
 
 class _NotPlainError(Exception):
@@ -20,7 +21,8 @@ class _NotPlainError(Exception):
 def plain_entries(entries: Mapping[Any, Any]) -> dict[str, Any]:
     """The entries that are numbers, text, ``None``, or lists and dictionaries of these.
 
-    Classes become their dotted names; entries that hold anything else are left out.
+    Classes and element types become their dotted names, paths text, namespaces dictionaries of
+    their attributes; entries that hold anything else are left out.
     """
     found: dict[str, Any] = {}
     left = [_MAX_VALUES]
@@ -46,6 +48,8 @@ def _plain(value: Any, depth: int, left: list[int]) -> Any:
         return value.path
     if isinstance(value, LazyArray) and value.is_scalar:
         return value.tensor().item()
+    if isinstance(value, Record) and value.kind.path in _NAMESPACES:
+        return _plain(value.state, depth - 1, left)
     if isinstance(value, list | tuple):
         return [_plain(item, depth - 1, left) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):

@@ -128,7 +128,9 @@ def _torch_members(module: Any, file: str) -> tuple[dict[str, Any], dict[str, An
     tensors = {
         name: value
         for name, value in {**parameters, **buffers}.items()
-        if isinstance(value, Lazy) and not (name in buffers and name in hidden)
+        if isinstance(value, Lazy)
+        and value.holds_numbers
+        and not (name in buffers and name in hidden)
     }
     return tensors, {name: child for name, child in children.items() if child is not None}
 
@@ -150,7 +152,7 @@ def _tf_variables(state: dict[Any, Any], prefix: str, file: str) -> dict[str, La
         if not isinstance(entry, tuple) or len(entry) != 2 or not isinstance(entry[0], str):
             raise CheckpointError(f"{file}: a variable that is not a (name, values) pair")
         name, value = entry
-        if not isinstance(value, Lazy):
+        if not isinstance(value, Lazy) or not value.holds_numbers:
             raise CheckpointError(f"{file}: variable {name[:80]!r} holds no plain numbers")
         found[prefix + name] = value
     return found

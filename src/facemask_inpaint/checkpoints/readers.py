@@ -206,10 +206,10 @@ def _from_dictionary(top: Any, container: Container, budget: Budget) -> _Unread:
     """Sections of a (nested) state dict; the top level itself is the section ``""``."""
     if not isinstance(top, dict):
         raise CheckpointError(f"{budget.file}: holds a {type(top).__name__}, not a state dict")
-    tensors = {name: value for name, value in top.items() if isinstance(value, Lazy)}
+    tensors = _numbers(top)
     sections: dict[str, Any] = {"": tensors} if tensors else {}
     for name, value in top.items():
-        if isinstance(value, dict) and any(isinstance(item, Lazy) for item in value.values()):
+        if isinstance(value, dict) and _numbers(value):
             sections[str(name)] = value
     if _LIGHTNING_MARK in top:
         container = "lightning"
@@ -225,12 +225,21 @@ def _finish(unread: _Unread, section: str | None, prefix: str, path: Path) -> Ch
     elif unread.container == "stylegan-tf":
         content, facts = tensorflow_tensors(content, str(path))
         metadata = {**metadata, **plain_entries(facts)}
-    lazy = {name: value for name, value in content.items() if isinstance(value, Lazy)}
+    lazy = _numbers(content)
     if not all(isinstance(name, str) for name in lazy):
         raise CheckpointError(f"{path}: a tensor whose key is not text")
     chosen = _selected(lazy, prefix, path)
     tensors = {name: value.tensor() for name, value in chosen.items()}
     return Checkpoint(tensors, metadata, unread.container)
+
+
+def _numbers(entries: Mapping[Any, Any]) -> dict[Any, Lazy]:
+    """The entries that are tensors."""
+    return {
+        name: value
+        for name, value in entries.items()
+        if isinstance(value, Lazy) and value.holds_numbers
+    }
 
 
 def _selected(entries: Mapping[str, Any], prefix: str, path: Path) -> dict[str, Any]:

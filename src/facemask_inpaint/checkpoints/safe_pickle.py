@@ -24,7 +24,15 @@ _KNOWN_NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 _MAX_NAME = 512
 _MAX_INTEGER_BYTES = 1024
 _MAX_KEY_PARTS = 8
+_MAX_KEY_DEPTH = 3
 _LEGACY_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+_LEGACY_NAMES = {
+    ("__builtin__", "xrange"): "range",
+    ("__builtin__", "unicode"): "str",
+    ("__builtin__", "long"): "int",
+}
+"""Python 2's names, which Python 3 writes too in the protocols that Python 2 could read."""
+
 _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, struct.error)
 
 
@@ -146,6 +154,11 @@ class Machine:
             raise CheckpointError(f"{self.file}: damaged pickle: a key without a value")
         return {self._key(key): value for key, value in zip(items[::2], items[1::2])}
 
+    def frozen(self, items: list[Any]) -> frozenset[Any]:
+        """Frozen set of items that are safe to hash."""
+        self.budget.spend_bytes(len(items))
+        return frozenset(map(self._key, items))
+
     def _run(self) -> Any:
         while True:
             if self.position >= len(self.data):
@@ -175,7 +188,8 @@ class Machine:
     def _name(self, module: Any, name: Any) -> Global:
         if not isinstance(module, str) or not isinstance(name, str):
             raise CheckpointError(f"{self.file}: a global's name is not text")
-        found = Global(_LEGACY_MODULES.get(module, module), name)
+        renamed = _LEGACY_NAMES.get((module, name), name)
+        found = Global(_LEGACY_MODULES.get(module, module), renamed)
         if not self.vocabulary.allows(found.path):
             raise self.refuse(f"the pickle asks for {found.path[:_MAX_NAME]!r}")
         return found
@@ -207,7 +221,7 @@ class Machine:
         self._stack.append(int.from_bytes(self.take(size), "little", signed=True))
 
     def _text(self, layout: str) -> None:
-        self._stack.append(bytes(self.take(self._number(layout))).decode("utf-8"))
+        self._stack.append(bytes(self.take(self._number(layout))).decode("utf-8", "surrogatepass"))
 
     def _old_text(self, layout: str) -> None:
         self._stack.append(bytes(self.take(self._number(layout))).decode("latin-1"))
@@ -261,12 +275,15 @@ class Machine:
         value, key = self._stack.pop(), self._stack.pop()
         self._set_items([key, value])
 
-    def _key(self, key: Any) -> Any:
-        # Hashing a deeply nested tuple would overflow the C stack, hence flat tuples only.
-        parts = key if isinstance(key, tuple) else (key,)
-        if len(parts) <= _MAX_KEY_PARTS and all(
-            isinstance(part, str | int | float | Global | None) for part in parts
-        ):
+    def _key(self, key: Any, depth: int = _MAX_KEY_DEPTH) -> Any:
+        """The key, of parts whose hash is our own or cheap; nested tuples could overflow it."""
+        if isinstance(key, memoryview) and len(key) <= _MAX_NAME:
+            return bytes(key)
+        if isinstance(key, tuple) and depth and len(key) <= _MAX_KEY_PARTS:
+            return tuple(self._key(part, depth - 1) for part in key)
+        if isinstance(key, str | int | float | complex | bytes | frozenset | StandIn | Global):
+            return key
+        if key is None:
             return key
         raise CheckpointError(f"{self.file}: a {type(key).__name__} cannot be a key")
 
@@ -344,7 +361,7 @@ _OPERATIONS: dict[int, Callable[[Machine], None]] = {
     0x87: lambda m: m._tuple(3),
     ord("l"): lambda m: m._marked(list),
     ord("d"): lambda m: m._marked(m.dictionary),
-    0x91: lambda m: m._marked(lambda items: frozenset(map(m._key, items))),
+    0x91: lambda m: m._marked(m.frozen),
     ord("a"): Machine._append,
     ord("e"): lambda m: m._extend(m._pop_mark()),
     0x90: lambda m: m._extend(m._pop_mark()),

@@ -7,9 +7,11 @@ import struct
 import zipfile
 from typing import Any
 
+import torch
+
 from facemask_inpaint.checkpoints.allowed import LIGHTNING, STORAGES, TORCH, TORCHSCRIPT
 from facemask_inpaint.checkpoints.inert import Budget, Record
-from facemask_inpaint.checkpoints.lazy_tensors import Lazy, Storage, storage_dtype
+from facemask_inpaint.checkpoints.lazy_tensors import Lazy, Storage, StorageView, storage_dtype
 from facemask_inpaint.checkpoints.safe_pickle import Machine, Vocabulary
 from facemask_inpaint.errors import CheckpointError, UnsafeCheckpointError
 
@@ -58,7 +60,9 @@ class TorchArchive:
         storages: dict[str, Storage] = {}
 
         def persistent(reference: Any) -> Storage:
-            dtype, key, numel = parse_reference(reference, self.budget.file)
+            dtype, key, numel, part = parse_reference(reference, self.budget.file)
+            if part is not None:
+                raise CheckpointError(f"{self.budget.file}: a part of a storage, in a zip archive")
             if key not in storages:
                 storages[key] = Storage(dtype, numel, self.budget, self._entry(f"data/{key}"))
             return _same(storages[key], dtype, numel, self.budget.file)
@@ -120,10 +124,11 @@ def read_legacy(data: memoryview, budget: Budget, *, bare_storage: bool = False)
     """
     storages: dict[str, Storage] = {}
 
-    def persistent(reference: Any) -> Storage:
-        dtype, key, numel = parse_reference(reference, budget.file)
+    def persistent(reference: Any) -> Storage | StorageView:
+        dtype, key, numel, part = parse_reference(reference, budget.file)
         storages.setdefault(key, Storage(dtype, numel, budget))
-        return _same(storages[key], dtype, numel, budget.file)
+        whole = _same(storages[key], dtype, numel, budget.file)
+        return whole if part is None else StorageView(whole, *part)
 
     vocabulary = STORAGES if bare_storage else TORCH | LIGHTNING
     machine = Machine(data, budget, Vocabulary())
@@ -149,8 +154,14 @@ def read_legacy(data: memoryview, budget: Budget, *, bare_storage: bool = False)
     return value
 
 
-def parse_reference(reference: Any, file: str) -> tuple[Any, str, int]:
-    """Element type, key and length from torch's persistent id of a storage.
+def parse_reference(
+    reference: Any, file: str
+) -> tuple[torch.dtype, str, int, tuple[Any, Any] | None]:
+    """Element type, key and length of a storage, and start and length of the part that is meant.
+
+    Args:
+        reference: torch's persistent id.
+        file: for messages.
 
     Raises:
         CheckpointError: it is not such an id.
@@ -160,9 +171,10 @@ def parse_reference(reference: Any, file: str) -> tuple[Any, str, int]:
     tag, kind, key, _, numel, *view = reference
     if tag != "storage" or not isinstance(key, str) or not _STORAGE_KEY.fullmatch(key):
         raise CheckpointError(f"{file}: a reference to something that is not a storage")
-    if view not in ([], [None]):
-        raise CheckpointError(f"{file}: a storage that is a view of another; re-save the file")
-    return storage_dtype(kind, file), key, numel
+    part = view[0] if view else None
+    if part is not None and (not isinstance(part, tuple) or len(part) != 3):
+        raise CheckpointError(f"{file}: a reference to an unknown part of a storage")
+    return storage_dtype(kind, file), key, numel, part and (part[1], part[2])
 
 
 def script_members(module: Any, file: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -174,7 +186,9 @@ def script_members(module: Any, file: str) -> tuple[dict[str, Any], dict[str, An
     if not isinstance(module, Record) or not isinstance(module.state, dict):
         raise CheckpointError(f"{file}: an archived module without its attributes")
     values = module.state.items()
-    tensors = {name: value for name, value in values if isinstance(value, Lazy)}
+    tensors = {
+        name: value for name, value in values if isinstance(value, Lazy) and value.holds_numbers
+    }
     return tensors, {name: value for name, value in values if isinstance(value, Record)}
 
 

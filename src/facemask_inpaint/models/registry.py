@@ -75,7 +75,9 @@ def from_official(
     Raises:
         CheckpointError: keys or shapes do not fit; the message names the first few.
     """
-    cls = network_class(architecture)
+    from facemask_inpaint.models.layers.official import dense
+
+    cls, tensors = network_class(architecture), dense(tensors)
     options = {**cls.official_options(tensors), **options}
     network = create(architecture, **options)
     load_exactly(network, cls.translate_official(tensors))
@@ -84,7 +86,9 @@ def from_official(
 
 def load_exactly(network: InpaintingNetwork, state: Mapping[str, Tensor]) -> None:
     """Load a state dict whose keys and shapes must fit the network without exception."""
-    own = network.state_dict()
+    from facemask_inpaint.models.layers.official import dense
+
+    own, state = network.state_dict(), dense(state)
     problems = [f"missing {key}" for key in own if key not in state]
     problems += [f"unexpected {key}" for key in state if key not in own]
     problems += [
@@ -92,10 +96,15 @@ def load_exactly(network: InpaintingNetwork, state: Mapping[str, Tensor]) -> Non
         for key in own
         if key in state and state[key].shape != own[key].shape
     ]
+    problems += [
+        f"{key} is {state[key].dtype}, needed {own[key].dtype}"
+        for key in own
+        if key in state and state[key].is_complex() and not own[key].is_complex()
+    ]
     if problems:
         shown = "; ".join(problems[:4]) + (" …" if len(problems) > 4 else "")
         raise CheckpointError(
             f"these tensors are not those of {type(network).__name__} with options "
             f"{network.options}: {len(problems)} do not fit ({shown})"
         )
-    network.load_state_dict(dict(state))
+    network.load_state_dict(state)

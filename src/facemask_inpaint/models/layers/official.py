@@ -4,9 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import CheckpointError
+
+_MAX_ELEMENTS = 2**30
+"""No weight of a network has so many."""
+
+
+def dense(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same numbers as a network computes with them: neither sparse nor quantised.
+
+    Raises:
+        CheckpointError: a tensor holds no numbers, or none that a network could take.
+    """
+    return {key: _dense(key, tensor) for key, tensor in tensors.items()}
+
+
+def _dense(key: str, tensor: Tensor) -> Tensor:
+    if tensor.device.type == "meta":
+        raise CheckpointError(
+            f"{key} has a size but no numbers: it was saved from the meta device; save the "
+            "network again after its weights are loaded"
+        )
+    if tensor.is_nested:
+        raise CheckpointError(f"{key} is a nested tensor, which is no weight of a network")
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    if tensor.layout is not torch.strided:
+        if tensor.numel() > _MAX_ELEMENTS:
+            raise CheckpointError(f"{key} is sparse and, at {tuple(tensor.shape)}, no weight")
+        return tensor.to_dense()
+    return tensor
 
 
 class OfficialTensors:
