@@ -6,6 +6,7 @@ starts from the two feature arrays, so covariances are included. Rounds take tur
 
 from __future__ import annotations
 
+import statistics
 import time
 import warnings
 from collections.abc import Callable
@@ -30,10 +31,10 @@ def ours_streamed(x: np.ndarray, y: np.ndarray) -> float:
     """This library, fed with batches of 64."""
     sides = []
     for rows in (x, y):
-        statistics = FeatureStatistics()
+        side = FeatureStatistics()
         for start in range(0, len(rows), 64):
-            statistics.update(rows[start : start + 64])
-        sides.append(statistics)
+            side.update(rows[start : start + 64])
+        sides.append(side)
     return float(fid(*sides))
 
 
@@ -71,18 +72,63 @@ def features(n: int, d: int, seed: int) -> np.ndarray:
     return np.maximum(values + 0.15 * random.standard_normal((n, d)), 0).astype(np.float32)
 
 
+def ill_conditioned(n: int, d: int, seed: int) -> np.ndarray:
+    """The same with channels whose scales differ by up to a hundred."""
+    scales = np.random.default_rng(0).permutation(np.logspace(0, -2, d))
+    return features(n, d, seed) * scales.astype(np.float32)
+
+
+def rank_deficient(n: int, d: int, seed: int) -> np.ndarray:
+    """The same with a tenth of the channels dead and another tenth repeated."""
+    values = features(n, d, seed)
+    tenth = d // 10
+    values[:, :tenth] = 0
+    values[:, tenth : 2 * tenth] = values[:, -tenth:]
+    return values
+
+
+def power_law(n: int, d: int, seed: int) -> np.ndarray:
+    """Standard deviations from 1 down to 1e-5, in directions that no channel follows."""
+    random = np.random.default_rng(seed)
+    turn, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((d, d)))
+    return ((random.standard_normal((n, d)) * np.logspace(0, -5, d)) @ turn).astype(np.float32)
+
+
+KINDS = {
+    "easy": features,
+    "ill-conditioned": ill_conditioned,
+    "rank-deficient": rank_deficient,
+    "power-law": power_law,
+}
+
+
 @click.command()
 @click.option("--pictures", default=6000, show_default=True, help="Per side.")
 @click.option("--dimensions", default=2048, show_default=True)
-@click.option("--rounds", default=1, show_default=True, help="The best one counts.")
+@click.option(
+    "--features",
+    "kinds",
+    multiple=True,
+    type=click.Choice(list(KINDS)),
+    default=list(KINDS),
+    help="Which made-up features; all unless said.",
+)
+@click.option("--rounds", default=1, show_default=True, help="The median counts.")
 @click.option(
     "--threads", default=1, show_default=True, help="For PyTorch; see also OMP_NUM_THREADS."
 )
-def main(pictures: int, dimensions: int, rounds: int, threads: int) -> None:
-    """Print FID, seconds and ratios."""
+def main(pictures: int, dimensions: int, kinds: tuple[str, ...], rounds: int, threads: int) -> None:
+    """Print FID, seconds and ratios of CPU time."""
     torch.set_num_threads(threads)
-    x, y = features(pictures, dimensions, 1), features(pictures, dimensions, 2)
-    ours(x[:200], y[:200])
+    ours(*(features(200, dimensions, seed) for seed in (1, 2)))
+    click.echo(f"{'':22}{'FID':>18}{'wall s':>9}{'CPU s':>9}{'ratio':>8}")
+    for kind in kinds:
+        click.echo(kind)
+        measure(*(KINDS[kind](pictures, dimensions, seed) for seed in (1, 2)), rounds)
+
+
+def measure(x: np.ndarray, y: np.ndarray, rounds: int) -> None:
+    """Print a line for each method."""
     runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in METHODS}
     for _ in range(rounds):
         for name, method in METHODS.items():
@@ -90,11 +136,10 @@ def main(pictures: int, dimensions: int, rounds: int, threads: int) -> None:
             value = method(x, y)
             spent = time.perf_counter() - wall, time.process_time() - cpu
             runs[name].append((value, *spent))
-    click.echo(f"{'':22}{'FID':>18}{'wall s':>9}{'CPU s':>9}{'ratio':>8}")
-    slowest = min(run[2] for run in runs["scipy sqrtm"])
+    slowest = statistics.median(run[2] for run in runs["scipy sqrtm"])
     for name, measured in runs.items():
-        wall, cpu = (min(run[part] for run in measured) for part in (1, 2))
-        click.echo(f"{name:22}{measured[0][0]:18.12f}{wall:9.2f}{cpu:9.2f}{slowest / cpu:8.1f}")
+        value, wall, cpu = (statistics.median(column) for column in zip(*measured))
+        click.echo(f"  {name:20}{value:18.12f}{wall:9.2f}{cpu:9.2f}{slowest / cpu:8.1f}")
 
 
 if __name__ == "__main__":

@@ -99,6 +99,36 @@ def test_singular_covariances_without_rows() -> None:
     assert float(fid(x, y)) == pytest.approx(step @ step + traces - 2 * nuclear, rel=1e-9)
 
 
+def spectra(d: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Eigenvalues of two covariances that share their eigenvectors, by name."""
+    jitter = np.random.default_rng(3).uniform(0.5, 2, d)
+    steep, dead = np.logspace(0, -14, d), np.arange(d) < d // 5
+    return {
+        "easy": (np.logspace(0, -3, d), jitter),
+        "steep": (steep, steep * jitter),
+        "opposed": (np.logspace(0, -8, d), np.logspace(-8, 0, d)),
+        "one singular": (np.where(dead, 0, jitter), np.logspace(0, -4, d)),
+        "both singular alike": (np.where(dead, 0, jitter), np.where(dead, 0, 1.0)),
+        "both singular unlike": (np.where(dead, 0, jitter), np.where(dead[::-1], 0, 1.0)),
+        "disjoint": (np.where(dead, 1.0, 0), np.where(dead, 0, 1.0)),
+        "nothing varies": (np.zeros(d), np.zeros(d)),
+    }
+
+
+@pytest.mark.parametrize("name", spectra(2))
+@pytest.mark.parametrize("scale", [1.0, 1e-12, 1e12])
+def test_closed_form_of_shared_eigenvectors(tmp_path: Path, name: str, scale: float) -> None:
+    """``FID = sum (sqrt a - sqrt b)^2``, from well-conditioned to singular covariances."""
+    a, b = (scale * side for side in spectra(96)[name])
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(96, 96)))
+    for file, values in (("a.npz", a), ("b.npz", b)):
+        np.savez(tmp_path / file, mu=np.zeros(96), sigma=(turn * values) @ turn.T)
+    with pytest.warns(UserWarning, match="count"):
+        found = float(fid(tmp_path / "a.npz", tmp_path / "b.npz"))
+    expected = np.square(np.sqrt(a) - np.sqrt(b)).sum()
+    assert found == pytest.approx(expected, rel=1e-9, abs=2e-8 * (a.sum() + b.sum()))
+
+
 def test_agrees_with_scipys_square_root() -> None:
     x, y = synth.features(900, 32, 6), synth.features(800, 32, 7, scale=1.3)
     s1, s2 = np.cov(x.T.astype(float)), np.cov(y.T.astype(float))

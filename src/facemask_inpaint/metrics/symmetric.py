@@ -28,3 +28,30 @@ def congruent_eigenvalues(lower: Tensor, symmetric: Tensor) -> Tensor:
     # Fortran's order is the transpose: U = L^T, and the upper triangle of U S U^T is filled.
     product, _ = lapack.dsygst(symmetric.numpy().T, lower.numpy().T, itype=2, lower=0)
     return torch.linalg.eigvalsh(torch.from_numpy(product.T), UPLO="L")
+
+
+def pivoted_factor(symmetric: Tensor) -> Tensor:
+    """``(r, d)`` rows A with ``A^T A = S``, r the numerical rank, by Cholesky with pivoting.
+
+    Columns of S that rounding cannot tell from combinations of others are left out (Higham,
+    "Accuracy and Stability of Numerical Algorithms", section 10.3).
+
+    Args:
+        symmetric: ``(d, d)`` float64 S, positive semi-definite, on the CPU.
+    """
+    noise = len(symmetric) * torch.finfo(symmetric.dtype).eps * float(symmetric.diagonal().max())
+    lower, order, rank, _ = lapack.dpstrf(symmetric.numpy(), tol=noise, lower=1)
+    rows = torch.zeros(rank, len(symmetric), dtype=symmetric.dtype)
+    rows[:, torch.from_numpy(order).long() - 1] = torch.from_numpy(lower).tril().T[:rank]
+    return rows
+
+
+def spectral_norm(symmetric: Tensor, steps: int = 10) -> Tensor:
+    """Largest eigenvalue of a positive semi-definite ``(d, d)`` matrix, by the power method.
+
+    From below, and right to a few percent unless the largest eigenvalues lie close together.
+    """
+    vector = symmetric[symmetric.diagonal().argmax()]
+    for _ in range(steps):
+        vector = symmetric @ (vector / vector.norm())
+    return vector.norm()
