@@ -42,6 +42,8 @@ def test_demo_fills_all_classes_and_lays_out_a_sheet(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*_filled.png"))) == 12
     with Image.open(tmp_path / "contact_sheet.png") as sheet:
         assert min(sheet.size) > 500
+        below = np.asarray(sheet)[-30:].min(axis=2)
+    assert (below < 100).any()  # the note that names a published network
 
 
 def test_demo_takes_an_own_picture(tmp_path: Path, faces: Path) -> None:

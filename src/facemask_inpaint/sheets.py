@@ -31,7 +31,7 @@ def paint_hole(picture: Image.Image, hole: np.ndarray) -> Image.Image:
 
 
 def contact_sheet(
-    cells: Sequence[Cell], *, columns: int = 3, side: int = 160, title: str = ""
+    cells: Sequence[Cell], *, columns: int = 3, side: int = 160, title: str = "", note: str = ""
 ) -> Image.Image:
     """Lay captioned cells out in rows.
 
@@ -40,6 +40,7 @@ def contact_sheet(
         columns: cells per row.
         side: longer side in pixels of each picture on the sheet.
         title: a line above the grid.
+        note: a line below it.
 
     Returns:
         One RGB picture.
@@ -55,11 +56,14 @@ def contact_sheet(
     cell_height = side + line + gap
     rows = -(-len(cells) // columns)
     top = gap + (2 * line if title else 0)
-    size = (gap + columns * cell_width, top + rows * cell_height)
+    bottom = 2 * line if note else 0
+    size = (gap + columns * cell_width, top + rows * cell_height + bottom)
     sheet = Image.new("RGB", size, _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     if title:
         draw.text((gap, gap), title, fill=_INK, font=ImageFont.load_default(line))
+    if note:
+        draw.text((gap, size[1] - 2 * line), note, fill=_INK, font=ImageFont.load_default(line))
     for index, cell in enumerate(cells):
         x = gap + index % columns * cell_width
         y = top + index // columns * cell_height

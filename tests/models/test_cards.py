@@ -262,3 +262,10 @@ def test_listing_imports_no_torch_and_no_network_and_digests_agree() -> None:
         for _ in range(2)
     }
     assert outputs == {f"{len(CARDS)} {card('mat').digest} []"}
+
+
+def test_what_comes_along_names_a_published_network_that_can_be_fetched() -> None:
+    for one in CARDS:
+        assert bool(one.advice) == (one.ships or not one.needs_weights), one.name
+    assert f"--model {model_card.PUBLISHED}" in card("lite").advice
+    assert card(model_card.PUBLISHED).downloadable

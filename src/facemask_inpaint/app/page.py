@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -24,9 +24,10 @@ from facemask_inpaint.app.studio import (
     painted_area,
     read_portrait,
 )
-from facemask_inpaint.errors import FacemaskInpaintError
+from facemask_inpaint.errors import FacemaskInpaintError, UnknownNameError
 from facemask_inpaint.inpainter import Blend
 from facemask_inpaint.masks import MaskClass
+from facemask_inpaint.models import card
 
 _TITLE = "Inpaint a portrait"
 _LEAD = (
@@ -73,7 +74,7 @@ def build(studio: Studio, folder: Path, *, models: Sequence[str], parser: str) -
     """
     handlers = _Handlers(studio, folder)
     with gr.Blocks(title=_TITLE, analytics_enabled=False) as page:
-        gr.Markdown(f"# {_TITLE}\n{_LEAD}")
+        gr.Markdown("\n\n".join([f"# {_TITLE}", _LEAD, *_advice(models)]))
         with gr.Row():
             with gr.Column():
                 inputs, again, start = _controls(handlers, models, parser)
@@ -85,6 +86,15 @@ def build(studio: Studio, folder: Path, *, models: Sequence[str], parser: str) -
         inputs.portrait.input(handlers.changed, [inputs.portrait], [inputs.labels, inputs.easel])
         again.click(handlers.sample, None, [inputs.portrait, inputs.labels, inputs.easel])
     return page
+
+
+def _advice(names: Sequence[str]) -> list[str]:
+    """What to know of the first model that comes with the library."""
+    found = []
+    for name in names:
+        with suppress(UnknownNameError):  # a folder or hub repository
+            found.append(card(name).advice)
+    return [advice for advice in found if advice][:1]
 
 
 def _controls(

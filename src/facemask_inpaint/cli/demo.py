@@ -8,6 +8,13 @@ import click
 
 from facemask_inpaint.cli import options
 
+_BEST = ("nose", "mouth_and_nose", "full_mouth", "lips", "eyebrows", "eyes")
+"""What the network that ships fills best leads the sheet; the others follow in their own order."""
+
+
+def _from_the_best(name: str) -> int:
+    return _BEST.index(name) if name in _BEST else len(_BEST)
+
 
 @click.command()
 @options.model_option
@@ -54,7 +61,7 @@ def demo(
     box = face_box(sample.labels)
     portrait = sample.image.crop(box) if image is None else images.read_image(image)
     masker = SemanticMasker(missing="empty", **options.masker_options(dilate))
-    wanted = masker.select(classes)
+    wanted = sorted(masker.select(classes), key=_from_the_best)
     framed = sample.labels[box[1] : box[3], box[0] : box[2]]
     holes = {name: np.asarray(masker(labels or framed, name)).astype(bool) for name in wanted}
     for name in wanted:
@@ -79,5 +86,6 @@ def demo(
         cells.append(sheets.Cell(f"{name}  {hole.mean():.1%}", (portrait, cut, filled)))
     sheet = out / "contact_sheet.png"
     title = f"{model}: original, hole, filled"
-    images.save_image(sheets.contact_sheet(cells, title=title), sheet)
+    advice = inpainter.card.advice if inpainter.card is not None else ""
+    images.save_image(sheets.contact_sheet(cells, title=title, note=advice), sheet)
     click.echo(f"{len(holes)} classes filled with {model}; look at {sheet}")

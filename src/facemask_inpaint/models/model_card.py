@@ -49,6 +49,9 @@ _COMMERCIAL = {
     False: "non-commercial use only",
     None: "commercial use not settled",
 }
+PUBLISHED = "lama-celebahq-256"
+"""Card of faces that is fetched by itself, under a licence that asks for nothing."""
+
 _MISSING = "; this network is not in this version of the library"
 
 
@@ -159,6 +162,16 @@ class Card:
         if self.downloadable:
             return "downloaded when first used"
         return "to be fetched by hand with a browser"
+
+    @property
+    def advice(self) -> str:
+        """What to say once beside the pictures of what comes with this library; else empty."""
+        if self.needs_weights and not self.ships:
+            return ""
+        return (
+            f"{self.architecture} is for trying out. For results fetch a published network: "
+            f"facemask-inpaint demo --model {PUBLISHED}"
+        )
 
     @property
     def digest(self) -> str:
