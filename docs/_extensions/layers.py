@@ -53,7 +53,10 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
         _part("where to compute", "devices"),
     ),
     (
-        _part("paths, safe writing, locks", "files", "folders", "locks", "progress", "errors"),
+        _part(
+            "paths, safe writing, locks",
+            *("files", "folders", "formats", "locks", "progress", "errors"),
+        ),
         _part("the nineteen labels", "vocabulary"),
     ),
 )

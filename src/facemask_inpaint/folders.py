@@ -1,43 +1,87 @@
-"""Pictures in folders: listing them, and pairing two folders by file stem."""
+"""Pictures in folders: listing them, naming them by key, and pairing two folders."""
 
 from __future__ import annotations
 
+import os
+import unicodedata
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from facemask_inpaint.errors import ImageError
+from facemask_inpaint.formats import image_suffixes
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+_SHOWN = 5
+_LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini"})
+
+
+def key_of(path: str | os.PathLike[str]) -> str:
+    """What pairs a file with its counterparts: its name without the suffix, composed (NFC).
+
+    Some systems decompose accents in file names and lists of names do not, or the other way
+    round; both spellings are one key.
+    """
+    return unicodedata.normalize("NFC", Path(path).stem)
 
 
 def list_images(source: Path) -> list[Path]:
-    """Picture files of a folder, sorted by name; a file stands for itself.
+    """Pictures of a folder, sorted by name; a file stands for itself.
 
-    Hidden files are no pictures: macOS leaves ``._face.png`` on foreign disks, and a run that was
-    killed may leave half a file under such a name.
+    Whatever bears a picture's suffix is listed, also what turns out not to be one when it is
+    read, so that reading names it. Hidden files are no pictures: macOS leaves ``._face.png`` on
+    foreign disks, and a run that was killed may leave half a file under such a name.
 
     Raises:
         ImageError: the folder holds no pictures, or two with one stem.
+
+    Warns:
+        UserWarning: files of other kinds lie beside the pictures; they are named.
     """
     if not source.is_dir():
         return [source]
-    found = sorted(
-        path
-        for path in source.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    )
+    entries = sorted(path for path in source.iterdir() if not path.name.startswith("."))
+    found = [path for path in entries if path.suffix.lower() in image_suffixes()]
+    others = [path.name for path in entries if path not in set(found) and _is_content(path)]
     if not found:
-        raise ImageError(f"{source}: no pictures here ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    stems: dict[str, Path] = {}
+        beside = f"; {len(others)} files of other kinds: {listed(others)}" if others else ""
+        raise ImageError(f"{source}: no pictures here{beside}")
+    keys: dict[str, Path] = {}
     for path in found:
-        if path.stem in stems:
-            raise ImageError(f"{source}: {stems[path.stem].name} and {path.name} share a stem")
-        stems[path.stem] = path
+        key = key_of(path)
+        if key in keys:
+            raise ImageError(f"{source}: {keys[key].name} and {path.name} share a stem")
+        keys[key] = path
+    if others:
+        warnings.warn(
+            f"{source}: left out, since no picture format goes by that name: {listed(others)}",
+            UserWarning,
+            stacklevel=2,
+        )
     return found
 
 
+def _is_content(path: Path) -> bool:
+    return path.name.lower() not in _LEFT_BY_SYSTEMS and not path.is_dir()
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def find_image(folder: Path, key: str) -> Path | None:
+    """The picture of a folder that has this key; ``None`` if there is none."""
+    spellings = (unicodedata.normalize(form, key) for form in ("NFC", "NFD"))
+    suffixes = (".png", ".jpg", *sorted(image_suffixes()))
+    paths = (folder / f"{name}{suffix}" for name in spellings for suffix in suffixes)
+    return next((path for path in paths if path.is_file()), None)
+
+
 class Pairs(NamedTuple):
-    """Files paired by stem, and the stems that only one side has."""
+    """Files paired by key, and the keys that only one side has."""
 
     matched: list[tuple[Path, Path]]
     only_first: list[str]
@@ -45,20 +89,20 @@ class Pairs(NamedTuple):
 
 
 def pair_by_stem(first: Path, second: Path) -> Pairs:
-    """Pair the pictures of two folders, or two files whatever their names.
+    """Pair the pictures of two folders by their keys, or two files whatever their names.
 
     A single ``second`` file goes with every picture of ``first``.
     """
     left = list_images(first)
     if not second.is_dir():
         return Pairs([(path, second) for path in left], [], [])
+    right = {key_of(path): path for path in list_images(second)}
     if not first.is_dir():
-        same = [path for path in list_images(second) if path.stem == first.stem]
-        return Pairs([(first, path) for path in same], [] if same else [first.stem], [])
-    right = {path.stem: path for path in list_images(second)}
-    stems = {path.stem for path in left}
+        key = key_of(first)
+        return Pairs([(first, right[key])], [], []) if key in right else Pairs([], [key], [])
+    keys = {key_of(path) for path in left}
     return Pairs(
-        [(path, right[path.stem]) for path in left if path.stem in right],
-        sorted(stems - right.keys()),
-        sorted(right.keys() - stems),
+        [(path, right[key_of(path)]) for path in left if key_of(path) in right],
+        sorted(keys - right.keys()),
+        sorted(right.keys() - keys),
     )

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from facemask_inpaint.errors import ImageError
+from facemask_inpaint.images import to_rgb
 
 _BACKGROUND = (250, 250, 250)
 _INK = (40, 40, 40)
@@ -25,7 +26,7 @@ class Cell:
 
 def paint_hole(picture: Image.Image, hole: np.ndarray) -> Image.Image:
     """Copy of ``picture`` as RGB with the ``hole`` ``(H, W)`` bool covered in one plain colour."""
-    pixels = np.array(picture.convert("RGB"))
+    pixels = np.array(to_rgb(picture))
     pixels[hole] = _HOLE
     return Image.fromarray(pixels)
 
@@ -77,4 +78,4 @@ def _thumbnail(picture: Image.Image, side: int) -> Image.Image:
     """RGB copy whose longer side is ``side``."""
     scale = side / max(picture.size)
     width, height = (max(1, round(length * scale)) for length in picture.size)
-    return picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    return to_rgb(picture).resize((width, height), Image.Resampling.LANCZOS)

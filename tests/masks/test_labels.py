@@ -74,7 +74,7 @@ def test_areas_count_every_label(labels: np.ndarray) -> None:
         (np.zeros((2, 2), bool), "bool"),
         (np.zeros(4, np.uint8), r"\(4,\)"),
         (np.zeros((0, 4), np.uint8), r"\(0, 4\)"),
-        (Image.new("RGB", (4, 4)), "RGB"),
+        (Image.new("RGB", (4, 4), "red"), "RGB"),
         (None, "NoneType"),
     ],
 )

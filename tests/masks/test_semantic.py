@@ -285,9 +285,16 @@ def test_sizes_must_be_whole_numbers(portrait_labels: np.ndarray, size: Any) -> 
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_colour_channels_are_no_batch(portrait_labels: np.ndarray, channels: int) -> None:
-    with pytest.raises(LabelMapError, match="colour channels"):
-        SemanticMasker()(np.stack([portrait_labels] * channels, axis=-1), "hair")
+def test_equal_channels_behind_are_one_label_map(
+    portrait_labels: np.ndarray, channels: int
+) -> None:
+    stacked = np.stack([portrait_labels] * channels, axis=-1)
+    expected = SemanticMasker()(portrait_labels, "hair")
+    np.testing.assert_array_equal(SemanticMasker()(stacked, "hair"), expected)
+    if channels > 1:
+        stacked[0, 0, 1] += 1
+        with pytest.raises(LabelMapError, match=r"\(H, W\)"):
+            SemanticMasker()(stacked, "hair")
 
 
 def test_dilation_beyond_the_picture_covers_all_of_it(portrait_labels: np.ndarray) -> None:

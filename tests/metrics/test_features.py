@@ -96,11 +96,17 @@ def test_modes_become_rgb(tmp_path: Path, reader: FeatureReader) -> None:
         torch.testing.assert_close(found[mode], means_and_spreads(expected)[0])
 
 
-def test_sixteen_bits_and_floats_are_refused(tmp_path: Path, reader: FeatureReader) -> None:
-    deep = tmp_path / "deep.png"
-    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(deep)
-    with pytest.raises(ImageError, match=r"deep\.png: mode I;16 is not 8 bits"):
-        reader.read([deep])
+def test_deep_grey_files_are_scaled_and_float_arrays_refused(
+    tmp_path: Path, reader: FeatureReader
+) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    Image.fromarray(grey).save(tmp_path / "l.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "i16.png")
+    Image.fromarray(grey.astype(np.int32) * 257).save(tmp_path / "i.tif")
+    Image.fromarray(grey.astype(np.float32) / 255).save(tmp_path / "f.tif")
+    read = [reader.read([path]).values for path in sorted(tmp_path.iterdir())]
+    assert len(read) == 4
+    assert all(torch.equal(values, read[0]) for values in read)
     with pytest.raises(ImageError, match="float32 samples; pass uint8"):
         reader.read([torch.rand(3, 8, 8)])
     with pytest.raises(ImageError, match=r"shape \(4, 8, 8\)"):

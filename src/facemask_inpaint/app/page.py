@@ -14,7 +14,7 @@ import gradio as gr
 from gradio.components.image_editor import EditorValue
 from PIL import Image
 
-from facemask_inpaint import data, parsing
+from facemask_inpaint import data, images, parsing
 from facemask_inpaint.app.studio import (
     MOST_MODELS,
     Answer,
@@ -281,6 +281,6 @@ def _told() -> Iterator[None]:
 
 def _on_easel(portrait: Image.Image) -> EditorValue:
     """The picture to paint on; strokes on a smaller copy are stretched back by the studio."""
-    background = portrait.convert("RGB")
+    background = images.to_rgb(portrait)
     background.thumbnail(_EASEL)
     return {"background": background, "layers": [], "composite": None}

@@ -157,7 +157,7 @@ def read_portrait(path: str | Path) -> Image.Image:
         ImageError: the file cannot be read as a picture.
     """
     portrait = images.read_image(path)
-    return portrait if portrait.mode in _KEPT_MODES else parsing.read_photo(portrait)
+    return portrait if portrait.mode in _KEPT_MODES else images.to_rgb(portrait)
 
 
 def painted_area(layers: list[Image.Image]) -> NDArray[np.bool_] | None:

@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from PIL import Image
 
+from facemask_inpaint import images
 from facemask_inpaint.benchmark.contenders import Batch, Contender, Filler
 from facemask_inpaint.benchmark.faults import FaultLog
 from facemask_inpaint.benchmark.journal import Journal
@@ -142,4 +143,4 @@ def _checked(picture: object, side: int) -> Image.Image:
         raise ImageError(f"the result is a {type(picture).__name__}, not a PIL picture")
     if picture.size != (side, side):
         raise ImageError(f"the result is {picture.width} x {picture.height}, not {side} x {side}")
-    return picture.convert("RGB")
+    return images.to_rgb(picture, name="the result")

@@ -18,7 +18,7 @@ from facemask_inpaint import Inpainter, checkpoints, images, models
 from facemask_inpaint.benchmark.records import ModelEntry
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.files import sha256_of
-from facemask_inpaint.folders import IMAGE_SUFFIXES
+from facemask_inpaint.folders import find_image
 from facemask_inpaint.models.model_card import DATA_SETS, TRAINING_SPLITS
 
 NOT_RECORDED = "not recorded"
@@ -44,9 +44,8 @@ class Results:
             ImageError: there is none.
         """
         for folder in (self.folder / str(side) / mask_class, self.folder / mask_class):
-            for suffix in sorted(IMAGE_SUFFIXES):
-                if (path := folder / f"{key}{suffix}").is_file():
-                    return path
+            if path := find_image(folder, key):
+                return path
         raise ImageError(f"{self.folder} holds no {mask_class}/{key}.png")
 
 

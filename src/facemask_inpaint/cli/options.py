@@ -93,9 +93,9 @@ def masker_options(dilate: float | None, class_table: Path | None = None) -> dic
 
 def require_folder(out: Path) -> None:
     """Refuse an ``--out`` for several files that is a file, or is named like a picture."""
-    from facemask_inpaint.folders import IMAGE_SUFFIXES
+    from facemask_inpaint.formats import image_suffixes
 
-    if out.is_file() or (out.suffix.lower() in IMAGE_SUFFIXES and not out.exists()):
+    if out.is_file() or (out.suffix.lower() in image_suffixes() and not out.exists()):
         raise click.UsageError(f"--out {out}: there are several files to write; name a folder")
 
 

@@ -142,8 +142,8 @@ def _listed_keys(root: Path, split: str, partition: Mapping[str, KeyList]) -> li
     everything = _all_keys(root)
     if split == ALL:
         return everything
-    keys = [_unpadded(key) for key in read_keys(_part_of(partition, split))]
     known = set(everything)
+    keys = [_unpadded(key) for key in read_keys(_part_of(partition, split), known)]
     if unknown := [key for key in keys if key not in known]:
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         raise OptionError(

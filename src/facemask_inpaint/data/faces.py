@@ -25,7 +25,7 @@ class Face:
     """One portrait on disk; nothing is read before it is asked for.
 
     Attributes:
-        key: name, unique in its data set: the file's stem.
+        key: name, unique in its data set: the file's stem, composed (NFC).
         image: picture file.
         labels: label map file, or the folder of CelebAMask-HQ's part files; ``None`` without.
     """
@@ -40,7 +40,7 @@ class Face:
         Raises:
             ImageError: the file is missing, damaged or no picture.
         """
-        return images.read_image(self.image).convert("RGB")
+        return images.to_rgb(self.image)
 
     def read_labels(self) -> LabelSource:
         """The portrait's labels, of their own size: not always the picture's.

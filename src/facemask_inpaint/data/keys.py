@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+import codecs
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TypeAlias
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.formats import image_suffixes
 
 KeyList: TypeAlias = str | Path | Iterable[str]
 """Keys, or the text file that holds one a line."""
 
 
-def read_keys(keys: KeyList) -> list[str]:
-    """Keys of a list: what is before the suffix in the last part of each path.
+def read_keys(keys: KeyList, known: Collection[str] = ()) -> list[str]:
+    """Keys of a list: what is before the picture suffix in the last part of each path.
 
-    ``28.jpg``, ``train/28.jpg`` and ``28`` are the same key, so lists of file names (``.flist``)
-    serve as well as plain keys. Empty lines do not count.
+    ``28.jpg``, ``train/28.jpg``, ``train\\28.jpg`` and ``28`` are the same key, so lists of file
+    names (``.flist``) serve as well as plain keys; dots that begin no suffix belong to the key.
+    Empty lines do not count. Files are UTF-8, or UTF-16 with a byte-order mark.
+
+    Args:
+        keys: the list, or its file.
+        known: keys that there are; a line that is one of them as it stands is that one.
 
     Raises:
         OptionError: the file cannot be read, or there is no key.
@@ -24,13 +32,34 @@ def read_keys(keys: KeyList) -> list[str]:
     name = "the list of keys"
     if isinstance(keys, str | Path):
         name = str(keys)
-        try:
-            keys = Path(keys).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise OptionError(
-                f"{name}: cannot be read as a list of keys, one a line ({error})"
-            ) from error
-    found = [PurePosixPath(key.strip()).stem for key in keys if key.strip()]
+        keys = _lines(Path(keys))
+    there = set(known)
+    found = [_key(line.strip(), there) for line in keys if line.strip()]
     if not found:
         raise OptionError(f"{name} is empty; it should hold one key a line")
     return found
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        content = path.read_bytes()
+        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(
+            f"{path}: cannot be read as a list of keys, one a line ({error})"
+        ) from error
+
+
+def _key(line: str, known: Collection[str]) -> str:
+    """The key that a line means: the first of its readings that is known, else the last."""
+    *_, last = readings = list(_readings(unicodedata.normalize("NFC", line)))
+    return next((reading for reading in readings if reading in known), last)
+
+
+def _readings(line: str) -> Iterator[str]:
+    yield line
+    for name in (PurePosixPath(line).name, PureWindowsPath(line).name):
+        yield name
+        path = PurePosixPath(name)
+        yield path.stem if path.suffix.lower() in image_suffixes() else name

@@ -7,7 +7,7 @@ from pathlib import Path
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.data.keys import KeyList, read_keys
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.folders import list_images
+from facemask_inpaint.folders import key_of, list_images
 
 IMAGES = "images"
 LABELS = "labels"
@@ -41,13 +41,13 @@ def labelled_folder(
         >>> faces = labelled_folder(images="/data/faces", labels="/data/maps")  # doctest: +SKIP
     """
     image_folder = _folder(Path(root, images), "portraits")
-    pictures = {path.stem: path for path in list_images(image_folder)}
+    pictures = {key_of(path): path for path in list_images(image_folder)}
     maps: dict[str, Path] = {}
     if labels is not None:
         label_folder = _folder(Path(root, labels), "label maps; labels=None does without")
         expected = {key: label_folder / f"{key}.png" for key in pictures}
-        maps = expected | {path.stem: path for path in list_images(label_folder)}
-    chosen = list(pictures) if keys is None else read_keys(keys)
+        maps = expected | {key_of(path): path for path in list_images(label_folder)}
+    chosen = list(pictures) if keys is None else read_keys(keys, pictures)
     origin = Path(keys).name if isinstance(keys, str | Path) else "the list of keys"
     if unknown := [key for key in chosen if key not in pictures]:
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint.errors import MaskError
-from facemask_inpaint.images.reading import read_image, upright
+from facemask_inpaint.images.reading import read_image, result_mode, upright
+from facemask_inpaint.images.samples import is_plain, ordered
 
 Size = tuple[int, int]
 
@@ -22,9 +22,15 @@ _SCALES = (1, 255, 65535)
 """What stands for "hole" in masks of whole numbers: the smallest that no value exceeds."""
 
 _ROUNDING = 1e-3
+_NEAR = 1 / 16
+"""How far lossy files may carry samples from known and hole, as a share of the scale."""
+
+_GREY_ENOUGH = 1 / 8
+"""How far the channels of a mask may lie apart, as a share of the scale: no hue, but what lossy
+files and colour conversion leave."""
+
 _SUSPICIOUS_SHARE = 0.7
-_WORKING_DTYPES = {"b": np.bool_, "u": np.int64, "i": np.int64, "f": np.float32}
-_GREY_MODES = ("1", "L", "I;16", "I;16B", "I", "F")
+_GREY_MODES = ("1", "L", "I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 
 def decode_mask(mask: Any, size: Size, *, name: str = "mask") -> Tensor:
@@ -32,9 +38,10 @@ def decode_mask(mask: Any, size: Size, *, name: str = "mask") -> Tensor:
 
     Args:
         mask: a path, a PIL picture of any mode, a NumPy array or a torch tensor, ``(H, W)`` or
-            with one channel, or three equal ones, before or behind. Hole is True, 1 in floats
-            (0 to 1), and in whole numbers 1, 255 or 65535, the smallest that no value exceeds.
-            PIL pictures are turned upright first; their alpha is ignored.
+            with one channel, or three that are equal but for what lossy files leave, before or
+            behind. Hole is True, 1 in floats (0 to 1), and in whole numbers 1, 255 or 65535, the
+            smallest that no value exceeds. PIL pictures are turned upright first; their alpha is
+            ignored.
         size: height and width of the picture.
         name: what errors call a mask that is not a file.
 
@@ -52,12 +59,36 @@ def decode_mask(mask: Any, size: Size, *, name: str = "mask") -> Tensor:
     """
     if isinstance(mask, str | os.PathLike):
         name = os.fspath(mask)
-        mask = read_image(name)
-    hole = _halved(_one_plane(_as_tensor(mask, name), size, name), name)
+    unit = _unit_plane(mask, size, name)
+    hole = unit >= 0.5
+    if not hole.any():
+        most = float(unit.max())
+        hint = f" (its largest value is {most:.2g} of 1; is it a label map?)" if most else ""
+        raise MaskError(f"{name} is empty: no pixel is hole{hint}")
+    if count := int(((unit > _NEAR) & (unit < 1 - _NEAR)).sum()):
+        _warn(f"{count} of {unit.numel()} pixels of {name} are neither known nor hole; cut at half")
     share = float(hole.float().mean())
     if share > _SUSPICIOUS_SHARE:
         _warn(f"{share:.0%} of {name} is hole: did you invert it? 1, True and 255 mean hole")
     return hole
+
+
+def as_hole(mask: Any, size: Size | None = None, *, name: str = "mask") -> Tensor:
+    """Decode a mask that may be empty or soft, without a word about either.
+
+    Args:
+        mask: see :func:`decode_mask`.
+        size: height and width that it must have; ``None`` for its own.
+        name: what errors call it.
+
+    Returns:
+        ``(H, W)`` bool, True = hole.
+
+    Raises:
+        MaskError: it is of another size, coloured, or no mask.
+        ImageError: the mask's file cannot be read.
+    """
+    return _unit_plane(mask, size, name) >= 0.5
 
 
 def decode_masks(mask: Any, sizes: Sequence[Size]) -> list[Tensor]:
@@ -94,17 +125,24 @@ def _is_batch(mask: Any, sizes: Sequence[Size]) -> bool:
     return mask.ndim == 4 or (several and tuple(mask.shape[1:]) == tuple(sizes[0]))
 
 
+def _unit_plane(mask: Any, size: Size | None, name: str) -> Tensor:
+    """``(H, W)`` float32 from 0, known, to 1, hole."""
+    if isinstance(mask, str | os.PathLike):
+        mask = read_image(name := os.fspath(mask))
+    return _one_plane(_scaled(_as_tensor(mask, name), name), size, name)
+
+
 def _as_tensor(mask: Any, name: str) -> Tensor:
-    """A mask of any kind as a bool, int64 or float32 tensor of its own layout."""
+    """A mask of any kind as an int64 or float32 tensor of its own layout."""
     if isinstance(mask, Image.Image):
         return _as_tensor(_samples(upright(mask, name), name), name)
-    if isinstance(mask, np.ndarray) and mask.dtype.kind in _WORKING_DTYPES:
-        # Copied, so byte order, strides and read-only memory do not matter.
-        return torch.from_numpy(mask.astype(_WORKING_DTYPES[mask.dtype.kind], order="C"))
-    if isinstance(mask, Tensor) and not mask.is_complex():
-        whole = mask if mask.dtype == torch.bool else mask.long()
-        return mask.detach().float() if mask.is_floating_point() else whole
+    if isinstance(mask, np.ndarray) and mask.dtype.kind in "buif":
+        return ordered(mask, np.float32 if mask.dtype.kind == "f" else np.int64)
+    if isinstance(mask, Tensor) and is_plain(mask) and not mask.is_complex():
+        return ordered(mask, np.float32 if mask.is_floating_point() else np.int64)
     kind = f"{mask.dtype} array" if hasattr(mask, "dtype") else type(mask).__name__
+    if isinstance(mask, Tensor) and not is_plain(mask):
+        kind = "tensor without numbers in memory (meta, sparse or quantised)"
     raise MaskError(
         f"{name} is a {kind}; needed: a path, a PIL picture, or a bool, uint8 or float array"
     )
@@ -114,6 +152,7 @@ def _samples(image: Image.Image, name: str) -> np.ndarray:
     """Grey ``(H, W)`` or RGB ``(H, W, 3)`` samples of an upright PIL picture."""
     if image.mode in _GREY_MODES:
         return np.asarray(image)
+    image = image.convert(result_mode(image)) if image.mode in ("La", "RGBa") else image
     samples = np.asarray(image.convert("RGB"))
     if image.has_transparency_data and (samples == samples[0, 0]).all():
         least, most = image.convert("RGBA").getchannel("A").getextrema()
@@ -125,8 +164,24 @@ def _samples(image: Image.Image, name: str) -> np.ndarray:
     return samples
 
 
-def _one_plane(values: Tensor, size: Size, name: str) -> Tensor:
-    """``(H, W)`` of a mask with no channel axis, or one or three equal channels."""
+def _scaled(values: Tensor, name: str) -> Tensor:
+    """A mask's values as float32 from 0, known, to 1, hole."""
+    if not values.numel():
+        raise MaskError(f"{name} has the shape {tuple(values.shape)}, which holds no pixels")
+    least, most = (float(end) for end in values.aminmax())
+    if not math.isfinite(least) or not math.isfinite(most):
+        raise MaskError(f"{name} holds NaN or infinity")
+    scales = (1,) if values.is_floating_point() else _SCALES
+    scale = next((scale for scale in scales if most <= scale + _ROUNDING), None)
+    if scale is None or least < -_ROUNDING:
+        raise MaskError(
+            f"{name} holds values from {least:g} to {most:g}; needed: bool, 0 and 255, or 0 to 1"
+        )
+    return values.float() / scale
+
+
+def _one_plane(values: Tensor, size: Size | None, name: str) -> Tensor:
+    """``(H, W)`` of a mask with no channel axis, or one or three channels that hardly differ."""
     if values.ndim == 2:
         _require_size(values, size, name)
         return values
@@ -137,47 +192,22 @@ def _one_plane(values: Tensor, size: Size, name: str) -> Tensor:
     ]
     if not layouts:
         raise MaskError(f"{name} must be (H, W) or have one channel, got {tuple(values.shape)}")
-    fitting = [planes for planes in layouts if tuple(planes.shape[1:]) == tuple(size)]
+    fitting = [planes for planes in layouts if tuple(planes.shape[1:]) == tuple(size or ())]
     planes = (fitting or layouts)[0]
     _require_size(planes[0], size, name)
-    if not (planes == planes[:1]).all() and not planes.isnan().any():
+    if bool((planes.amax(0) - planes.amin(0) > _GREY_ENOUGH).any()):
         raise MaskError(f"{name} is coloured: its three channels differ; pass one channel")
-    return planes[0]
+    return planes.mean(0)
 
 
-def _require_size(plane: Tensor, size: Size, name: str) -> None:
-    if tuple(plane.shape) != tuple(size):
+def _require_size(plane: Tensor, size: Size | None, name: str) -> None:
+    if size is not None and tuple(plane.shape) != tuple(size):
         raise MaskError(
             f"{name} is {plane.shape[1]} x {plane.shape[0]} pixels, its picture {size[1]} x "
             f"{size[0]} (width x height); masks are never resized: make it of the picture's size"
         )
 
 
-def _halved(values: Tensor, name: str) -> Tensor:
-    """Bool plane of a mask's values, cut at the half; warns if that decided anything."""
-    if values.dtype == torch.bool:
-        values = values.byte()
-    least, most = (float(end) for end in values.aminmax())
-    if not math.isfinite(least) or not math.isfinite(most):
-        raise MaskError(f"{name} holds NaN or infinity")
-    scales = (1,) if values.is_floating_point() else _SCALES
-    scale = next((scale for scale in scales if most <= scale + _ROUNDING), None)
-    if scale is None or least < -_ROUNDING:
-        raise MaskError(
-            f"{name} holds values from {least:g} to {most:g}; needed: bool, 0 and 255, or 0 to 1"
-        )
-    hole = values * 2 >= scale
-    if not hole.any():
-        hint = f" (its largest value is {most:g} of {scale}; is it a label map?)" if most else ""
-        raise MaskError(f"{name} is empty: no pixel is hole{hint}")
-    between = (values > _ROUNDING * scale) & (values < (1 - _ROUNDING) * scale)
-    if count := int(between.sum()):
-        _warn(
-            f"{count} of {values.numel()} pixels of {name} are neither known nor hole; cut at half"
-        )
-    return hole
-
-
 def _warn(message: str) -> None:
     # Up to the caller of decode_mask; who calls that differs.
-    warnings.warn(message, UserWarning, stacklevel=4)
+    warnings.warn(message, UserWarning, stacklevel=3)

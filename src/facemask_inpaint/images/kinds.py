@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -62,8 +63,10 @@ class RebuildTensor:
     def __call__(self, fresh: Tensor, changed: Tensor) -> Tensor:
         picture = self.source.detach().clone()
         planes = picture if picture.ndim == 3 else picture[None]
-        samples = self.span.from_rgb(fresh, len(planes))
-        planes[: len(samples), changed] = samples.to(planes.dtype)
+        samples = self.span.from_rgb(fresh, len(planes)).to(planes.dtype)
+        if planes.dtype == torch.uint16:  # which torch cannot index
+            planes, samples = planes.view(torch.int16), samples.view(torch.int16)
+        planes[: len(samples), changed] = samples
         return picture
 
 
@@ -94,6 +97,8 @@ class RebuildImage:
         picture = Image.fromarray(self.samples(fresh, changed))
         if self.mode == "1":
             picture = picture.convert("1", dither=Image.Dither.NONE)
+        if picture.mode != self.mode:  # I;16 under one of its other names
+            picture = Image.frombytes(self.mode, picture.size, picture.tobytes())
         picture.info.update(self.info)
         return picture
 

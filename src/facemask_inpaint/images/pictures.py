@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,7 +24,14 @@ from facemask_inpaint.images.kinds import (
     RebuildTensor,
     Span,
 )
-from facemask_inpaint.images.reading import read_image, upright
+from facemask_inpaint.images.reading import (
+    REDUCED,
+    fitting_profile,
+    read_image,
+    result_mode,
+    upright,
+)
+from facemask_inpaint.images.samples import is_plain, ordered
 
 ValueRange = tuple[float, float]
 Samples = np.ndarray | Tensor
@@ -36,11 +44,12 @@ _WHOLE_RANGES: dict[str, ValueRange] = {
     "uint16": (0, 65535),
     "int32": (0, 65535),  # PIL mode I: older Pillows read 16-bit files as it
 }
-_ARRAY_DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
-_TENSOR_DTYPES = ("uint8", "float16", "bfloat16", "float32", "float64")
+_ALMOST_BLACK = 255
+"""Largest sample of 16 bits in a picture that is taken for one of 8 bits."""
 
-_SAMPLED_MODES = ("1", "L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I", "F")
-_CONVERTED_MODES = ("CMYK", "YCbCr", "LAB", "HSV")
+_SAMPLED_MODES = ("1", "L", "LA", "RGB", "RGBA", "I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+_CONVERTED_MODES = ("RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+_EIGHT_BIT_MODES = ("1", "L", "LA", "RGB", "RGBA", *_CONVERTED_MODES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +106,14 @@ def decode(image: Any, *, value_range: ValueRange | None = None, name: str = "im
         image: one of
 
             - a path: read upright, comes back as a PIL picture;
-            - a PIL picture of mode 1, L, LA, RGB, RGBA, I;16, I, F, CMYK, YCbCr, LAB or HSV:
-              comes back upright in its mode. Palettes (P, PA) and colour keys cannot hold new
-              colours: such a picture comes back as RGB, or as LA or RGBA if it is transparent.
-              Of the metadata the colour profile comes back;
-            - a NumPy array ``(H, W)`` or ``(H, W, C)`` of uint8, uint16 or a float dtype, with 1
-              (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels;
+            - a PIL picture of mode 1, L, LA, RGB, RGBA, RGBX, I;16, I, F, CMYK, YCbCr, LAB or
+              HSV: comes back upright in its mode. Palettes (P, PA) and colour keys cannot hold
+              new colours: such a picture comes back as RGB, or as LA or RGBA if it is
+              transparent; premultiplied ones (La, RGBa) come back as LA and RGBA. Of the
+              metadata the colour profile comes back, if it is one of the result's colour space;
+            - a NumPy array ``(H, W)`` or ``(H, W, C)`` of uint8, uint16 or a float dtype, in any
+              byte order and memory layout, with 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA)
+              channels;
             - a torch tensor ``(H, W)`` or ``(C, H, W)`` of the same kinds, or bfloat16.
         value_range: (lowest, highest) sample of an array, a tensor or a PIL picture of mode
             I;16, I or F. When omitted: the whole range of uint8 and uint16; 0 to 65535 for mode
@@ -113,6 +124,10 @@ def decode(image: Any, *, value_range: ValueRange | None = None, name: str = "im
         ImageError: the picture cannot be read, is empty, of an unknown kind, holds NaN or
             infinity, or samples outside its range.
         OptionError: ``value_range`` is not an interval.
+
+    Warns:
+        UserWarning: a file of 16 bits per colour was read as 8; or samples of 16 bits do not go
+            beyond 255.
     """
     if isinstance(image, str | os.PathLike):
         return _decode_pil(read_image(os.fspath(image)), value_range, os.fspath(image))
@@ -170,14 +185,19 @@ def _only(results: list[Any]) -> object:
 
 def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -> Picture:
     """Decode an upright picture."""
-    image = _without_palette(image)
+    if REDUCED in image.info:
+        _warn(
+            f"{image.info[REDUCED]} holds colours of 16 bits, of which Pillow reads 8, so the "
+            "result has 8; pass a uint16 array to keep all"
+        )
+    image = _in_result_mode(image)
     if image.mode in _CONVERTED_MODES:
         colours = decode(np.asarray(image.convert("RGB")))
         return Picture(colours.rgb, RebuildConverted(image))
     if image.mode not in _SAMPLED_MODES:
         raise ImageError(
             f"{name} has the PIL mode {image.mode}, which is not one of "
-            f"{', '.join(_SAMPLED_MODES + _CONVERTED_MODES)} and P; convert it first"
+            f"{', '.join(_SAMPLED_MODES + _CONVERTED_MODES)}, P, PA, La and RGBa; convert it first"
         )
     array = np.asarray(image.convert("L") if image.mode == "1" else image)
     span = _span(array, None if array.dtype == np.uint8 else value_range, name)
@@ -185,13 +205,46 @@ def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -
     return Picture(samples.rgb, RebuildImage(samples.rebuild, image.mode, image.info))
 
 
-def _without_palette(image: Image.Image) -> Image.Image:
-    """The same picture in a mode that can hold any colour and any alpha."""
-    if image.mode in ("P", "PA"):
-        return image.convert("RGBA" if image.has_transparency_data else "RGB")
-    if image.mode in ("1", "L", "RGB") and "transparency" in image.info:
-        return image.convert("RGBA" if image.mode == "RGB" else "LA")
+def _in_result_mode(image: Image.Image) -> Image.Image:
+    """The same upright picture in the mode that it comes back in, with a profile that fits it."""
+    mode = result_mode(image)
+    return _with_own_profile(image if mode == image.mode else image.convert(mode))
+
+
+def _with_own_profile(image: Image.Image) -> Image.Image:
+    profile = fitting_profile(image)
+    image.info = {} if profile is None else {"icc_profile": profile}
     return image
+
+
+def to_rgb(image: Any, *, name: str = "image") -> Image.Image:
+    """Decode a picture of any kind to 8 bits per colour: what people look at and metrics count.
+
+    The one way from a picture to RGB. Samples of 16 bits and floats are scaled by their value
+    range, as :func:`decode` does, and rounded half to even; alpha is dropped.
+
+    Args:
+        image: any kind that :func:`decode` takes; a PIL picture stays as it is.
+        name: what errors call the picture.
+
+    Returns:
+        An upright PIL picture of mode RGB.
+
+    Raises:
+        ImageError: see :func:`decode`.
+    """
+    if isinstance(image, str | os.PathLike):
+        name = os.fspath(image)
+        image = read_image(name)
+    elif isinstance(image, Image.Image):
+        image = upright(image, name)
+    if isinstance(image, Image.Image):
+        image = _in_result_mode(image)
+        if image.mode in _EIGHT_BIT_MODES:
+            return _with_own_profile(image.convert("RGB"))
+    levels = (decode(image, name=name).rgb.cpu() + 1) * 127.5
+    pixels = levels.round().clamp(0, 255).byte()
+    return Image.fromarray(rearrange(pixels, "c h w -> h w c").numpy())
 
 
 def _decode_samples(samples: Samples, span: Span, name: str) -> Picture:
@@ -212,10 +265,7 @@ def _decode_samples(samples: Samples, span: Span, name: str) -> Picture:
 
 
 def _floats(samples: Samples) -> Tensor:
-    if isinstance(samples, Tensor):
-        return samples.detach().float()
-    # A copy in any case, so byte order, strides and read-only memory do not matter.
-    return torch.from_numpy(samples.astype(np.float32, order="C"))
+    return ordered(samples, np.float32)
 
 
 def _dtype_name(samples: Samples) -> str:
@@ -223,9 +273,11 @@ def _dtype_name(samples: Samples) -> str:
 
 
 def _require_dtype(samples: Samples, name: str) -> None:
-    allowed = _ARRAY_DTYPES if isinstance(samples, np.ndarray) else _TENSOR_DTYPES
-    if _dtype_name(samples) not in allowed:
-        raise ImageError(f"{name} is of dtype {_dtype_name(samples)}; needed: {', '.join(allowed)}")
+    if isinstance(samples, Tensor) and not is_plain(samples):
+        raise ImageError(f"{name} is a tensor without pixels in memory (meta, sparse or quantised)")
+    dtype = _dtype_name(samples)
+    if dtype not in ("uint8", "uint16") and "float" not in dtype:
+        raise ImageError(f"{name} is of dtype {dtype}; needed: uint8, uint16 or a float dtype")
 
 
 def _span(samples: Samples, value_range: ValueRange | None, name: str) -> Span:
@@ -245,6 +297,15 @@ def _span(samples: Samples, value_range: ValueRange | None, name: str) -> Span:
     if least < low - slack or most > high + slack:
         raise ImageError(
             f"{name} holds values from {least:g} to {most:g}, outside of {low:g} to {high:g}; "
-            "pass value_range=(lowest, highest)"
+            "scale them, or say by value_range=(lowest, highest) in Python what they mean"
+        )
+    if high == 65535 and value_range is None and 0 < most <= _ALMOST_BLACK:
+        _warn(
+            f"{name} holds 16 bits per sample and none beyond {most:g}, which is almost black; "
+            "if 255 means white, make it 8 bits or pass value_range=(0, 255) in Python"
         )
     return Span(low, high, whole=whole_range is not None)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=3)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
+import os
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from facemask_inpaint import formats
 from facemask_inpaint.errors import ImageError
 from facemask_inpaint.files import atomic_path
+from facemask_inpaint.images.opening import identify, is_file, open_binary
+from facemask_inpaint.images.repair import leaner
 
 MAX_PIXELS = 178_956_970
 """Largest picture that is decoded; larger ones are refused as decompression bombs."""
+
+REDUCED = "facemask_inpaint reduced"
+"""Key in a picture's ``info`` under which the name of a file of 16 bits per colour is kept."""
 
 _EXIF_ORIENTATION = 0x0112
 
@@ -27,7 +33,7 @@ _TO_UPRIGHT = {
 }
 """What undoes each EXIF orientation other than 1, the upright one."""
 
-_KEPT_INFO = ("icc_profile", "transparency")
+_KEPT_INFO = ("icc_profile", "transparency", REDUCED)
 """Metadata that goes with the pixels. EXIF does not: its thumbnail shows what was hidden."""
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -36,31 +42,39 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
 
+_PROFILE_SPACES = {b"GRAY": "grey", b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "LAB"}
+_WITHOUT_PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
+_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+
 
 def read_image(path: str | Path) -> Image.Image:
     """Read a picture file whole and upright, in its own mode.
 
-    Of an animation the first frame is read. Of the metadata the colour profile is kept. Pillow
-    reads colour files of 16 bits per channel as 8 bits; pass those as ``uint16`` arrays instead.
+    Of an animation the first frame is read. Of the metadata the colour profile is kept; what is
+    damaged of it costs nothing else. Pillow reads colour files of 16 bits per channel as 8 bits;
+    pass those as ``uint16`` arrays instead.
+
+    Args:
+        path: a file, or a named pipe, which may be silent for a few seconds at most.
 
     Raises:
         ImageError: the file is missing, truncated, no picture, or larger than ``MAX_PIXELS``.
     """
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns at half the size that it refuses; MAX_PIXELS is this library's limit.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(path)
-    except FileNotFoundError:
-        raise ImageError(f"{path}: there is no such file") from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{path}: not a picture in any format that Pillow reads") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"{path}: more than {MAX_PIXELS:,} pixels; scale it down first") from None
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be opened ({error.strerror or error})") from error
+    with open_binary(path) as file:
+        try:
+            return _decoded(identify(file, path), path)
+        except ImageError as error:
+            for lean in leaner(file):
+                try:
+                    return _decoded(identify(lean, path), path)
+                except ImageError:
+                    continue
+            raise error
+
+
+def _decoded(opened: Image.Image, path: str | Path) -> Image.Image:
     with opened:
-        return upright(opened, str(path))
+        return upright(opened, os.fspath(path))
 
 
 def upright(image: Image.Image, name: str = "image") -> Image.Image:
@@ -77,45 +91,107 @@ def upright(image: Image.Image, name: str = "image") -> Image.Image:
         raise ImageError(
             f"{name}: {width} x {height} is more than {MAX_PIXELS:,} pixels; scale it down first"
         )
-    if width * height == 0:
+    if width * height <= 0:
         raise ImageError(f"{name}: {width} x {height} has no pixels")
+    is_reduced = _is_reduced(image)
     try:
         image.load()
-        method = _TO_UPRIGHT.get(image.getexif().get(_EXIF_ORIENTATION, 1))
+        method = _TO_UPRIGHT.get(_orientation(image))
+        turned = image.copy() if method is None else image.transpose(method)
     except Exception as error:
         # Pillow's decoders let through whatever they stumble over, not only OSError.
         raise ImageError(f"{name}: truncated or damaged ({error})") from error
-    turned = image.copy() if method is None else image.transpose(method)
     turned.info = {key: image.info[key] for key in _KEPT_INFO if key in image.info}
+    if is_reduced:
+        turned.info[REDUCED] = name
     return turned
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation; 1 where there is none, or none that can be read."""
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:
+        return 1
+
+
+def _is_reduced(image: Image.Image) -> bool:
+    """Whether a colour file of 16 bits per channel is about to be decoded to 8."""
+    tiles = () if image.mode in _GREY_MODES else getattr(image, "tile", ())
+    return any(_is_of_16_bits(tile[0], tile[3]) for tile in tiles)
+
+
+def _is_of_16_bits(decoder: str, arguments: Any) -> bool:
+    parts = arguments if isinstance(arguments, tuple) else (arguments,)
+    if decoder.startswith("ppm"):
+        return int(parts[-1]) > 255
+    return decoder == "SGI16" or any(isinstance(one, str) and ";16" in one for one in parts)
+
+
+def result_mode(image: Image.Image) -> str:
+    """Mode in which a picture comes back: its own, or one that holds any colour and any alpha."""
+    if image.mode in ("P", "PA"):
+        return "RGBA" if image.has_transparency_data else "RGB"
+    if image.mode in ("1", "L", "RGB") and "transparency" in image.info:
+        return "RGBA" if image.mode == "RGB" else "LA"
+    return _WITHOUT_PREMULTIPLIED.get(image.mode, image.mode)
+
+
+def result_name(path: str | Path) -> str:
+    """Name for the file of what is made from a picture file: its own, unless that cannot hold it.
+
+    Only the header is read. See :func:`facemask_inpaint.formats.result_suffix`.
+    """
+    path = Path(path)
+    if not is_file(path):
+        return path.name
+    try:
+        with open_binary(path) as file, identify(file, path) as opened:
+            kind = opened.format or ""
+            return path.stem + formats.result_suffix(path.suffix, kind, result_mode(opened))
+    except ImageError:
+        return path.name
+
+
+def fitting_profile(image: Image.Image) -> bytes | None:
+    """Colour profile of a picture; ``None`` for one of another colour space than its mode's."""
+    profile: bytes | None = image.info.get("icc_profile")
+    space = _PROFILE_SPACES.get(bytes(profile[16:20])) if profile else None
+    mode = "grey" if image.mode in _GREY_MODES else image.mode
+    own = mode if mode in ("grey", "CMYK", "LAB") else "RGB"
+    return profile if space in (None, own) else None
 
 
 def save_image(image: Image.Image, path: str | Path) -> None:
     """Write a picture whole or not at all, in the format of the path's suffix.
 
     JPEG and AVIF are written at quality 95 without chroma subsampling, WebP without loss. The
-    colour profile is kept.
+    colour profile is kept if it is one of the picture's colour space.
 
     Raises:
         ImageError: no format has this suffix, or the format cannot hold this mode.
     """
     path = Path(path)
-    picture_format = Image.registered_extensions().get(path.suffix.lower(), "")
-    if picture_format not in Image.SAVE:
+    picture_format = formats.written_under(path.suffix)
+    if picture_format is None:
         raise ImageError(
             f"{path}: no picture format is written under the suffix {path.suffix!r}; "
             "use .png, .jpg, .webp or .tif"
         )
+    if not formats.holds(picture_format, image.mode):
+        raise _cannot_hold(path, picture_format, image.mode)
     options = dict(_SAVE_OPTIONS.get(picture_format, {}))
-    if "icc_profile" in image.info:
-        options["icc_profile"] = image.info["icc_profile"]
+    options["icc_profile"] = fitting_profile(image)  # None overrules what is in its info
     with atomic_path(path) as temporary:
         try:
             image.save(temporary, picture_format, **options)
-        except OSError as error:
-            if error.errno is not None:  # the disk's fault, not the format's
-                raise
-            raise ImageError(
-                f"{path}: {picture_format} cannot hold a picture of mode {image.mode}; "
-                "use .png or .tif"
-            ) from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk's fault, not the format's
+            raise _cannot_hold(path, picture_format, image.mode) from error
+
+
+def _cannot_hold(path: Path, picture_format: str, mode: str) -> ImageError:
+    suffix = formats.exact_suffix(mode)
+    advice = f"use {suffix}" if suffix else "convert it to RGB first"
+    return ImageError(f"{path}: {picture_format} cannot hold a picture of mode {mode}; {advice}")

@@ -15,12 +15,11 @@ from torch import Tensor
 from facemask_inpaint import images
 from facemask_inpaint.errors import ComponentAbsentError, ImageError, LabelMapError, OptionError
 from facemask_inpaint.masks.components import GLASSES, Component
+from facemask_inpaint.masks.labels import is_photo
 from facemask_inpaint.vocabulary import LABEL_NAMES
 
 Parser = Callable[[Any], NDArray[np.uint8]]
 """From a photo to its label map ``(H, W)``: a :class:`facemask_inpaint.parsing.FaceParser`."""
-
-_COLOUR_MODES = ("RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV")
 
 
 def parser_of(parser: str | Parser | None, **options: Any) -> Parser | None:
@@ -50,9 +49,10 @@ def parser_of(parser: str | Parser | None, **options: Any) -> Parser | None:
 def parse(source: Any, parser: Parser) -> Any | None:
     """Label map of a photo, of the photo's own kind; ``None`` if it is no photo.
 
-    Photos are pictures in colour: a path or PIL picture of such a mode, NumPy ``(H, W, 3 or 4)``
-    or a batch of these, torch *floats* ``(3, H, W)`` or ``(N, 3, H, W)``. Anything else is taken
-    for a label map.
+    Photos are pictures in colour, of floats, or of more levels of grey than there are labels: a
+    path or PIL picture, NumPy ``(H, W)`` or ``(H, W, 3 or 4)`` or a batch of the latter, torch
+    *floats* ``(H, W)``, ``(3, H, W)`` or ``(N, 3, H, W)``. Anything else is taken for a label
+    map, three equal channels of label ids too.
 
     Raises:
         ImageError: a file cannot be read, or no face is in it.
@@ -66,18 +66,25 @@ def parse(source: Any, parser: Parser) -> Any | None:
             raise ImageError(f"{source}: {error}") from None
     if isinstance(source, Image.Image):
         upright = images.upright(source)
-        is_photo = upright.mode in _COLOUR_MODES
-        return Image.fromarray(_label(upright, parser, upright.size[::-1])) if is_photo else None
-    if isinstance(source, np.ndarray) and source.ndim in (3, 4) and source.shape[-1] in (3, 4):
-        if source.ndim == 4:
-            return np.stack([_label(one, parser, one.shape[:2]) for one in source])
-        return _label(source, parser, source.shape[:2])
+        if not is_photo(upright):
+            return None
+        return Image.fromarray(_label(upright, parser, upright.size[::-1]))
+    if isinstance(source, np.ndarray) and _is_one_picture(source):
+        return _label(source, parser, source.shape[:2]) if is_photo(source) else None
+    if isinstance(source, np.ndarray) and source.ndim == 4 and source.shape[-1] in (3, 4):
+        return np.stack([_label(one, parser, one.shape[:2]) for one in source])
+    if isinstance(source, Tensor) and source.is_floating_point() and source.ndim == 2:
+        return torch.from_numpy(_label(source, parser, tuple(source.shape))).to(source.device)
     if isinstance(source, Tensor) and source.is_floating_point() and source.ndim in (3, 4):
         batch = source if source.ndim == 4 else source[None]
         labels = np.stack([_label(one, parser, tuple(one.shape[-2:])) for one in batch])
         labels = labels if source.ndim == 4 else labels[0]
         return torch.from_numpy(labels).to(source.device)
     return None
+
+
+def _is_one_picture(array: NDArray[Any]) -> bool:
+    return array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (3, 4))
 
 
 def require_available(parser: Parser, wanted: Sequence[Component]) -> None:

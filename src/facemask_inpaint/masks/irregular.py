@@ -59,6 +59,7 @@ class IrregularMasks:
 
         Raises:
             ImageError: a file cannot be read.
+            MaskError: a file holds no mask.
             OptionError: no file gave a hole that leaves something known.
         """
         for _ in range(ATTEMPTS):
@@ -71,9 +72,9 @@ class IrregularMasks:
         )
 
     def _draw(self, size: int, rng: np.random.Generator) -> Hole:
-        grey = images.read_image(self.files[int(rng.integers(len(self.files)))]).convert("L")
-        bright = np.asarray(grey.resize((size, size), Image.Resampling.NEAREST)) > 127
-        hole = bright if self.hole_colour == "white" else ~bright
+        white = images.as_hole(self.files[int(rng.integers(len(self.files)))]).numpy()
+        resized = Image.fromarray(white).resize((size, size), Image.Resampling.NEAREST)
+        hole = np.asarray(resized) == (self.hole_colour == "white")
         if rng.random() < 0.5:
             hole = hole[:, ::-1]
         turned = Image.fromarray(hole).rotate(rng.uniform(*self.rotation))

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint import images
-from facemask_inpaint.errors import LabelMapError, UnknownNameError
+from facemask_inpaint.errors import LabelMapError, MaskError, UnknownNameError
 from facemask_inpaint.masks.morphology import Hole
 from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES, LABEL_ORDERS
 
@@ -26,7 +26,9 @@ PICTURES_PER_FOLDER = 2000
 """Pictures in each numbered sub-folder of ``CelebAMask-HQ-mask-anno``."""
 
 _COUNT = len(LABEL_NAMES)
-_ID_MODES = ("L", "P", "I", "I;16")
+_ID_MODES = ("L", "P", "PA", "LA", "I", "I;16", "I;16L", "I;16B", "I;16N")
+_MOST_LABELS = 64
+"""More different numbers than this in one plane are a photo's levels of grey, no labels."""
 
 
 def _mirrored_ids() -> list[int]:
@@ -113,7 +115,8 @@ LabelSource: TypeAlias = LabelMap | Annotation
 
 LabelMapLike: TypeAlias = NDArray[Any] | Tensor | Image.Image | str | Path | LabelMap | Annotation
 """A label map as ``(H, W)`` integers (NumPy or torch), a picture of mode L or P or the path of
-one, or an :class:`Annotation`. Ids are CelebAMask-HQ's."""
+one, or an :class:`Annotation`. Three equal channels, behind in arrays, count as one. Ids are
+CelebAMask-HQ's."""
 
 Ids = TypeVar("Ids", NDArray[Any], Tensor, Image.Image)
 Mirrored = TypeVar("Mirrored", NDArray[Any], Tensor, Image.Image, Annotation)
@@ -130,7 +133,7 @@ def open_labels(label_map: LabelMapLike) -> LabelSource:
     if isinstance(label_map, LabelMap | Annotation):
         return label_map
     try:
-        ids = _ids(label_map)
+        ids = _plane(_ids(label_map))
         if ids.ndim != 2 or not ids.size:
             raise LabelMapError(f"a label map is (H, W), not of shape {tuple(ids.shape)}")
         return LabelMap(_as_uint8(ids))
@@ -231,17 +234,54 @@ def _ids(label_map: LabelMapLike) -> NDArray[Any]:
     if isinstance(label_map, str | Path):
         label_map = images.read_image(label_map)
     if isinstance(label_map, Image.Image):
-        if label_map.mode not in _ID_MODES:
-            raise LabelMapError(
-                f"a picture of mode {label_map.mode} is not a label map; its pixels must be label "
-                f"ids (modes {', '.join(_ID_MODES)})"
-            )
-        return np.asarray(label_map)
+        return _picture_ids(images.upright(label_map))
     if isinstance(label_map, Tensor):
+        if not images.is_plain(label_map):
+            raise LabelMapError("a meta, sparse or quantised tensor is not a label map")
         return label_map.detach().cpu().numpy()
     if isinstance(label_map, np.ndarray):
         return label_map
     raise LabelMapError(f"a {type(label_map).__name__} is not a label map")
+
+
+def _picture_ids(picture: Image.Image) -> NDArray[Any]:
+    """``(H, W)`` samples of a picture in a grey or palette mode, or of three equal channels."""
+    samples = np.asarray(picture)
+    if picture.mode in _ID_MODES:
+        return samples if samples.ndim == 2 else samples[..., 0]
+    plane = _plane(samples)
+    if picture.mode not in ("RGB", "RGBA", "RGBX") or plane.ndim != 2:
+        raise LabelMapError(
+            f"a picture of mode {picture.mode} with colours is not a label map, whose pixels are "
+            f"label ids (modes {', '.join(_ID_MODES)}); for a photo give the masker a parser"
+        )
+    return plane
+
+
+def _plane(ids: NDArray[Any]) -> NDArray[Any]:
+    """``(H, W)`` of ids with one channel behind, or three equal ones and perhaps an alpha."""
+    if ids.ndim != 3 or ids.shape[-1] not in (1, 3, 4):
+        return ids
+    colours = ids[..., :3]
+    return ids[..., 0] if (colours == colours[..., :1]).all() else ids
+
+
+def is_photo(picture: NDArray[Any] | Tensor | Image.Image) -> bool:
+    """Whether a picture ``(H, W)`` or with channels shows something, rather than holding labels.
+
+    Colours, floats, and more levels of grey than there could be labels are a photo's.
+    """
+    try:
+        plane = _plane(_ids(picture))
+    except LabelMapError:
+        return True
+    if plane.ndim != 2 or not np.issubdtype(plane.dtype, np.integer):
+        return plane.dtype != np.bool_
+    return bool(plane.size) and int(plane.max()) >= _COUNT and _is_of_greys(plane)
+
+
+def _is_of_greys(plane: NDArray[Any]) -> bool:
+    return len(np.unique(plane)) > _MOST_LABELS
 
 
 def _as_uint8(ids: NDArray[Any]) -> Labels:
@@ -253,16 +293,27 @@ def _as_uint8(ids: NDArray[Any]) -> Labels:
         unknown = found[(found < 0) | (found >= _COUNT)].tolist()
         shown = ", ".join(map(str, unknown[:8])) + (", …" if len(unknown) > 8 else "")
         raise LabelMapError(
-            f"unknown label ids {shown}: CelebAMask-HQ's run from 0 to {_COUNT - 1}; maps in "
-            "another order go through reorder_labels first"
+            f"unknown label ids {shown}: CelebAMask-HQ's run from 0 to {_COUNT - 1}; "
+            f"{_advice(found)}"
         )
     return np.ascontiguousarray(ids, dtype=np.uint8)
 
 
+def _advice(found: NDArray[Any]) -> str:
+    """What numbers that are no label ids may be instead."""
+    if len(found) > _MOST_LABELS:
+        return "so many levels are a photo's, which goes to a masker with a parser"
+    if set(found.tolist()) <= {0, 255}:
+        return "0 and 255 are a hole mask's, which needs no masker"
+    return "maps in another order go through reorder_labels first"
+
+
 def _read_part(path: Path) -> Hole:
     """Marked pixels of a part file; it is grey or has three equal channels of 0 and 255."""
-    pixels = np.asarray(images.read_image(path).convert("RGB"))
-    return pixels[..., 0] != 0
+    try:
+        return images.as_hole(path).numpy()
+    except MaskError as error:
+        raise LabelMapError(str(error)) from error
 
 
 def _has_content(path: Path) -> bool:

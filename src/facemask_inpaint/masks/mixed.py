@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import LabelMapError, OptionError, unknown_name
+from facemask_inpaint.images import as_hole
 from facemask_inpaint.masks.components import Component
 from facemask_inpaint.masks.freeform import GENERATORS, HoleGenerator
 from facemask_inpaint.masks.labels import LabelMapLike, LabelSource, open_labels
@@ -74,7 +76,8 @@ class MixedMaskSampler:
         class_weights: class (name or letter) to relative weight; classes not named have weight
             1. None draws all classes alike.
         random: free-form generator, by name (:data:`freeform.GENERATORS`) or as a function of
-            ``(size, rng)``.
+            ``(size, rng)`` to a hole mask of that size, of any kind that
+            :func:`facemask_inpaint.images.decode_mask` takes.
         masker: cuts the semantic masks; default ``SemanticMasker()``.
         missing: ``"redraw"`` draws among the classes that the picture has, by their weights;
             ``"random"`` draws among all and gives a random mask where the drawn one is absent,
@@ -141,7 +144,12 @@ class MixedMaskSampler:
 
         Raises:
             LabelMapError: there is no label map and no bank, and semantic masks are wanted.
+            MaskError: the random generator's answer is no mask of this size.
             OptionError: the index or the epoch is negative.
+
+        Warns:
+            UserWarning: a picture gets a random mask for want of a class, although
+                ``semantic_probability`` is 1; or an oblong label map is squashed into the square.
         """
         rng = self._rng(index, epoch)
         probability = self.probability(epoch)
@@ -158,8 +166,9 @@ class MixedMaskSampler:
             hole = None if name is None else self._semantic(labels, name)
             if hole is not None:
                 return MaskSample(_like(hole, label_map), "semantic", name)
-        hole = self.random(self.size, shape)
-        return MaskSample(_like(hole, label_map), "random", None)
+            if probability == 1 and self.missing == "redraw":
+                _warn_of_random_mask(self.classes)
+        return MaskSample(_like(self._random(shape), label_map), "random", None)
 
     def batch(
         self,
@@ -201,6 +210,11 @@ class MixedMaskSampler:
             raise OptionError(f"index and epoch start at 0, not {index} and {epoch}")
         return np.random.default_rng((self.seed, operator.index(epoch), operator.index(index)))
 
+    def _random(self, rng: np.random.Generator) -> Hole:
+        """Hole of the free-form generator, which may be anybody's function."""
+        drawn = self.random(self.size, rng)
+        return as_hole(drawn, (self.size, self.size), name="the random mask").cpu().numpy()
+
     def _borrowed(self, rng: np.random.Generator) -> LabelMapLike:
         return self.bank[int(rng.integers(len(self.bank)))]
 
@@ -221,6 +235,17 @@ class MixedMaskSampler:
         component: Component = self.masker.classes[name]
         hole = resize_hole(self.masker(labels, component), self.size)
         return None if hole.all() else hole
+
+
+def _warn_of_random_mask(classes: Sequence[str]) -> None:
+    # The same words each time, so that Python's filters show them once.
+    warnings.warn(
+        f"a picture has none of the classes {', '.join(map(str, classes))}, or nothing else, and "
+        "gets a random mask "
+        'although semantic_probability is 1; the sample\'s kind is "random"',
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _like(hole: Hole, label_map: LabelMapLike | None) -> Any:

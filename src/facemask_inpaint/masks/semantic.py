@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex, get_args
@@ -253,6 +254,9 @@ def resize_hole(hole: Hole, size: Size) -> Hole:
 
     Raises:
         OptionError: the size is not positive.
+
+    Warns:
+        UserWarning: an oblong mask becomes a square one.
     """
     try:
         sides = (size, size) if isinstance(size, SupportsIndex) else tuple(size)
@@ -263,18 +267,20 @@ def resize_hole(hole: Hole, size: Size) -> Hole:
         raise OptionError(f"size must be positive, not {size!r}")
     if hole.shape == (height, width):
         return hole
+    if isinstance(size, SupportsIndex) and hole.shape[0] != hole.shape[1]:
+        warnings.warn(
+            f"a label map of {hole.shape[1]} x {hole.shape[0]} pixels (width x height) is squashed "
+            "into a square: do the same to its picture, or give size as (height, width)",
+            UserWarning,
+            stacklevel=2,
+        )
     return images.shrink_hole(torch.from_numpy(hole), (height, width)).numpy()
 
 
 def _open(label_map: LabelMapLike) -> tuple[list[LabelSource], Wrap]:
     """Sources of one label map or a batch, and what turns ``(N, H, W)`` masks into its kind."""
     batched = False
-    if isinstance(label_map, np.ndarray | Tensor) and label_map.ndim == 3:
-        if label_map.shape[-1] <= 4 < label_map.shape[0]:
-            raise LabelMapError(
-                f"a label map is (H, W), or a batch of them (N, H, W); {tuple(label_map.shape)} "
-                "has colour channels behind: pass one channel, such as label_map[..., 0]"
-            )
+    if isinstance(label_map, np.ndarray | Tensor) and _is_batch(label_map):
         sources, batched = [open_labels(item) for item in label_map], True
     else:
         sources = [open_labels(label_map)]
@@ -290,6 +296,12 @@ def _open(label_map: LabelMapLike) -> tuple[list[LabelSource], Wrap]:
         return mask
 
     return sources, wrap
+
+
+def _is_batch(label_maps: NDArray[Any] | Tensor) -> bool:
+    """Whether three axes are ``(N, H, W)``, not ``(H, W, C)``."""
+    shape = label_maps.shape
+    return label_maps.ndim == 3 and not shape[-1] <= 4 < shape[0]
 
 
 def _table(classes: Mapping[str, Any] | str | Path | None) -> Mapping[str, Component]:

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from facemask_inpaint import __version__
 from facemask_inpaint.errors import ImageError, OptionError
+from facemask_inpaint.folders import listed
+from facemask_inpaint.images import is_plain, native
 from facemask_inpaint.metrics.cache import CachedFeature, FeatureCache
 from facemask_inpaint.metrics.extractors import FeatureExtractor, resolve_extractor
 from facemask_inpaint.metrics.frontends import DEFAULT
@@ -26,7 +28,6 @@ from facemask_inpaint.metrics.inputs import (
     Picture,
     Skipped,
     in_order,
-    listed,
     match,
     open_pictures,
 )
@@ -87,8 +88,8 @@ class FeatureSet:
         Raises:
             OptionError: not two axes of floats, or NaN or infinity among them.
         """
-        values = torch.as_tensor(features)
-        if values.ndim != 2 or not values.is_floating_point():
+        values = native(features) if isinstance(features, np.ndarray) else features
+        if values.ndim != 2 or not values.is_floating_point() or not is_plain(values):
             raise OptionError(
                 f"features are an (n, d) array of floats, not {tuple(values.shape)} {values.dtype}"
             )

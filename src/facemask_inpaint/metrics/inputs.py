@@ -18,16 +18,14 @@ from torch import Tensor
 
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.files import sha256_of
-from facemask_inpaint.folders import list_images
-from facemask_inpaint.images import read_image, upright
+from facemask_inpaint.folders import key_of, list_images, listed
+from facemask_inpaint.images import is_file, to_rgb
 
 OnError = Literal["raise", "skip"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".webp"})
-_EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
-_SHOWN = 5
 
 
 class Skipped(NamedTuple):
@@ -55,26 +53,23 @@ class Picture:
         """``(3, H, W)`` uint8 RGB; channels last in memory unless it came as a tensor.
 
         Files are turned upright by their EXIF tag, which the published tools ignore; alpha is
-        dropped, as they all do.
+        dropped, as they all do. Grey files of 16 bits and floats are scaled to 8 bits, see
+        :func:`facemask_inpaint.images.to_rgb`.
 
         Raises:
-            ImageError: the file is damaged or missing, or samples are not of 8 bits.
+            ImageError: the file is damaged or missing, or an array's samples are not of 8 bits.
         """
         content = self.content
-        if isinstance(content, (str, os.PathLike)):
-            content = read_image(os.fspath(content))
-        elif isinstance(content, Image.Image):
-            content = upright(content, self.name)
-        if isinstance(content, Image.Image):
-            content = _rgb_array(content, self.name)
+        if isinstance(content, (str, os.PathLike, Image.Image)):
+            content = np.asarray(to_rgb(content, name=self.name))
         if isinstance(content, np.ndarray):
             content = torch.from_numpy(np.require(content, requirements=("C", "W")))
             content = content.movedim(-1, 0) if content.ndim == 3 else content
         return _three_channels(content, self.name)
 
     def digest(self) -> str | None:
-        """SHA-256 of the file's bytes; ``None`` when there is no file."""
-        if not isinstance(self.content, (str, os.PathLike)):
+        """SHA-256 of the file's bytes; ``None`` when there is no file, or a pipe."""
+        if not isinstance(self.content, (str, os.PathLike)) or not is_file(self.content):
             return None
         try:
             return sha256_of(os.fspath(self.content))
@@ -163,30 +158,18 @@ def in_order(
                 future.cancel()
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
-
-
 def _as_picture(item: Any, index: int) -> Picture:
     if isinstance(item, Picture):
         return item
     if isinstance(item, (str, os.PathLike)):
         path = Path(item)
-        return Picture(str(path), path.stem, path)
+        return Picture(str(path), key_of(path), path)
     return Picture(f"#{index}", None, item)
 
 
-def _rgb_array(image: Image.Image, name: str) -> np.ndarray:
-    if image.mode not in _EIGHT_BIT_MODES:
-        raise ImageError(f"{name}: mode {image.mode} is not 8 bits per channel; convert it first")
-    return np.asarray(image.convert("RGB"))
-
-
 def _three_channels(pixels: Any, name: str) -> Tensor:
-    if not isinstance(pixels, Tensor):
-        raise ImageError(f"{name} is a {type(pixels).__name__}, not a picture")
+    if not isinstance(pixels, Tensor) or pixels.layout != torch.strided or pixels.is_meta:
+        raise ImageError(f"{name} is a {_kind(pixels)}, not a picture")
     if pixels.dtype != torch.uint8:
         raise ImageError(
             f"{name}: {pixels.dtype} samples; pass uint8, since rounding is part of the metric"
@@ -195,3 +178,8 @@ def _three_channels(pixels: Any, name: str) -> Tensor:
     if planes.ndim != 3 or planes.shape[0] not in (1, 3):
         raise ImageError(f"{name}: shape {tuple(pixels.shape)}; needed: one or three channels")
     return planes.expand(3, -1, -1)
+
+
+def _kind(content: Any) -> str:
+    kind = type(content).__name__
+    return f"{kind} without pixels in memory" if isinstance(content, Tensor) else kind

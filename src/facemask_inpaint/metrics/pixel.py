@@ -17,15 +17,14 @@ from torch import Tensor
 
 from facemask_inpaint import __version__
 from facemask_inpaint.devices import resolve_device
-from facemask_inpaint.errors import ImageError, OptionError
-from facemask_inpaint.folders import list_images
+from facemask_inpaint.errors import ImageError, MaskError, OptionError
+from facemask_inpaint.folders import key_of, list_images, listed
 from facemask_inpaint.images import decode_mask
 from facemask_inpaint.metrics.inputs import (
     OnError,
     Picture,
     Skipped,
     in_order,
-    listed,
     match,
     open_pictures,
 )
@@ -215,7 +214,7 @@ def masks_for(pictures: Sequence[Picture], mask: Any) -> list[Any]:
     if single or (isinstance(mask, (np.ndarray, Tensor)) and mask.ndim == 2):
         return [mask] * len(pictures)
     masks = list(mask)
-    keys = [Path(one).stem if isinstance(one, (str, os.PathLike)) else None for one in masks]
+    keys = [key_of(one) if isinstance(one, (str, os.PathLike)) else None for one in masks]
     if None in keys or any(picture.key is None for picture in pictures):
         if len(masks) != len(pictures):
             raise OptionError(f"{len(masks)} masks for {len(pictures)} pictures")
@@ -226,17 +225,25 @@ def masks_for(pictures: Sequence[Picture], mask: Any) -> list[Any]:
     return [by_stem[picture.key] for picture in pictures]
 
 
-def _load_pair(job: tuple[Picture, Picture, Any]) -> Pair | ImageError:
-    """In a worker thread; a bad picture travels back as a value, a bad mask raises."""
+def _load_pair(job: tuple[Picture, Picture, Any]) -> Pair | ImageError | MaskError:
+    """In a worker thread; a bad file travels back as a value, a bad mask of another kind raises."""
     first, second, mask = job
     try:
-        real, fake = first.pixels(), second.pixels()
+        return _decoded_pair(first, second, mask)
     except ImageError as error:
         return error
+    except MaskError as error:
+        if not isinstance(mask, (str, os.PathLike)):
+            raise
+        return error
+
+
+def _decoded_pair(first: Picture, second: Picture, mask: Any) -> Pair:
+    real, fake = first.pixels(), second.pixels()
     size = (real.shape[1], real.shape[2])
     if real.shape != fake.shape:
         height, width = fake.shape[1:]
-        return ImageError(
+        raise ImageError(
             f"{first.name} is {size[0]}x{size[1]} but {second.name} {height}x{width} (height x "
             "width); pixel metrics need equal sizes"
         )

@@ -17,5 +17,4 @@ from .loading import load_parser as load_parser
 from .networks import LabelNetwork as LabelNetwork
 from .photos import PhotoParser as PhotoParser
 from .protocol import FaceParser as FaceParser
-from .protocol import read_photo as read_photo
 from .sides import assign_sides as assign_sides

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 
 from facemask_inpaint.errors import ImageError, MissingDependencyError, OptionError
+from facemask_inpaint.images import to_rgb
 from facemask_inpaint.parsing.layouts import Layout, layout_of
 from facemask_inpaint.parsing.photos import FaceChoice, check_face, choose_faces
-from facemask_inpaint.parsing.protocol import Labels, read_photo
+from facemask_inpaint.parsing.protocol import Labels
 from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES
 
 Points = NDArray[np.float64]
@@ -75,7 +76,7 @@ class LandmarkParser:
         Raises:
             ImageError: this is no picture; no face is in it; or none has the chosen number.
         """
-        photo = read_photo(image)
+        photo = to_rgb(image)
         faces = sorted((_points(one) for one in self.find(photo)), key=lambda one: -_extent(one))
         if not faces:
             raise ImageError("no face was found in this picture: its landmarks are empty")

@@ -11,9 +11,10 @@ from PIL import Image
 from scipy import ndimage
 
 from facemask_inpaint.errors import ImageError, OptionError
+from facemask_inpaint.images import to_rgb
 from facemask_inpaint.parsing.faces import find_faces
 from facemask_inpaint.parsing.networks import LabelNetwork
-from facemask_inpaint.parsing.protocol import Labels, read_photo
+from facemask_inpaint.parsing.protocol import Labels
 from facemask_inpaint.parsing.sides import assign_sides
 from facemask_inpaint.parsing.views import View
 from facemask_inpaint.vocabulary import LABEL_IDS
@@ -85,7 +86,7 @@ class PhotoParser:
         Raises:
             ImageError: this is no picture; no face is in it; or none has the chosen number.
         """
-        photo = read_photo(image)
+        photo = to_rgb(image)
         if not self.align:
             return assign_sides(self._labels(self._look(photo, View.whole(photo.size)), photo.size))
         first = self._look(photo, View.around(photo.size))
@@ -105,7 +106,7 @@ class PhotoParser:
 
     def find(self, image: Any) -> list[View]:
         """Crops of the faces in a photo, the largest first: the order that numbers follow."""
-        photo = read_photo(image)
+        photo = to_rgb(image)
         found = self._faces(photo, self._look(photo, View.around(photo.size)))
         return [face.view for face in found]
 

@@ -1,15 +1,11 @@
-"""What a face parser is, and how it reads its picture."""
+"""What a face parser is."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
 import numpy as np
-from einops import rearrange
 from numpy.typing import NDArray
-from PIL import Image
-
-from facemask_inpaint import images
 
 Labels = NDArray[np.uint8]
 """``(H, W)`` uint8 ids in CelebAMask-HQ order."""
@@ -36,14 +32,3 @@ class FaceParser(Protocol):
             ImageError: this is no picture, or no face is in it.
         """
         ...
-
-
-def read_photo(image: Any) -> Image.Image:
-    """Picture of any kind as an upright PIL picture of mode RGB.
-
-    Raises:
-        ImageError: this is no picture that :func:`facemask_inpaint.images.decode` knows.
-    """
-    rgb = images.decode(image).rgb
-    levels = ((rgb.cpu() + 1) * 127.5).round().clamp(0, 255).byte()
-    return Image.fromarray(rearrange(levels, "c h w -> h w c").numpy())

@@ -14,7 +14,7 @@ from facemask_inpaint.benchmark.layout import Run
 from facemask_inpaint.benchmark.records import PictureRecord
 from facemask_inpaint.benchmark.report.choosing import Case, Row, cross_section, extremes
 from facemask_inpaint.errors import ImageError, OptionError
-from facemask_inpaint.images import read_image
+from facemask_inpaint.images import read_image, to_rgb
 
 HOLE_COLOUR = (244, 63, 125)
 """Of holes on the page: no skin has it."""
@@ -157,7 +157,7 @@ def filling_of(record: PictureRecord) -> str:
 
 
 def _picture_uri(picture: Image.Image, side: int) -> str:
-    small = picture.convert("RGB")
+    small = to_rgb(picture)
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     return _uri(small, _FORMAT, quality=_QUALITY)
 
