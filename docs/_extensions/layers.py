@@ -53,10 +53,11 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
         _part("where to compute", "devices"),
     ),
     (
-        _part(
-            "paths, safe writing, locks",
-            *("files", "folders", "formats", "locks", "progress", "errors"),
-        ),
+        _part("safe writing, what inputs were", "files", "folders", "formats", "identity"),
+        _part("one run at a time, progress bars", "locks", "progress"),
+    ),
+    (
+        _part("what goes wrong", "errors"),
         _part("the nineteen labels", "vocabulary"),
     ),
 )

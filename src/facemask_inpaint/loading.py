@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from facemask_inpaint import checkpoints, models
+from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME
 from facemask_inpaint.errors import (
     CheckpointError,
     FacemaskInpaintError,
@@ -19,6 +20,7 @@ from facemask_inpaint.errors import (
     UnsafeCheckpointError,
     WeightsNotFoundError,
 )
+from facemask_inpaint.identity import content_of
 from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.models.registry import load_exactly
 
@@ -43,20 +45,44 @@ class Download(NamedTuple):
 
 def load(name: str | Path, *, revision: str | None = None, download: Download) -> Loaded:
     """Load by registry name, folder or hub repository; see ``Inpainter.from_pretrained``."""
-    if checkpoints.is_folder(name):
-        return load_folder(name)
-    if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(name)) and not Path(name).exists():
-        return load_folder(_hub_folder(str(name), revision, download))
-    try:
-        card = models.card(str(name))
-    except UnknownNameError:
-        _require_no_path(Path(name))
-        raise
+    if (folder := _folder_of(name, revision, download)) is not None:
+        return load_folder(folder)
+    card = _card_of(name)
     _require_network(card)
     if card.needs_weights and not card.weights_published:
         raise WeightsNotFoundError(f"nobody has published weights for {card.name}: {card.note}")
     parts = {file.role: _fetch(card, file, download) for file in card.files}
     return Loaded(_build(card, parts, {}), card)
+
+
+def weights_identity(name: str | Path) -> str:
+    """Return hex digits that change with the weights or the options behind a name of :func:`load`.
+
+    Raises:
+        UnknownNameError: no such name.
+        WeightsNotFoundError: a hub repository cannot be reached.
+        CheckpointError: a file or folder lies there that is not of the folder form.
+    """
+    if (folder := _folder_of(name, None, Download())) is not None:
+        return content_of([folder / CONFIG_NAME, folder / TENSORS_NAME])
+    return _card_of(name).digest
+
+
+def _folder_of(name: str | Path, revision: str | None, download: Download) -> Path | None:
+    """The folder of that name, or of a hub repository; ``None`` for registry names."""
+    if checkpoints.is_folder(name):
+        return Path(name)
+    if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(name)) and not Path(name).exists():
+        return _hub_folder(str(name), revision, download)
+    return None
+
+
+def _card_of(name: str | Path) -> models.Card:
+    try:
+        return models.card(str(name))
+    except UnknownNameError:
+        _require_no_path(Path(name))
+        raise
 
 
 def _hub_folder(name: str, revision: str | None, download: Download) -> Path:
@@ -66,6 +92,7 @@ def _hub_folder(name: str, revision: str | None, download: Download) -> Path:
             revision=revision,
             cache_dir=download.cache_dir,
             local_files_only=download.local_files_only,
+            progress=download.progress,
         )
     except WeightsNotFoundError as error:
         raise WeightsNotFoundError(

@@ -15,10 +15,12 @@ import torch
 from PIL import Image
 
 from facemask_inpaint import Inpainter, checkpoints, images, models
+from facemask_inpaint.benchmark.functions import digest_of, version_of
 from facemask_inpaint.benchmark.records import ModelEntry
+from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME
 from facemask_inpaint.errors import ImageError, OptionError
-from facemask_inpaint.files import sha256_of
 from facemask_inpaint.folders import find_image
+from facemask_inpaint.identity import content_of
 from facemask_inpaint.models.model_card import DATA_SETS, TRAINING_SPLITS
 
 NOT_RECORDED = "not recorded"
@@ -88,6 +90,7 @@ class Contender(Protocol):
 
     Attributes:
         entry: what the run records of it.
+        pinned: whether the entry's digest tells it from every other model.
         timed: whether its seconds say anything.
         batched: whether pictures go through it together, so that their company may decide how the
             last bit is rounded.
@@ -97,6 +100,9 @@ class Contender(Protocol):
     def entry(self) -> ModelEntry: ...
 
     @property
+    def pinned(self) -> bool: ...
+
+    @property
     def timed(self) -> bool: ...
 
     @property
@@ -104,6 +110,10 @@ class Contender(Protocol):
 
     def open(self, device: torch.device, dtype: str) -> Filler:
         """Load the weights; what comes back fills batches."""
+        ...
+
+    def source_files(self, side: int, mask_class: str, key: str) -> list[Path] | None:
+        """Files that this result is taken from; ``None`` where it is computed."""
         ...
 
 
@@ -132,12 +142,21 @@ def contenders(given: Mapping[str, Any] | Sequence[Any]) -> list[Contender]:
 
 
 @dataclass(frozen=True)
-class _Loadable:
-    """A model that ``Inpainter.from_pretrained`` opens."""
+class _Computed:
+    """A model that computes its results."""
 
     entry: ModelEntry
+    pinned = True
     timed = True
     batched = True
+
+    def source_files(self, side: int, mask_class: str, key: str) -> list[Path] | None:
+        return None
+
+
+@dataclass(frozen=True)
+class _Loadable(_Computed):
+    """A model that ``Inpainter.from_pretrained`` opens."""
 
     def open(self, device: torch.device, dtype: str) -> Filler:
         inpainter = Inpainter.from_pretrained(
@@ -147,26 +166,25 @@ class _Loadable:
 
 
 @dataclass(frozen=True)
-class _Ready:
+class _Ready(_Computed):
     """An inpainter that is in memory already; it keeps its own device and dtype."""
 
-    entry: ModelEntry
     inpainter: Inpainter
-    timed = True
-    batched = True
 
     def open(self, device: torch.device, dtype: str) -> Filler:
         return _by_inpainter(self.inpainter)
 
 
 @dataclass(frozen=True)
-class _Function:
+class _Function(_Computed):
     """A function from a picture and a mask (mode L, 255 = hole) to a picture, all of PIL."""
 
-    entry: ModelEntry
     function: Callable[[Image.Image, Image.Image], Image.Image]
-    timed = True
     batched = False
+
+    @property
+    def pinned(self) -> bool:  # type: ignore[override]
+        return version_of(self.function) is not None
 
     def open(self, device: torch.device, dtype: str) -> Filler:
         return self._fill
@@ -182,6 +200,7 @@ class _Finished:
 
     entry: ModelEntry
     results: Results
+    pinned = True  # by the files of each result
     timed = False
     batched = False
 
@@ -191,6 +210,12 @@ class _Finished:
     def _read(self, batch: Batch) -> list[Image.Image]:
         where = (batch.side, batch.mask_class)
         return [images.read_image(self.results.find(*where, key)) for key in batch.keys]
+
+    def source_files(self, side: int, mask_class: str, key: str) -> list[Path] | None:
+        try:
+            return [self.results.find(side, mask_class, key)]
+        except ImageError:
+            return []
 
 
 def _contender(name: str | None, model: Any) -> Contender:
@@ -208,7 +233,8 @@ def _contender(name: str | None, model: Any) -> Contender:
     if callable(model):
         label = str(name or getattr(model, "__name__", type(model).__name__))
         source = f"function {getattr(model, '__qualname__', type(model).__qualname__)}"
-        return _Function(ModelEntry(label, source, training=NOT_RECORDED), model)
+        entry = ModelEntry(label, source, digest_of(model), training=NOT_RECORDED)
+        return _Function(entry, model)
     raise OptionError(f"a {type(model).__name__} is no model: give a name, a folder or a function")
 
 
@@ -225,7 +251,7 @@ def _entry_of_source(name: str | None, source: str) -> ModelEntry:
 def _entry_of_folder(name: str, source: str, folder: Path) -> ModelEntry:
     config, _ = checkpoints.load_folder(folder)
     known = config.get("card")
-    digest = sha256_of(folder / "model.safetensors")
+    digest = content_of([folder / CONFIG_NAME, folder / TENSORS_NAME])
     if known in models.list_pretrained():
         return _entry_of_card(name, source, models.card(known), digest)
     side = config.get("options", {}).get("resolution")
@@ -244,15 +270,17 @@ def _entry_of_card(name: str, source: str, card: models.Card, digest: str) -> Mo
 def _entry_of_inpainter(name: str | None, inpainter: Inpainter) -> ModelEntry:
     network, card = inpainter.network, inpainter.card
     kind = network.architecture or type(network).__name__
-    digest = _digest_of_weights(network)
+    digest = _digest_of(inpainter)
     if card is not None:
         return _entry_of_card(name or card.name, card.name, card, digest)
     source, side = f"Inpainter({kind})", network.native_size
     return ModelEntry(name or kind, source, digest, training=NOT_RECORDED, resolution=side)
 
 
-def _digest_of_weights(network: torch.nn.Module) -> str:
-    total = hashlib.sha256()
+def _digest_of(inpainter: Inpainter) -> str:
+    """SHA-256 of weights, options and dtype."""
+    network = inpainter.network
+    total = hashlib.sha256(f"{dict(network.options)} {inpainter.dtype}\n".encode())
     for key, value in sorted(network.state_dict().items()):
         total.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
         total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from facemask_inpaint.files import atomic_path
+from facemask_inpaint.identity import stamp_of
 from facemask_inpaint.metrics import FeatureReader, FeatureSet
 
 BLOCK = 256
@@ -63,13 +64,7 @@ class FeatureStore:
         )
 
     def _file(self, block: Sequence[Path]) -> Path:
-        lines = []
-        for path in block:
-            status = path.stat()
-            name = path.relative_to(self._folder).as_posix()
-            lines.append(f"{name} {status.st_size} {status.st_mtime_ns}")
-        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-        return self._store / f"{digest[:32]}.npy"
+        return self._store / f"{stamp_of(block, below=self._folder)}.npy"
 
 
 def blocks(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:

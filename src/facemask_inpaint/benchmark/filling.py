@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -16,7 +18,7 @@ from facemask_inpaint import images
 from facemask_inpaint.benchmark.attempts import PATIENCE, Attempt, Finishers
 from facemask_inpaint.benchmark.contenders import Batch, Contender
 from facemask_inpaint.benchmark.faults import FaultLog
-from facemask_inpaint.benchmark.journal import Journal
+from facemask_inpaint.benchmark.journal import Journal, by_age
 from facemask_inpaint.benchmark.layout import Layout
 from facemask_inpaint.benchmark.measuring import measure_picture
 from facemask_inpaint.benchmark.preparing import Index, labels_path, write_png
@@ -24,6 +26,7 @@ from facemask_inpaint.benchmark.ranks import World
 from facemask_inpaint.benchmark.records import PictureRecord
 from facemask_inpaint.benchmark.settings import Settings
 from facemask_inpaint.errors import FacemaskInpaintError, ImageError
+from facemask_inpaint.identity import Identity
 from facemask_inpaint.masks.from_photos import Parser
 from facemask_inpaint.metrics.inputs import in_order
 from facemask_inpaint.progress import Bar, progress_bar
@@ -53,6 +56,7 @@ class _Item(NamedTuple):
     labels: np.ndarray
     unfilled: bool
     unmeasured: bool
+    source: Identity | None
 
 
 class _Loaded(NamedTuple):
@@ -104,13 +108,18 @@ class Filling:
         self._records = Journal(layout.work, "pictures", world.rank)
         self._timings = Journal(layout.work, "timings", world.rank)
         self._chunks = world.share(_chunks(settings, index, batch_size))
-        self._measured = {
-            (line["model"], line["side"], line["mask_class"], line["key"])
-            for line in self._records.read()
+        known = {
+            (line["model"], line["side"], line["mask_class"], line["key"]): line.get("source")
+            for line in by_age(self._records.read())
         }
+        self._measured = set(known)
+        self._sources = {at: Identity(**source) for at, source in known.items() if source}
 
     def run(self, contenders: Sequence[Contender], *, progress: bool) -> None:
         """Fill what is not there yet, model after model."""
+        for contender in contenders:
+            self._forget_changed(contender)
+            self._warn_of_unpinned(contender)
         pending = {one.entry.name: self._pending(one.entry.name) for one in contenders}
         total = sum(len(chunk.keys) for chunks in pending.values() for chunk in chunks)
         shown = progress and bool(total)
@@ -122,6 +131,31 @@ class Filling:
                 if chunks:
                     self._run_model(contender, chunks, bar)
                 bar.update(end - bar.n)  # a model that was given up has left some out
+
+    def _forget_changed(self, contender: Contender) -> None:
+        """Remove results that were taken from files which have changed since, or are gone."""
+        model = contender.entry.name
+        for chunk in self._chunks:
+            for key in chunk.keys:
+                where = (chunk.side, chunk.mask_class, key)
+                files = contender.source_files(*where)
+                if files is not None and self._is_filled(model, chunk, key):
+                    known = self._sources.get((model, *where))
+                    if known is None or not known.holds(files):
+                        self._layout.filled(chunk.side, model, chunk.mask_class, key).unlink()
+
+    def _warn_of_unpinned(self, contender: Contender) -> None:
+        """Say that earlier results of a function are taken for its own."""
+        model = contender.entry.name
+        if not contender.pinned and any(
+            self._is_filled(model, chunk, key) for chunk in self._chunks for key in chunk.keys
+        ):
+            warnings.warn(
+                f"results of the function {model} that are in {self._layout.folder} already are "
+                "taken for its own: nothing tells whether what it calls or holds has changed; give "
+                "the function an attribute version, and change that with it",
+                stacklevel=2,
+            )
 
     def _pending(self, model: str) -> list[Chunk]:
         """Chunks with a picture that is not filled, or not measured."""
@@ -155,7 +189,7 @@ class Filling:
                 chunks = [chunk for chunk in chunks if self._has_unmeasured(model, chunk)]
         attempt = Attempt(contender, filler, self._timings, self._faults, self._device)
         with Finishers() as finishers:
-            for found in self._loaded(model, chunks):
+            for found in self._loaded(contender, chunks):
                 self._finish_chunk(attempt, found, finishers)
                 bar.update(len(found.chunk.keys))
                 if max(attempt.failures, finishers.failures) >= PATIENCE:
@@ -163,12 +197,12 @@ class Filling:
                     self._faults.add("fill", last, model=model, side=found.chunk.side)
                     break
 
-    def _loaded(self, model: str, chunks: Iterable[Chunk]) -> Iterator[_Loaded]:
-        return in_order(partial(self._load, model), chunks, None, ahead=_AHEAD)
+    def _loaded(self, contender: Contender, chunks: Iterable[Chunk]) -> Iterator[_Loaded]:
+        return in_order(partial(self._load, contender), chunks, None, ahead=_AHEAD)
 
-    def _load(self, model: str, chunk: Chunk) -> _Loaded:
+    def _load(self, contender: Contender, chunk: Chunk) -> _Loaded:
         """In a worker thread: the chunk if anything of it is unfilled, else what is unmeasured."""
-        side, name = chunk.side, chunk.mask_class
+        side, name, model = chunk.side, chunk.mask_class, contender.entry.name
         whole = not all(self._is_filled(model, chunk, key) for key in chunk.keys)
         items = []
         for key in chunk.keys:
@@ -179,12 +213,15 @@ class Filling:
                 original = images.read_image(self._layout.original(side, key))
                 mask = images.read_image(self._layout.mask(side, name, key))
                 labels = images.read_image(labels_path(self._layout, side, key))
-            except ImageError as error:
+                files = contender.source_files(side, name, key)
+                source = Identity.of(files) if files else None
+            except (ImageError, OSError) as error:
                 self._faults.add("read", error, mask_class=name, side=side, key=key)
                 continue
             hole = np.asarray(mask) > 0
             unfilled = not self._is_filled(model, chunk, key)
-            items.append(_Item(key, original, hole, np.asarray(labels), unfilled, not done))
+            found = (key, original, hole, np.asarray(labels), unfilled, not done, source)
+            items.append(_Item(*found))
         return _Loaded(chunk, items)
 
     def _finish_chunk(self, attempt: Attempt, found: _Loaded, finishers: Finishers) -> None:
@@ -221,7 +258,8 @@ class Filling:
             filled = images.read_image(path) if fresh is None else fresh
             record = self._measure(model, chunk, item, filled)
             stage = "write"
-            self._records.append(asdict(record))
+            line = asdict(record) | {"at": time.time_ns()}
+            self._records.append(line | ({"source": asdict(item.source)} if item.source else {}))
         except (FacemaskInpaintError, OSError) as error:
             self._faults.add(stage, error, model=model, mask_class=name, side=side, key=key)
             return False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Journal:
 
     def read(self) -> Iterator[dict[str, Any]]:
         """Whole lines of all ranks; of each rank in the order written."""
-        for path in sorted(self._folder.glob(f"{self._name}-*.jsonl")):
+        for path in sorted(self._folder.glob(f"{glob.escape(self._name)}-*.jsonl")):
             yield from read_lines(path)
 
     def clear(self) -> None:
@@ -49,9 +50,14 @@ class Journal:
 
     def clear_above(self, world: int) -> None:
         """Forget the lines of ranks that this run does not have."""
-        for path in self._folder.glob(f"{self._name}-*.jsonl"):
+        for path in self._folder.glob(f"{glob.escape(self._name)}-*.jsonl"):
             if int(path.stem.rpartition("-")[2]) >= world:
                 path.unlink(missing_ok=True)
+
+
+def by_age(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lines of all ranks, oldest first by the time ``at`` that each holds."""
+    return sorted(lines, key=lambda line: line.get("at", 0))
 
 
 def _ends_in_newline(path: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -12,15 +12,16 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from facemask_inpaint import SemanticMasker
+from facemask_inpaint import SemanticMasker, images
 from facemask_inpaint.benchmark.faults import FaultLog
 from facemask_inpaint.benchmark.journal import Journal
 from facemask_inpaint.benchmark.layout import Layout
 from facemask_inpaint.benchmark.ranks import World
 from facemask_inpaint.benchmark.settings import Settings
 from facemask_inpaint.data.faces import Face, Faces
-from facemask_inpaint.errors import FacemaskInpaintError, ImageError
+from facemask_inpaint.errors import FacemaskInpaintError, ImageError, OptionError
 from facemask_inpaint.files import atomic_path
+from facemask_inpaint.identity import Identity
 from facemask_inpaint.masks.labels import LabelMap, LabelSource
 from facemask_inpaint.metrics.inputs import in_order
 from facemask_inpaint.progress import progress_bar
@@ -117,6 +118,27 @@ class Preparation:
         self._faults = faults
         self._journal = Journal(layout.work, "prepared", world.rank)
 
+    def require_same_sources(self, faces: Faces) -> None:
+        """Refuse portraits and label maps that are other files than those the run began with.
+
+        Raises:
+            OptionError: some are; the message names the first few.
+        """
+        lines = [line for line in self._journal.read() if "source" in line]
+        sources = {line["key"]: Identity(**line["source"]) for line in lines}
+        changed = [
+            face.key
+            for face in faces
+            if face.key in sources and not sources[face.key].holds(face.source_files())
+        ]
+        if changed:
+            shown = ", ".join(changed[:5]) + (" …" if len(changed) > 5 else "")
+            raise OptionError(
+                f"{self._layout.folder}: this run was begun with other portraits or label maps "
+                f"({len(changed)} are not what they were: {shown}): go on with the same files, or "
+                "give another folder"
+            )
+
     def run(self, faces: Faces, *, progress: bool) -> None:
         """Prepare this rank's share of what is not there yet."""
         known = self._known()
@@ -163,6 +185,7 @@ class Preparation:
         """In a worker thread."""
         face, missing = job
         try:
+            source = asdict(Identity.of(face.source_files()))
             picture, labels = face.read_image(), face.read_labels()
             _require_square(face.image, picture.size)
             _require_square(f"label map of {face.image}", labels.shape)
@@ -174,7 +197,9 @@ class Preparation:
             try:
                 shares = dict(self._write(face.key, side, picture, labels, names, present))
                 line = {"key": face.key, "side": side, "size": picture.width, "shares": shares}
-                self._journal.append(line)
+                self._journal.append(line | {"source": source})
+            except ImageError as error:
+                self._faults.add("read", error, side=side, key=face.key)
             except OSError as error:
                 self._faults.add("write", error, side=side, key=face.key)
 
@@ -188,20 +213,38 @@ class Preparation:
         present: set[str],
     ) -> Iterator[tuple[str, float]]:
         """Write the portrait and its masks; each class with the share that is hole."""
-        original = self._layout.original(side, key)
-        if not original.exists():
-            ids = labels.ids if isinstance(labels, LabelMap) else labels.merged()
-            small = Image.fromarray(ids).resize((side, side), Image.Resampling.NEAREST)
-            write_png(small, labels_path(self._layout, side, key))
-            write_png(picture.resize((side, side), Image.Resampling.LANCZOS), original)
+        ids = labels.ids if isinstance(labels, LabelMap) else labels.merged()
+        small = Image.fromarray(ids).resize((side, side), Image.Resampling.NEAREST)
+        _write_or_compare(small, labels_path(self._layout, side, key))
+        portrait = picture.resize((side, side), Image.Resampling.LANCZOS)
+        _write_or_compare(portrait, self._layout.original(side, key))
         for name in names:
-            share = 0.0
+            share, path = 0.0, self._layout.mask(side, name, key)
             if name in present:
                 hole: np.ndarray = self._masker(labels, name, size=side)
                 share = float(hole.mean())
-                mask = Image.fromarray(hole.astype(np.uint8) * 255)
-                write_png(mask, self._layout.mask(side, name, key))
+                _write_or_compare(Image.fromarray(hole.astype(np.uint8) * 255), path)
+            elif path.exists():
+                raise _other_source(path)
             yield name, share
+
+
+def _write_or_compare(image: Image.Image, path: Path) -> None:
+    """Write what is not there yet; what is there has been given to models, and must be the same.
+
+    Raises:
+        ImageError: another picture is there.
+    """
+    if not path.exists():
+        write_png(image, path)
+    elif not np.array_equal(np.asarray(images.read_image(path)), np.asarray(image)):
+        raise _other_source(path)
+
+
+def _other_source(path: Path) -> ImageError:
+    return ImageError(
+        f"{path} was made from another file than the data set has now; give another folder"
+    )
 
 
 def _require_square(name: object, size: tuple[int, int]) -> None:

@@ -37,7 +37,8 @@ class ModelEntry:
     Attributes:
         name: what tables and folders call it.
         source: registry name, folder, hub repository, or the kind of object that was given.
-        digest: SHA-256 that pins its weights or its card; ``None`` where nothing can.
+        digest: hash that pins its weights and options, its card, or a function's ``version`` or
+            code; ``None`` where nothing can.
         licence: of the weights; empty where not known.
         training: what it was trained on, and which part of CelebA-HQ it may have seen.
         training_split: key of ``models.model_card.TRAINING_SPLITS``; ``"unknown"`` where nothing

@@ -6,7 +6,7 @@ import errno
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from facemask_inpaint.benchmark.contenders import Contender, contenders
 from facemask_inpaint.benchmark.faults import FaultLog
 from facemask_inpaint.benchmark.features import FeatureStore
 from facemask_inpaint.benchmark.filling import Filling
-from facemask_inpaint.benchmark.journal import Journal
+from facemask_inpaint.benchmark.functions import digest_of
+from facemask_inpaint.benchmark.journal import Journal, by_age
 from facemask_inpaint.benchmark.layout import Layout, Run
 from facemask_inpaint.benchmark.measures import DEFAULT_METRICS, FEATURE_METRICS, MEASURES
 from facemask_inpaint.benchmark.measuring import rounded
@@ -175,10 +176,11 @@ class _Job:
 
     def prepare(self, faces: Faces, masker: SemanticMasker) -> Index:
         """Portraits and masks at every side."""
+        preparation = Preparation(self.layout, self.settings, masker, self.world, self.faults)
+        preparation.require_same_sources(faces)
         self.faults.begin(self.world.size)
         if self.world.rank == 0:
             write_settings(self.settings, self.layout)
-        preparation = Preparation(self.layout, self.settings, masker, self.world, self.faults)
         preparation.run(faces, progress=self._shown)
         self.world.wait()
         index = preparation.index()
@@ -292,7 +294,8 @@ def _features(
 def _parser_name(parser: str | Parser | None) -> str | None:
     if parser is None or isinstance(parser, str):
         return parser
-    return str(getattr(parser, "__name__", type(parser).__name__))
+    name = getattr(parser, "__name__", type(parser).__name__)
+    return f"{name} {(digest_of(parser) or '')[:12]}".strip()
 
 
 def _records(layout: Layout, settings: Settings) -> list[PictureRecord]:
@@ -301,8 +304,9 @@ def _records(layout: Layout, settings: Settings) -> list[PictureRecord]:
     classes = {entry.name: row for row, entry in enumerate(settings.classes)}
     keys = {key: row for row, key in enumerate(settings.keys)}
     found: dict[tuple[int, int, int, int], PictureRecord] = {}
-    for line in Journal(layout.work, "pictures", 0).read():
-        one = from_dict(PictureRecord, line)
+    names = [one.name for one in fields(PictureRecord)]
+    for line in by_age(Journal(layout.work, "pictures", 0).read()):
+        one = from_dict(PictureRecord, {name: line[name] for name in names})
         if layout.filled(one.side, one.model, one.mask_class, one.key).exists():
             where = (models[one.model], one.side, classes[one.mask_class], keys[one.key])
             found[where] = one

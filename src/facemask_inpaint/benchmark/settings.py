@@ -92,7 +92,7 @@ class Settings:
         }
         fixed |= {f"masker option {name}": value for name, value in self.masker.items()}
         fixed |= {f"labels of class {one.name}": list(one.label_ids) for one in self.classes}
-        fixed |= {f"weights of model {one.name}": one.digest or one.source for one in self.models}
+        fixed |= {f"{_kind(one)} of model {one.name}": _pin(one) for one in self.models}
         return fixed
 
     def to_dict(self) -> dict[str, Any]:
@@ -185,6 +185,15 @@ def _class_entry(name: str, component: Component) -> ClassEntry:
         return ClassEntry(name, "", component.label_ids)
     known = MaskClass[name.upper()]
     return ClassEntry(name, known.letter, known.label_ids, known.letter_from_study)
+
+
+def _kind(entry: ModelEntry) -> str:
+    return "function" if entry.source.startswith("function ") else "weights"
+
+
+def _pin(entry: ModelEntry) -> str:
+    """What must not change of a model; files of finished results are looked at one by one."""
+    return entry.digest or entry.source.partition(" in ")[0]
 
 
 def _joined(earlier: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -55,6 +55,10 @@ class Face:
             return read_annotation_folder(self.labels, int(self.key))
         return open_labels(self.labels)
 
+    def source_files(self) -> list[Path]:
+        """Every file that this portrait is read from, if it is there."""
+        return [*([self.image] if self.image.is_file() else []), *self.label_files()]
+
     def label_files(self) -> list[Path]:
         """The files behind :meth:`read_labels` that exist: one label map, or the part files."""
         if self.labels is None:

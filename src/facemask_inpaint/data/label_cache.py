@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import replace
 from functools import partial
@@ -15,6 +14,7 @@ from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.data.threads import in_threads
 from facemask_inpaint.errors import ImageError, LabelMapError, OptionError
 from facemask_inpaint.files import atomic_path
+from facemask_inpaint.identity import stamp_of
 from facemask_inpaint.masks.labels import Annotation
 
 _SOURCE = "source"
@@ -35,7 +35,7 @@ def cache_labels(
     Part files are merged by the data set's rule (:meth:`Annotation.merged`): masks cut from the
     result are smaller than the parts wherever parts overlap. Maps are written whole or not at
     all, so a call that was killed goes on where it stopped, and several may fill one folder. A map
-    whose source files changed in size or date is made anew.
+    whose source files changed in size or time, or are others, is made anew.
 
     Args:
         faces: portraits with label maps or part files.
@@ -73,9 +73,10 @@ def cache_labels(
 
 def _cache(face: Face, folder: Path) -> Face:
     target = folder / f"{face.key}.png"
-    source = _fingerprint(face)
-    if source is None:
+    files = face.label_files()
+    if not files:
         return face
+    source = stamp_of(files)
     if _source_of(target) != source:
         try:
             labels = face.read_labels()
@@ -87,15 +88,6 @@ def _cache(face: Face, folder: Path) -> Face:
         with atomic_path(target) as temporary:
             Image.fromarray(ids).save(temporary, "PNG", pnginfo=notes)
     return replace(face, labels=target)
-
-
-def _fingerprint(face: Face) -> str | None:
-    """Hash of names, sizes and dates of the label files; ``None`` where there are none."""
-    files = [(path.name, path.stat()) for path in face.label_files()]
-    if not files:
-        return None
-    lines = (f"{name} {state.st_size} {int(state.st_mtime)}\n" for name, state in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _source_of(target: Path) -> str | None:
