@@ -40,8 +40,8 @@ def same(first: object, second: object) -> bool:
     return first == second
 
 
-def final_state(out: Path) -> dict:
-    found = state.newest(out / "checkpoints")
+def final_state(out: Path, folder: str = "checkpoints") -> dict:
+    found = state.newest(out / folder)
     assert found is not None
     return {k: v for k, v in found.items() if k not in ("seconds", "recipe")}
 
@@ -161,13 +161,38 @@ def test_sigkill_loses_at_most_one_interval(recipe, portraits, tmp_path) -> None
         reached = saved["step"]
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(recipe, portraits, tmp_path) -> None:
-    run(recipe, portraits, tmp_path)
-    newest = max((tmp_path / "checkpoints").iterdir())
-    newest.write_bytes(newest.read_bytes()[:1000])
+@pytest.mark.parametrize("damage", ["cut", "foreign", "folder", "another run's", "log too"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    recipe, portraits, tmp_path, caplog, damage
+) -> None:
+    run(recipe.changed(steps=10), portraits, tmp_path)
+    before, newest = sorted((tmp_path / "checkpoints").iterdir())
+    kept = newest.read_bytes()
+    if damage in ("cut", "log too"):
+        newest.write_bytes(kept[: len(kept) // 2])
+    elif damage == "another run's":
+        run(recipe.changed(steps=10, seed=7), portraits, tmp_path / "other")
+        newest.write_bytes((tmp_path / "other" / "checkpoints" / newest.name).read_bytes())
+    else:
+        newest.unlink()
+        newest.mkdir() if damage == "folder" else torch.save({"step": 10}, newest)
+    if damage == "log too":
+        (tmp_path / "log.jsonl").write_bytes(b"\x00\xff\n[1]\n{}\n" + b"[" * 5000 + b"\n{")
+    assert before.stem.endswith("8")
+    run(recipe.changed(steps=10), portraits, tmp_path)
     found = state.newest(tmp_path / "checkpoints")
     assert found is not None
-    assert found["step"] == 8
+    assert found["step"] == 10
+    assert (newest.name in caplog.text) == (damage != "another run's")
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [10]
+    assert same(final_state(tmp_path), _without_damage(kept, tmp_path / "kept" / newest.name))
+
+
+def _without_damage(content: bytes, path: Path) -> dict:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    return final_state(path.parent.parent, path.parent.name)
 
 
 def test_another_recipe_is_refused(recipe, portraits, tmp_path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from facemask_inpaint import Inpainter, SemanticMasker, data, models, training
+from facemask_inpaint import Inpainter, SemanticMasker, checkpoints, data, models, training
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.training import Losses, Recipe
 from facemask_inpaint.training.pictures import Batch
@@ -56,7 +56,8 @@ def test_a_step_moves_generator_and_critic(name, portraits, tmp_path) -> None:
     )
     faces = data.open_faces(portraits, "train")
     trained = training.train(recipe, faces, out=tmp_path, device="cpu", progress=False)
-    saved = torch.load(next((tmp_path / "checkpoints").iterdir()), weights_only=True)["players"]
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    saved = checkpoints.read_all(checkpoint)["players"]
     start = before.state_dict()
     for part in ("generator", "critic"):
         keys = [key for key in saved if key.startswith(part) and "weight" in key]

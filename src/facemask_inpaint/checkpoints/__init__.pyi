@@ -11,5 +11,6 @@ from .keys import without_prefix as without_prefix
 from .readers import Checkpoint as Checkpoint
 from .readers import identify as identify
 from .readers import read as read
+from .readers import read_all as read_all
 from .sources import Container as Container
 from .sources import Source as Source

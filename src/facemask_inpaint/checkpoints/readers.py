@@ -104,6 +104,49 @@ def read(
     return _finish(unread, section, prefix, path)
 
 
+def read_all(path: str | Path) -> Any:
+    """Read everything that a ``torch.save`` file holds, in the nesting that it has there.
+
+    Nothing that the file names is imported or called: objects of foreign classes stay records of
+    their names and attributes.
+
+    Returns:
+        Dictionaries, lists, tuples, plain values, and tensors on the CPU.
+
+    Raises:
+        UnsafeCheckpointError: the file asks for something outside the closed list.
+        CheckpointError: the file is missing, damaged, cut off or of another kind.
+    """
+    path = Path(path)
+    data = _map(path)
+    kind, budget = _sniff(data, path), Budget(str(path), _COPIES * len(data))
+    if kind == "zip":
+        top = TorchArchive(data, budget).load()
+    elif kind == "legacy":
+        top = read_legacy(data, budget)
+    else:
+        raise CheckpointError(f"{path}: a {kind} file, not one of torch.save")
+    try:
+        return _read_nested(top, {})
+    except RecursionError:
+        raise CheckpointError(f"{path}: nested absurdly deep or in a circle") from None
+
+
+def _read_nested(value: Any, read: dict[int, Any]) -> Any:
+    """The value with its tensors read; containers that the file mentions twice stay shared."""
+    if isinstance(value, Lazy):
+        return value.tensor() if value.holds_numbers else None
+    if not isinstance(value, dict | list | tuple):
+        return value
+    if id(value) not in read:
+        if isinstance(value, dict):
+            made: Any = {key: _read_nested(item, read) for key, item in value.items()}
+        else:
+            made = type(value)(_read_nested(item, read) for item in value)
+        read[id(value)] = made
+    return read[id(value)]
+
+
 def identify(path: str | Path) -> Container:
     """What wrote a checkpoint file, from its bytes; no tensor is read.
 
@@ -125,6 +168,8 @@ def _open(path: Path) -> _Unread:
 def _map(path: Path) -> memoryview:
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder, not a checkpoint file")
+    if path.exists() and not path.is_file():  # a pipe would keep its reader waiting for ever
+        raise CheckpointError(f"{path} is no ordinary file")
     try:
         with open(path, "rb") as file:
             if not file.seek(0, 2):

@@ -1,6 +1,6 @@
 """Torch's tensors of every kind, as its pickles name them, answered with stand-ins.
 
-Sources: the functions of ``torch._utils`` and the globals that ``torch.load(weights_only=True)``
+Sources: the functions of ``torch._utils``, and the names that torch's own restricted unpickler
 accepts; ``tests/checkpoints/test_torch_names.py`` walks them.
 """
 

@@ -70,10 +70,19 @@ class Journal:
     def _drop_after(self, step: int) -> None:
         if not self.path.exists():
             return
-        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        text = self.path.read_text(encoding="utf-8", errors="replace")
+        lines = text.splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and 0 <= _step(line) <= step]
         with atomic_path(self.path) as temporary:
             temporary.write_text("".join(kept), encoding="utf-8")
+
+
+def _step(line: str) -> int:
+    """Step of a line of the log; -1 if the line is damaged."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return -1
 
 
 def _numbers(line: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask_inpaint import images
-from facemask_inpaint.errors import DivergedError, OptionError
+from facemask_inpaint.errors import CheckpointError, DivergedError, OptionError
 from facemask_inpaint.inpainter import Inpainter
 from facemask_inpaint.masks import AdaptiveMaskSampler
 from facemask_inpaint.progress import Bar, progress_bar, time_bar
@@ -312,16 +312,25 @@ class Trainer:
     def _resume(self, saved: Mapping[str, Any] | None) -> Journal | None:
         """Take up a checkpoint; answers the log of the process that leads."""
         if saved is not None:
-            self.players.load_state_dict(saved["players"])
-            self.average.load_state_dict(saved["average"])
-            for name, optimiser in self.optimisers.items():
-                optimiser.load_state_dict(saved["optimisers"][name])
-            if isinstance(self.pictures.sampler, AdaptiveMaskSampler):
-                self.pictures.sampler.load_state_dict(saved["sampler"])
-            self.step, self.seconds = saved["step"], saved["seconds"]
+            try:
+                self._load(saved)
+            except (RuntimeError, LookupError, TypeError, ValueError) as error:
+                raise CheckpointError(
+                    f"{self.out}: its checkpoint does not fit the network of this version of the "
+                    f"library; choose another folder ({str(error)[:300]})"
+                ) from error
         if not self._leads:
             return None
         return Journal(self.out, self.step, saved["journal"] if saved is not None else None)
+
+    def _load(self, saved: Mapping[str, Any]) -> None:
+        self.players.load_state_dict(saved["players"])
+        self.average.load_state_dict(saved["average"])
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(saved["optimisers"][name])
+        if isinstance(self.pictures.sampler, AdaptiveMaskSampler):
+            self.pictures.sampler.load_state_dict(saved["sampler"])
+        self.step, self.seconds = saved["step"], saved["seconds"]
 
     def _export(self) -> Inpainter:
         inpainter = Inpainter(self.average, device=self.device)

@@ -14,6 +14,7 @@ from facemask_inpaint import loading
 from facemask_inpaint.data import Faces
 from facemask_inpaint.devices import own_device
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.files import remove_abandoned
 from facemask_inpaint.inpainter import Inpainter
 from facemask_inpaint.locks import locked
 from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler, SemanticMasker
@@ -82,9 +83,7 @@ def train(
     chosen = own_device(device)
     with parallel.processes(chosen), locked(out, "train"):
         faces = datasets.open_faces(data) if isinstance(data, str | Path) else data
-        saved = state.newest(out / "checkpoints")
-        if saved is not None:
-            _require_same(recipe, faces, saved, out)
+        saved = _saved(recipe, faces, out)
         objective = Objective(recipe.losses, _perceptual(recipe, chosen))
         if parallel.rank() == 0:
             recipe.save(out / "recipe.yaml")
@@ -117,8 +116,30 @@ class Prepared(Protocol):
         """Take what it needs from pictures ``(3, S, S)`` in [-1, 1], one after the other."""
 
 
-def _require_same(recipe: Recipe, faces: Faces, saved: Mapping[str, Any], out: Path) -> None:
-    """Refuse to go on with a run of another recipe, or on other portraits."""
+def _saved(recipe: Recipe, faces: Faces, out: Path) -> dict[str, Any] | None:
+    """The newest checkpoint of this run; one of another run beside it is passed over.
+
+    Raises:
+        OptionError: there are checkpoints of other runs only.
+    """
+    if parallel.rank() == 0:
+        remove_abandoned(out)
+    refusal: OptionError | None = None
+    for saved in state.usable(out / "checkpoints"):
+        differing = _differences(recipe, faces, saved)
+        if not differing:
+            return saved
+        refusal = refusal or OptionError(
+            f"{out} holds a run with another {', '.join(differing)}; go on with its own "
+            f"{out / 'recipe.yaml'}, or choose another folder"
+        )
+    if refusal is not None:
+        raise refusal
+    return None
+
+
+def _differences(recipe: Recipe, faces: Faces, saved: Mapping[str, Any]) -> list[str]:
+    """Settings in which a checkpoint is another run's."""
     old, new = (Recipe.from_yaml(text) for text in (saved["recipe"], recipe.to_yaml()))
     differing = [
         name
@@ -127,11 +148,7 @@ def _require_same(recipe: Recipe, faces: Faces, saved: Mapping[str, Any], out: P
     ]
     if saved["portraits"] != digest(faces):
         differing.append("set of portraits")
-    if differing:
-        raise OptionError(
-            f"{out} holds a run with another {', '.join(differing)}; go on with its own "
-            f"{out / 'recipe.yaml'}, or choose another folder"
-        )
+    return differing
 
 
 def _players(recipe: Recipe, pictures: TrainingPictures, fresh: bool) -> Players:

@@ -1,46 +1,129 @@
-"""Everything a run needs to go on, in files that are whole or not there."""
+"""Everything a run needs to go on, in files that are whole or not there, and known to be so."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import pickle
+import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from facemask_inpaint import checkpoints
+from facemask_inpaint.errors import CheckpointError
 from facemask_inpaint.files import atomic_path
 
 KEPT = 2
 """Checkpoints that stay; the older one is for the case that the newest is damaged on disk."""
 
 _NAME = re.compile(r"step-(\d+)\.pt")
+_DIGEST = "sha256"
+_MAX_VALUES = 1_000_000
 _log = logging.getLogger(__name__)
 
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write a checkpoint, and remove all but the newest few."""
+    """Write a checkpoint, and remove all but the newest few.
+
+    Those of a later step, which a run that goes on from here has not used, are damaged or another
+    run's: they are renamed to ``….bad``.
+    """
     path = folder / f"step-{step:09d}.pt"
-    with atomic_path(path) as temporary:
-        torch.save({"step": step, **state}, temporary)
+    content = {"step": step, **state}
+    for other in _found(folder):
+        if _step(other) > step or (other == path and other.is_dir()):
+            _set_aside(other)
+    with atomic_path(path, durable=True) as temporary:
+        torch.save({_DIGEST: digest(content), **content}, temporary)
     for old in _found(folder)[KEPT:]:
-        old.unlink()
+        with suppress(OSError):  # a folder of that name
+            old.unlink()
     return path
 
 
-def newest(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint that can be read; ``None`` without any."""
+def usable(folder: Path) -> Iterator[dict[str, Any]]:
+    """The checkpoints that are as they were written, newest first; others are warned about."""
     for path in _found(folder):
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
-            _log.warning("%s cannot be read (%s); trying the one before", path, error)
-    return None
+            yield _read(path)
+        except CheckpointError as error:
+            _log.warning("%s; trying the checkpoint before", error)
+
+
+def newest(folder: Path) -> dict[str, Any] | None:
+    """The newest checkpoint that is as it was written; ``None`` without any."""
+    return next(usable(folder), None)
+
+
+def digest(state: Any) -> str:
+    """SHA-256 over every number and name of a nested state.
+
+    Raises:
+        CheckpointError: it has more values than any run keeps.
+    """
+    hasher, left = hashlib.sha256(), _MAX_VALUES
+    pending = [state]
+    while pending:
+        value = pending.pop()
+        left -= 1
+        if left < 0:
+            raise CheckpointError(f"more than {_MAX_VALUES:,} values in one training state")
+        if isinstance(value, Tensor):
+            plain = value.detach().cpu().contiguous()
+            hasher.update(f"{plain.dtype}{tuple(plain.shape)}".encode())
+            hasher.update(plain.flatten().view(torch.uint8).numpy().data)
+        elif isinstance(value, dict):
+            hasher.update(repr(list(value)).encode())
+            pending += reversed(value.values())
+        elif isinstance(value, list | tuple):
+            hasher.update(f"{type(value).__name__}{len(value)}".encode())
+            pending += reversed(value)
+        else:
+            hasher.update(repr(value).encode())
+    return hasher.hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A checkpoint, proved to be as it was written.
+
+    Raises:
+        CheckpointError: it is damaged, or no training state at all.
+    """
+    content = checkpoints.read_all(path)
+    if not isinstance(content, dict) or not isinstance(content.get(_DIGEST), str):
+        raise CheckpointError(f"{path}: not a training state")
+    expected = content.pop(_DIGEST)
+    try:
+        found = digest(content)
+    except (CheckpointError, RuntimeError, TypeError) as error:
+        raise CheckpointError(f"{path}: no training state ({error})") from error
+    if found != expected:
+        raise CheckpointError(f"{path}: damaged: its content has another hash than when written")
+    if content["step"] != _step(path):
+        raise CheckpointError(f"{path}: holds step {content['step']}, not that of its name")
+    return content
 
 
 def _found(folder: Path) -> list[Path]:
     """Checkpoints, newest first."""
-    named = {path: _NAME.fullmatch(path.name) for path in folder.glob("step-*.pt")}
-    steps = {path: int(match[1]) for path, match in named.items() if match}
-    return sorted(steps, key=lambda path: -steps[path])
+    return sorted(
+        (path for path in folder.glob("step-*.pt") if _NAME.fullmatch(path.name)),
+        key=lambda path: -_step(path),
+    )
+
+
+def _step(path: Path) -> int:
+    match = _NAME.fullmatch(path.name)
+    return int(match[1]) if match else -1
+
+
+def _set_aside(path: Path) -> None:
+    try:
+        os.replace(path, path.with_name(f"{path.name}.bad"))
+    except OSError as error:
+        _log.warning("%s cannot be renamed (%s)", path, error.strerror)
