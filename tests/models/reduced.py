@@ -95,6 +95,33 @@ REDUCED: dict[str, Reduced] = {
         },
     ),
     "migan": Reduced(64, {"resolution": 64, "channel_base": 1024, "channel_max": 32}),
+    "moebius": Reduced(
+        64,
+        {
+            "widths": [32, 64, 64],
+            "grid": 8,
+            "token_width": 16,
+            "context_width": 8,
+            "autoencoder_widths": [32, 32, 32, 32],
+            "steps": 2,
+        },
+        # A run passes no gradient.
+        trainable=False,
+    ),
+    "pixelhacker": Reduced(
+        64,
+        {
+            "widths": [96, 96, 96, 96],
+            "token_width": 16,
+            "context_width": 8,
+            "autoencoder_widths": [32, 32, 32, 32],
+            "steps": 2,
+            # The first rows are normalised to unit length however short they are: with narrow
+            # keys, or pushed by guidance, rounding would show.
+            "guidance_scale": 1.5,
+        },
+        trainable=False,
+    ),
     "repaint": Reduced(
         32,
         {

@@ -25,19 +25,30 @@ def bundle(source: Path, network: str, selection: list[str], dropped: list[str])
     Args:
         source: folder of full fixtures, one folder per network.
         network: which network.
-        selection: ``cases.X.npz:0,1`` for every archive to take cases from.
+        selection: ``cases.X.npz:0,1`` for every archive to take cases from, or
+            ``cases.X.npz=NAME,NAME`` to take arrays under their own names.
         dropped: names of arrays (without case number) to leave out.
     """
     (DATA / network).mkdir(parents=True, exist_ok=True)
     for manifest in (source / network).glob("manifest*.json"):
         path = manifest_path(network, manifest.name)
         path.write_bytes(lzma.compress(manifest.read_bytes(), preset=9))
-    if (source / network / "literals.npz").exists():
-        shutil.copyfile(source / network / "literals.npz", DATA / network / "literals.npz")
+    for name in ("literals.npz", "cases.json"):
+        if (source / network / name).exists():
+            shutil.copyfile(source / network / name, DATA / network / name)
     for item in selection:
+        if "=" in item:
+            _bundle_arrays(source / network, DATA / network, *item.split("="))
+            continue
         name, _, numbers = item.partition(":")
         chosen = [Case(network, source / network / name, int(i)) for i in numbers.split(",")]
         np.savez_compressed(DATA / network / name, **_slim_archive(chosen, dropped))
+
+
+def _bundle_arrays(source: Path, target: Path, archive: str, names: str) -> None:
+    with np.load(source / archive) as whole:
+        kept = {name: _encoded(whole[name]) for name in names.split(",")}
+    np.savez_compressed(target / archive, **kept)
 
 
 def slim(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from tests.parity.recipe import DATA
 
 _PNG = np.frombuffer(b"\x89PNG\r\n\x1a\n", dtype=np.uint8)
 _NUMBERED = re.compile(r"(?P<name>.+)_(?P<index>\d+)(?P<tail>_sub\d+)?")
@@ -41,6 +45,26 @@ class Case:
         return f"{self.network}{variant}-{self.index}{label}"
 
     @cached_property
+    def archived(self) -> dict[str, np.ndarray]:
+        """All arrays of the archive under their own names, for fixtures that mix kinds of cases."""
+        with np.load(self.archive) as archive:
+            return {key: _decoded(archive[key]) for key in archive.files}
+
+    @cached_property
+    def facts(self) -> Any:
+        """What ``cases.json`` says: the one beside the archive, else the bundled one."""
+        return _json(_beside_or_bundled(self, "cases.json"))
+
+    @cached_property
+    def trace(self) -> Any:
+        """What ``trace.json`` says: the one beside the archive, else the bundled one.
+
+        Empty where neither is there.
+        """
+        path = _beside_or_bundled(self, "trace.json")
+        return _json(path) if path.exists() else {}
+
+    @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
         """Arrays of this case by name without its number, and those common to all cases.
 
@@ -56,6 +80,16 @@ def indices(archive: Path) -> list[int]:
     with np.load(archive) as content:
         found = (_NUMBERED.fullmatch(key) for key in content.files)
         return sorted(int(match["index"]) for match in found if match and match["name"] == "image")
+
+
+def _beside_or_bundled(case: Case, name: str) -> Path:
+    path = case.archive.with_name(name)
+    return path if path.exists() else DATA / case.network / name
+
+
+@cache
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text())
 
 
 def encoded_png(picture: np.ndarray) -> np.ndarray:

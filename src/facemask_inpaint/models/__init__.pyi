@@ -14,7 +14,9 @@ from . import madf as madf
 from . import mat as mat
 from . import migan as migan
 from . import model_card as model_card
+from . import moebius as moebius
 from . import network as network
+from . import pixelhacker as pixelhacker
 from . import registry as registry
 from . import repaint as repaint
 from . import tformer as tformer

@@ -25,6 +25,10 @@ DATA_SETS: dict[str, tuple[str, str]] = {
         "680 official portraits of members of the United States Congress, with weak label maps",
         "public domain",
     ),
+    "scenes14m": (
+        "14 million images with masks, collected by PixelHacker's authors",
+        "terms not published",
+    ),
     "psv": ("Paris Street View", "terms not recorded here"),
 }
 """Training data by the word used in model names: title, and the terms of the pictures."""

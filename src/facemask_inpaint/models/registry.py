@@ -27,6 +27,8 @@ ARCHITECTURES: dict[str, str] = {
     "mat": "facemask_inpaint.models.mat:MAT",
     "madf": "facemask_inpaint.models.madf:MADF",
     "migan": "facemask_inpaint.models.migan:MIGAN",
+    "moebius": "facemask_inpaint.models.moebius:Moebius",
+    "pixelhacker": "facemask_inpaint.models.pixelhacker:PixelHacker",
     "repaint": "facemask_inpaint.models.repaint:RePaint",
     "tformer": "facemask_inpaint.models.tformer:TFormer",
 }

@@ -65,7 +65,7 @@ class LatentTensors:
             CheckpointError: some part is not there.
         """
         if any(key.startswith(_CONVERTED) for key in tensors):
-            unet, autoencoder = (_current(_without(tensors, prefix)) for prefix in _CONVERTED)
+            unet, autoencoder = (current_names(_without(tensors, prefix)) for prefix in _CONVERTED)
             return cls(unet, autoencoder, True)
         autoencoder = _without(tensors, _AUTOENCODER, but=_LOSS)
         parts = cls(_averaged(tensors) or _last(tensors), autoencoder, False)
@@ -163,7 +163,7 @@ def _unet_keys() -> Iterator[str]:
         yield f"{layer}.bias"
 
 
-def _current(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors under today's names of ``diffusers``."""
     renamed = {}
     for key, tensor in tensors.items():

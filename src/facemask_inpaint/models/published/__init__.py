@@ -9,6 +9,7 @@ from facemask_inpaint.models.published import (
     convolutional,
     diffusion,
     lama,
+    latent_categories,
     lite,
     mat,
     migan,
@@ -25,4 +26,5 @@ CARDS: tuple[Card, ...] = (
     *convolutional.CARDS,
     *transformers.CARDS,
     *diffusion.CARDS,
+    *latent_categories.CARDS,
 )

@@ -1,0 +1,314 @@
+"""Latent diffusion that inpaints under two learned prompts instead of text.
+
+Xu et al., "PixelHacker: Image Inpainting with Structural and Semantic Consistency", 2025 (arXiv
+2504.20438); Duan et al., "Moebius", 2026 (arXiv 2606.19195). Sampling after Song et al.,
+"Denoising Diffusion Implicit Models", ICLR 2021 (arXiv 2010.02502), guided after Ho and Salimans,
+"Classifier-Free Diffusion Guidance", 2022 (arXiv 2207.12598).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from facemask_inpaint.errors import OptionError, unknown_name
+from facemask_inpaint.models.layers import kl_autoencoder
+from facemask_inpaint.models.layers.diffusion import Stepped
+from facemask_inpaint.models.layers.diffusion_unet import diffusers
+from facemask_inpaint.models.layers.kl_autoencoder import (
+    CELL,
+    LATENT_CHANNELS,
+    KLAutoencoder,
+    hidden_cells,
+)
+from facemask_inpaint.models.layers.official import OfficialTensors
+from facemask_inpaint.models.layers.token_unet import TokenUNet, TokenUNetShape
+from facemask_inpaint.models.network import InpaintingNetwork
+
+TRAINED_STEPS = 1000
+FIRST_BETA, LAST_BETA = 0.00085, 0.012
+LATENT_SCALE = 0.13025
+
+PROMPT_LENGTH = 10
+"""Learned tokens of a prompt: first those of what is wanted, then those of what is not."""
+
+Posterior = Literal["sample", "mode"]
+
+
+class DDIMRun:
+    """The timesteps of one run and the way down between them.
+
+    Args:
+        steps: timesteps of a full run, 1 to 1000.
+        strength: share of them that is taken, from 0 (excluded) to 1; the noisiest are left out.
+
+    Attributes:
+        timesteps: what the network is told at each step, from the noisiest down.
+        alphas_cumprod: ``(1000,)`` float32, share of the clean latents' variance at each timestep.
+
+    Raises:
+        OptionError: an argument is outside its range, or leaves no step.
+    """
+
+    def __init__(self, steps: int, strength: float = 1.0) -> None:
+        if not 1 <= steps <= TRAINED_STEPS:
+            raise OptionError(f"steps must be 1 to {TRAINED_STEPS}, not {steps}")
+        if not 0 < strength <= 1:
+            raise OptionError(f"strength must be above 0 and at most 1, not {strength}")
+        self._scheduler = diffusers().DDIMScheduler(
+            num_train_timesteps=TRAINED_STEPS,
+            beta_schedule="scaled_linear",
+            beta_start=FIRST_BETA,
+            beta_end=LAST_BETA,
+            clip_sample=False,
+            set_alpha_to_one=True,
+            steps_offset=0,
+            timestep_spacing="leading",
+        )
+        self.alphas_cumprod: Tensor = self._scheduler.alphas_cumprod
+        self._scheduler.set_timesteps(steps)
+        taken = int(steps * strength)
+        if not taken:
+            raise OptionError(f"strength {strength} leaves none of {steps} steps; take more steps")
+        self.timesteps: list[int] = self._scheduler.timesteps.tolist()[steps - taken :]
+
+    def add_noise(self, clean: Tensor, noise: Tensor) -> Tensor:
+        """``clean`` at the noise level of the first timestep."""
+        share = self.alphas_cumprod[self.timesteps[0]].to(clean)
+        return share.sqrt() * clean + (1 - share).sqrt() * noise
+
+    def down(self, x: Tensor, epsilon: Tensor, timestep: int) -> Tensor:
+        """State one step below ``timestep``, without new noise.
+
+        Args:
+            x: ``(N, C, h, w)``, the state.
+            epsilon: the noise that the network sees in it.
+            timestep: one of :attr:`timesteps`.
+        """
+        return self._scheduler.step(epsilon, timestep, x, return_dict=False)[0]
+
+
+class LatentCategoryNetwork(Stepped, InpaintingNetwork):
+    """A U-Net that denoises latent maps under a learned prompt, guided away from another one.
+
+    The image that the network sees is encoded with a grey hole. A run starts from pure noise, or
+    for a ``strength`` below 1 from those same latents under noise: unlike the official samplers,
+    which encode the whole image for that, it never sees hidden pixels. The state between steps is
+    float32 at every precision.
+
+    Random draws, all standard normal: ``z_masked`` for a sample of the encoder's distribution,
+    and the start's noise and its ``noise_offset``.
+
+    Args:
+        shape: the U-Net's.
+        autoencoder_widths: channels of the autoencoder, finest first.
+        autoencoder_groups: of its group normalisations.
+        steps: timesteps of a full run, 1 to 1000; each calls the U-Net twice.
+        guidance_scale: how far the noise is pushed from the unwanted prompt's to the wanted one's
+            and beyond; at 1 the unwanted prompt is not looked at.
+        strength: share of the steps that is taken, the last ones.
+        noise_offset: deviation of a number that is added to all noise of a channel at the start.
+        posterior: whether the known part is a ``"sample"`` of the encoder's distribution, as the
+            official samplers take it, or its ``"mode"``.
+
+    The last five may be changed later, as attributes.
+
+    Raises:
+        OptionError: an argument is outside its range.
+        MissingDependencyError: ``diffusers`` is not installed.
+    """
+
+    preferred_strategy = "resize"
+    noise_names = ("z_noise", "z_offset")
+    """Names of the start's noise and of its offset among the draws."""
+
+    def __init__(
+        self,
+        shape: TokenUNetShape,
+        *,
+        autoencoder_widths: tuple[int, ...],
+        autoencoder_groups: int,
+        steps: int,
+        guidance_scale: float,
+        strength: float,
+        noise_offset: float,
+        posterior: Posterior,
+    ) -> None:
+        super().__init__()
+        if posterior not in get_args(Posterior):
+            raise unknown_name("posterior", posterior, get_args(Posterior))
+        self.steps, self.guidance_scale, self.strength = steps, guidance_scale, strength
+        self.noise_offset, self.posterior = noise_offset, posterior
+        DDIMRun(steps, strength)
+        self.embedding_layer = nn.Embedding(2 * PROMPT_LENGTH, shape.token_width)
+        self.unet = TokenUNet(shape)
+        self.autoencoder = KLAutoencoder(
+            widths=tuple(autoencoder_widths), groups=autoencoder_groups, scale=LATENT_SCALE
+        )
+
+    @torch.no_grad()
+    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any]) -> Tensor:
+        run = DDIMRun(self.steps, self.strength)
+        condition = self.condition(visible, hole, latents)
+        start = self.start(run, visible, condition, latents)
+        *_, latent = self.states(run, start, condition)
+        return self.decode(latent).to(visible.dtype)
+
+    def encode(self, image: Tensor, noise: Tensor | None) -> Tensor:
+        """Latent map ``(N, 4, H / 8, W / 8)``; see :meth:`KLAutoencoder.encode`."""
+        return self.autoencoder.encode(image, noise)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Image ``(N, 3, H, W)`` float32 of a latent map ``(N, 4, H / 8, W / 8)``."""
+        return self.autoencoder.decode(latent)
+
+    def condition(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any]) -> Tensor:
+        """What the U-Net is shown beside the state.
+
+        Args:
+            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            hole: ``(N, 1, H, W)``, 1 = fill.
+            latents: draws by the names of :meth:`latent_spec`.
+
+        Returns:
+            ``(N, 5, H / 8, W / 8)`` float32: the mask, 1 = hidden, and the known part's latents.
+        """
+        known = self.encode(visible, latents.get("z_masked"))
+        return torch.cat([hidden_cells(hole).to(known), known], 1)
+
+    def start(
+        self, run: DDIMRun, visible: Tensor, condition: Tensor, latents: Mapping[str, Any]
+    ) -> Tensor:
+        """State ``(N, 4, H / 8, W / 8)`` before the first step.
+
+        Args:
+            run: the steps to come.
+            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            condition: as :meth:`condition` gives it.
+            latents: draws by the names of :meth:`latent_spec`.
+        """
+        noise = self.noise(latents).to(condition)
+        if self.strength == 1:
+            return noise
+        return run.add_noise(self.known_latents(visible, condition, latents), noise)
+
+    def known_latents(
+        self, visible: Tensor, condition: Tensor, latents: Mapping[str, Any]
+    ) -> Tensor:
+        """Latents ``(N, 4, h, w)`` of the known part from which a run of less strength starts."""
+        return condition[:, 1:]
+
+    def noise(self, latents: Mapping[str, Any]) -> Tensor:
+        """Noise ``(N, 4, h, w)`` of the start, its offset added."""
+        noise, offset = (latents.get(name) for name in self.noise_names)
+        return noise if offset is None else noise + self.noise_offset * offset
+
+    def states(self, run: DDIMRun, start: Tensor, condition: Tensor) -> Iterator[Tensor]:
+        """The state ``(N, 4, h, w)`` after each step of a run.
+
+        Args:
+            run: the steps.
+            start: ``(N, 4, h, w)``, the state before the first one.
+            condition: as :meth:`condition` gives it.
+        """
+        x = start
+        for timestep in self.paced(run.timesteps):
+            epsilon = self.guided_epsilon(torch.cat([x, condition], 1), timestep)
+            x = run.down(x, epsilon, timestep)
+            yield x
+
+    def guided_epsilon(self, x: Tensor, timestep: int) -> Tensor:
+        """Noise ``(N, 4, h, w)`` that is taken to be in ``x`` ``(N, 9, h, w)``."""
+        wanted, unwanted = torch.arange(2 * PROMPT_LENGTH, device=x.device).chunk(2)
+        if self.guidance_scale == 1:
+            return self.epsilon(x, timestep, wanted[None])
+        # One after the other: on a CPU a batch of two gains nothing and holds twice the memory.
+        away, towards = (self.epsilon(x, timestep, ids[None]) for ids in (unwanted, wanted))
+        return away + self.guidance_scale * (towards - away)
+
+    def epsilon(self, x: Tensor, timestep: int | Tensor, ids: Tensor) -> Tensor:
+        """Noise that the U-Net sees, as precise as ``x``.
+
+        Args:
+            x: ``(N, 9, h, w)``: state, mask, known part's latents.
+            timestep: 0 … 999: one for all, or ``(N,)``.
+            ids: ``(N, 10)`` or ``(1, 10)`` int64, rows of the table of tokens.
+        """
+        context = self.unet.context(self.embedding_layer(ids)).expand(len(x), -1, -1)
+        return self.unet(x.to(context), timestep, context).to(x.dtype)
+
+    def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
+        grid = (n, LATENT_CHANNELS, h // CELL, w // CELL)
+        noise, offset = self.noise_names
+        spec: dict[str, tuple[int, ...]] = {"z_masked": grid} if self.posterior == "sample" else {}
+        spec[noise] = grid
+        if self.noise_offset:
+            spec[offset] = (n, LATENT_CHANNELS, 1, 1)
+        return spec
+
+    @classmethod
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        unet, autoencoder = official_parts(tensors, cls.__name__)
+        levels = sum(f"down_blocks.{i}.resnets.0.norm2.weight" in unet for i in range(len(unet)))
+        return {
+            "widths": tuple(
+                unet[f"down_blocks.{level}.resnets.0.norm2.weight"].shape[0]
+                for level in range(levels)
+            ),
+            "token_width": unet["encoder_hid_proj.weight"].shape[1],
+            "context_width": unet["encoder_hid_proj.weight"].shape[0],
+            "autoencoder_widths": kl_autoencoder.official_widths(autoencoder),
+        }
+
+    @classmethod
+    def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        unet, autoencoder = official_parts(tensors, cls.__name__)
+        table = unet.pop(_TABLE)
+        return {
+            _TABLE: table,
+            **{f"unet.{key}": tensor for key, tensor in unet.items()},
+            **{
+                f"autoencoder.{key}": tensor
+                for key, tensor in kl_autoencoder.translate(autoencoder).items()
+            },
+        }
+
+
+_TABLE = "embedding_layer.weight"
+_AUTOENCODER = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
+_ROLES = ("unet/", "vae/")
+
+
+def official_parts(
+    tensors: Mapping[str, Tensor], network: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """U-Net with its table of tokens, and autoencoder, from the tensors of both published files.
+
+    Args:
+        tensors: under the official keys, which may stand behind the file's role: ``unet/`` or
+            ``vae/``.
+        network: name for error messages.
+
+    Raises:
+        CheckpointError: a part is not there, or some tensor belongs to neither.
+    """
+    plain = {}
+    for key, tensor in tensors.items():
+        for role in _ROLES:
+            key = key.removeprefix(role)
+        plain[key] = tensor
+    official = OfficialTensors(plain, network)
+    table = official.take(_TABLE)
+    unet = {_TABLE: table, **official.take_all("diff_model.")}
+    autoencoder = {
+        f"{part}{key}": tensor
+        for part in _AUTOENCODER
+        for key, tensor in official.take_all(part).items()
+    }
+    official.finish()
+    for part, key in ((unet, "encoder_hid_proj.weight"), (autoencoder, "quant_conv.weight")):
+        OfficialTensors(part, network).take(key)
+    return unet, autoencoder
