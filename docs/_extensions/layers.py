@@ -39,7 +39,11 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
         _part("recipes, losses, the loop", "training"),
         _part("a local page", "app"),
     ),
-    (_part("any picture in, the same kind out", "inpainter", "loading", "strategies"),),
+    (
+        _part(
+            "any picture in, the same kind out", "inpainter", "loading", "strategies", "certificate"
+        ),
+    ),
     (
         _part("networks, cards", "models"),
         _part("labelled portraits, how a face is framed", "data", "alignment"),

@@ -1,5 +1,6 @@
 from . import app as app
 from . import benchmark as benchmark
+from . import certificate as certificate
 from . import checkpoints as checkpoints
 from . import data as data
 from . import errors as errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import operator
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, SupportsIndex, get_args
@@ -17,6 +17,7 @@ from torch import Tensor
 from facemask_inpaint import checkpoints, images, loading, models
 from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models.conditions import check_conditions
 from facemask_inpaint.models.layers.diffusion import Stepped
 from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.progress import progress_bar
@@ -158,7 +159,11 @@ class Inpainter:
         *,
         seed: int | Sequence[int] = 0,
         num_samples: int = 1,
-        components: str | Sequence[str] | None = None,
+        mask_class: str | Sequence[str | None] | None = None,
+        prompt: str | Sequence[str | None] | None = None,
+        negative_prompt: str | Sequence[str | None] | None = None,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
         strategy: Strategy | None = None,
         margin: float = 0.5,
         blend: Blend = "none",
@@ -179,8 +184,13 @@ class Inpainter:
             seed: decides every random draw. One number for all pictures, or one per picture; a
                 picture's result does not depend on what else is in the call.
             num_samples: how many different results; more than one needs a network that draws.
-            components: mask class of the hole, for networks that are told it
-                (``takes_components``); one name for all pictures, or one per picture.
+            mask_class: name of the hole's mask class, for class-conditional networks; one for all
+                pictures, or one each. So are the four below for networks that take them, which
+                ``network.condition_spec()`` tells; others refuse them.
+            prompt: what is to be seen in the hole, in words.
+            negative_prompt: what is not to be seen there.
+            steps: steps of a diffusion network's run; more are slower.
+            guidance_scale: how much the prompt counts; 1 is not at all beyond its wording.
             strategy: ``"pad"``, ``"resize"`` or ``"crop"`` (see ``strategies``); ``None`` is the
                 network's own.
             margin: context around the hole for ``"crop"``, as a share of the hole's longer side.
@@ -205,7 +215,14 @@ class Inpainter:
         pictures, regroup = images.decode_many(image, value_range=value_range)
         holes = images.decode_masks(mask, [picture.size for picture in pictures])
         seeds = _as_seeds(seed, len(pictures))
-        told = self._as_components(components, len(pictures))
+        given = {
+            "mask_class": mask_class,
+            "prompt": prompt,
+            "negative_prompt": negative_prompt,
+            "steps": steps,
+            "guidance_scale": guidance_scale,
+        }
+        told = self._conditions(given, len(pictures))
         chosen = strategy or default_strategy(self.network)
         tasks = []
         for index, (picture, hole) in enumerate(zip(pictures, holes)):
@@ -241,17 +258,16 @@ class Inpainter:
                 "use num_samples=1 or a network that draws"
             )
 
-    def _as_components(
-        self, components: str | Sequence[str] | None, count: int
-    ) -> Sequence[str | None]:
-        if components is None:
-            return [None] * count
-        if not getattr(self.network, "takes_components", False):
-            raise OptionError(f"{type(self.network).__name__} is not told components")
-        names = [components] * count if isinstance(components, str) else list(components)
-        if len(names) != count:
-            raise OptionError(f"{len(names)} components for {count} pictures")
-        return names
+    def _conditions(self, given: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+        """What the network is told with each image; all of it checked before work begins."""
+        network, spec = self.network, self.network.condition_spec()
+        named = {name: value for name, value in given.items() if value is not None}
+        label = network.architecture or type(network).__name__
+        told = check_conditions(spec, named, count, label)
+        return [
+            {name: told[name][index] if spec[name].per_image else told[name] for name in told}
+            for index in range(count)
+        ]
 
     def _answers(self, tasks: list[_Task], batch_size: int) -> Iterator[tuple[_Task, Tensor]]:
         """Every task with the network's answer ``(3, h, w)``, in batches of equal size."""
@@ -276,13 +292,17 @@ class Inpainter:
         visible = torch.stack([rgb.to(self.device, self.dtype) for rgb, _ in looks])
         hole = torch.stack([mask.to(self.device, self.dtype) for _, mask in looks])
         generators = [torch.Generator().manual_seed(task.seed) for task in batch]
-        told = [task.component for task in batch]
-        conditions = {"components": told} if any(told) else {}
-        return self.network(visible, hole, generator=generators, **conditions).float()
+        spec = self.network.condition_spec()
+        conditions = {
+            name: [task.told[name] for task in batch] if spec[name].per_image else value
+            for name, value in batch[0].told.items()
+        }
+        answer = self.network(visible, hole, generator=generators, conditions=conditions)
+        return answer.float()
 
 
 class _Task(NamedTuple):
-    """One result to make: a picture, its hole, where the network looks, and a seed."""
+    """One result to make: a picture, its hole, where the network looks, a seed, conditions."""
 
     position: int
     sample: int
@@ -290,7 +310,7 @@ class _Task(NamedTuple):
     hole: Tensor
     window: Window
     seed: int
-    component: str | None
+    told: Mapping[str, Any]
 
     def composite(self, answer: Tensor, blend: Blend, border: int) -> object:
         """The caller's own kind of picture with the hole filled from the network's answer."""

@@ -94,18 +94,18 @@ def test_networks_without_players_are_refused_with_a_way_out() -> None:
 
 
 def test_a_network_can_be_told_the_component(recipe, portraits, tmp_path) -> None:
-    told = recipe.changed(options={**recipe.options, "takes_components": True}, steps=6)
+    told = recipe.changed(options={**recipe.options, "class_conditional": True}, steps=6)
     faces = data.open_faces(portraits, "train")
     inpainter = training.train(told, faces, out=tmp_path, device="cpu", progress=False)
     sample = data.sample(256)
     mask = SemanticMasker()(sample.labels, "nose")
     inpainter.network.component.weight.data.normal_(generator=torch.Generator().manual_seed(0))
     answers = [
-        np.asarray(inpainter(sample.image, mask, components=name))
+        np.asarray(inpainter(sample.image, mask, mask_class=name))
         for name in (None, "nose", "hair")
     ]
     assert len({answer.tobytes() for answer in answers}) == 3
-    with pytest.raises(OptionError, match="2 components for 1"):
-        inpainter(sample.image, mask, components=["nose", "hair"])
-    with pytest.raises(OptionError, match="not told"):
-        Inpainter.from_pretrained("harmonic")(sample.image, mask, components="nose")
+    with pytest.raises(OptionError, match="2 values for 1 images"):
+        inpainter(sample.image, mask, mask_class=["nose", "hair"])
+    with pytest.raises(OptionError, match="does not take mask_class"):
+        Inpainter.from_pretrained("harmonic")(sample.image, mask, mask_class="nose")

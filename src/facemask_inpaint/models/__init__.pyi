@@ -2,6 +2,7 @@ from . import aotgan as aotgan
 from . import cards as cards
 from . import cmt as cmt
 from . import comodgan as comodgan
+from . import conditions as conditions
 from . import deepfillv2 as deepfillv2
 from . import harmonic as harmonic
 from . import lama as lama

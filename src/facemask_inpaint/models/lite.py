@@ -11,6 +11,7 @@ side.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +20,10 @@ from torch import Tensor, nn
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import MASK_CLASSES
+from facemask_inpaint.models.conditions import Condition, ConditionSpec
 from facemask_inpaint.models.layers.face_prior import FacePrior
 from facemask_inpaint.models.layers.pyramid_fill import pyramid_fill
-from facemask_inpaint.models.network import Generators, InpaintingNetwork
+from facemask_inpaint.models.network import InpaintingNetwork
 
 BLOCK = 4
 """Side of the blocks of pixels that become one position of a map."""
@@ -46,7 +48,7 @@ class Lite(InpaintingNetwork):
         depth: attention blocks of the U-Net.
         directions: of the normal distribution over faces, see :class:`FacePrior`.
         detail: channels of the detail stage; 0 leaves it out, and the U-Net has the full side.
-        takes_components: whether the network is told which mask class a hole is of.
+        class_conditional: whether the network can be told which mask class a hole is of.
 
     Raises:
         OptionError: an argument is out of its range.
@@ -62,7 +64,7 @@ class Lite(InpaintingNetwork):
         depth: int = 3,
         directions: int = 64,
         detail: int = 48,
-        takes_components: bool = False,
+        class_conditional: bool = False,
     ) -> None:
         super().__init__()
         if side < 8 * BLOCK or side % (8 * BLOCK):
@@ -72,60 +74,36 @@ class Lite(InpaintingNetwork):
                 f"widths are three numbers, the last a multiple of {HEAD_WIDTH}, not {widths}"
             )
         self.native_size = side
-        self.takes_components = takes_components
-        if takes_components:
+        self.class_conditional = class_conditional
+        if class_conditional:
             self.component = nn.Embedding(1 + len(MASK_CLASSES), widths[2])
         self.prior = FacePrior(PRIOR_SIDE, directions)
         self.coarse = CoarseStage(side // 2 if detail else side, widths, depth)
         self.detail = DetailStage(widths[0], detail) if detail else None
 
-    def forward(
-        self,
-        image: Tensor,
-        mask: Tensor,
-        *,
-        latents: Mapping[str, Tensor] | None = None,
-        generator: Generators = None,
-        components: Sequence[str | None] | None = None,
-    ) -> Tensor:
-        """Fill the hole; see :meth:`InpaintingNetwork.forward`.
-
-        Args:
-            image: ``(N, 3, side, side)`` in [-1, 1].
-            mask: ``(N, 1, side, side)``, 1 = hole.
-            latents: none are drawn.
-            generator: not used.
-            components: mask class of each picture's hole, by name; ``None`` for one that is not
-                told. Only for networks with ``takes_components``.
-
-        Raises:
-            OptionError: the network was not made to be told, or one name per picture is missing.
-        """
-        if components is None:
-            return super().forward(image, mask, latents=latents, generator=generator)
-        if not self.takes_components or len(components) != len(image):
-            raise OptionError(
-                f"{len(components)} components for {len(image)} pictures, of a network with "
-                f"takes_components={self.takes_components}"
-            )
-        self._check(image, mask)
-        return self._filled(image * (1 - mask), mask, components)
+    def condition_spec(self) -> ConditionSpec:
+        if not self.class_conditional:
+            return {}
+        meaning = "mask class of the hole"
+        names = tuple(str(known) for known in MASK_CLASSES)
+        return {"mask_class": Condition(kind=str, meaning=meaning, choices=names, per_image=True)}
 
     def prepare(self, pictures: Iterable[Tensor]) -> None:
         """Fit the normal distribution to training pictures ``(3, H, W)`` and mirrored ones."""
         self.prior.fit(side for one in pictures for side in (one, one.flip(-1)))
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+    def fill_conditioned(
+        self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any], told: Mapping[str, Any]
+    ) -> Tensor:
         """The first guess plus what the network adds, within [-1, 1]."""
-        return self._filled(visible, hole, [None] * len(visible))
-
-    def _filled(self, visible: Tensor, hole: Tensor, components: Sequence[str | None]) -> Tensor:
-        told = self._told(components, visible.device) if self.takes_components else None
+        embedded = None
+        if self.class_conditional:
+            embedded = self._embedded(told["mask_class"], visible.device)
         guess = self._first_guess(visible, hole)
         if self.detail is None:
-            answer, _ = self.coarse(guess, hole, told)
+            answer, _ = self.coarse(guess, hole, embedded)
         else:
-            small, features = self.coarse(halved(guess), (halved(hole) > 0).to(hole), told)
+            small, features = self.coarse(halved(guess), (halved(hole) > 0).to(hole), embedded)
             coarse = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)
             answer = self.detail(torch.where(hole > 0, coarse, visible), hole, features)
         return answer if self.training else answer.clamp(-1, 1)
@@ -135,10 +113,10 @@ class Lite(InpaintingNetwork):
         face = self.prior(visible, hole)
         return face + pyramid_fill((visible - face) * (1 - hole), hole)
 
-    def _told(self, components: Sequence[str | None], device: torch.device) -> Tensor:
-        """``(N, C, 1, 1)``: what is added everywhere for each picture's component."""
+    def _embedded(self, classes: Sequence[str | None], device: torch.device) -> Tensor:
+        """``(N, C, 1, 1)``: what is added everywhere for each image's mask class."""
         names = [None, *(str(known) for known in MASK_CLASSES)]
-        numbers = [names.index(name and str(name)) for name in components]
+        numbers = [names.index(name) for name in classes]
         return self.component(torch.tensor(numbers, device=device))[:, :, None, None]
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import MaskError, OptionError, SizeError
+from facemask_inpaint.models.conditions import ConditionSpec, check_conditions
 from facemask_inpaint.models.layers.step_draws import Latent, StepDraws
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
@@ -19,7 +20,8 @@ Generators = torch.Generator | Sequence[torch.Generator] | None
 class InpaintingNetwork(nn.Module):
     """Base of all networks: checks the input, zeroes the hole, draws what is random.
 
-    A subclass writes :meth:`fill`, and says what it can take through the class or instance
+    A subclass writes :meth:`fill`, or :meth:`fill_conditioned` where it can be told
+    something, and says what it can take through the class or instance
     attributes below. Hidden pixels cannot reach :meth:`fill`: they are zeroed here.
 
     Attributes:
@@ -51,6 +53,7 @@ class InpaintingNetwork(nn.Module):
         *,
         latents: Mapping[str, Tensor] | None = None,
         generator: Generators = None,
+        conditions: Mapping[str, Any] | None = None,
     ) -> Tensor:
         """Fill the hole and return the network's raw answer for the whole frame.
 
@@ -59,6 +62,8 @@ class InpaintingNetwork(nn.Module):
             mask: ``(N, 1, H, W)`` of the same dtype, 1 = hole, 0 = known.
             latents: random draws by the names of :meth:`latent_spec`; missing ones are drawn.
             generator: source of the missing draws; one per batch or one per picture.
+            conditions: by the names of :meth:`condition_spec`; others keep their defaults. One
+                that may differ between images is one value for all, or one for each.
 
         Returns:
             ``(N, 3, H, W)`` in [-1, 1], not composited unless the network itself does so.
@@ -66,20 +71,35 @@ class InpaintingNetwork(nn.Module):
         Raises:
             SizeError: the network cannot take this height and width.
             MaskError: the mask does not fit the image or is not two-valued.
-            OptionError: a latent is unknown or of another shape.
+            OptionError: a latent is unknown or of another shape, or a condition makes no sense
+                for this network.
         """
         self._check(image, mask)
         n, _, h, w = image.shape
+        name = self.architecture or type(self).__name__
+        told = check_conditions(self.condition_spec(), conditions or {}, n, name)
         drawn = self.draw_latents(n, h, w, given=latents, generator=generator)
         placed = {
             name: latent if name in self.stepwise else latent.to(image)
             for name, latent in drawn.items()
         }
-        return self.fill(image * (1 - mask), mask, placed)
+        # Not a product: what is hidden may be infinite or no number at all.
+        visible = image.masked_fill(mask == 1, 0)
+        return self.fill_conditioned(visible, mask, placed, told)
+
+    def fill_conditioned(
+        self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any], told: Mapping[str, Any]
+    ) -> Tensor:
+        """Answer as :meth:`fill` does, under every condition of :meth:`condition_spec`."""
+        return self.fill(visible, hole, latents)
 
     def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any]) -> Tensor:
         """Answer for ``visible`` (hole pixels are 0), ``hole`` (1 = fill) and all latents."""
         raise NotImplementedError(f"{type(self).__name__} does not define fill()")
+
+    def condition_spec(self) -> ConditionSpec:
+        """What this network can be told beside image and mask, by name; nothing by default."""
+        return {}
 
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
         """Shape of every random draw for ``n`` pictures of ``h`` x ``w``; the batch axis leads."""

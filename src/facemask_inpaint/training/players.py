@@ -27,7 +27,7 @@ class Players(nn.Module):
 
     Attributes:
         fresh: whether generator and critic each train on draws of their own.
-        untold: share of holes whose class is kept from a network that takes components.
+        untold: share of holes whose class is kept from a class-conditional network.
     """
 
     fresh = False
@@ -45,10 +45,12 @@ class Players(nn.Module):
 
     def fill(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
         """Filled pictures ``(N, 3, H, W)``, composited, the final one first."""
-        told = {}
-        if getattr(self.generator, "takes_components", False):
-            told["components"] = self._told(batch, generators)
-        answer = self.generator(batch.image, batch.hole, generator=generators, **told)
+        conditions = {}
+        if "mask_class" in self.generator.condition_spec():
+            conditions["mask_class"] = self._told(batch, generators)
+        answer = self.generator(
+            batch.image, batch.hole, generator=generators, conditions=conditions
+        )
         return (torch.where(batch.hole > 0, answer.float(), batch.image),)
 
     def _told(self, batch: Batch, generators: Generators) -> list[str | None]:

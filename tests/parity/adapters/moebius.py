@@ -127,9 +127,11 @@ class NetworkAdapter(Adapter):
         start = recorded.start(network, run, condition)
         yield relative("start", start, recorded.array("start"), 1e-5)
         start = torch.from_numpy(recorded.array("start"))[None]
-        epsilon = network.guided_epsilon(torch.cat([start, condition], 1), run.timesteps[0])
+        epsilon = network.guided_epsilon(
+            torch.cat([start, condition], 1), run.timesteps[0], network.guidance_scale
+        )
         yield Answer("eps_first", epsilon[0].numpy(), recorded.array("eps_first"), 1e-4)
-        states = list(network.states(run, start, condition))
+        states = list(network.states(run, start, condition, network.guidance_scale))
         yield Answer("latent", states[-1][0].numpy(), recorded.array("latent"), 1e-4)
         yield from _traced(case, states)
         decoded = network.decode(torch.from_numpy(recorded.array("latent"))[None])[0].numpy()
@@ -160,7 +162,7 @@ class NetworkAdapter(Adapter):
         visible = recorded.image * (1 - recorded.hole)
         condition = network.condition(visible, recorded.hole, recorded.latents)
         start = recorded.start(network, run, condition)
-        *_, latent = network.states(run, start, condition)
+        *_, latent = network.states(run, start, condition, network.guidance_scale)
         # The autoencoder's own rounding is in this one.
         yield Answer("latent", latent[0].numpy(), case.archived[f"{case.label}_latent"], 2e-4)
 

@@ -159,9 +159,11 @@ class NetworkAdapter(Adapter):
         else:
             start = net.start(run, image * (1 - hole), condition, latents)
         yield recorded.compare("start", start[0].numpy(), 1e-4)
-        epsilon = net.guided_epsilon(torch.cat([start, condition], 1), run.timesteps[0])
+        epsilon = net.guided_epsilon(
+            torch.cat([start, condition], 1), run.timesteps[0], net.guidance_scale
+        )
         yield recorded.compare("eps_first", epsilon[0].numpy(), 1e-4)
-        states = list(net.states(run, start, condition))
+        states = list(net.states(run, start, condition, net.guidance_scale))
         yield recorded.compare("latent", states[-1][0].numpy(), 1e-4)
         yield from _traced(case, states)
         decoded = self.official(net.decode(states[-1])[0].numpy())

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import OptionError, unknown_name
+from facemask_inpaint.models.conditions import Condition, ConditionSpec
 from facemask_inpaint.models.layers import kl_autoencoder
 from facemask_inpaint.models.layers.diffusion import Stepped
 from facemask_inpaint.models.layers.diffusion_unet import diffusers
@@ -34,6 +35,8 @@ LATENT_SCALE = 0.13025
 
 PROMPT_LENGTH = 10
 """Learned tokens of a prompt: first those of what is wanted, then those of what is not."""
+
+MOST_GUIDANCE = 100.0
 
 Posterior = Literal["sample", "mode"]
 
@@ -114,7 +117,8 @@ class LatentCategoryNetwork(Stepped, InpaintingNetwork):
         posterior: whether the known part is a ``"sample"`` of the encoder's distribution, as the
             official samplers take it, or its ``"mode"``.
 
-    The last five may be changed later, as attributes.
+    The last five may be changed later, as attributes; ``steps`` and ``guidance_scale`` are
+    conditions, which a call can set for itself.
 
     Raises:
         OptionError: an argument is outside its range.
@@ -149,12 +153,32 @@ class LatentCategoryNetwork(Stepped, InpaintingNetwork):
             widths=tuple(autoencoder_widths), groups=autoencoder_groups, scale=LATENT_SCALE
         )
 
+    def condition_spec(self) -> ConditionSpec:
+        return {
+            "steps": Condition(
+                kind=int,
+                meaning="timesteps of a full run",
+                default=self.steps,
+                minimum=1,
+                maximum=TRAINED_STEPS,
+            ),
+            "guidance_scale": Condition(
+                kind=float,
+                meaning="how far the wanted prompt counts more than the unwanted one",
+                default=self.guidance_scale,
+                minimum=0,
+                maximum=MOST_GUIDANCE,
+            ),
+        }
+
     @torch.no_grad()
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any]) -> Tensor:
-        run = DDIMRun(self.steps, self.strength)
+    def fill_conditioned(
+        self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any], told: Mapping[str, Any]
+    ) -> Tensor:
+        run = DDIMRun(told["steps"], self.strength)
         condition = self.condition(visible, hole, latents)
         start = self.start(run, visible, condition, latents)
-        *_, latent = self.states(run, start, condition)
+        *_, latent = self.states(run, start, condition, told["guidance_scale"])
         return self.decode(latent).to(visible.dtype)
 
     def encode(self, image: Tensor, noise: Tensor | None) -> Tensor:
@@ -203,31 +227,36 @@ class LatentCategoryNetwork(Stepped, InpaintingNetwork):
 
     def noise(self, latents: Mapping[str, Any]) -> Tensor:
         """Noise ``(N, 4, h, w)`` of the start, its offset added."""
-        noise, offset = (latents.get(name) for name in self.noise_names)
-        return noise if offset is None else noise + self.noise_offset * offset
+        noise, offset = self.noise_names
+        if offset not in latents:
+            return latents[noise]
+        return latents[noise] + self.noise_offset * latents[offset]
 
-    def states(self, run: DDIMRun, start: Tensor, condition: Tensor) -> Iterator[Tensor]:
+    def states(
+        self, run: DDIMRun, start: Tensor, condition: Tensor, guidance_scale: float
+    ) -> Iterator[Tensor]:
         """The state ``(N, 4, h, w)`` after each step of a run.
 
         Args:
             run: the steps.
             start: ``(N, 4, h, w)``, the state before the first one.
             condition: as :meth:`condition` gives it.
+            guidance_scale: how far the wanted prompt counts more than the unwanted one.
         """
         x = start
         for timestep in self.paced(run.timesteps):
-            epsilon = self.guided_epsilon(torch.cat([x, condition], 1), timestep)
+            epsilon = self.guided_epsilon(torch.cat([x, condition], 1), timestep, guidance_scale)
             x = run.down(x, epsilon, timestep)
             yield x
 
-    def guided_epsilon(self, x: Tensor, timestep: int) -> Tensor:
+    def guided_epsilon(self, x: Tensor, timestep: int, guidance_scale: float) -> Tensor:
         """Noise ``(N, 4, h, w)`` that is taken to be in ``x`` ``(N, 9, h, w)``."""
         wanted, unwanted = torch.arange(2 * PROMPT_LENGTH, device=x.device).chunk(2)
-        if self.guidance_scale == 1:
+        if guidance_scale == 1:
             return self.epsilon(x, timestep, wanted[None])
         # One after the other: on a CPU a batch of two gains nothing and holds twice the memory.
         away, towards = (self.epsilon(x, timestep, ids[None]) for ids in (unwanted, wanted))
-        return away + self.guidance_scale * (towards - away)
+        return away + guidance_scale * (towards - away)
 
     def epsilon(self, x: Tensor, timestep: int | Tensor, ids: Tensor) -> Tensor:
         """Noise that the U-Net sees, as precise as ``x``.

@@ -306,6 +306,7 @@ class Upsample(nn.Module):
 def sinusoids(times: Tensor, width: int) -> Tensor:
     """Embedding ``(N, width)`` float32 of timesteps ``(N,)``: cosines, then sines."""
     half = width // 2
-    exponents = torch.arange(half, dtype=torch.float32, device=times.device) / half
-    angles = times.float()[:, None] * torch.exp(-math.log(10_000) * exponents)
+    # Multiplied before divided, as published: at timestep 900 the last bit of a frequency counts.
+    exponents = -math.log(10_000) * torch.arange(half, dtype=torch.float32, device=times.device)
+    angles = times.float()[:, None] * torch.exp(exponents / half)
     return torch.cat([angles.cos(), angles.sin()], 1)
