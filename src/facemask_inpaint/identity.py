@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,8 @@ def stamp_of(paths: Iterable[Path], *, below: Path | None = None) -> str:
     total = hashlib.sha256()
     for path in paths:
         status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            total.update(os.urandom(16))  # a pipe delivers something new each time
         place = os.path.realpath(path) if below is None else path.relative_to(below).as_posix()
         changed = status.st_ctime_ns if below is None else 0
         total.update(os.fsencode(place))
@@ -72,10 +75,14 @@ def stamp_of(paths: Iterable[Path], *, below: Path | None = None) -> str:
 def content_of(paths: Iterable[Path]) -> str:
     """Return 32 hex digits that change with a file's name or any of its bytes.
 
+    What is no ordinary file, such as a pipe, is not read, and never the same again.
+
     Raises:
         OSError: a file is missing, or cannot be read.
     """
     total = hashlib.sha256()
     for path in paths:
-        total.update(os.fsencode(path.name) + f"\0{sha256_of(path)}\n".encode())
+        is_ordinary = stat.S_ISREG(os.stat(path).st_mode)
+        digest = sha256_of(path) if is_ordinary else os.urandom(16).hex()
+        total.update(os.fsencode(path.name) + f"\0{digest}\n".encode())
     return total.hexdigest()[:_DIGITS]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
     from facemask_inpaint import Inpainter, SemanticMasker
+    from facemask_inpaint.cli.memory import Memory, Result
 
 
 class _Job(NamedTuple):
@@ -25,6 +27,14 @@ class _Job(NamedTuple):
     partner: Path
     mask: Callable[[], PILImage | Path]
     targets: list[Path]
+    cut: Mapping[str, Any]
+    """How the mask is made of the label map."""
+
+    def result(self, settings: Mapping[str, Any]) -> Result:
+        """What the job makes, as the folder remembers it."""
+        from facemask_inpaint.cli.memory import Result
+
+        return Result(self.targets, [self.image, self.partner], {**settings, **self.cut})
 
 
 @click.command()
@@ -78,8 +88,9 @@ def inpaint(
     """Fill the hole of IMAGE, a picture or a folder of pictures.
 
     Masks and label maps are paired with pictures by file stem, and the results keep each picture's
-    format (JPEG is lossy, so known pixels are exact in PNG, WebP-lossless or TIFF only). A run that
-    was interrupted goes on where it stopped.
+    format (JPEG is lossy, so known pixels are exact in PNG, WebP-lossless or TIFF only). Of many
+    pictures those are left as they are that are there already, made from the same files with the
+    same model and options: a run that was interrupted goes on where it stopped.
 
     \b
     Example:
@@ -87,6 +98,9 @@ def inpaint(
         facemask-inpaint inpaint faces/ --labels labels/ --classes hair,eyes --out filled
     """
     from facemask_inpaint import Inpainter, SemanticMasker
+    from facemask_inpaint.cli.memory import Memory
+    from facemask_inpaint.loading import weights_identity
+    from facemask_inpaint.locks import locked
 
     samples = call["num_samples"]
     if masks is not None and labels is None:
@@ -102,19 +116,44 @@ def inpaint(
         options.require_folder(out)
     if not overwrite:
         _require_elsewhere(jobs)
-        jobs = [job for job in jobs if not all(target.exists() for target in job.targets)]
-    if not jobs:
-        click.echo(f"nothing to do: every result is in {out} already (--overwrite makes them anew)")
-        return
-    inpainter = Inpainter.from_pretrained(model, device=device, dtype=dtype)
-    if refine:
-        _refine(inpainter)
-    if sampling:
-        _sample_by(inpainter, sampling)
-    run = _Run(inpainter, call)
-    run.fill_all(jobs)
+    is_folder = image.is_dir() or len(jobs) > 1
+    with locked(out, "inpaint") if is_folder else nullcontext():
+        memory = Memory(out) if is_folder or out.is_dir() else None
+        settings = {"dtype": dtype, "sampling": sampling, "refine": refine, **call}
+        settings = {name: settings[name] for name in settings if name != "batch_size"}
+        if memory is not None:
+            settings["weights"] = weights_identity(model)
+        left = jobs
+        if memory is not None and is_folder and not overwrite:
+            left = _left(jobs, memory, settings)
+        if not left:
+            click.echo(
+                f"nothing to do: every result is in {out} already, made from the same files with "
+                "the same options (--overwrite makes them anew)"
+            )
+            return
+        inpainter = Inpainter.from_pretrained(model, device=device, dtype=dtype)
+        if refine:
+            _refine(inpainter)
+        if sampling:
+            _sample_by(inpainter, sampling)
+        run = _Run(inpainter, call, memory, settings)
+        run.fill_all(left)
+    _summarise(run, left, len(jobs) - len(left), f"with {model} in {out}")
+
+
+def _left(jobs: list[_Job], memory: Memory, settings: Mapping[str, Any]) -> list[_Job]:
+    """Jobs whose results are not there, or were made from other files or otherwise."""
+    left = [job for job in jobs if not memory.is_current(job.result(settings))]
+    memory.require_known(target for job in left for target in job.targets)
+    return left
+
+
+def _summarise(run: _Run, jobs: list[_Job], kept: int, how: str) -> None:
+    """Say what was done, what was there already, and what failed."""
     if run.filled or not run.failures:
-        click.echo(f"{run.filled} of {len(jobs)} pictures filled with {model} in {out}")
+        before = f"; {kept} were there already" if kept else ""
+        click.echo(f"{run.filled} of {len(jobs)} pictures filled {how}{before}")
     if run.absent:
         click.echo(f"{run.absent} components absent, left out")
     if run.failures:
@@ -141,7 +180,7 @@ def _refine(inpainter: Inpainter) -> None:
 
 def _jobs_from_masks(image: Path, masks: Path, out: Path, samples: int) -> list[_Job]:
     return [
-        _Job(path, mask, partial(Path, mask), _targets(out, path, image.is_dir(), samples))
+        _Job(path, mask, partial(Path, mask), _targets(out, path, image.is_dir(), samples), {})
         for path, mask in _paired(image, masks, "mask")
     ]
 
@@ -149,12 +188,16 @@ def _jobs_from_masks(image: Path, masks: Path, out: Path, samples: int) -> list[
 def _jobs_from_labels(
     image: Path, labels: Path, masker: SemanticMasker, names: list[str], out: Path, samples: int
 ) -> list[_Job]:
+    from facemask_inpaint.benchmark.settings import masker_record
+
     jobs = []
+    how = masker_record(masker)
     for path, label_map in _paired(image, labels, "label map"):
         for name in names:
             folder = out / name if len(names) > 1 else out
             targets = _targets(folder, path, image.is_dir() or len(names) > 1, samples)
-            jobs.append(_Job(path, label_map, partial(masker, label_map, name), targets))
+            cut = {"class": name, "label_ids": masker.classes[name].label_ids, **how}
+            jobs.append(_Job(path, label_map, partial(masker, label_map, name), targets, cut))
     return jobs
 
 
@@ -191,9 +234,17 @@ def _require_elsewhere(jobs: list[_Job]) -> None:
 class _Run:
     """Fills jobs in batches; what fails is named and costs nothing else."""
 
-    def __init__(self, inpainter: Inpainter, call: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        inpainter: Inpainter,
+        call: dict[str, Any],
+        memory: Memory | None,
+        settings: Mapping[str, Any],
+    ) -> None:
         self._inpainter = inpainter
         self._call = call
+        self._memory = memory
+        self._settings = settings
         self.filled = 0
         self.absent = 0
         self.failures: list[str] = []
@@ -221,6 +272,9 @@ class _Run:
     def _fill(self, batch: list[_Job]) -> None:
         from facemask_inpaint import images
 
+        if self._memory is not None:
+            for job in batch:
+                self._memory.begin(job.result(self._settings))
         masks = [(job, mask) for job in batch if (mask := _mask_of(job)) is not None]
         pictures = [images.read_image(job.image) for job, _ in masks]
         for (job, mask), picture in zip(masks, pictures):
@@ -234,6 +288,10 @@ class _Run:
         for number, filled in enumerate(samples):
             for (job, _), picture in zip(masks, filled):
                 images.save_image(picture, job.targets[number])
+        present = [job for job, _ in masks]
+        if self._memory is not None:
+            for job in batch:
+                self._memory.finish(job.result(self._settings), absent=job not in present)
         self.filled += len(masks)
         self.absent += len(batch) - len(masks)
 
