@@ -61,6 +61,16 @@ def list_images(source: Path) -> list[Path]:
     return found
 
 
+def class_folders(source: Path) -> dict[str, Path]:
+    """Sub-folders by name of a folder that holds no pictures itself, as ``OUT/<class>/`` does."""
+    if not source.is_dir():
+        return {}
+    entries = sorted(path for path in source.iterdir() if not path.name.startswith("."))
+    if any(path.suffix.lower() in image_suffixes() and not path.is_dir() for path in entries):
+        return {}
+    return {path.name: path for path in entries if path.is_dir()}
+
+
 def _is_content(path: Path) -> bool:
     return path.name.lower() not in _LEFT_BY_SYSTEMS and not path.is_dir()
 

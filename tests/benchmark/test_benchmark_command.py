@@ -64,7 +64,7 @@ def test_failures_are_listed_and_a_run_of_nothing_but_failures_fails(tmp_path: P
     assert "failed: load tformer" in result.output
     assert "not one picture was filled" in result.output
     result = _call(*common, "--model", "harmonic", "--out", tmp_path / "some")
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert "failures: 1" in result.output
 
 

@@ -11,10 +11,9 @@ from facemask_inpaint.cli import options
 
 if TYPE_CHECKING:
     from facemask_inpaint.benchmark import Run
-    from facemask_inpaint.data import Faces
     from facemask_inpaint.metrics import FeatureReader
 
-_SHOWN_FAULTS = 8
+_SHOWN_FAULTS = 40
 
 
 def _feature_options(command: options.Command) -> options.Command:
@@ -119,7 +118,8 @@ def benchmark(
 
     The same command goes on where it was stopped; with another model, class or size it adds that
     to the folder and computes nothing else. `torchrun --nproc-per-node 4 -m facemask_inpaint
-    benchmark …` shares the work. What fails is listed at the end and costs nothing else.
+    benchmark …` shares the work. What fails is listed at the end, with exit status 1, and costs
+    nothing else.
 
     \b
     Example:
@@ -137,7 +137,7 @@ def benchmark(
     chosen = [_named(text) for text in models or (() if results else ("lite",))]
     chosen += [_named_results(text) for text in results]
     if check:
-        _check(faces, classes, masker, len(chosen), sides)
+        options.check_data(faces, classes, masker, models=len(chosen), sides=sides)
         return
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     run = bench.run(
@@ -191,17 +191,6 @@ def _reader(
     return FeatureReader(InceptionExtractor(front_end, weights=weights, device=where))
 
 
-def _check(faces: Faces, classes: str, masker: Any, models: int, sides: tuple[int, ...]) -> None:
-    from facemask_inpaint import data
-
-    found = data.check(faces, classes, masker)
-    click.echo(str(found))
-    space = found.disk_space(models, sides) / 1e9
-    click.echo(f"disk space with {models} model(s): about {space:,.1f} GB")
-    if not found.usable:
-        raise click.ClickException("not one portrait can be used")
-
-
 def _summarise(run: Run) -> None:
     """What there is now and where, and what failed; nothing where another rank says it."""
     faults = run.faults
@@ -218,3 +207,5 @@ def _summarise(run: Run) -> None:
     click.echo(f"tables in {run.layout.tables}")
     if run.layout.report.exists():
         click.echo(f"look at {run.layout.report}")
+    if faults:
+        raise click.exceptions.Exit(1)

@@ -39,7 +39,12 @@ class _Job(NamedTuple):
 
 @click.command()
 @click.argument("image", type=options.existing)
-@click.option("--mask", "masks", type=options.existing, help="Mask or folder of masks, 255 = hole.")
+@click.option(
+    "--mask",
+    "masks",
+    type=options.existing,
+    help="Mask, folder of masks, or folder of such by class as `mask` writes; 255 = hole.",
+)
 @click.option("--labels", type=options.existing, help="Label map(s), with --classes.")
 @options.classes_option(default=None)
 @options.class_table_option
@@ -88,13 +93,15 @@ def inpaint(
     """Fill the hole of IMAGE, a picture or a folder of pictures.
 
     Masks and label maps are paired with pictures by file stem, and the results keep each picture's
-    format (JPEG is lossy, so known pixels are exact in PNG, WebP-lossless or TIFF only). Of many
-    pictures those are left as they are that are there already, made from the same files with the
-    same model and options: a run that was interrupted goes on where it stopped.
+    format (JPEG is lossy, so known pixels are exact in PNG, WebP-lossless or TIFF only), or become
+    PNG where that format cannot hold them. What fails is listed at the end and costs nothing else.
+    Of many pictures those are left as they are that are there already, made from the same files
+    with the same model and options: a run that was interrupted goes on where it stopped.
 
     \b
     Example:
         facemask-inpaint inpaint face.png --mask hole.png --model lama --out filled.png
+        facemask-inpaint inpaint faces/ --mask masks/ --out filled
         facemask-inpaint inpaint faces/ --labels labels/ --classes hair,eyes --out filled
     """
     from facemask_inpaint import Inpainter, SemanticMasker
@@ -114,6 +121,8 @@ def inpaint(
         raise click.UsageError("give either --mask, or --labels with --classes, e.g. hair,eyes")
     if len(jobs) > 1:
         options.require_folder(out)
+    if len(jobs) > 1 or out.is_dir() or not out.suffix:
+        _say_renamed(jobs)
     if not overwrite:
         _require_elsewhere(jobs)
     is_folder = image.is_dir() or len(jobs) > 1
@@ -156,8 +165,7 @@ def _summarise(run: _Run, jobs: list[_Job], kept: int, how: str) -> None:
         click.echo(f"{run.filled} of {len(jobs)} pictures filled {how}{before}")
     if run.absent:
         click.echo(f"{run.absent} components absent, left out")
-    if run.failures:
-        raise click.ClickException(f"{len(run.failures)} failed: " + "\n  ".join(run.failures))
+    options.require_none_failed(run.failures)
 
 
 def _sample_by(inpainter: Inpainter, sampling: str) -> None:
@@ -179,9 +187,22 @@ def _refine(inpainter: Inpainter) -> None:
 
 
 def _jobs_from_masks(image: Path, masks: Path, out: Path, samples: int) -> list[_Job]:
+    from facemask_inpaint import folders
+
+    by_class = folders.class_folders(masks)
+    if not by_class:
+        pairs = [(out, *pair) for pair in _paired(image, masks, "mask")]
+    else:
+        pairs = []
+        for name, folder in by_class.items():
+            found = folders.pair_by_stem(image, folder).matched
+            pairs += [(out / name if len(by_class) > 1 else out, *pair) for pair in found]
+    if not pairs:
+        raise click.ClickException(f"no picture of {image} has a mask below {masks} (by stem)")
+    many = image.is_dir() or len(by_class) > 1
     return [
-        _Job(path, mask, partial(Path, mask), _targets(out, path, image.is_dir(), samples), {})
-        for path, mask in _paired(image, masks, "mask")
+        _Job(path, mask, partial(Path, mask), _targets(folder, path, many, samples), {})
+        for folder, path, mask in pairs
     ]
 
 
@@ -215,10 +236,22 @@ def _paired(image: Path, partner: Path, kind: str) -> list[tuple[Path, Path]]:
 
 
 def _targets(out: Path, image: Path, many: bool, samples: int) -> list[Path]:
-    base = out / image.name if many or out.is_dir() or not out.suffix else out
+    from facemask_inpaint import images
+
+    into_folder = many or out.is_dir() or not out.suffix
+    base = out / images.result_name(image) if into_folder else out
     if samples == 1:
         return [base]
     return [base.with_name(f"{base.stem}_{index}{base.suffix}") for index in range(samples)]
+
+
+def _say_renamed(jobs: list[_Job]) -> None:
+    """Name pictures whose results go into another kind of file."""
+    pairs = ((job.image.name, job.image.suffix, job.targets[0].suffix) for job in jobs)
+    renamed = {name: target for name, own, target in pairs if target != own}
+    if renamed:
+        shown = ", ".join(f"{name} as {suffix}" for name, suffix in renamed.items())
+        click.echo(f"written in another format, which holds the result: {shown}", err=True)
 
 
 def _require_elsewhere(jobs: list[_Job]) -> None:
@@ -266,8 +299,7 @@ class _Run:
         try:
             self._fill([job])
         except FacemaskInpaintError as error:
-            name = "" if job.image.name in str(error) else f"{job.image.name}: "
-            self.failures.append(f"{name}{error}")
+            self.failures.append(options.failure(job.image, error))
 
     def _fill(self, batch: list[_Job]) -> None:
         from facemask_inpaint import images

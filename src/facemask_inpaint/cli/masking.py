@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from facemask_inpaint.cli import options
+from facemask_inpaint.errors import FacemaskInpaintError
+
+if TYPE_CHECKING:
+    from facemask_inpaint import SemanticMasker
 
 
 @click.command()
@@ -46,16 +51,16 @@ def mask(
 ) -> None:
     """Cut components out of PICTURES, a photo or label map, or a folder of them.
 
-    Pictures in colour are photos, all others label maps (CelebAMask-HQ ids). Photos are turned
-    upright. Writes OUT/<class>/<stem>.png, 255 = hole. A component that a picture does not have is
-    left out.
+    Pictures whose samples are label ids (CelebAMask-HQ) are label maps, all others photos; those
+    are turned upright. Writes OUT/<class>/<stem>.png, 255 = hole. A component that a picture does
+    not have is left out. What fails is listed at the end and costs nothing else.
 
     \b
     Examples:
         facemask-inpaint mask photo.jpg --classes hair,eyes --out masks
         facemask-inpaint mask labels/ --classes A-L --out masks
     """
-    from facemask_inpaint import SemanticMasker, folders, images, parsing
+    from facemask_inpaint import SemanticMasker, folders, parsing
 
     options.require_folder(out)
     chosen = int(face) if face.isdecimal() else face
@@ -67,19 +72,30 @@ def mask(
     wanted = masker.select(classes)
     if lost := [name for name in wanted if name in masker.unavailable()]:
         click.echo(f"photos: the {parser} parser never finds {', '.join(lost)}", err=True)
-    written, absent = 0, 0
+    written, absent, failures = 0, 0, list[str]()
     for path in options.progress(folders.list_images(pictures)):
         targets = {name: out / name / f"{path.stem}.png" for name in wanted}
-        if all(target.exists() for target in targets.values()) and not overwrite:
+        if not overwrite:
+            targets = {name: target for name, target in targets.items() if not target.exists()}
+        try:
+            made = _cut(masker, path, targets, size) if targets else 0
+        except FacemaskInpaintError as error:
+            failures.append(options.failure(path, error))
             continue
-        labels = masker.parse(path)
-        for name, target in targets.items():
-            if target.exists() and not overwrite:
-                continue
-            hole = masker(labels, name, size=size)
-            if hole.getbbox() is None:
-                absent += 1
-                continue
-            images.save_image(hole, target)
-            written += 1
-    click.echo(f"{written} masks written to {out}; {absent} components absent")
+        written += made
+        absent += len(targets) - made
+    if written or not failures:
+        click.echo(f"{written} masks written to {out}; {absent} components absent")
+    options.require_none_failed(failures)
+
+
+def _cut(masker: SemanticMasker, path: Path, targets: dict[str, Path], size: int | None) -> int:
+    """Write a picture's masks where they are to go; how many of the components it has."""
+    from facemask_inpaint import images
+
+    labels = masker.parse(images.read_image(path))
+    holes = {name: masker(labels, name, size=size) for name in targets}
+    present = {name: hole for name, hole in holes.items() if hole.getbbox() is not None}
+    for name, hole in present.items():
+        images.save_image(hole, targets[name])
+    return len(present)

@@ -14,6 +14,7 @@ from facemask_inpaint.cli import options
 
 if TYPE_CHECKING:
     from facemask_inpaint.metrics import Evaluation, FeatureReader
+    from facemask_inpaint.metrics.inputs import Skipped
 
 
 def _reader_options(command: options.Command) -> options.Command:
@@ -26,9 +27,10 @@ def _reader_options(command: options.Command) -> options.Command:
         click.option(
             "--on-error",
             type=click.Choice(["raise", "skip"]),
-            default="raise",
+            default="skip",
             show_default=True,
-            help="What to do with a picture that cannot be read.",
+            help="What to do with a picture that cannot be read: stop, or measure the others and "
+            "end with status 1 and a list.",
         ),
         click.option("--workers", type=int, help="Decoding threads (default: one per core)."),
         click.option("--batch-size", default=32, show_default=True, help="Pictures at a time."),
@@ -78,11 +80,15 @@ def evaluate(
     from facemask_inpaint import metrics as measures
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
-    reader = _reader(**reading, needs_network=bool(set(names) & set(measures.FEATURE_METRICS)))
+    left_out = _LeftOut()
+    reader = _reader(
+        **reading, on_skip=left_out, needs_network=bool(set(names) & set(measures.FEATURE_METRICS))
+    )
     found = measures.evaluate(real, fake, names, masks, null_swaps=null_swaps, reader=reader)
     click.echo(str(found))
     _write(json_file, lambda: found.to_json(indent=2))
     _write(csv_file, lambda: _as_csv(found))
+    options.require_none_failed(left_out.reasons)
 
 
 @click.command()
@@ -115,6 +121,7 @@ def compare(
     from facemask_inpaint import metrics as measures
 
     folders = dict(_named_folder(text) for text in models)
+    left_out = _LeftOut()
     result = measures.compare(
         real,
         {name: _by_class(folder) for name, folder in folders.items()},
@@ -122,11 +129,12 @@ def compare(
         exchanges=exchanges,
         confidence=confidence,
         seed=seed,
-        reader=_reader(**reading, needs_network=True),
+        reader=_reader(**reading, on_skip=left_out, needs_network=True),
     )
     click.echo(str(result))
     _write(json_file, lambda: result.to_json(indent=2))
     _write(csv_file, result.to_csv)
+    options.require_none_failed(left_out.reasons)
 
 
 def _reader(
@@ -152,6 +160,20 @@ def _reader(
     return FeatureReader(extractor, cache=cache, **kept)
 
 
+class _LeftOut:
+    """Why pictures were left out, each reason once: features and pixels read them both."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[str, None] = {}
+
+    @property
+    def reasons(self) -> list[str]:
+        return list(self._reasons)
+
+    def __call__(self, skipped: Skipped) -> None:
+        self._reasons[skipped.reason] = None
+
+
 def _named_folder(text: str) -> tuple[str, Path]:
     name, equals, folder = text.partition("=")
     if not name or not equals or not Path(folder).is_dir():
@@ -160,9 +182,10 @@ def _named_folder(text: str) -> tuple[str, Path]:
 
 
 def _by_class(folder: Path) -> Path | dict[str, Path]:
-    """The folder itself, or its sub-folders by name where it has any."""
-    inner = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
-    return inner or folder
+    """The folder itself, or its sub-folders by name where it holds no pictures."""
+    from facemask_inpaint.folders import class_folders
+
+    return class_folders(folder) or folder
 
 
 def _as_csv(found: Evaluation) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from facemask_inpaint.errors import LabelMapError
+
+if TYPE_CHECKING:
+    from facemask_inpaint import SemanticMasker
+    from facemask_inpaint.data import Faces
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Item = TypeVar("Item")
@@ -106,6 +110,37 @@ def require_size(labels: Path, mask: tuple[int, int], picture: tuple[int, int]) 
             f"{labels} is {mask[0]} x {mask[1]} pixels, its picture {picture[0]} x {picture[1]} "
             "(width x height); label maps are never resized: make it of the picture's size"
         )
+
+
+def check_data(
+    faces: Faces,
+    classes: str,
+    masker: SemanticMasker,
+    *,
+    models: int = 0,
+    sides: Sequence[int] = (),
+) -> None:
+    """Say what is wrong with a data set, and what room a benchmark takes; status 1 for problems."""
+    from facemask_inpaint import data
+
+    found = data.check(faces, classes, masker, square=True)
+    click.echo(str(found))
+    if models:
+        space = found.disk_space(models, sides) / 1e9
+        click.echo(f"disk space with {models} model(s): about {space:,.1f} GB")
+    if unusable := len(found.keys) - len(found.usable):
+        raise click.ClickException(f"{unusable} of {len(found.keys)} portraits cannot be used")
+
+
+def failure(path: Path, error: Exception) -> str:
+    """What went wrong with one file, which is named."""
+    return str(error) if path.name in str(error) else f"{path.name}: {error}"
+
+
+def require_none_failed(failures: Sequence[str]) -> None:
+    """End with status 1 and a list of what failed, if anything did."""
+    if failures:
+        raise click.ClickException(f"{len(failures)} failed: " + "\n  ".join(failures))
 
 
 def progress(items: Sequence[Item]) -> Iterable[Item]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from facemask_inpaint.cli import options
+
+if TYPE_CHECKING:
+    from facemask_inpaint.data import Faces
 
 _ENDS = {
     "complete": "trained: all {:,} steps are done",
@@ -25,7 +29,9 @@ _ENDS = {
 @click.option("--list", "listing", is_flag=True, help="Show the recipes and leave.")
 @click.option("--show", is_flag=True, help="Print the recipe as YAML and leave.")
 @click.option("--data", type=options.existing, help="Folder of portraits with label maps.")
-@click.option("--split", default="train", show_default=True, help="Part of it; all for all.")
+@click.option(
+    "--split", help="Part of it; all for all (default: train where there is such a part, else all)."
+)
 @click.option(
     "--validation-split", help="Held-out part for validation, e.g. test (default: no validation)."
 )
@@ -39,6 +45,9 @@ _ENDS = {
     metavar="NAME=VALUE",
     help="Change a setting, e.g. --set batch=4 --set losses.r1=1; may be repeated.",
 )
+@click.option(
+    "--check", is_flag=True, help="Only read the data and say what is wrong with it; exit status 1."
+)
 @click.option("--out", type=options.anywhere, help="Folder of the run (default: runs/RECIPE).")
 @click.option("--device", help="cuda, cpu … (default: cuda when there).")
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that read pictures.")
@@ -47,9 +56,10 @@ def train(
     listing: bool,
     show: bool,
     data: Path | None,
-    split: str,
+    split: str | None,
     validation_split: str | None,
     masks: str | None,
+    check: bool,
     settings: tuple[str, ...],
     out: Path | None,
     device: str | None,
@@ -61,11 +71,12 @@ def train(
 
     \b
     Example:
+        facemask-inpaint train --recipe lite-smoke --data faces --check
         facemask-inpaint train --recipe lite-smoke --data faces --out runs/smoke
         facemask-inpaint inpaint face.png --mask mask.png --model runs/smoke/model
         torchrun --nproc-per-node 8 -m facemask_inpaint train --recipe study-mat-512 --data CAM
     """
-    from facemask_inpaint import training
+    from facemask_inpaint import SemanticMasker, training
     from facemask_inpaint.data import open_faces
 
     if listing:
@@ -80,19 +91,35 @@ def train(
         return
     if data is None:
         raise click.UsageError("--data is needed: a folder of portraits with label maps")
+    validation = open_faces(data, validation_split) if validation_split else None
+    faces = _portraits(data, split, validation)
+    if check:
+        masker = SemanticMasker(dilate=chosen.masks.dilate)
+        for portraits in (faces, validation):
+            if portraits is not None:
+                options.check_data(portraits, chosen.masks.classes, masker)
+        return
     out = out or Path("runs") / chosen.name
     for guess in chosen.unknown:
         click.echo(f"not known from the recipe's source: {guess}", err=True)
     training.train(
         chosen,
-        open_faces(data, split),
+        faces,
         out=out,
-        validation=open_faces(data, validation_split) if validation_split else None,
+        validation=validation,
         device=device,
         workers=workers,
         on_end=lambda end, steps: click.echo(_ENDS[end].format(steps)),
     )
     click.echo(f"model: {out / 'model'}; log: {out / 'log.jsonl'}")
+
+
+def _portraits(data: Path, split: str | None, held_out: Faces | None) -> Faces:
+    """What to train with; what is held out is not among it unless its split was named."""
+    from facemask_inpaint.data import open_faces
+
+    faces = open_faces(data, split, preferred="train")
+    return faces if split or held_out is None else faces.without(face.key for face in held_out)
 
 
 def _setting(text: str) -> tuple[str, object]:

@@ -19,7 +19,7 @@ from facemask_inpaint.vocabulary import LABEL_IDS
 Size = tuple[int, int]
 """Width and height."""
 
-_SHOWN = 12
+_SHOWN = 40
 _ASPECT_TOLERANCE = 0.01
 _BYTES_PER_PIXEL = 1.6
 """Of a portrait as PNG: 1.3 on average over portraits of 256 pixels, 1.8 at most."""
@@ -100,6 +100,7 @@ def check(
     *,
     min_count: int = 100,
     min_side: int = 256,
+    square: bool = False,
     workers: int | None = None,
     progress: bool = True,
 ) -> DataCheck:
@@ -111,6 +112,8 @@ def check(
         masker: decides which classes a portrait has; ``None`` for the twelve.
         min_count: a class that fewer portraits have is warned of.
         min_side: so are portraits with fewer pixels on the shorter side.
+        square: whether portraits that are not square cannot be used, as in benchmarks and training;
+            else they are warned of.
         workers: threads; ``None`` for one per processor.
         progress: show a bar.
 
@@ -120,7 +123,7 @@ def check(
     masker = masker or SemanticMasker()
     names = masker.select(classes)
     findings = in_threads(
-        partial(_inspect, masker=masker),
+        partial(_inspect, masker=masker, square=square),
         faces,
         workers=workers,
         progress=progress,
@@ -163,13 +166,15 @@ class _Findings(NamedTuple):
     empty_parts: list[Path]
 
 
-def _inspect(face: Face, masker: SemanticMasker) -> _Findings:
+def _inspect(face: Face, masker: SemanticMasker, square: bool) -> _Findings:
     problems: list[str] = []
     image_size, source = None, None
     try:
         image_size = face.read_image().size
     except ImageError as error:
         problems.append(f"{error}; copy the file again")
+    if square and image_size is not None and image_size[0] != image_size[1]:
+        problems.append(f"{face.image} is {_text(image_size)}: crop it to a square")
     try:
         source = face.read_labels()
     except (ImageError, LabelMapError) as error:

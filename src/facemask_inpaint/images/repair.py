@@ -15,8 +15,8 @@ _JPEG = b"\xff\xd8"
 _START_OF_SCAN = 0xDA
 _COMMENT = 0xFE
 _APPLICATION = range(0xE0, 0xF0)
-_ADOBE = 0xEE
-"""The application segment that says how a JPEG's colours are stored."""
+_ADOBE, _ADOBE_BYTES = 0xEE, 16
+"""The application segment that says how a JPEG's colours are stored, and its length when whole."""
 
 
 def leaner(file: IO[bytes]) -> Iterator[IO[bytes]]:
@@ -52,8 +52,9 @@ def _jpeg_segments(content: bytes) -> Iterator[bytes]:
         if marker == _START_OF_SCAN:
             break
         end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-        is_metadata = marker == _COMMENT or (marker in _APPLICATION and marker != _ADOBE)
-        if not is_metadata:
+        is_of_use = marker == _ADOBE and end - at >= _ADOBE_BYTES
+        is_metadata = marker == _COMMENT or marker in _APPLICATION
+        if is_of_use or not is_metadata:
             yield content[at:end]
         at = end
     yield content[at:]

@@ -145,7 +145,9 @@ def _feature_scores(
 def _pixel_scores(
     real: Any, fake: Any, wanted: Sequence[str], mask: Any, reader: FeatureReader
 ) -> dict[str, MetricResult]:
-    pairs = PairReader(reader.device, reader.workers, reader.on_error, reader.progress)
+    pairs = PairReader(
+        reader.device, reader.workers, reader.on_error, reader.progress, reader.on_skip
+    )
     measures = {name.upper(): _measure(name, pairs) for name in wanted}
     results = pairs.measure(real, fake, measures, mask, whole_too=True)
     return {name.lower().replace(HOLE, "_hole"): result for name, result in results.items()}

@@ -25,6 +25,7 @@ from facemask_inpaint.metrics.frontends import DEFAULT
 from facemask_inpaint.metrics.inputs import (
     LOSSY_SUFFIXES,
     OnError,
+    OnSkip,
     Picture,
     Skipped,
     in_order,
@@ -117,6 +118,7 @@ class FeatureReader:
         on_error: ``"raise"`` stops at the first undecodable picture, ``"skip"`` leaves it out and
             names it in :attr:`FeatureSet.skipped`.
         progress: whether a bar is shown.
+        on_skip: called with every picture that is left out, as soon as it is.
     """
 
     extractor: FeatureExtractor | str = DEFAULT
@@ -126,6 +128,7 @@ class FeatureReader:
     cache: str | Path | None = None
     on_error: OnError = "raise"
     progress: bool = True
+    on_skip: OnSkip | None = None
 
     def __post_init__(self) -> None:
         if self.on_error not in get_args(OnError):
@@ -198,6 +201,8 @@ class FeatureReader:
                 raise item.error
             else:
                 skipped.append(Skipped(item.picture.name, str(item.error)))
+                if self.on_skip is not None:
+                    self.on_skip(skipped[-1])
 
     def _block(self, chunk: list[_Loaded], cache: FeatureCache | None) -> FeatureSet:
         device = self.network.device

@@ -35,6 +35,9 @@ class Skipped(NamedTuple):
     reason: str
 
 
+OnSkip = Callable[[Skipped], None]
+
+
 @dataclass(frozen=True)
 class Picture:
     """One picture, not decoded yet.

@@ -22,6 +22,7 @@ from facemask_inpaint.folders import key_of, list_images, listed
 from facemask_inpaint.images import decode_mask
 from facemask_inpaint.metrics.inputs import (
     OnError,
+    OnSkip,
     Picture,
     Skipped,
     in_order,
@@ -144,12 +145,14 @@ class PairReader:
         on_error: ``"raise"`` stops at the first pair that cannot be decoded or differs in size,
             ``"skip"`` leaves it out and names it in a warning.
         progress: whether a bar is shown.
+        on_skip: called with every pair that is left out, as soon as it is.
     """
 
     device: str | torch.device | None = None
     workers: int | None = None
     on_error: OnError = "raise"
     progress: bool = True
+    on_skip: OnSkip | None = None
 
     def measure(
         self,
@@ -200,6 +203,8 @@ class PairReader:
                 raise found
             else:
                 skipped.append(Skipped(picture.name, str(found)))
+                if self.on_skip is not None:
+                    self.on_skip(skipped[-1])
 
 
 def masks_for(pictures: Sequence[Picture], mask: Any) -> list[Any]:

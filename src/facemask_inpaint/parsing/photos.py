@@ -95,7 +95,7 @@ class PhotoParser:
             raise ImageError(
                 "no face was found in this picture: it takes one whose eyes, nose or mouth are "
                 "seen and whose size is at least a twentieth of the picture's; a portrait that is "
-                "aligned already is parsed as it is with align=False"
+                "aligned already is parsed as it is with load_parser(…, align=False) in Python"
             )
         result = np.zeros(photo.size[::-1], dtype=np.uint8)
         owner = _owners([face.view for face in faces], result.shape)

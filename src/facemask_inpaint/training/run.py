@@ -55,7 +55,8 @@ def train(
 
     Args:
         recipe: name, YAML file or :class:`Recipe`.
-        data: portraits with label maps, or their folder (see ``data.open_faces``).
+        data: portraits with label maps, or their folder (see ``data.open_faces``), of which the
+            split ``"train"`` is taken where there is one, else everything.
         out: folder of the run: ``recipe.yaml``, ``log.jsonl``, ``samples``, ``checkpoints`` and,
             at the end, ``model``, which ``Inpainter.from_pretrained`` loads.
         masks: ``"random"``, ``"semantic"`` or ``"mixed"``, in place of the recipe's.
@@ -82,7 +83,9 @@ def train(
     out = Path(out)
     chosen = own_device(device)
     with parallel.processes(chosen), locked(out, "train"):
-        faces = datasets.open_faces(data) if isinstance(data, str | Path) else data
+        faces = data
+        if isinstance(faces, str | Path):
+            faces = datasets.open_faces(faces, preferred="train")
         saved = _saved(recipe, faces, out)
         objective = Objective(recipe.losses, _perceptual(recipe, chosen))
         if parallel.rank() == 0:
