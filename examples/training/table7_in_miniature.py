@@ -30,6 +30,7 @@ from facemask_inpaint.errors import FacemaskInpaintError
 from facemask_inpaint.files import atomic_path
 from facemask_inpaint.masks import MaskClass
 from facemask_inpaint.metrics import Comparison, FeatureReader
+from facemask_inpaint.metrics.comparison import p_text
 from facemask_inpaint.training import Augmentation, Losses, Masks, Optimiser, Recipe, state
 
 STRATEGIES = ("random", "semantic", "mixed")
@@ -37,8 +38,6 @@ ROUND = 300
 """Steps that one network takes before the next one has its turn."""
 LEVEL = 0.05
 """Adjusted p below which a difference is called one."""
-EXCHANGES = 1999
-"""Enough for p to stay below the level when adjusted for 36 tests."""
 
 Portraits = Mapping[str, Image.Image]
 Paths = Mapping[str, Sequence[Path]]
@@ -198,7 +197,7 @@ def score(work: Work, filled: Filled, out: Path, reader: FeatureReader) -> Score
         name: {task.mask_class: hole_l1(real, filled[name], task) for task in work.tasks}
         for name in STRATEGIES
     }
-    return Scores(work.tasks, l1, metrics.compare(real, filled, exchanges=EXCHANGES, reader=reader))
+    return Scores(work.tasks, l1, metrics.compare(real, filled, reader=reader))
 
 
 def hole_l1(real: Paths, fake: Paths, task: Task) -> float:
@@ -247,14 +246,14 @@ def differences(comparison: Comparison) -> Table:
             *(Cell(text) for text in texts),
             Cell(f"{corrected:+.3g}"),
             Cell(f"{interval.low:+.3g} to {interval.high:+.3g}"),
-            Cell(MISSING if p is None else f"{p:.3g}"),
+            Cell(MISSING if p is None else p_text(p, comparison.smallest_p_adjusted)),
         )
         for *texts, corrected, interval, p in rows
     )
     header = ("class", "n", "first", "second", "D", f"{comparison.confidence:.0%} interval", "p")
     notes = [
         "D: the first's FID less the second's, freed of its bootstrap bias; positive speaks for "
-        "the second. p: exchange test, adjusted by Holm's method over all classes and pairs",
+        f"the second. p: exchange test; adjusted: {comparison.adjustment}",
     ]
     if any(one.biased for one in comparison.differences):
         notes.append("Fewer pictures than features: the intervals only describe, rely on p")

@@ -1,4 +1,4 @@
-"""Where to compute: one rule for networks, metrics, parsers, benchmarks and training."""
+"""Where and in what to compute: one rule for networks, metrics, parsers and training."""
 
 from __future__ import annotations
 
@@ -32,6 +32,18 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
             f"device {str(device)!r} cannot be used here ({reason}); use 'cpu', or 'cuda' on a "
             "machine with a CUDA device and a PyTorch built for it"
         ) from error
+    return found
+
+
+def resolve_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    """The floating-point type of a name.
+
+    Raises:
+        OptionError: it is none.
+    """
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise OptionError(f"dtype must be a floating-point type such as 'bfloat16', got {dtype!r}")
     return found
 
 

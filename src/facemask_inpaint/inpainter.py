@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint import checkpoints, images, loading, models
-from facemask_inpaint.devices import resolve_device
+from facemask_inpaint.devices import resolve_device, resolve_dtype
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models.conditions import check_conditions
 from facemask_inpaint.models.layers.diffusion import Stepped
@@ -56,7 +56,7 @@ class Inpainter:
     ) -> None:
         self.card = card
         self.device = resolve_device(device)
-        self.dtype = _as_dtype(dtype)
+        self.dtype = resolve_dtype(dtype)
         self.network = network.to(self.device, self.dtype).eval()
 
     @classmethod
@@ -89,7 +89,8 @@ class Inpainter:
                 where to get them and what to do with them.
             IntegrityError: a file's hash is not the pinned one.
         """
-        device, dtype = resolve_device(device), _as_dtype(dtype)  # refused before a long download
+        # Refused before a long download.
+        device, dtype = resolve_device(device), resolve_dtype(dtype)
         download = loading.Download(cache_dir, local_files_only, progress)
         network, card = loading.load(name, revision=revision, download=download)
         return cls(network, card=card, device=device, dtype=dtype)
@@ -118,7 +119,7 @@ class Inpainter:
             CheckpointError: the file is damaged or of another network.
             UnsafeCheckpointError: the file asks for something that weights do not need.
         """
-        device, dtype = resolve_device(device), _as_dtype(dtype)
+        device, dtype = resolve_device(device), resolve_dtype(dtype)
         network, card = loading.load_checkpoint(path, architecture, **options)
         return cls(network, card=card, device=device, dtype=dtype)
 
@@ -359,10 +360,3 @@ def _as_seeds(seed: int | Sequence[int], count: int) -> list[int]:
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-
-
-def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise OptionError(f"dtype must be a floating-point type such as 'bfloat16', got {dtype!r}")
-    return found

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from facemask_inpaint import Inpainter, SemanticMasker, benchmark, models
-from facemask_inpaint.benchmark import Results, Run
+from facemask_inpaint.benchmark import Results, Run, measures
 from facemask_inpaint.benchmark.filling import picture_seed
+from facemask_inpaint.benchmark.measures import MEASURES, Measure, checked_metrics
 from facemask_inpaint.errors import (
     FacemaskInpaintError,
     OptionError,
@@ -102,6 +103,26 @@ def test_pairs_of_models_are_compared_by_class(finished: Run) -> None:
     found = finished.comparison[64]["differences"]
     assert [(one["group"], one["n"]) for one in found] == [("eyes", 8), ("hair", 6)]
     assert {(one["first"], one["second"]) for one in found} == {("harmonic", "grey")}
+
+
+def test_comparisons_say_how_p_values_were_adjusted(finished: Run) -> None:
+    how = "Westfall-Young step-down max-T over 2 classes"
+    assert finished.comparison[64]["adjustment"] == how
+    assert finished.comparison[64]["provenance"]["exchanges"] == 9_999
+    for suffix in ("md", "csv", "tex"):
+        text = (finished.layout.tables / f"comparison-64.{suffix}").read_text(encoding="utf-8")
+        assert how in text
+    assert "Holm" not in text
+
+
+def test_a_callers_few_exchanges_are_used_and_warned_of(tmp_path: Path) -> None:
+    models = {"harmonic": "harmonic", "grey": Counted()}
+    run = small_run(models, tmp_path, portraits(4), compare=True, exchanges=49)
+    assert run.comparison[64]["smallest_p_adjusted"] == 0.02
+    text = (run.layout.tables / "comparison-64.md").read_text(encoding="utf-8")
+    assert "with 49 exchanges no adjusted p-value can be below 0.02" in text
+    again = small_run(models, tmp_path, portraits(4), compare=True)
+    assert again.comparison[64]["smallest_p_adjusted"] == 0.0001
 
 
 def test_provenance_is_recorded(finished: Run) -> None:
@@ -218,6 +239,13 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path: Path) ->
     for options, error in (
         ({"classes": "moustache"}, UnknownNameError),
         ({"metrics": ["fidd"]}, UnknownNameError),
+        ({"metrics": "fid,psnr"}, UnknownNameError),
+        ({"metrics": ["agreement"]}, OptionError),
+        ({"metrics": [7]}, OptionError),
+        ({"exchanges": 0}, OptionError),
+        ({"dtype": "foo"}, OptionError),
+        ({"dtype": "int64"}, OptionError),
+        ({"dtype": "zeros"}, OptionError),
         ({"sides": (0,)}, OptionError),
         ({"batch_size": 0}, OptionError),
         ({"masker": SemanticMasker(feather=3)}, OptionError),
@@ -231,6 +259,28 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path: Path) ->
     with pytest.raises(OptionError, match="cannot name a folder"):
         small_run({"../up": "harmonic"}, out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("per_picture", [False, True])
+def test_a_measure_that_nothing_computes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_picture: bool
+) -> None:
+    row = Measure("sharpness", "sharpness", "higher", per_picture, "a row without a function")
+    monkeypatch.setattr(measures, "MEASURES", {**MEASURES, "sharpness": row})
+    with pytest.raises(OptionError, match="sharpness: listed as a measure, but nothing computes"):
+        small_run(["harmonic"], tmp_path / "out", metrics=("fid", "sharpness"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_measure_is_computed_by_something() -> None:
+    assert checked_metrics(tuple(MEASURES), parser=True) == tuple(MEASURES)
+
+
+@pytest.mark.parametrize("metrics", ["fid", " fid , uids ", ("uids", "fid", "uids"), ["kid"]])
+def test_metrics_are_names_however_they_are_given(tmp_path: Path, metrics: str | list[str]) -> None:
+    run = small_run({"grey": Counted()}, tmp_path, portraits(3), classes="eyes", metrics=metrics)
+    found = {one.metric for one in run.scores if one.metric in measures.FEATURE_METRICS}
+    assert found == set(metrics.replace(",", " ").split() if isinstance(metrics, str) else metrics)
 
 
 def test_missing_inception_weights_stop_the_run_before_it_starts(

@@ -117,6 +117,44 @@ def test_ranking_counts_classes(run: Run) -> None:
     }
 
 
+@pytest.mark.parametrize("metric", ["seam", "colour_shift", "asymmetry", "agreement"])
+def test_diagnostics_crown_nobody(metric: str) -> None:
+    assert not MEASURES[metric].ranks
+    assert places({"harmonic": 0.1, "lama": 3.0, "mat": 5.0}, MEASURES[metric]) == {}
+
+
+def _ranked(folder: Path, models: str) -> str:
+    """The table of ranks of made-up scores by FID and of a diagnostic."""
+    layout = Layout(folder)
+    entries = tuple(ModelEntry(name, name) for name in models)
+    settings = Settings("faces", ("1",), 0, "float32", {}, CLASSES, (64,), entries, ("fid",))
+    write_settings(settings, layout)
+    scores = [
+        Score(model, entry.name, 64, metric, float(index), 8)
+        for metric in ("fid", "seam")
+        for entry in CLASSES
+        for index, model in enumerate(models)
+    ]
+    write_records(layout.scores, scores)
+    write_tables(Run.open(folder))
+    return (folder / "tables" / "ranking.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("models", ["ab", "abc", "abcd"])
+def test_few_models_have_no_top_three(tmp_path: Path, models: str) -> None:
+    text = _ranked(tmp_path, models)
+    assert "top three" not in text
+    assert "seam" not in text
+    assert "2 of 2" in next(line for line in text.splitlines() if "FID at 64" in line)
+
+
+def test_five_models_have_a_top_three(tmp_path: Path) -> None:
+    text = _ranked(tmp_path, "abcde")
+    assert "top three in" in text
+    cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
+    assert ["", "FID at 64", "c", "2 of 2", "0 of 2", ""] in cells
+
+
 def test_times_have_their_device(run: Run) -> None:
     (row,) = _rows(run, "timings.csv")
     assert row["seconds"] == "0.0123"

@@ -106,8 +106,27 @@ def test_features_instead_of_pictures() -> None:
         evaluate(x, y, ("fid", "psnr"))
 
 
+@pytest.mark.parametrize("names", ["fid", "fid,kid", " kid ,", ("kid", "fid", "kid")])
+def test_a_string_is_a_name_and_not_its_letters(names: str | tuple[str, ...]) -> None:
+    first, second = np.random.default_rng(0).normal(size=(2, 30, 4))
+    expected = [name.strip() for name in names.split(",")] if isinstance(names, str) else names
+    assert list(evaluate(first, second, names)) == [n for n in dict.fromkeys(expected) if n]
+
+
+@pytest.mark.parametrize("nothing", [(), "", " , ", []])
+def test_no_metric_at_all_is_refused(nothing: str | list[str]) -> None:
+    with pytest.raises(OptionError, match="metrics= is empty: name at least one of fid, kid"):
+        evaluate(np.zeros((3, 2)), np.zeros((3, 2)), nothing)
+
+
+@pytest.mark.parametrize("wrong", [7, None, (b"fid",)])
+def test_metrics_that_are_no_names_are_refused(wrong: object) -> None:
+    with pytest.raises(OptionError, match="by their names"):
+        evaluate(np.zeros((3, 2)), np.zeros((3, 2)), wrong)  # type: ignore[arg-type]
+
+
 def test_unknown_metric() -> None:
-    with pytest.raises(UnknownNameError, match=r"no metric 'fdi'; there are fid, kid, pids"):
+    with pytest.raises(UnknownNameError, match="unknown metric 'fdi': did you mean 'fid'"):
         evaluate("a", "b", ("fid", "fdi"))
 
 

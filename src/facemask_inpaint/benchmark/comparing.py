@@ -20,10 +20,15 @@ REPLICATES = 400
 Groups = dict[str, FeatureSet]
 
 
-def compare_models(scoring: Scoring, *, progress: bool) -> dict[int, Any]:
+def compare_models(scoring: Scoring, exchanges: int | None, *, progress: bool) -> dict[int, Any]:
     """All pairs of models on each side, class by class, on the pictures that all of them filled.
 
     What was found before is kept while the features are the same.
+
+    Args:
+        scoring: where the features are.
+        exchanges: of the test, see ``metrics.compare``; ``None`` takes enough for all models.
+        progress: show a bar.
 
     Returns:
         ``Comparison.to_dict()`` by side; a side with fewer than two models is missing.
@@ -33,17 +38,22 @@ def compare_models(scoring: Scoring, *, progress: bool) -> dict[int, Any]:
         try:
             reals, models = _groups(scoring, side)
             if len(models) > 1:
-                found[side] = _compared(scoring, side, reals, models, progress)
+                found[side] = _compared(scoring, side, reals, models, exchanges, progress)
         except (FacemaskInpaintError, OSError) as error:
             scoring.faults.add("compare", error, side=side)
     return found
 
 
 def _compared(
-    scoring: Scoring, side: int, reals: Groups, models: Mapping[str, Groups], progress: bool
+    scoring: Scoring,
+    side: int,
+    reals: Groups,
+    models: Mapping[str, Groups],
+    exchanges: int | None,
+    progress: bool,
 ) -> Any:
     kept = scoring.layout.work / f"comparison-{side}.json"
-    fingerprint = _fingerprint(reals, models)
+    fingerprint = _fingerprint(reals, models, exchanges)
     if kept.exists():
         before = json.loads(kept.read_text(encoding="utf-8"))
         if before["fingerprint"] == fingerprint:
@@ -52,6 +62,7 @@ def _compared(
         reals,
         models,
         replicates=REPLICATES,
+        exchanges=exchanges,
         seed=scoring.settings.seed,
         reader=FeatureReader(progress=progress),
     )
@@ -82,8 +93,9 @@ def _groups(scoring: Scoring, side: int) -> tuple[Groups, dict[str, Groups]]:
     return reals, models if reals else {}
 
 
-def _fingerprint(reals: Groups, models: Mapping[str, Groups]) -> str:
-    total = hashlib.blake2b(f"{__version__} {REPLICATES}".encode(), digest_size=16)
+def _fingerprint(reals: Groups, models: Mapping[str, Groups], exchanges: int | None) -> str:
+    head = f"{__version__} {REPLICATES} {exchanges} max-T"
+    total = hashlib.blake2b(head.encode(), digest_size=16)
     for name, groups in {"": reals, **models}.items():
         for mask_class, features in groups.items():
             total.update(f"{name}/{mask_class} {features.identity} {features.keys}".encode())

@@ -24,6 +24,9 @@ from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES
 Picture = NDArray[np.uint8]
 """``(H, W, 3)`` uint8 sRGB."""
 
+DIAGNOSTICS = ("seam", "colour_shift", "asymmetry", "agreement")
+"""What :func:`diagnose` finds. A method that draws nothing has few flaws, so they rank none."""
+
 PAIRS = {"eyes": ("l_eye", "r_eye"), "brows": ("l_brow", "r_brow"), "ears": ("l_ear", "r_ear")}
 """Components that come left and right. Parsers mix the sides up, so both count as one."""
 

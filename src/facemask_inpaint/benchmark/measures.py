@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
+from facemask_inpaint.benchmark.measuring import PICTURE_MEASURES
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.metrics import evaluation
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,11 @@ class Measure:
         """↓ where lower is better, ↑ where higher is."""
         return "↓" if self.better == "lower" else "↑"
 
+    @property
+    def ranks(self) -> bool:
+        """Whether it says which method is better; diagnostics only say where to look."""
+        return self.name not in DIAGNOSTICS
+
     def rank_key(self, value: float) -> float:
         """Number by which to sort, best first."""
         return value if self.better == "lower" else -value
@@ -56,4 +66,23 @@ MEASURES: Mapping[str, Measure] = {
 
 FEATURE_METRICS = tuple(one.name for one in MEASURES.values() if not one.per_picture)
 DEFAULT_METRICS = ("fid", "pids", "uids", "kid", "l1_hole", "psnr_hole", "ssim_hole")
-DIAGNOSTICS = ("seam", "colour_shift", "asymmetry", "agreement")
+
+
+def checked_metrics(metrics: str | Sequence[str], parser: bool) -> tuple[str, ...]:
+    """Names of measures that a run can compute, each once.
+
+    Args:
+        metrics: names out of :data:`MEASURES`; a string is one name, or several between commas.
+        parser: whether filled pictures are parsed.
+
+    Raises:
+        UnknownNameError: there is no such measure.
+        OptionError: nothing computes it, or it needs a parser.
+    """
+    names = evaluation.metric_names(metrics, MEASURES)
+    computed = {*evaluation.FEATURE_METRICS, *PICTURE_MEASURES}
+    if without := [name for name in names if name not in computed]:
+        raise OptionError(f"{', '.join(without)}: listed as a measure, but nothing computes it")
+    if "agreement" in names and not parser:
+        raise OptionError("agreement needs a parser: give parser=, such as 'small'")
+    return names

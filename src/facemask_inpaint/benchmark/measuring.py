@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facemask_inpaint.benchmark.diagnostics import diagnose
+from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS, diagnose
 from facemask_inpaint.masks.from_photos import Parser
 from facemask_inpaint.metrics.pixel import (
     SSIM_WINDOW,
+    Measure,
     absolute_difference,
     peak_signal_to_noise,
     structural_similarity,
@@ -21,6 +23,13 @@ Pixels = NDArray[np.uint8]
 Hole = NDArray[np.bool_]
 
 _DIGITS = 6
+_IN_HOLE: Mapping[str, Measure] = {
+    "l1_hole": absolute_difference,
+    "psnr_hole": peak_signal_to_noise,
+    "ssim_hole": structural_similarity,
+}
+PICTURE_MEASURES = (*_IN_HOLE, *DIAGNOSTICS)
+"""What :func:`measure_picture` computes."""
 
 
 def measure_picture(
@@ -58,11 +67,7 @@ def _in_hole(original: Pixels, filled: Pixels, hole: Hole) -> dict[str, float]:
         torch.from_numpy(picture[window] / 255).movedim(-1, 0) for picture in (original, filled)
     )
     inside = torch.from_numpy(hole[window].copy())
-    return {
-        "l1_hole": absolute_difference(first, second, inside),
-        "psnr_hole": peak_signal_to_noise(first, second, inside),
-        "ssim_hole": structural_similarity(first, second, inside),
-    }
+    return {name: measure(first, second, inside) for name, measure in _IN_HOLE.items()}
 
 
 def _around(hole: Hole, margin: int) -> tuple[slice, slice]:

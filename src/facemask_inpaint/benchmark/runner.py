@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,12 @@ from facemask_inpaint.benchmark.filling import Filling
 from facemask_inpaint.benchmark.functions import digest_of
 from facemask_inpaint.benchmark.journal import Journal, by_age
 from facemask_inpaint.benchmark.layout import Layout, Run
-from facemask_inpaint.benchmark.measures import DEFAULT_METRICS, FEATURE_METRICS, MEASURES
+from facemask_inpaint.benchmark.measures import (
+    DEFAULT_METRICS,
+    FEATURE_METRICS,
+    MEASURES,
+    checked_metrics,
+)
 from facemask_inpaint.benchmark.measuring import rounded
 from facemask_inpaint.benchmark.preparing import Index, Preparation
 from facemask_inpaint.benchmark.ranks import World, joined
@@ -39,17 +45,19 @@ from facemask_inpaint.benchmark.settings import (
 from facemask_inpaint.benchmark.standin import STAND_IN
 from facemask_inpaint.benchmark.tables import write_tables
 from facemask_inpaint.data.faces import Faces
-from facemask_inpaint.devices import own_device
+from facemask_inpaint.devices import own_device, resolve_dtype
 from facemask_inpaint.errors import (
     FacemaskInpaintError,
     OptionError,
     WeightsNotFoundError,
-    unknown_name,
 )
 from facemask_inpaint.files import atomic_path, remove_abandoned
 from facemask_inpaint.locks import locked
 from facemask_inpaint.masks.from_photos import Parser, parser_of
 from facemask_inpaint.metrics import FeatureReader
+
+Comparer = Callable[..., dict[int, Any]]
+"""Compares the models of a scoring; see :func:`~.comparing.compare_models`."""
 
 _DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
@@ -63,13 +71,14 @@ def run(
     sides: Sequence[int] = (256,),
     seed: int = 0,
     masker: SemanticMasker | None = None,
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: str | Sequence[str] = DEFAULT_METRICS,
     reader: FeatureReader | None = None,
     parser: str | Parser | None = None,
     batch_size: int = 8,
     device: str | torch.device | None = None,
     dtype: str = "float32",
     compare: bool = True,
+    exchanges: int | None = None,
     report: bool = True,
     progress: bool = True,
 ) -> Run:
@@ -95,7 +104,8 @@ def run(
         seed: decides every random draw. A picture's own seed depends on this, the class, the side
             and the portrait's key, and on nothing else.
         masker: how masks are cut; default ``SemanticMasker()``.
-        metrics: names out of ``measures.MEASURES``; diagnostics are always added.
+        metrics: names out of ``measures.MEASURES``; a string is one name, or several between
+            commas; diagnostics are always added.
         reader: how pictures become features; default the Inception network.
         parser: labels filled pictures, for the diagnostic ``agreement``: a name of
             ``parsing.list_parsers()``, which takes the portraits for aligned ones, or a function
@@ -105,6 +115,8 @@ def run(
             each its own), else the CPU.
         dtype: what networks compute in.
         compare: whether pairs of models are compared, with intervals and p-values.
+        exchanges: of the tests, see :func:`~facemask_inpaint.metrics.compare`; ``None`` takes
+            enough for the number of models.
         report: whether the page for people is made.
         progress: show bars.
 
@@ -121,9 +133,10 @@ def run(
     """
     if batch_size < 1:
         raise OptionError(f"batch_size must be at least 1, not {batch_size}")
-    for name in metrics:
-        if name not in MEASURES:
-            raise unknown_name("metric", name, MEASURES)
+    if exchanges is not None and exchanges < 1:
+        raise OptionError(f"exchanges must be at least 1, not {exchanges}")
+    metrics = checked_metrics(metrics, parser is not None)
+    resolve_dtype(dtype)
     faces = dataset if isinstance(dataset, Faces) else data.open_faces(dataset)
     masker = masker or SemanticMasker()
     chosen = contenders(models)
@@ -141,7 +154,7 @@ def run(
             classes=class_entries(masker, classes),
             sides=checked_sides(sides),
             models=tuple(one.entry for one in chosen),
-            metrics=tuple(metrics),
+            metrics=metrics,
             extractor=features.network.identity if features else None,
             parser=_parser_name(parser),
         )
@@ -155,7 +168,8 @@ def run(
             job.fill(chosen, index, batch_size, device, labeller)
             scoring = job.score(index, features)
             if world.rank == 0:
-                job.write_results(scoring, {one.entry.name for one in chosen}, compare, report)
+                comparer = partial(compare_models, exchanges=exchanges) if compare else None
+                job.write_results(scoring, {one.entry.name for one in chosen}, comparer, report)
             world.wait()
     return Run.open(layout.folder)
 
@@ -225,10 +239,12 @@ class _Job:
         self.world.wait()
         return scoring
 
-    def write_results(self, scoring: Scoring, tried: set[str], compare: bool, report: bool) -> None:
+    def write_results(
+        self, scoring: Scoring, tried: set[str], comparer: Comparer | None, report: bool
+    ) -> None:
         """Everything that people and programs read."""
         try:
-            self._write_numbers(scoring, compare)
+            self._write_numbers(scoring, comparer)
             self._write_faults(tried)
             write_tables(Run.open(self.layout.folder))
             if report and not self._write_report():
@@ -241,14 +257,14 @@ class _Job:
                 "filled and measured is kept: free some space and run the same command again"
             ) from error
 
-    def _write_numbers(self, scoring: Scoring, compare: bool) -> None:
+    def _write_numbers(self, scoring: Scoring, comparer: Comparer | None) -> None:
         records = _records(self.layout, self.settings)
         write_records(self.layout.pictures, records)
         write_records(self.layout.timings, _timings(self.layout, self.settings))
         write_records(self.layout.scores, scoring.collect(records))
         found = {}
-        if compare and scoring.store is not None:
-            found = compare_models(scoring, progress=self._shown)
+        if comparer and scoring.store is not None:
+            found = comparer(scoring, progress=self._shown)
         with atomic_path(self.layout.comparison) as path:
             path.write_text(json.dumps(found, allow_nan=False) + "\n", encoding="utf-8")
 

@@ -17,11 +17,12 @@ import scipy.stats
 import torch
 
 from facemask_inpaint import __version__
+from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
 from facemask_inpaint.benchmark.faults import FaultLog
 from facemask_inpaint.benchmark.features import FeatureStore, blocks
 from facemask_inpaint.benchmark.journal import Journal
 from facemask_inpaint.benchmark.layout import Layout
-from facemask_inpaint.benchmark.measures import DIAGNOSTICS, FEATURE_METRICS, MEASURES
+from facemask_inpaint.benchmark.measures import FEATURE_METRICS, MEASURES
 from facemask_inpaint.benchmark.measuring import rounded
 from facemask_inpaint.benchmark.preparing import Index
 from facemask_inpaint.benchmark.ranks import World
@@ -29,9 +30,8 @@ from facemask_inpaint.benchmark.records import ModelEntry, PictureRecord, Score,
 from facemask_inpaint.benchmark.settings import Settings
 from facemask_inpaint.benchmark.standin import WARNING, is_stand_in
 from facemask_inpaint.errors import FacemaskInpaintError
-from facemask_inpaint.metrics import FeatureSet, MetricResult, discriminative_scores
-from facemask_inpaint.metrics.frechet import frechet_result
-from facemask_inpaint.metrics.kernel import kernel_result
+from facemask_inpaint.metrics import FeatureSet
+from facemask_inpaint.metrics.evaluation import feature_scores
 from facemask_inpaint.metrics.paired import influences
 from facemask_inpaint.models.model_card import TRAINING_SPLITS
 from facemask_inpaint.progress import progress_bar
@@ -172,19 +172,11 @@ class Scoring:
         return total.hexdigest()
 
     def _feature_scores(self, place: Place, real: FeatureSet, fake: FeatureSet) -> Iterator[Score]:
-        wanted = set(self.settings.metrics)
+        wanted = [name for name in self.settings.metrics if name in FEATURE_METRICS]
+        if len(real) < 2:
+            wanted = [name for name in wanted if name in ("pids", "uids")]
         where = (place.model, place.mask_class, place.side)
-        results: dict[str, MetricResult | None] = {}
-        if len(real) > 1 and "fid" in wanted:
-            results["fid"] = frechet_result(real, fake)
-        if len(real) > 1 and "kid" in wanted:
-            results["kid"] = kernel_result(real, fake)
-        if {"pids", "uids"} & wanted:
-            scores = discriminative_scores(real, fake)
-            results |= {"pids": scores.pids, "uids": scores.uids}
-        for name, result in results.items():
-            if result is None or name not in wanted:
-                continue
+        for name, result in feature_scores(real, fake, wanted).items():
             low, high = _fid_interval(real, fake) if name == "fid" else (None, None)
             value = rounded(result.value)
             yield Score(*where, name, value, result.n, low, high, result.warnings)

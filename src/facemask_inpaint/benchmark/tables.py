@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from facemask_inpaint.benchmark.layout import Run
@@ -12,9 +12,13 @@ from facemask_inpaint.benchmark.records import ClassEntry, Score
 from facemask_inpaint.benchmark.standin import STAND_IN, is_stand_in
 from facemask_inpaint.benchmark.tabulate import MISSING, Cell, Table, csv_text, decimals
 from facemask_inpaint.files import atomic_path
+from facemask_inpaint.metrics.comparison import EXCHANGE_TEST, p_text
 
 MARKED = 3
 """Places that are marked, and counted in the ranking."""
+
+TOP_THREE_FROM = 5
+"""So many models there must be for "among the best three" to say anything."""
 
 Grid = Mapping[tuple[str, str], Score]
 """Scores of one metric at one side by model and class."""
@@ -44,8 +48,11 @@ def write_tables(run: Run) -> None:
 
 
 def places(values: Mapping[str, float], measure: Measure) -> dict[str, int]:
-    """Place of every model, 1 for the best; equal values share one. Empty if all are equal."""
-    if len(set(values.values())) < 2:
+    """Place of every model, 1 for the best; equal values share one.
+
+    Empty if all are equal, and for diagnostics: they say where to look, not who is better.
+    """
+    if len(set(values.values())) < 2 or not measure.ranks:
         return {}
     keys = {name: measure.rank_key(value) for name, value in values.items()}
     return {name: 1 + sum(other < key for other in keys.values()) for name, key in keys.items()}
@@ -154,11 +161,15 @@ def _score_lines(run: Run, grids: Mapping[str, Grid]) -> Iterator[Sequence[objec
                     yield (*what, *numbers, ranked.get(model.name))
 
 
+RankingLine = tuple[int, str, str, int, int | None, int]
+"""Side, metric, model, classes, in how many of them among the best three, and best."""
+
 _RANKING_COLUMNS = ("side", "metric", "model", "classes", "top_three", "best")
 
 
-def _ranking_lines(run: Run) -> Iterator[tuple[int, str, str, int, int, int]]:
+def _ranking_lines(run: Run) -> Iterator[RankingLine]:
     """In how many classes each model is among the best three, and the best."""
+    several = len(run.models) >= TOP_THREE_FROM
     for side in run.sides:
         for metric, grid in _grids(run, side).items():
             columns = [places(_column(run, grid, e), MEASURES[metric]) for e in run.classes]
@@ -166,34 +177,39 @@ def _ranking_lines(run: Run) -> Iterator[tuple[int, str, str, int, int, int]]:
             for model in run.models:
                 mine = [column[model.name] for column in ranked if model.name in column]
                 if mine:
-                    top = sum(place <= MARKED for place in mine)
+                    top = sum(place <= MARKED for place in mine) if several else None
                     yield side, metric, model.name, len(mine), top, mine.count(1)
 
 
-def _ranking_table(lines: Iterable[tuple[int, str, str, int, int, int]]) -> Table:
+def _ranking_table(lines: Sequence[RankingLine]) -> Table:
+    several = any(line[4] is not None for line in lines)
     rows = tuple(
         (
             Cell(f"{MEASURES[metric].label} at {side}"),
             Cell(model),
-            Cell(f"{top} of {classes}"),
+            *((Cell(f"{top} of {classes}"),) if several else ()),
             Cell(f"{best} of {classes}"),
         )
         for side, metric, model, classes, top, best in lines
     )
-    notes = ("Classes in which all models score alike are left out; equal scores share a place",)
-    header = ("metric", "model", "top three in", "best in")
+    notes = (
+        "Classes in which all models score alike are left out; equal scores share a place; "
+        "diagnostics are not ranked",
+    )
+    header = ("metric", "model", *(("top three in",) if several else ()), "best in")
     return Table("In how many mask classes a model is among the best", header, rows, notes)
 
 
 _COMPARISON_COLUMNS = (
     *("group", "first", "second", "n", "fid_first", "fid_second", "difference", "corrected"),
-    *("low", "high", "p_value", "p_adjusted"),
+    *("low", "high", "p_value", "p_adjusted", "adjustment"),
 )
 
 
 def _comparison_lines(found: Mapping[str, Any]) -> Iterator[Sequence[object]]:
     for one in found["differences"]:
-        yield tuple(_short(one[name]) for name in _COMPARISON_COLUMNS)
+        row = {**one, "adjustment": found["adjustment"]}
+        yield tuple(_short(row[name]) for name in _COMPARISON_COLUMNS)
 
 
 def _comparison_table(run: Run, side: int, found: Mapping[str, Any]) -> Table:
@@ -205,19 +221,19 @@ def _comparison_table(run: Run, side: int, found: Mapping[str, Any]) -> Table:
             Cell(one["second"]),
             Cell(_short(one["corrected"])),
             Cell(f"{_short(one['low'])} to {_short(one['high'])}"),
-            Cell(_short(one["p_value"])),
-            Cell(_short(one["p_adjusted"])),
+            Cell(p_text(one["p_value"], found["smallest_p"])),
+            Cell(p_text(one["p_adjusted"], found["smallest_p_adjusted"])),
         )
         for one in found["differences"]
     )
     notes = [
         "D is the first model's FID less the second's, freed of its bootstrap bias: positive "
-        "speaks for the second. p is of exchanging fillings within pictures; Holm's is adjusted "
-        "over all classes and pairs",
+        f"speaks for the second. p: {EXCHANGE_TEST}; adjusted: {found['adjustment']}; ≤ marks the "
+        "smallest p that the number of exchanges allows",
         "With fewer pictures than features the interval only describes: rely on p",
     ]
     notes += [f"Warning: {text}" for text in found["warnings"]]
-    header = ("class", "n", "first", "second", "D", f"{found['confidence']:.0%}", "p", "Holm")
+    header = ("class", "n", "first", "second", "D", f"{found['confidence']:.0%}", "p", "adjusted p")
     caption = f"Differences of FID at {side} x {side}, {run.dataset}"
     return Table(_qualified(run, "fid", caption), header, rows, tuple(notes))
 

@@ -88,6 +88,7 @@ def _feature_options(command: options.Command) -> options.Command:
     "component came back where it was.",
 )
 @click.option("--no-compare", is_flag=True, help="Leave out intervals and p-values of differences.")
+@options.exchanges_option
 @click.option("--no-report", is_flag=True, help="Leave out the page.")
 @click.option(
     "--check", is_flag=True, help="Only say what is wrong with the data and how large the run gets."

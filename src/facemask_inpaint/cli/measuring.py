@@ -95,7 +95,7 @@ def evaluate(
 @click.argument("real", type=options.existing)
 @click.argument("models", nargs=-1, required=True, metavar="NAME=FOLDER...")
 @click.option("--replicates", default=1000, show_default=True, help="Bootstrap resamples.")
-@click.option("--exchanges", default=999, show_default=True, help="Random exchanges of the test.")
+@options.exchanges_option
 @click.option("--confidence", default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--seed", default=0, show_default=True, help="Of resamples and exchanges.")
 @_reader_options
@@ -103,7 +103,7 @@ def compare(
     real: Path,
     models: tuple[str, ...],
     replicates: int,
-    exchanges: int,
+    exchanges: int | None,
     confidence: float,
     seed: int,
     json_file: Path | None,

@@ -61,6 +61,16 @@ def model_option(command: Command) -> Command:
     )(command)
 
 
+def exchanges_option(command: Command) -> Command:
+    """``--exchanges``: of the tests of differences."""
+    return click.option(
+        "--exchanges",
+        type=at_least_one,
+        help="Random exchanges of the test of differences; the smallest p-value is one in so many "
+        "(default: 9,999, and more for many models).",
+    )(command)
+
+
 def compute_options(command: Command) -> Command:
     """``--device``, ``--dtype``, ``--batch-size``, ``--seed``."""
     for option in (

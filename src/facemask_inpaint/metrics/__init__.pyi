@@ -19,6 +19,7 @@ from .frechet import frechet_distance as frechet_distance
 from .kernel import KernelResult as KernelResult
 from .kernel import kid as kid
 from .moments import FeatureStatistics as FeatureStatistics
+from .multiplicity import holm as holm
 from .paired import PairedFrechet as PairedFrechet
 from .perceptual import load_perceptual_distance as load_perceptual_distance
 from .perceptual import lpips as lpips
@@ -29,5 +30,4 @@ from .pixel import psnr as psnr
 from .pixel import ssim as ssim
 from .results import MetricResult as MetricResult
 from .significance import compare as compare
-from .significance import holm as holm
 from .svm import ConvergenceError as ConvergenceError

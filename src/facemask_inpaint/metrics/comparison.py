@@ -29,8 +29,16 @@ _COLUMNS = (
     "p_value",
     "p_adjusted",
     "basis_size",
-    "residual_bound",
 )
+
+
+EXCHANGE_TEST = "both models' fillings of random pictures exchanged"
+"""How a p-value is made, for people."""
+
+
+def p_text(value: float, smallest: float, digits: int = 3) -> str:
+    """A p-value for people; one that is as small as its exchanges allow is a bound."""
+    return f"{'≤ ' if value <= smallest < 1 else ''}{value:.{digits}g}"
 
 
 class Interval(NamedTuple):
@@ -65,9 +73,8 @@ class FidDifference:
         interval: ``corrected`` -+ normal quantile times ``standard_error``.
         basic_interval: ``2 D - quantiles`` of the bootstrap; free of a normal law, and wider.
         p_value: of the within-pair exchange test: that both models' fillings have one law.
-        p_adjusted: after Holm, over all groups and pairs of models of the comparison.
+        p_adjusted: over all groups and pairs of models, see :attr:`Comparison.adjustment`.
         basis_size: dimensions in which replicates were computed.
-        residual_bound: what the dimensions left out can change in one FID of the exchange test.
         influence: ``(n,)`` psi of D per picture, mean 0.
         pictures: names of the pictures, in the order of ``influence``.
     """
@@ -87,7 +94,6 @@ class FidDifference:
     p_value: float
     p_adjusted: float
     basis_size: int
-    residual_bound: float
     influence: np.ndarray
     pictures: tuple[str, ...]
 
@@ -155,6 +161,9 @@ class Comparison:
         differences: one per group and pair of models, groups in the order given.
         overall: one per pair of models; empty with a single group.
         confidence: of the intervals, such as 0.95.
+        adjustment: how ``p_adjusted`` was made, for people.
+        smallest_p: that the number of exchanges allows; a p-value of this size is an upper bound.
+        smallest_p_adjusted: likewise for adjusted ones.
         friedman_p: of Friedman's test over the groups that three or more models are equal; None
             with fewer models or groups.
         warnings: what a reader has to know.
@@ -164,6 +173,9 @@ class Comparison:
     differences: tuple[FidDifference, ...]
     overall: tuple[OverallDifference, ...]
     confidence: float
+    adjustment: str
+    smallest_p: float
+    smallest_p_adjusted: float
     friedman_p: float | None = None
     warnings: tuple[str, ...] = ()
     provenance: dict[str, object] = field(default_factory=dict)
@@ -190,6 +202,7 @@ class Comparison:
             )
         if self.friedman_p is not None:
             parts.append(f"Friedman's test over groups: p = {self.friedman_p:.3g}")
+        parts.append(f"p: {EXCHANGE_TEST}; adjusted: {self.adjustment}.")
         return "\n".join(parts + [f"warning: {text}" for text in self.warnings])
 
     def to_dict(self) -> dict[str, object]:
@@ -200,6 +213,9 @@ class Comparison:
             ],
             "overall": [plain(vars(item)) for item in self.overall],
             "confidence": self.confidence,
+            "adjustment": self.adjustment,
+            "smallest_p": self.smallest_p,
+            "smallest_p_adjusted": self.smallest_p_adjusted,
             "friedman_p": plain(self.friedman_p),
             "warnings": list(self.warnings),
             "provenance": plain(self.provenance),
@@ -212,15 +228,16 @@ class Comparison:
     def to_csv(self) -> str:
         """One line per group and pair of models, below a line of column names."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, (*_COLUMNS, "adjustment"), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(item.row() for item in self.differences)
+        writer.writerows(item.row() | {"adjustment": self.adjustment} for item in self.differences)
         return text.getvalue()
 
 
 def _difference_cells(comparison: Comparison) -> list[list[str]]:
     title = f"{100 * comparison.confidence:g} % interval"
-    header = ["group", "n", "first", "FID", "second", "FID", "D", "corrected", title, "p", "Holm"]
+    header = ["group", "n", "first", "FID", "second", "FID", "D", "corrected", title]
+    header += ["p", "adjusted p"]
     rows = [
         [
             item.group,
@@ -232,8 +249,8 @@ def _difference_cells(comparison: Comparison) -> list[list[str]]:
             f"{item.difference:+.4g}",
             f"{item.corrected:+.4g}",
             _span(item.interval),
-            f"{item.p_value:.3g}",
-            f"{item.p_adjusted:.3g}",
+            p_text(item.p_value, comparison.smallest_p),
+            p_text(item.p_adjusted, comparison.smallest_p_adjusted),
         ]
         for item in comparison.differences
     ]

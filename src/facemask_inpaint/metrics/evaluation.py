@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from facemask_inpaint.errors import OptionError, UnknownNameError
-from facemask_inpaint.metrics.discriminative import discriminative_scores
+from facemask_inpaint.errors import OptionError, unknown_name
+from facemask_inpaint.metrics.discriminative import DiscriminativeScores, discriminative_scores
 from facemask_inpaint.metrics.features import FeatureReader, FeatureSet, is_feature_array
 from facemask_inpaint.metrics.frechet import frechet_result
 from facemask_inpaint.metrics.inputs import open_pictures
@@ -25,15 +26,45 @@ from facemask_inpaint.metrics.pixel import (
 )
 from facemask_inpaint.metrics.results import MetricResult
 
-DEFAULT_METRICS = ("fid", "pids", "uids", "kid", "psnr", "ssim", "l1")
-FEATURE_METRICS = ("fid", "kid", "pids", "uids")
-PIXEL_METRICS = ("psnr", "ssim", "l1", "lpips")
-_PAIRED = frozenset({"pids", *PIXEL_METRICS})
-_MEASURES: Mapping[str, Measure] = {
-    "psnr": peak_signal_to_noise,
-    "ssim": structural_similarity,
-    "l1": absolute_difference,
+
+@dataclass(frozen=True)
+class FeaturePair:
+    """Two sides' features, and what several metrics of them share.
+
+    Attributes:
+        real: features of the real side.
+        fake: of the other.
+        convention: of FID.
+        null_swaps: of P-IDS and U-IDS.
+    """
+
+    real: FeatureSet
+    fake: FeatureSet
+    convention: Convention = "n-1"
+    null_swaps: int = 0
+
+    @cached_property
+    def discriminative(self) -> DiscriminativeScores:
+        """P-IDS and U-IDS, of one fit."""
+        return discriminative_scores(self.real, self.fake, null_swaps=self.null_swaps)
+
+
+_BY_FEATURES: Mapping[str, Callable[[FeaturePair], MetricResult | None]] = {
+    "fid": lambda pair: frechet_result(pair.real, pair.fake, pair.convention),
+    "kid": lambda pair: kernel_result(pair.real, pair.fake),
+    "pids": lambda pair: pair.discriminative.pids,
+    "uids": lambda pair: pair.discriminative.uids,
 }
+_BY_PIXELS: Mapping[str, Callable[[PairReader], Measure]] = {
+    "psnr": lambda reader: peak_signal_to_noise,
+    "ssim": lambda reader: structural_similarity,
+    "l1": lambda reader: absolute_difference,
+    "lpips": lambda reader: load_perceptual_distance(device=reader.device).measure,
+}
+FEATURE_METRICS = tuple(_BY_FEATURES)
+PIXEL_METRICS = tuple(_BY_PIXELS)
+DEFAULT_METRICS = ("fid", "pids", "uids", "kid", "psnr", "ssim", "l1")
+_PAIRED = frozenset({"pids", *PIXEL_METRICS})
 
 
 @dataclass(frozen=True)
@@ -72,7 +103,7 @@ class Evaluation(Mapping[str, MetricResult]):
 def evaluate(
     real: Any,
     fake: Any,
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: str | Sequence[str] = DEFAULT_METRICS,
     mask: Any = None,
     *,
     convention: Convention = "n-1",
@@ -90,7 +121,8 @@ def evaluate(
             ``pids``, ``uids``) features ``(n, d)``. For ``pids`` and the pixel metrics files are
             paired by stem, everything else by order.
         fake: the same.
-        metrics: names out of ``fid kid pids uids psnr ssim l1 lpips``.
+        metrics: names out of ``fid kid pids uids psnr ssim l1 lpips``; a string is one name, or
+            several between commas.
         mask: with it the pixel metrics are given over the hole too; see :func:`~.pixel.psnr`.
         convention: divisor of the covariance in FID, see :func:`~.frechet.fid`.
         null_swaps: refits for the null reference of P-IDS and U-IDS, see :func:`~.pids`.
@@ -100,46 +132,63 @@ def evaluate(
     Raises:
         UnknownNameError: a metric that does not exist.
         ImageError: an undecodable picture, or a pair of different sizes for a pixel metric.
-        OptionError: unmatched files (named), too few pictures, or features where pictures are
-            needed.
+        OptionError: no metric at all, unmatched files (named), too few pictures, or features where
+            pictures are needed.
     """
-    if unknown := [name for name in metrics if name not in FEATURE_METRICS + PIXEL_METRICS]:
-        known = ", ".join(FEATURE_METRICS + PIXEL_METRICS)
-        raise UnknownNameError(f"no metric {', '.join(map(repr, unknown))}; there are {known}")
-    from_features = [name for name in metrics if name in FEATURE_METRICS]
-    from_pixels = [name for name in metrics if name in PIXEL_METRICS]
+    wanted = metric_names(metrics, (*FEATURE_METRICS, *PIXEL_METRICS))
+    if not wanted:
+        known = ", ".join((*FEATURE_METRICS, *PIXEL_METRICS))
+        raise OptionError(f"metrics= is empty: name at least one of {known}")
+    from_features = [name for name in wanted if name in FEATURE_METRICS]
+    from_pixels = [name for name in wanted if name in PIXEL_METRICS]
     if from_pixels and (_is_features(real) or _is_features(fake)):
         raise OptionError(f"{', '.join(from_pixels)} need pictures, not features")
     reader = reader or FeatureReader()
     real, fake = _rereadable(real), _rereadable(fake)
     found: dict[str, MetricResult] = {}
     if from_features:
-        read = reader.read_pair if _PAIRED & set(metrics) else reader.read_both
-        found |= _feature_scores(*read(real, fake), from_features, convention, null_swaps)
+        read = reader.read_pair if _PAIRED & set(wanted) else reader.read_both
+        found |= feature_scores(*read(real, fake), from_features, convention, null_swaps)
     if from_pixels:
         found |= _pixel_scores(real, fake, from_pixels, mask, reader)
-    order = [name + ending for name in metrics for ending in ("", "_hole")]
+    order = [name + ending for name in wanted for ending in ("", "_hole")]
     return Evaluation({name: found[name] for name in order if name in found})
 
 
-def _feature_scores(
+def metric_names(metrics: str | Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
+    """Names of metrics, each once.
+
+    Args:
+        metrics: the names; a string is one name, or several between commas.
+        known: all that there are.
+
+    Raises:
+        UnknownNameError: a name that is not ``known``.
+        OptionError: something else than names.
+    """
+    if isinstance(metrics, str):
+        metrics = [name.strip() for name in metrics.split(",") if name.strip()]
+    names = tuple(metrics) if isinstance(metrics, Iterable) else (metrics,)
+    known = tuple(known)
+    for name in names:
+        if not isinstance(name, str):
+            raise OptionError(f"metrics are given by their names, such as ('fid',), not {name!r}")
+        if name not in known:
+            raise unknown_name("metric", name, known)
+    return tuple(dict.fromkeys(names))
+
+
+def feature_scores(
     real: FeatureSet,
     fake: FeatureSet,
     wanted: Sequence[str],
-    convention: Convention,
-    null_swaps: int,
+    convention: Convention = "n-1",
+    null_swaps: int = 0,
 ) -> dict[str, MetricResult]:
-    found: dict[str, MetricResult] = {}
-    if "fid" in wanted:
-        found["fid"] = frechet_result(real, fake, convention)
-    if "kid" in wanted:
-        found["kid"] = kernel_result(real, fake)
-    if {"pids", "uids"} & set(wanted):
-        scores = discriminative_scores(real, fake, null_swaps=null_swaps)
-        found["uids"] = scores.uids
-        if scores.pids is not None:
-            found["pids"] = scores.pids
-    return {name: found[name] for name in wanted if name in found}
+    """Results out of :data:`FEATURE_METRICS`, by name; without P-IDS where rows are no pairs."""
+    pair = FeaturePair(real, fake, convention, null_swaps)
+    found = {name: _BY_FEATURES[name](pair) for name in wanted}
+    return {name: result for name, result in found.items() if result is not None}
 
 
 def _pixel_scores(
@@ -148,15 +197,9 @@ def _pixel_scores(
     pairs = PairReader(
         reader.device, reader.workers, reader.on_error, reader.progress, reader.on_skip
     )
-    measures = {name.upper(): _measure(name, pairs) for name in wanted}
+    measures = {name.upper(): _BY_PIXELS[name](pairs) for name in wanted}
     results = pairs.measure(real, fake, measures, mask, whole_too=True)
     return {name.lower().replace(HOLE, "_hole"): result for name, result in results.items()}
-
-
-def _measure(name: str, pairs: PairReader) -> Measure:
-    if name == "lpips":
-        return load_perceptual_distance(device=pairs.device).measure
-    return _MEASURES[name]
 
 
 def _is_features(source: Any) -> bool:

@@ -1,4 +1,4 @@
-"""FID of paired feature sets under weights and exchanges: value, influence, resamples.
+"""FID of paired feature sets under weights and exchanges: value, influence, resamples, scores.
 
 For real features x_i and fillings a_i of the same n pictures, FID with weights w_i (sum 1) is
 
@@ -7,7 +7,8 @@ For real features x_i and fillings a_i of the same n pictures, FID with weights 
 
 where |.|_* is the nuclear norm and S are the weighted scatters; w = 1/n is the unbiased FID. Its
 derivative (influence function) gives the standard error without resampling. Bootstrap weights
-and within-pair exchanges need many values, computed in a small basis of the features.
+need many values, computed in a small basis of the features. Within-pair exchanges need none: the
+derivative of FID at the pool of both fillings turns each exchange into a change of sign.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _FIRST_SKETCH = 64
 _BLOCK_NUMBERS = 2**20
 # Eigenvalues this far below the largest are rounding; the square root would magnify them.
 _NEARLY_SINGULAR = 1e-13
+# Scores this far below the mean squared norm of the features are rounding.
+_ROUNDING = 1e-10
 
 
 class PairedFrechet:
@@ -47,9 +50,6 @@ class PairedFrechet:
         influence: ``(m, n)`` float64, psi: ``FID(w) = FID + sum_i (w_i - 1/n) psi_i + O(w^2)``,
             with mean 0 over the pictures.
         basis_size: dimensions in which replicates are computed.
-        residual_bound: what the directions left out can add to a trace of the root in
-            :meth:`exchange`: the geometric mean of their traces, largest over the fillings.
-        rounding: differences of FID below this mean nothing.
     """
 
     def __init__(
@@ -67,15 +67,11 @@ class PairedFrechet:
         basis = _basis(stacked.flatten(0, 1), tolerance, seed) if tolerance > 0 else None
         reduced = stacked if basis is None else stacked @ basis
         self._replicates = _Replicates(reduced)
-        self._residuals = (stacked**2).sum(-1) - (reduced**2).sum(-1)
         self._correction: tuple[Tensor, Tensor] | None = None
         if basis is not None:
             reduced_fids, reduced_influence = influences(reduced)
             self._correction = self.fids - reduced_fids, self.influence - reduced_influence
         self.basis_size = reduced.shape[-1]
-        traces = self._residuals.clamp_min(0).sum(1) / (len(real) - 1)
-        self.rounding = 1e-12 * float((stacked[0] ** 2).sum(1).mean())
-        self.residual_bound = 0.0 if basis is None else float((traces[0] * traces[1:].max()).sqrt())
 
     def resample(self, weights: Tensor) -> Tensor:
         """``(b, m)`` FIDs under weights ``(b, n)`` with rows that sum to 1."""
@@ -85,19 +81,20 @@ class PairedFrechet:
         """``(b, m)`` first-order change of FID under weights ``(b, n)``."""
         return (weights.to(self.influence) - 1 / weights.shape[1]) @ self.influence.mT
 
-    def exchange(self, first: int, second: int, keep: Tensor) -> Tensor:
-        """``(b,)`` differences of FID after exchanging the two fillings of some pictures.
+    def exchange_scores(self, first: int, second: int) -> Tensor:
+        """``(n,)`` float64: what each picture adds to the difference of two fillings' FIDs.
+
+        Their mean is the difference of FID up to third order in the difference of the fillings,
+        and when the two fillings of some pictures change places the scores of these pictures
+        change their signs, exactly, and no others do: the derivative is taken at the pool of both
+        fillings, which no exchange alters.
 
         Args:
             first: index of the filling whose FID counts positively.
             second: of the other.
-            keep: ``(b, n)`` bool; where False, the fillings of that picture change places.
         """
-        swap = self._replicates.exchanger(first, second)
-        difference = self._in_blocks(swap, keep)
-        excess = self._residuals[first + 1] - self._residuals[second + 1]
-        signs = 2 * keep.to(excess) - 1
-        return difference + signs @ excess / (keep.shape[1] - 1)
+        rows = self._replicates
+        return _exchange_scores(rows.real, torch.cat([rows.fakes[first], rows.fakes[second]]))
 
     def _weighted(self, weights: Tensor) -> Tensor:
         found = self._replicates.fids(weights)
@@ -147,7 +144,7 @@ def influences(stacked: Tensor) -> tuple[Tensor, Tensor]:
         trace = spread.sum() - 2 * coupling.nuclear
         fids.append((step @ step + trace / (count - 1)).clamp_min(0))
         shift = 2 * (centred[0] - centred[fake]) @ step
-        stretch = spread - count * (coupling.real + coupling.fake)
+        stretch = spread - coupling.real - coupling.fake
         psi = shift + stretch * (count / (count - 1))
         psis.append(psi - psi.mean())
     return torch.stack(fids), torch.stack(psis)
@@ -156,8 +153,7 @@ def influences(stacked: Tensor) -> tuple[Tensor, Tensor]:
 class _Coupling(NamedTuple):
     """Nuclear norm of ``K = X A^T`` = U s V^T, and the shares of its rows and columns.
 
-    ``real[i] = sum_r s_r U_ir^2``, ``fake[i] = sum_r s_r V_ir^2``; both are divided by n, since
-    the derivative of the norm of a 1/n-weighted matrix is asked for.
+    ``real[i] = sum_r s_r U_ir^2``, ``fake[i] = sum_r s_r V_ir^2``.
     """
 
     nuclear: Tensor
@@ -191,7 +187,7 @@ def _from_factor(factor: Tensor, real: Tensor, fake: Tensor) -> _Coupling | None
     to_left = torch.linalg.solve_triangular(factor.mT, vectors * quarter, upper=True)
     left = ((real @ to_left) ** 2).sum(1)
     right = ((fake @ (factor @ (vectors / quarter))) ** 2).sum(1)
-    return _Coupling(values.sqrt().sum(), left / len(fake), right / len(fake))
+    return _Coupling(values.sqrt().sum(), left, right)
 
 
 def _from_qr(real: Tensor, fake: Tensor) -> _Coupling:
@@ -202,8 +198,34 @@ def _from_qr(real: Tensor, fake: Tensor) -> _Coupling:
 
 def _from_svd(parts: tuple[Tensor, Tensor, Tensor]) -> _Coupling:
     left, values, right = parts
-    count = len(left)
-    return _Coupling(values.sum(), left**2 @ values / count, values @ right**2 / count)
+    return _Coupling(values.sum(), left**2 @ values, values @ right**2)
+
+
+def _exchange_scores(real: Tensor, pool: Tensor) -> Tensor:
+    """Scores ``(n,)`` of real rows ``(n, d)`` and both fillings' rows ``(2n, d)``."""
+    count = len(real)
+    step = real.mean(0) - pool.mean(0)
+    pool = pool - pool.mean(0)
+    energy = (pool**2).sum(1)
+    spread = (energy - _transported(real - real.mean(0), pool)) * (count / (count - 1))
+    derivative = spread - 2 * pool @ step
+    scores = derivative[:count] - derivative[count:]
+    # Products may round equal rows differently, depending on where they lie in memory.
+    return torch.where(scores.abs() > _ROUNDING * energy.mean(), scores, 0.0)
+
+
+def _transported(real: Tensor, pool: Tensor) -> Tensor:
+    """``c^T T c`` of the pool's centred rows c, T the optimal transport map to the real Gaussian.
+
+    With ``R R^T`` the scatter of the real rows and ``C R = U s V^T`` that is, for the row c of C,
+    the sum of ``s_r U_cr^2`` but for a factor of the numbers of rows.
+    """
+    count, width = real.shape
+    rows = pool @ (real.mT if count <= width else _root(real.mT @ real))
+    values, vectors = torch.linalg.eigh(rows.mT @ rows)
+    kept = values > _NEARLY_SINGULAR * values[-1]
+    shares = (rows @ vectors[:, kept]) ** 2 / values[kept].sqrt()
+    return (len(pool) / count) ** 0.5 * shares.sum(1)
 
 
 class _Replicates:
@@ -233,36 +255,12 @@ class _Replicates:
         step = ((real[:, None] - fakes) ** 2).sum(-1)
         return step + trace / (1 - (weights**2).sum(1, keepdim=True))
 
-    def exchanger(self, first: int, second: int) -> Callable[[Tensor], Tensor]:
-        """Differences of FID ``(b,)`` as a function of the pairs that are kept, ``(b, n)`` bool."""
-        nuclear = self.route.exchanged_nuclear(first, second)
-
-        def difference(keep: Tensor) -> Tensor:
-            one, other = nuclear(keep)
-            rest = self._rest(keep, first, second) - self._rest(~keep, first, second)
-            return rest - 2 * (one - other) / (self.count - 1)
-
-        return difference
-
-    def _rest(self, keep: Tensor, first: int, second: int) -> Tensor:
-        """Squared distance of the means plus the trace of the filling's own covariance."""
-        kept = keep.to(self.real)
-        mean = (kept @ self.fakes[first] + (1 - kept) @ self.fakes[second]) / self.count
-        norms = kept @ self.norms[first + 1] + (1 - kept) @ self.norms[second + 1]
-        spread = norms - self.count * (mean**2).sum(-1)
-        return ((self.real.mean(0) - mean) ** 2).sum(-1) + spread / (self.count - 1)
-
 
 class _Route(Protocol):
     """How nuclear norms are computed."""
 
     def nuclear(self, weights: Tensor) -> Tensor:
         """``(b, m)`` nuclear norms of weighted products, for weights ``(b, n)``."""
-
-    def exchanged_nuclear(
-        self, first: int, second: int
-    ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """Unweighted norms of both fillings after exchanges, from ``(b, n)`` bool to ``(b,)``s."""
 
 
 class _CovarianceRoute:
@@ -275,25 +273,6 @@ class _CovarianceRoute:
         root = _root(_scatter(self.real, weights))
         norms = [_nuclear(root.mT @ _scatter(fake, weights) @ root) for fake in self.fakes]
         return torch.stack(norms, dim=1)
-
-    def exchanged_nuclear(
-        self, first: int, second: int
-    ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        centred = self.real - self.real.mean(0)
-        root = _root(centred.mT @ centred)
-        one, other = self.fakes[first] @ root, self.fakes[second] @ root
-        total = one.mT @ one + other.mT @ other
-        summed = one.sum(0) + other.sum(0)
-
-        def norm(moment: Tensor, sums: Tensor) -> Tensor:
-            return _nuclear(moment - sums[:, :, None] * sums[:, None, :] / len(centred))
-
-        def norms(keep: Tensor) -> tuple[Tensor, Tensor]:
-            chosen = torch.where(keep[:, :, None], one, other)
-            moment, sums = chosen.mT @ chosen, chosen.sum(1)
-            return norm(moment, sums), norm(total - moment, summed - sums)
-
-        return norms
 
 
 class _ProductRoute:
@@ -312,17 +291,6 @@ class _ProductRoute:
             weighted = scale[:, :, None] * centred * scale[:, None, :]
             norms.append(torch.linalg.svdvals(weighted).sum(-1))
         return torch.stack(norms, dim=1)
-
-    def exchanged_nuclear(
-        self, first: int, second: int
-    ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        centred = self.products - self.products.mean(1, keepdim=True)
-
-        def norm(keep: Tensor) -> Tensor:
-            chosen = torch.where(keep[:, None, :], centred[first], centred[second])
-            return torch.linalg.svdvals(chosen - chosen.mean(-1, keepdim=True)).sum(-1)
-
-        return lambda keep: (norm(keep), norm(~keep))
 
 
 def _scatter(rows: Tensor, weights: Tensor) -> Tensor:

@@ -9,20 +9,20 @@ Two models filled the same holes of the same pictures. For D = FID(real, a) - FI
    bootstrap (Rubin 1981) whose weights belong to pictures, not to rows of a group;
 3. the p-value comes from exchanging the two fillings within random pictures, which is exact in
    finite samples under the null that both models' fillings have one law;
-4. Holm (1979) adjusts over all groups and pairs of models (Demšar 2006).
+4. p-values are adjusted over groups by Westfall and Young's step-down max-T, whose exchanges all
+   groups share, and over pairs of models by Holm; see :mod:`~.multiplicity`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import scipy.stats
 import torch
-from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.metrics.comparison import (
@@ -33,6 +33,13 @@ from facemask_inpaint.metrics.comparison import (
 )
 from facemask_inpaint.metrics.features import FeatureReader
 from facemask_inpaint.metrics.groups import PictureGroup, read_groups
+from facemask_inpaint.metrics.multiplicity import (
+    LARGEST_FLOOR,
+    adjustment,
+    exchange_test,
+    floors,
+    sufficient_exchanges,
+)
 from facemask_inpaint.metrics.paired import BASIS_TOLERANCE, PairedFrechet
 from facemask_inpaint.progress import progress_bar
 
@@ -43,7 +50,7 @@ def compare(
     *,
     pictures: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     replicates: int = 1000,
-    exchanges: int = 999,
+    exchanges: int | None = None,
     confidence: float = 0.95,
     tolerance: float = BASIS_TOLERANCE,
     seed: int = 0,
@@ -65,7 +72,9 @@ def compare(
             or one sequence for all. Default: the files' stems, or the row numbers where every
             group has as many rows.
         replicates: bootstrap resamples.
-        exchanges: random exchanges; the smallest p-value is ``1 / (1 + exchanges)``.
+        exchanges: random exchanges of the test. The smallest p-value is ``1 / (1 + exchanges)``,
+            the smallest adjusted one as many times that as there are pairs of models. ``None``
+            takes 9,999, or as many as 0.01 needs; fewer are warned of.
         confidence: of the intervals.
         tolerance: see :class:`~.paired.PairedFrechet`.
         seed: of weights, exchanges and sketch; results depend on nothing else.
@@ -76,27 +85,35 @@ def compare(
             different extractors.
         ImageError: a picture cannot be decoded.
     """
+    names = tuple(models)
+    pairs = list(combinations(range(len(names)), 2))
+    exchanges = sufficient_exchanges(len(pairs)) if exchanges is None else exchanges
     _check_numbers(replicates, exchanges, confidence)
     reader = reader or FeatureReader()
     groups = read_groups(real, models, pictures, reader)
-    draws = _Draws.of(groups, replicates, exchanges, seed)
+    draws = _Draws.of(groups, replicates, seed)
     analyses = [
         _analyse(group, draws, tolerance, seed)
         for group in progress_bar(groups, "compare", shown=reader.progress, unit="group")
     ]
-    names = tuple(models)
-    pairs = list(combinations(range(len(names)), 2))
-    found = [_difference(one, names, pair, confidence) for one in analyses for pair in pairs]
-    adjusted = holm([item.p_value for item in found])
+    scores = np.stack([one.scores for one in analyses], axis=1)
+    p_values = exchange_test(scores, exchanges, np.random.default_rng([seed, 1]))
     several = len(groups) > 1
     return Comparison(
-        differences=tuple(replace(item, p_adjusted=p) for item, p in zip(found, adjusted)),
+        differences=tuple(
+            _difference(one, names, pair, confidence, tuple(p[row, column] for p in p_values))
+            for row, one in enumerate(analyses)
+            for column, pair in enumerate(pairs)
+        ),
         overall=tuple(_overall(analyses, names, pair, confidence) for pair in pairs)
         if several
         else (),
         confidence=confidence,
+        adjustment=adjustment(len(groups), len(pairs)),
+        smallest_p=floors(exchanges, len(pairs))[0],
+        smallest_p_adjusted=floors(exchanges, len(pairs))[1],
         friedman_p=_friedman(analyses) if several and len(names) > 2 else None,
-        warnings=tuple(dict.fromkeys(text for group in groups for text in group.warnings)),
+        warnings=tuple(dict.fromkeys(_warnings(groups, exchanges, len(pairs)))),
         provenance=groups[0].provenance
         | {
             "pictures": draws.count,
@@ -106,16 +123,6 @@ def compare(
             "seed": seed,
         },
     )
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjusted p-values: ``p_(k) = max_{j <= k} min(1, (m - j + 1) p_(j))``."""
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p, kind="stable")
-    factors = np.arange(len(p), 0, -1)
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.maximum.accumulate(np.minimum(1, factors * p[order]))
-    return adjusted.tolist()
 
 
 def signed_rank_p_value(differences: Sequence[float] | np.ndarray) -> float:
@@ -132,25 +139,17 @@ class _Draws:
     Attributes:
         column: of each picture, in the arrays.
         exponentials: ``(replicates, count)``; normalised, Dirichlet(1, ..., 1) weights.
-        keep: ``(exchanges, count)`` bool.
     """
 
     column: dict[str, int]
     exponentials: np.ndarray
-    keep: np.ndarray
 
     @classmethod
-    def of(
-        cls, groups: Sequence[PictureGroup], replicates: int, exchanges: int, seed: int
-    ) -> _Draws:
+    def of(cls, groups: Sequence[PictureGroup], replicates: int, seed: int) -> _Draws:
         seen = dict.fromkeys(name for group in groups for name in group.pictures)
         column = {name: index for index, name in enumerate(seen)}
-        weights, signs = (np.random.default_rng([seed, stream]) for stream in range(2))
-        return cls(
-            column,
-            weights.standard_exponential((replicates, len(column))),
-            signs.random((exchanges, len(column))) < 0.5,
-        )
+        weights = np.random.default_rng([seed, 0])
+        return cls(column, weights.standard_exponential((replicates, len(column))))
 
     @property
     def count(self) -> int:
@@ -162,15 +161,15 @@ class _Draws:
 
 @dataclass(frozen=True, eq=False)
 class _Analysis:
-    """One group's FIDs: as they are, resampled, exchanged.
+    """One group's FIDs: as they are and resampled, and the scores of the exchange test.
 
     Attributes:
         columns: ``(n,)`` of the group's pictures among all ``pictures``.
         fids: ``(m,)``.
         influence: ``(m, n)``.
-        resampled: ``(replicates, m)`` FIDs.
+        resampled: ``(replicates, m)`` FIDs, see :func:`_curvatures`.
         curved: ``(replicates, m)``, the same less their linear part.
-        p_values: by pair of models.
+        scores: ``(pictures, pairs)`` for the exchange test; 0 for pictures of other groups only.
     """
 
     group: PictureGroup
@@ -180,9 +179,8 @@ class _Analysis:
     influence: np.ndarray
     resampled: np.ndarray
     curved: np.ndarray
-    p_values: dict[tuple[int, int], float]
+    scores: np.ndarray
     basis_size: int
-    residual_bound: float
 
 
 def _analyse(group: PictureGroup, draws: _Draws, tolerance: float, seed: int) -> _Analysis:
@@ -191,36 +189,41 @@ def _analyse(group: PictureGroup, draws: _Draws, tolerance: float, seed: int) ->
     device = group.real.device
     exponentials = torch.from_numpy(draws.exponentials[:, columns]).to(device)
     weights = exponentials / exponentials.sum(1, keepdim=True)
-    resampled = frechet.resample(weights)
-    keep = torch.from_numpy(draws.keep[:, columns]).to(device)
+    linear = frechet.linear(weights)
+    some = weights[: _curvatures(frechet.basis_size)]
+    curved = frechet.resample(some) - linear[: len(some)]
+    curved = curved[torch.arange(len(weights), device=device) % len(some)]
     pairs = combinations(range(len(group.fakes)), 2)
+    found = torch.stack([frechet.exchange_scores(*pair) for pair in pairs], dim=1)
+    scores = np.zeros((draws.count, found.shape[1]))
+    scores[columns] = found.cpu().numpy()
     return _Analysis(
         group=group,
         columns=columns,
         pictures=draws.count,
         fids=frechet.fids.cpu().numpy(),
         influence=frechet.influence.cpu().numpy(),
-        resampled=resampled.cpu().numpy(),
-        curved=(resampled - frechet.linear(weights)).cpu().numpy(),
-        p_values={pair: exchange_p_value(frechet, *pair, keep) for pair in pairs},
+        resampled=(linear + curved).cpu().numpy(),
+        curved=curved.cpu().numpy(),
+        scores=scores,
         basis_size=frechet.basis_size,
-        residual_bound=frechet.residual_bound,
     )
 
 
-def exchange_p_value(frechet: PairedFrechet, first: int, second: int, keep: Tensor) -> float:
-    """``(1 + #{|D*| >= |D|}) / (1 + P)`` over P exchanges ``keep`` ``(P, n)`` bool.
+def _curvatures(basis_size: int) -> int:
+    """How many replicates are computed whole, which costs the third power of the basis.
 
-    Differences that are equal but for rounding count as equal.
+    The others are linear, which costs nothing, with the small rest of one of these in turn.
     """
-    observed = frechet.exchange(first, second, torch.ones_like(keep[:1])).abs()
-    exchanged = frechet.exchange(first, second, keep).abs()
-    reached = exchanged >= observed - frechet.rounding
-    return (1 + int(reached.sum())) / (1 + len(keep))
+    return max(24, min(200, 40_000 // basis_size))
 
 
 def _difference(
-    analysis: _Analysis, names: Sequence[str], pair: tuple[int, int], confidence: float
+    analysis: _Analysis,
+    names: Sequence[str],
+    pair: tuple[int, int],
+    confidence: float,
+    p_values: tuple[float, float],
 ) -> FidDifference:
     first, second = pair
     group = analysis.group
@@ -247,10 +250,9 @@ def _difference(
         standard_error=error,
         interval=interval,
         basic_interval=basic,
-        p_value=analysis.p_values[pair],
-        p_adjusted=analysis.p_values[pair],
+        p_value=float(p_values[0]),
+        p_adjusted=float(p_values[1]),
         basis_size=analysis.basis_size,
-        residual_bound=analysis.residual_bound,
         influence=influence,
         pictures=group.pictures,
     )
@@ -305,6 +307,25 @@ def _intervals(
 def _friedman(analyses: Sequence[_Analysis]) -> float:
     fids = np.array([one.fids for one in analyses])
     return float(scipy.stats.friedmanchisquare(*fids.T).pvalue)
+
+
+def _warnings(groups: Sequence[PictureGroup], exchanges: int, pairs: int) -> Iterator[str]:
+    for group in groups:
+        yield from group.warnings
+    smallest = floors(exchanges, pairs)[1]
+    if smallest > LARGEST_FLOOR:
+        yield (
+            f"with {exchanges} exchanges no adjusted p-value can be below {smallest:.3g}: "
+            f"{sufficient_exchanges(pairs)} exchanges would do"
+        )
+    for group in groups:
+        # All signs and their opposites give one and the same statistic.
+        smallest = min(1.0, pairs * 2.0 ** (1 - len(group.pictures)))
+        if smallest > LARGEST_FLOOR:
+            yield (
+                f"{group.name}: {len(group.pictures)} pictures can be exchanged in so few ways "
+                f"that no adjusted p-value can be below {smallest:.2g}"
+            )
 
 
 def _check_numbers(replicates: int, exchanges: int, confidence: float) -> None:

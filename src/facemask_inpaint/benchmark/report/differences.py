@@ -10,8 +10,9 @@ from facemask_inpaint.benchmark.layout import Run
 from facemask_inpaint.benchmark.report.markup import Html, element
 from facemask_inpaint.benchmark.report.plots import Point, Scale, axis, marker, strip
 from facemask_inpaint.benchmark.report.sortable import Head, table
-from facemask_inpaint.benchmark.report.words import MINUS, brief, fixed, lettered, share
+from facemask_inpaint.benchmark.report.words import MINUS, fixed, lettered, share
 from facemask_inpaint.benchmark.tabulate import decimals
+from facemask_inpaint.metrics.comparison import EXCHANGE_TEST, p_text
 
 LEVEL = 0.05
 """Adjusted p-values below this count as a difference."""
@@ -25,7 +26,12 @@ _NUMBERS = ("corrected", "low", "high", "p_adjusted")
 def comparisons(run: Run) -> list[Html]:
     """Per side a table of wins, and one of all differences."""
     return [
-        element("div", _wins(run, side, found), _details(run, side, found), data_side=side)
+        element(
+            "div",
+            _wins(run, side, found, compared["adjustment"]),
+            _details(run, side, found, compared),
+            data_side=side,
+        )
         for side, compared in run.comparison.items()
         if (found := _defined(run, compared.get("differences", ())))
     ]
@@ -45,7 +51,7 @@ def _defined(run: Run, differences: Sequence[Difference]) -> list[Difference]:
     return sorted(whole, key=lambda one: order[one["group"]])
 
 
-def _wins(run: Run, side: int, differences: Sequence[Difference]) -> Html:
+def _wins(run: Run, side: int, differences: Sequence[Difference], adjustment: str) -> Html:
     beaten = Counter(
         (won, one["first"] if won == one["second"] else one["second"])
         for one in differences
@@ -71,7 +77,7 @@ def _wins(run: Run, side: int, differences: Sequence[Difference]) -> Html:
     ]
     caption = (
         f"In how many classes the model of the line has the smaller FID at {side} px, "
-        f"p < {LEVEL} after Holm"
+        f"adjusted p < {LEVEL} ({adjustment})"
     )
     return table(heads, rows, caption=caption, shown=True)
 
@@ -89,7 +95,9 @@ def _count(won: int, compared: int, other: str) -> Html:
     )
 
 
-def _details(run: Run, side: int, differences: Sequence[Difference]) -> Html:
+def _details(
+    run: Run, side: int, differences: Sequence[Difference], compared: Mapping[str, Any]
+) -> Html:
     numbers = [one[name] for one in differences for name in ("corrected", "low", "high")]
     scale, digits = Scale.signed(numbers), max(2, decimals(numbers))
     heads = [
@@ -98,10 +106,11 @@ def _details(run: Run, side: int, differences: Sequence[Difference]) -> Html:
         Head("n", sortable=True, numeric=True),
         Head([axis(scale)], spoken="plot"),
         Head("difference of FID", sortable=True, numeric=True),
-        Head("p (Holm)", sortable=True, numeric=True),
+        Head("adjusted p", sortable=True, numeric=True),
         Head("better", sortable=True),
     ]
-    rows = [_difference_row(run, one, scale, digits) for one in differences]
+    smallest = compared["smallest_p_adjusted"]
+    rows = [_difference_row(run, one, scale, digits, smallest) for one in differences]
     return element(
         "details",
         element("summary", f"All {len(rows)} differences at {side} px"),
@@ -110,14 +119,16 @@ def _details(run: Run, side: int, differences: Sequence[Difference]) -> Html:
             "Differences are corrected for their small-sample bias. Left of 0 the first model is "
             "better, right of it the second; the mark is the better one's. Lines are 95 % "
             "intervals; the scale is linear near 0 and logarithmic beyond. The better one is named "
-            f"where p < {LEVEL}.",
+            f"where the adjusted p < {LEVEL}. p: {EXCHANGE_TEST}; adjusted: "
+            f"{compared['adjustment']}; ≤ marks the smallest p that the number of exchanges "
+            "allows.",
             class_="about",
         ),
         table(heads, rows, caption=f"Differences of FID at {side} px"),
     )
 
 
-def _difference_row(run: Run, one: Difference, scale: Scale, digits: int) -> Html:
+def _difference_row(run: Run, one: Difference, scale: Scale, digits: int, smallest: float) -> Html:
     entry = next(entry for entry in run.classes if entry.name == one["group"])
     models = {entry.name: index for index, entry in enumerate(run.models)}
     value = one["corrected"]
@@ -140,7 +151,12 @@ def _difference_row(run: Run, one: Difference, scale: Scale, digits: int) -> Htm
             class_="number",
             data_value=repr(value),
         ),
-        element("td", brief(one["p_adjusted"]), class_="number", data_value=one["p_adjusted"]),
+        element(
+            "td",
+            p_text(one["p_adjusted"], smallest),
+            class_="number",
+            data_value=one["p_adjusted"],
+        ),
         element("td", won or "neither", class_=None if won else "none"),
         data_class=entry.name,
         data_first=one["first"],

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
+from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
 from facemask_inpaint.benchmark.layout import Run
-from facemask_inpaint.benchmark.measures import DIAGNOSTICS, MEASURES
+from facemask_inpaint.benchmark.measures import MEASURES
 from facemask_inpaint.benchmark.report import differences, gallery, provenance, scores
 from facemask_inpaint.benchmark.report.album import Album, Selection
 from facemask_inpaint.benchmark.report.markup import Child, Html, element
@@ -171,8 +172,8 @@ def _sections(
                 scores.panels(boards),
                 element(
                     "p",
-                    "Small figures mark the best three of a class, among all models. Press a head "
-                    "to sort.",
+                    "Small figures mark the best three of a class, among all models; diagnostics "
+                    "have none, they only say where to look. Press a head to sort.",
                     class_="about",
                 ),
             ],

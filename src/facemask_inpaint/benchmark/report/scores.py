@@ -13,7 +13,7 @@ from facemask_inpaint.benchmark.report.markup import Html, element
 from facemask_inpaint.benchmark.report.plots import Point, Scale, axis, marker, strip
 from facemask_inpaint.benchmark.report.sortable import Head, table
 from facemask_inpaint.benchmark.report.words import DASH, counted, fixed, lettered, share
-from facemask_inpaint.benchmark.tables import MARKED, places
+from facemask_inpaint.benchmark.tables import MARKED, TOP_THREE_FROM, places
 from facemask_inpaint.benchmark.tabulate import decimals
 
 _DIGITS = 2
@@ -68,8 +68,9 @@ def panels(all_boards: Sequence[Board]) -> list[Html]:
 
 def summary(all_boards: Sequence[Board]) -> list[Html]:
     """Per side a table of how often each model is best, and among the best three."""
-    sides = dict.fromkeys(board.side for board in all_boards)
-    return [_summary([one for one in all_boards if one.side == side]) for side in sides]
+    ranked = [board for board in all_boards if board.measure.ranks]
+    sides = dict.fromkeys(board.side for board in ranked)
+    return [_summary([one for one in ranked if one.side == side]) for side in sides]
 
 
 def headline(board: Board) -> str | None:
@@ -218,7 +219,7 @@ def _summary(of_side: Sequence[Board]) -> Html:
         for model, index in ordered
     ]
     side = of_side[0].side
-    also = " (and among the best three)" if len(models) > MARKED else ""
+    also = " (and among the best three)" if len(models) >= TOP_THREE_FROM else ""
     caption = f"In how many classes a model is best{also}, at {side} px"
     return element("div", table(heads, rows, caption=caption, shown=True), data_side=side)
 
@@ -226,7 +227,7 @@ def _summary(of_side: Sequence[Board]) -> Html:
 def _counts(
     model: str, of_side: Sequence[Board], wins: Sequence[tuple[Counter[str], Counter[str]]]
 ) -> Iterator[Html]:
-    several = len({name for board in of_side for name in board.models}) > MARKED
+    several = len({name for board in of_side for name in board.models}) >= TOP_THREE_FROM
     for board, (first, marked) in zip(of_side, wins):
         if model not in board.models:
             yield element("td", DASH, class_="number none")
