@@ -238,3 +238,77 @@ def test_help_has_an_example(command: str) -> None:
     result = _call(*([command] if command else []), "--help")
     assert result.exit_code == 0
     assert "facemask-inpaint" in result.output
+
+
+def test_masks_by_class_go_straight_into_inpaint(tmp_path: Path, faces: Path) -> None:
+    masks, out = tmp_path / "masks", tmp_path / "out"
+    common = ("--out", out, "--model", "harmonic")
+    assert _call("mask", faces / "labels", "--classes", "nose,hair", "--out", masks).exit_code == 0
+    result = _call("inpaint", faces / "images", "--mask", masks, *common)
+    assert result.exit_code == 0, result.output
+    assert "6 of 6 pictures filled" in result.output
+    assert {path.name for path in (out / "hair").iterdir()} == {"a.png", "b.jpg", "c.webp"}
+    hole = np.asarray(Image.open(masks / "nose" / "a.png")) == 255
+    before = np.asarray(Image.open(faces / "images" / "a.png"))
+    after = np.asarray(Image.open(out / "nose" / "a.png"))
+    np.testing.assert_array_equal((before != after).any(axis=-1) & ~hole, np.zeros_like(hole))
+    for path in (masks / "hair").iterdir():
+        path.unlink()
+    (masks / "hair").rmdir()
+    result = _call("inpaint", faces / "images/a.png", "--mask", masks, "--out", tmp_path / "one")
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in (tmp_path / "one").glob("[!.]*")] == ["a.png"]
+
+
+def test_results_that_their_format_cannot_hold_become_png(tmp_path: Path, faces: Path) -> None:
+    folder, masks = tmp_path / "images", tmp_path / "masks"
+    folder.mkdir()
+    masks.mkdir()
+    portrait = Image.open(faces / "images" / "a.png")
+    portrait.quantize(64).save(folder / "palette.gif")
+    portrait.convert("RGBA").save(folder / "lie.jpg", "PNG")
+    portrait.save(folder / "true.jfif", "JPEG")
+    for path in folder.iterdir():
+        shutil.copy(faces / "masks" / "a.png", masks / f"{path.stem}.png")
+    (folder / "notes.cr2").write_bytes(b"")
+    out = tmp_path / "out"
+    result = _call("inpaint", folder, "--mask", masks, "--out", out, "--model", "harmonic")
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in out.glob("[!.]*")} == {"palette.png", "lie.png", "true.jfif"}
+    assert "lie.jpg as .png, palette.gif as .png" in result.output
+    assert "notes.cr2" in result.output
+    hole = np.asarray(Image.open(masks / "lie.png")) == 255
+    for name in ("palette.gif", "lie.jpg"):
+        before = Image.open(folder / name)
+        after = Image.open(out / f"{Path(name).stem}.png")
+        known = [np.asarray(one.convert(after.mode))[~hole] for one in (before, after)]
+        np.testing.assert_array_equal(*known)
+
+
+def test_training_takes_all_of_a_folder_without_a_list(tmp_path: Path, faces: Path) -> None:
+    root = tmp_path / "faces"
+    shutil.copytree(faces, root)
+    common = ("train", "--recipe", "lite-smoke", "--data", root, "--check")
+    assert "3 portraits" in _call(*common).output
+    (root / "test.txt").write_text("b\n")
+    result = _call(*common, "--validation-split", "test")
+    assert "2 portraits" in result.output
+    assert "1 portraits" in result.output
+    (root / "train.txt").write_text("\ufeffa.png\r\n")
+    assert "1 portraits" in _call(*common).output
+    assert "3 portraits" in _call(*common, "--split", "all").output
+    assert _call(*common, "--split", "val").exit_code == 1
+
+
+def test_a_check_ends_with_status_1_for_what_training_refuses(tmp_path: Path, faces: Path) -> None:
+    root = tmp_path / "faces"
+    shutil.copytree(faces, root)
+    for kind in ("images", "labels"):
+        path = root / kind / "a.png"
+        Image.open(path).crop((0, 0, 256, 200)).save(path)
+    for command in ("train", "benchmark"):
+        extra = ("--out", tmp_path / "out") if command == "benchmark" else ()
+        result = _call(command, "--data", root, "--check", *extra)
+        assert result.exit_code == 1
+        assert "a.png is 256 x 200: crop it to a square" in result.output
+        assert "1 of 3 portraits cannot be used" in result.output

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from facemask_inpaint.errors import ImageError, MaskError
-from facemask_inpaint.images import decode_mask, decode_masks
+from facemask_inpaint.images import as_hole, decode_mask, decode_masks
 
 SIZE = (6, 9)
 HOLE = np.zeros(SIZE, bool)
@@ -157,3 +157,85 @@ def test_masks_must_fit_in_number_and_size() -> None:
         decode_masks(HOLE, [SIZE, (4, 5)])
     with pytest.raises(MaskError, match=r"mask\[1\]"):
         decode_masks([HOLE, HOLE.T], [SIZE, SIZE])
+
+
+LAYOUTS: dict[str, Any] = {
+    "flipped": lambda a: np.ascontiguousarray(a[::-1, ::-1])[::-1, ::-1],
+    "transposed": lambda a: np.asfortranarray(a),
+    "strided": lambda a: np.repeat(np.repeat(a, 2, 0), 3, 1)[::2, ::3],
+    "read-only": lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "dtype", ["?", "u1", "<u2", ">u2", ">i4", "<i8", "u8", "<f2", ">f2", ">f4", ">f8", "g"]
+)
+def test_layout_and_width_of_the_numbers_do_not_matter(dtype: str, layout: str) -> None:
+    for scale in (1, 255) if np.dtype(dtype).kind in "ui" else (1,):
+        mask = LAYOUTS[layout]((HOLE * scale).astype(dtype))
+        assert torch.equal(decode_mask(mask, SIZE), PLANE)
+        assert torch.equal(decode_mask(mask[None], SIZE), PLANE)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.int8, torch.float8_e4m3fn, torch.bfloat16])
+def test_tensors_of_rare_dtypes_are_masks_too(dtype: torch.dtype) -> None:
+    assert torch.equal(decode_mask(PLANE.float().to(dtype), SIZE), PLANE)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        torch.zeros(SIZE, device="meta"),
+        PLANE.float().to_sparse(),
+        torch.quantize_per_tensor(PLANE.float(), 0.1, 0, torch.quint8),
+        np.array(HOLE, dtype=object),
+        np.array(HOLE, dtype="datetime64[s]"),
+    ],
+)
+def test_what_holds_no_numbers_in_memory_gets_one_sentence(mask: Any) -> None:
+    with pytest.raises(MaskError, match="mask is a"):
+        decode_mask(mask, SIZE)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize(
+    ("picture_format", "quality"),
+    [("WEBP", 1), ("WEBP", 30), ("WEBP", 80), ("JPEG", 20), ("JPEG", 80), ("AVIF", 30)],
+)
+def test_lossy_files_hold_masks(
+    tmp_path: Path, picture_format: str, quality: int, mode: str
+) -> None:
+    rows, columns = np.mgrid[:64, :64]
+    hole = (rows - 30) ** 2 + (columns - 25) ** 2 < 300
+    path = tmp_path / "mask"
+    Image.fromarray(hole).convert(mode).save(path, picture_format, quality=quality)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert int((decode_mask(path, (64, 64)).numpy() != hole).sum()) < 12
+
+
+@pytest.mark.parametrize("shift", [(1, 0, 0), (0, -2, 1), (0, 9, 20)])
+def test_almost_grey_is_grey_without_a_word(shift: tuple[int, int, int]) -> None:
+    near = np.clip(FULL[..., None] + np.array(shift) * np.where(HOLE, -1, 1)[..., None], 0, 255)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(decode_mask(near.astype(np.uint8), SIZE), PLANE)
+        assert torch.equal(decode_mask(near / 255, SIZE), PLANE)
+
+
+def test_a_hue_is_a_hue_wherever_it_is() -> None:
+    mask = np.dstack([FULL] * 3)
+    mask[2, 3] = (255, 200, 255)
+    with pytest.raises(MaskError, match="coloured"):
+        decode_mask(mask, SIZE)
+
+
+def test_a_mask_may_be_empty_or_soft_where_that_is_no_matter() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not as_hole(np.zeros(SIZE)).any()
+        assert as_hole(np.full(SIZE, 0.6), SIZE).all()
+        assert as_hole(Image.fromarray(FULL)).shape == SIZE
+    with pytest.raises(MaskError, match="its picture 3 x 3"):
+        as_hole(FULL, (3, 3))

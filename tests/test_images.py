@@ -374,3 +374,82 @@ def test_a_failed_save_leaves_what_was_there(tmp_path: Path) -> None:
         with pytest.raises(ImageError, match="suffix"):
             images.save_image(pil_of("RGB"), tmp_path / name)
     assert [entry.name for entry in tmp_path.iterdir()] == ["picture.jpg"]
+
+
+# --- what arrays and tensors are made of -----------------------------------------------------
+
+LAYOUTS: dict[str, Any] = {
+    "flipped": lambda a: np.ascontiguousarray(a[::-1, ::-1])[::-1, ::-1],
+    "transposed": lambda a: np.asfortranarray(a),
+    "strided": lambda a: np.repeat(np.repeat(a, 2, 0), 3, 1)[::2, ::3],
+    "read-only": lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["u1", "<u2", ">u2", "<f2", ">f4", ">f8", "g"])
+@pytest.mark.parametrize("channels", [(), (3,), (4,)])
+def test_any_byte_order_and_layout(dtype: str, layout: str, channels: tuple[int, ...]) -> None:
+    plain = array_of(dtype, (*SIZE, *channels))
+    source, hole = LAYOUTS[layout](plain), block()
+    picture = images.decode(source)
+    assert torch.equal(picture.rgb, images.decode(plain.astype(plain.dtype.newbyteorder("="))).rgb)
+    result = picture.compose(noise(3, *SIZE), hole)
+    assert isinstance(result, np.ndarray)
+    assert result.dtype == plain.dtype
+    np.testing.assert_array_equal(result[~hole.numpy()], plain[~hole.numpy()])
+    assert images.to_rgb(source).size == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.float8_e5m2])
+def test_rare_tensors_come_back_as_they_were(dtype: torch.dtype) -> None:
+    whole = dtype == torch.uint16
+    source = (noise(3, *SIZE).abs() * (65535 if whole else 1)).to(dtype)
+    hole = block()
+    for sent in (source, source.expand(2, -1, -1, -1)):
+        pictures, regroup = images.decode_many(sent)
+        result = regroup([picture.compose(noise(3, *SIZE), hole) for picture in pictures])
+        assert result.dtype == dtype
+        assert result.shape == sent.shape
+        assert torch.equal(result.float()[..., ~hole], sent.float()[..., ~hole])
+        assert not torch.equal(result.float()[..., hole], sent.float()[..., hole])
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        torch.zeros(3, 4, 4, device="meta"),
+        torch.eye(4).expand(3, 4, 4).to_sparse(),
+        torch.quantize_per_tensor(torch.zeros(3, 4, 4), 0.1, 0, torch.quint8),
+        torch.zeros(2, 3, 4, 4, device="meta"),
+        torch.zeros(3, 4, 4, dtype=torch.complex64),
+        torch.zeros(3, 4, 4, dtype=torch.bool),
+        np.zeros((4, 4, 3), bool),
+        np.zeros((4, 4, 3), np.int16),
+        np.zeros((4, 4, 3), complex),
+        np.zeros((4, 4, 3), object),
+        np.full((4, 4, 3), "a"),
+        np.zeros((2, 4, 4, 3), "datetime64[s]"),
+    ],
+)
+def test_what_holds_no_pixels_gets_one_sentence(image: Any) -> None:
+    with pytest.raises(ImageError) as caught:
+        images.decode_many(image)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", [*MODES, "P", "PA", "La", "RGBa"])
+def test_one_way_to_rgb(mode: str) -> None:
+    if mode in ("La", "RGBa"):
+        source = pil_of({"La": "LA", "RGBa": "RGBA"}[mode]).convert(mode)
+    else:
+        source = pil_of(mode)
+    picture = images.decode(source)
+    seen = ((picture.rgb + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+    rgb = images.to_rgb(source)
+    assert rgb.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(rgb), seen)
+    result = picture.compose(noise(3, *SIZE), block())
+    assert isinstance(result, Image.Image)
+    held = {"P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
+    assert result.mode == held.get(mode, mode)

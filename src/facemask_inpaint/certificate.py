@@ -72,7 +72,7 @@ def hidden_pixel_influence(fill: Fill, image: object, mask: object) -> Influence
 
     def answer(hidden: np.ndarray) -> np.ndarray:
         shown = np.where(inside[..., None], hidden, known)
-        return np.asarray(fill(Image.fromarray(shown), drawn).convert("RGB"), dtype=int)
+        return np.asarray(images.to_rgb(fill(Image.fromarray(shown), drawn)), dtype=int)
 
     reference = answer(known)
     if not np.array_equal(reference, answer(known)):

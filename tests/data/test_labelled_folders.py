@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,54 @@ def test_the_shared_portraits_fit() -> None:
     assert len(found.usable) == len(faces) == 80
     assert found.image_sizes == found.label_sizes == {(256, 256): 80}
     assert found.counts["nose"] == 80
+
+
+NAMES = ("IMG_2024.01.12", "anna.v2", "Zoe\u0308", "train.jpg", "ben")
+
+
+@pytest.fixture
+def oddly_named(tmp_path: Path) -> Path:
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+    for name in NAMES:
+        data.sample(256).image.resize((32, 32)).save(tmp_path / "images" / f"{name}.png")
+        Image.fromarray(sample_labels()).save(tmp_path / "labels" / f"{name}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("form", ["{}", "{}.png", "images/{}.png", "C:\\faces\\{}.png", "./{}.PNG"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lists_of_keys_come_as_people_write_them(
+    oddly_named: Path, form: str, encoding: str, end: str
+) -> None:
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    wanted = NAMES[::-1]
+    text = mark + end.join(form.format(name) for name in wanted) + end * 2
+    (oddly_named / "test.txt").write_bytes(text.encode(encoding))
+    faces = data.open_faces(oddly_named, "test")
+    assert [face.key for face in faces] == [unicodedata.normalize("NFC", name) for name in wanted]
+    assert data.check(faces, progress=False).ok
+
+
+def test_a_composed_list_finds_a_decomposed_file(oddly_named: Path) -> None:
+    (face,) = data.labelled_folder(oddly_named, keys=["Zo\u00eb"])
+    assert face.image.stem == "Zoe\u0308"
+    assert face.read_labels().shape == sample_labels().shape
+
+
+def test_a_dot_begins_no_suffix_unless_a_format_goes_by_it(oddly_named: Path) -> None:
+    for listed in (["anna"], ["IMG_2024.01"], ["ben.v2"], ["ben.png.bak"]):
+        with pytest.raises(OptionError, match=f"has no picture {listed[0]}"):
+            data.labelled_folder(oddly_named, keys=listed)
+
+
+def test_a_preferred_split_is_taken_where_it_is(folder: Path) -> None:
+    def keys(**options: str) -> list[str]:
+        return [face.key for face in data.open_faces(folder, **options)]
+
+    assert keys(preferred="test") == ["c", "a"]
+    assert keys(preferred="train") == ["a", "b", "c"]
+    assert keys(split="all", preferred="test") == ["a", "b", "c"]
+    with pytest.raises(UnknownNameError, match="train"):
+        keys(split="train", preferred="test")

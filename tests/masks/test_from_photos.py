@@ -123,3 +123,44 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
     data.sample(256).image.save(tmp_path / "anna.png")
     with pytest.raises(ImageError, match=r"anna\.png: no face"):
         SemanticMasker(parser=blind)(tmp_path / "anna.png", "hair")
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "I;16", "I", "F", "CMYK", "YCbCr", "HSV", "LAB"])
+def test_photos_in_every_mode_are_photos(
+    masker: SemanticMasker, expected: np.ndarray, tmp_path: Path, mode: str
+) -> None:
+    picture = data.sample(256).image
+    grey = np.asarray(picture.convert("L"))
+    photo = {
+        "I;16": lambda: Image.fromarray(grey.astype(np.uint16) * 257),
+        "I": lambda: Image.fromarray(grey.astype(np.int32) * 257),
+        "F": lambda: Image.fromarray(grey.astype(np.float32) / 255),
+        "P": lambda: picture.quantize(200),
+        "LAB": lambda: Image.merge("LAB", picture.split()),
+    }.get(mode, lambda: picture.convert(mode))()
+    np.testing.assert_array_equal(np.asarray(masker(photo, "hair")) == 255, expected)
+    assert masker.parser.asked == 1
+
+
+def test_grey_arrays_are_photos_if_they_hold_more_than_labels(
+    masker: SemanticMasker, expected: np.ndarray
+) -> None:
+    grey = np.asarray(data.sample(256).image.convert("L"))
+    for photo in (grey, grey.astype(np.float32) / 255, grey.astype(np.uint16) * 257):
+        np.testing.assert_array_equal(masker(photo, "hair"), expected)
+    floats = torch.from_numpy(grey / 255)
+    np.testing.assert_array_equal(masker(floats, "hair").numpy(), expected)
+    assert masker.parser.asked == 4
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P"])
+def test_label_maps_in_equal_channels_are_no_photos(
+    masker: SemanticMasker, expected: np.ndarray, mode: str
+) -> None:
+    labels = Image.fromarray(data.sample(256).labels)
+    source = Image.frombytes("P", labels.size, labels.tobytes()) if mode == "P" else labels
+    source = source if mode == "P" else labels.convert(mode)
+    np.testing.assert_array_equal(np.asarray(masker(source, "hair")) == 255, expected)
+    if mode in ("RGB", "RGBA"):
+        np.testing.assert_array_equal(masker(np.asarray(source), "hair"), expected)
+    assert masker.parser.asked == 0

@@ -61,3 +61,20 @@ def test_what_cannot_work_is_said(folder: Path, tmp_path_factory: pytest.TempPat
     Image.new("L", (8, 8)).save(empty / "black.png")
     with pytest.raises(OptionError, match="hole_colour"):
         IrregularMasks(empty, hole_colour="white")(8, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("kind", ["0 and 1", "16 bits", "lossy", "palette"])
+def test_mask_files_come_in_many_kinds(tmp_path: Path, kind: str) -> None:
+    hole = np.zeros((32, 32), bool)
+    hole[4:12, :] = True
+    if kind == "0 and 1":
+        Image.fromarray(hole.astype(np.uint8)).save(tmp_path / "a.png")
+    elif kind == "16 bits":
+        Image.fromarray(hole.astype(np.uint16) * 65535).save(tmp_path / "a.png")
+    elif kind == "lossy":
+        Image.fromarray(hole).convert("RGB").save(tmp_path / "a.jpg", quality=70)
+    else:
+        Image.fromarray(hole).convert("P").save(tmp_path / "a.gif")
+    for colour in ("white", "black"):
+        drawn = IrregularMasks(tmp_path, hole_colour=colour)(32, np.random.default_rng(0))
+        np.testing.assert_array_equal(drawn, hole if colour == "white" else ~hole)

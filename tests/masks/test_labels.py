@@ -214,3 +214,42 @@ def test_a_damaged_part_is_refused(annotated: Path) -> None:
     path.write_bytes((annotated / "1" / "02345_skin.png").read_bytes()[:50])
     with pytest.raises(ImageError, match="02345_nose"):
         read_annotation_folder(annotated, 2345)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA", "I", "I;16"])
+def test_label_maps_come_in_many_modes(tmp_path: Path, mode: str) -> None:
+    ids = np.arange(60, dtype=np.uint8).reshape(6, 10) % 19
+    grey = Image.fromarray(ids)
+    picture = {
+        "P": lambda: Image.frombytes("P", grey.size, grey.tobytes()),
+        "I": lambda: Image.fromarray(ids.astype(np.int32)),
+        "I;16": lambda: Image.fromarray(ids.astype(np.uint16)),
+    }.get(mode, lambda: grey.convert(mode))()
+    assert picture.mode == mode
+    picture.save(tmp_path / "labels.tif")
+    for source in (picture, tmp_path / "labels.tif"):
+        np.testing.assert_array_equal(open_labels(source).ids, ids)
+
+
+@pytest.mark.parametrize("dtype", ["u1", ">u2", "<i4", ">i8", "u8"])
+def test_label_maps_come_in_any_layout(dtype: str) -> None:
+    ids = (np.arange(60).reshape(6, 10) % 19).astype(dtype)
+    for source in (ids[::-1][::-1], np.asfortranarray(ids), ids[..., None], np.dstack([ids] * 3)):
+        np.testing.assert_array_equal(open_labels(source).ids, ids)
+    np.testing.assert_array_equal(open_labels(ids[:, ::-1]).ids, ids[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (Image.linear_gradient("L"), "a photo's"),
+        (Image.fromarray(np.eye(8, dtype=np.uint8) * 255), "a hole mask's"),
+        (np.full((4, 4), 33), "reorder_labels"),
+        (Image.linear_gradient("L").convert("CMYK"), "CMYK"),
+        (torch.zeros(4, 4, device="meta", dtype=torch.uint8), "meta"),
+        (torch.zeros(4, 4, dtype=torch.uint8).to_sparse(), "sparse"),
+    ],
+)
+def test_messages_say_what_it_may_be_instead(wrong: Any, words: str) -> None:
+    with pytest.raises(LabelMapError, match=words):
+        open_labels(wrong)

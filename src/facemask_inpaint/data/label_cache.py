@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from facemask_inpaint import images
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.data.threads import in_threads
 from facemask_inpaint.errors import ImageError, LabelMapError, OptionError
@@ -92,7 +93,7 @@ def _cache(face: Face, folder: Path) -> Face:
 
 def _source_of(target: Path) -> str | None:
     try:
-        with Image.open(target) as picture:
+        with images.opened(target) as picture:
             return picture.info.get(_SOURCE)
-    except (OSError, SyntaxError):  # missing, or not a picture
+    except ImageError:  # missing, or not a picture
         return None

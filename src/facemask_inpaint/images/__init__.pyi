@@ -9,6 +9,7 @@ from .pictures import decode as decode
 from .pictures import decode_many as decode_many
 from .pictures import to_rgb as to_rgb
 from .reading import MAX_PIXELS as MAX_PIXELS
+from .reading import opened as opened
 from .reading import read_image as read_image
 from .reading import result_name as result_name
 from .reading import save_image as save_image

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
     "WEBP": {"lossless": True, "exact": True},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+    "HEIF": {"quality": 95, "chroma": 444},
 }
 
 _PROFILE_SPACES = {b"GRAY": "grey", b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "LAB"}
@@ -72,9 +75,20 @@ def read_image(path: str | Path) -> Image.Image:
             raise error
 
 
-def _decoded(opened: Image.Image, path: str | Path) -> Image.Image:
-    with opened:
-        return upright(opened, os.fspath(path))
+def _decoded(image: Image.Image, path: str | Path) -> Image.Image:
+    with image:
+        return upright(image, os.fspath(path))
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[Image.Image]:
+    """Open a picture file for its format, mode, size and metadata; pixels are not decoded.
+
+    Raises:
+        ImageError: the file is missing, or no picture.
+    """
+    with open_binary(path) as file, identify(file, path) as image:
+        yield image
 
 
 def upright(image: Image.Image, name: str = "image") -> Image.Image:
@@ -146,9 +160,9 @@ def result_name(path: str | Path) -> str:
     if not is_file(path):
         return path.name
     try:
-        with open_binary(path) as file, identify(file, path) as opened:
-            kind = opened.format or ""
-            return path.stem + formats.result_suffix(path.suffix, kind, result_mode(opened))
+        with opened(path) as image:
+            kind, mode = image.format or "", result_mode(image)
+            return path.stem + formats.result_suffix(path.suffix, kind, mode)
     except ImageError:
         return path.name
 

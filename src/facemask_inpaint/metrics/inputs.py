@@ -19,7 +19,7 @@ from torch import Tensor
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.files import sha256_of
 from facemask_inpaint.folders import key_of, list_images, listed
-from facemask_inpaint.images import is_file, to_rgb
+from facemask_inpaint.images import is_file, native, to_rgb
 
 OnError = Literal["raise", "skip"]
 Item = TypeVar("Item")
@@ -65,8 +65,8 @@ class Picture:
         content = self.content
         if isinstance(content, (str, os.PathLike, Image.Image)):
             content = np.asarray(to_rgb(content, name=self.name))
-        if isinstance(content, np.ndarray):
-            content = torch.from_numpy(np.require(content, requirements=("C", "W")))
+        if isinstance(content, np.ndarray) and content.dtype.kind in "buif":
+            content = native(content)
             content = content.movedim(-1, 0) if content.ndim == 3 else content
         return _three_channels(content, self.name)
 
