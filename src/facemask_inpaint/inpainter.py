@@ -17,9 +17,10 @@ from torch import Tensor
 from facemask_inpaint import checkpoints, images, loading, models
 from facemask_inpaint.devices import resolve_device, resolve_dtype
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.models.conditions import check_conditions
+from facemask_inpaint.models.conditions import conditions_of_images, joined_conditions
 from facemask_inpaint.models.layers.diffusion import Stepped
 from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models.pipeline import PipelineNetwork
 from facemask_inpaint.progress import progress_bar
 from facemask_inpaint.strategies import Strategy, Window, default_strategy, place
 
@@ -123,6 +124,45 @@ class Inpainter:
         network, card = loading.load_checkpoint(path, architecture, **options)
         return cls(network, card=card, device=device, dtype=dtype)
 
+    @classmethod
+    def from_diffusers(
+        cls,
+        source: Any,
+        *,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        **options: Any,
+    ) -> Inpainter:
+        """Take an inpainting pipeline of ``diffusers`` as the network.
+
+        Args:
+            source: a pipeline, which stays on its device and in its precision unless others are
+                given; or the folder or hub repository of one.
+            device: ``None`` is the pipeline's own, of a loaded one CUDA when there, else CPU.
+            dtype: ``None`` is the pipeline's own, of a loaded one float32.
+            revision: commit or branch of a hub repository.
+            cache_dir: where downloads are kept.
+            local_files_only: never use the network.
+            **options: ``prompt`` (one, or one per mask class), ``negative_prompt``, ``steps``,
+                ``guidance_scale``, ``strength``, ``resolution`` and ``arguments``, see
+                :class:`~facemask_inpaint.models.pipeline.PipelineNetwork`.
+
+        Raises:
+            OptionError: this is no inpainting pipeline, or an option makes no sense.
+            WeightsNotFoundError: the repository cannot be reached or holds no pipeline.
+            CheckpointError: the folder holds no pipeline that can inpaint.
+        """
+        if isinstance(source, str | Path):
+            download = loading.Download(cache_dir, local_files_only)
+            network = loading.open_pipeline(source, revision, download, **options)
+            return cls(network, device=device, dtype=dtype or torch.float32)
+        in_place = device is None and dtype is None
+        network = PipelineNetwork(source, in_place=in_place, **options)
+        return cls(network, device=device or source.device, dtype=dtype or source.dtype)
+
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write ``config.json`` and ``model.safetensors`` (float32), whole or not at all.
 
@@ -223,7 +263,10 @@ class Inpainter:
             "steps": steps,
             "guidance_scale": guidance_scale,
         }
-        told = self._conditions(given, len(pictures))
+        named = {name: value for name, value in given.items() if value is not None}
+        label = self.network.architecture or type(self.network).__name__
+        spec = self.network.condition_spec()
+        told = conditions_of_images(spec, named, len(pictures), label)
         chosen = strategy or default_strategy(self.network)
         tasks = []
         for index, (picture, hole) in enumerate(zip(pictures, holes)):
@@ -259,17 +302,6 @@ class Inpainter:
                 "use num_samples=1 or a network that draws"
             )
 
-    def _conditions(self, given: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
-        """What the network is told with each image; all of it checked before work begins."""
-        network, spec = self.network, self.network.condition_spec()
-        named = {name: value for name, value in given.items() if value is not None}
-        label = network.architecture or type(network).__name__
-        told = check_conditions(spec, named, count, label)
-        return [
-            {name: told[name][index] if spec[name].per_image else told[name] for name in told}
-            for index in range(count)
-        ]
-
     def _answers(self, tasks: list[_Task], batch_size: int) -> Iterator[tuple[_Task, Tensor]]:
         """Every task with the network's answer ``(3, h, w)``, in batches of equal size."""
         queue = sorted(tasks, key=lambda task: task.window.padded)
@@ -294,10 +326,7 @@ class Inpainter:
         hole = torch.stack([mask.to(self.device, self.dtype) for _, mask in looks])
         generators = [torch.Generator().manual_seed(task.seed) for task in batch]
         spec = self.network.condition_spec()
-        conditions = {
-            name: [task.told[name] for task in batch] if spec[name].per_image else value
-            for name, value in batch[0].told.items()
-        }
+        conditions = joined_conditions(spec, [task.told for task in batch])
         answer = self.network(visible, hole, generator=generators, conditions=conditions)
         return answer.float()
 

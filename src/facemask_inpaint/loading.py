@@ -22,10 +22,21 @@ from facemask_inpaint.errors import (
 )
 from facemask_inpaint.identity import content_of
 from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models.pipeline import (
+    PipelineNetwork,
+    fetch_pipeline,
+    is_pipeline_folder,
+    load_pipeline,
+    pipeline_identity,
+)
 from facemask_inpaint.models.registry import load_exactly
 
 Paths = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
 """One checkpoint file; of networks published in parts all, in the card's order or by role."""
+
+
+PIPELINE_MARK = "diffusers:"
+"""In front of a hub repository that holds a pipeline of ``diffusers``."""
 
 
 class Loaded(NamedTuple):
@@ -45,6 +56,8 @@ class Download(NamedTuple):
 
 def load(name: str | Path, *, revision: str | None = None, download: Download) -> Loaded:
     """Load by registry name, folder or hub repository; see ``Inpainter.from_pretrained``."""
+    if is_pipeline(name):
+        return Loaded(open_pipeline(name, revision, download), None)
     if (folder := _folder_of(name, revision, download)) is not None:
         return load_folder(folder)
     card = _card_of(name)
@@ -63,6 +76,8 @@ def weights_identity(name: str | Path) -> str:
         WeightsNotFoundError: a hub repository cannot be reached.
         CheckpointError: a file or folder lies there that is not of the folder form.
     """
+    if is_pipeline(name):
+        return pipeline_identity(pipeline_folder(name, None, Download()))
     if (folder := _folder_of(name, None, Download())) is not None:
         return content_of([folder / CONFIG_NAME, folder / TENSORS_NAME])
     return _card_of(name).digest
@@ -83,6 +98,36 @@ def _card_of(name: str | Path) -> models.Card:
     except UnknownNameError:
         _require_no_path(Path(name))
         raise
+
+
+def is_pipeline(name: str | Path) -> bool:
+    """Whether a name means a pipeline: a folder of one, or ``diffusers:`` and a repository."""
+    return str(name).startswith(PIPELINE_MARK) or is_pipeline_folder(name)
+
+
+def open_pipeline(
+    name: str | Path, revision: str | None, download: Download, **options: Any
+) -> PipelineNetwork:
+    """A pipeline by its folder, or by ``[diffusers:]owner/name`` from the hub.
+
+    Raises:
+        WeightsNotFoundError: the repository cannot be reached or holds no pipeline.
+        CheckpointError: what is there is no pipeline that can inpaint.
+    """
+    return PipelineNetwork(load_pipeline(pipeline_folder(name, revision, download)), **options)
+
+
+def pipeline_folder(name: str | Path, revision: str | None, download: Download) -> Path:
+    """Folder of a pipeline, fetched from the hub if need be; see :func:`open_pipeline`."""
+    place = str(name).removeprefix(PIPELINE_MARK)
+    if is_pipeline_folder(place):
+        return Path(place)
+    return fetch_pipeline(
+        place,
+        revision=revision,
+        cache_dir=download.cache_dir,
+        local_files_only=download.local_files_only,
+    )
 
 
 def _hub_folder(name: str, revision: str | None, download: Download) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import warnings
@@ -14,14 +15,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-from facemask_inpaint import Inpainter, checkpoints, images, models
+from facemask_inpaint import Inpainter, checkpoints, images, loading, models
 from facemask_inpaint.benchmark.functions import digest_of, version_of
 from facemask_inpaint.benchmark.records import ModelEntry
 from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.folders import find_image
 from facemask_inpaint.identity import content_of
+from facemask_inpaint.masks import MaskClass
 from facemask_inpaint.models.model_card import DATA_SETS, TRAINING_SPLITS
+from facemask_inpaint.models.pipeline import (
+    conditions_of_folder,
+    is_pipeline_folder,
+    pipeline_identity,
+)
 
 NOT_RECORDED = "not recorded"
 _NAME = re.compile(r"\w[\w.+=-]*")
@@ -239,6 +246,10 @@ def _contender(name: str | None, model: Any) -> Contender:
 
 
 def _entry_of_source(name: str | None, source: str) -> ModelEntry:
+    if loading.is_pipeline(source):
+        folder = loading.pipeline_folder(source, None, loading.Download())
+        label = Path(source).resolve().name if is_pipeline_folder(source) else source
+        return _entry_of_pipeline(name or label.rpartition("/")[2], source, folder)
     if checkpoints.is_folder(source):
         return _entry_of_folder(name or Path(source).resolve().name, source, Path(source))
     if _REPOSITORY.fullmatch(source) and not Path(source).exists():
@@ -258,6 +269,11 @@ def _entry_of_folder(name: str, source: str, folder: Path) -> ModelEntry:
     return ModelEntry(name, source, digest, training=NOT_RECORDED, resolution=side)
 
 
+def _entry_of_pipeline(name: str, source: str, folder: Path) -> ModelEntry:
+    told, digest = conditions_of_folder(folder, MaskClass), pipeline_identity(folder)
+    return ModelEntry(name, source, digest, training=NOT_RECORDED, conditions=told)
+
+
 def _entry_of_card(name: str, source: str, card: models.Card, digest: str) -> ModelEntry:
     training = "nothing: it has no weights"
     if card.needs_weights:
@@ -270,17 +286,21 @@ def _entry_of_card(name: str, source: str, card: models.Card, digest: str) -> Mo
 def _entry_of_inpainter(name: str | None, inpainter: Inpainter) -> ModelEntry:
     network, card = inpainter.network, inpainter.card
     kind = network.architecture or type(network).__name__
-    digest = _digest_of(inpainter)
+    digest, told = _digest_of(inpainter), network.default_conditions(MaskClass)
     if card is not None:
-        return _entry_of_card(name or card.name, card.name, card, digest)
+        entry = _entry_of_card(name or card.name, card.name, card, digest)
+        return dataclasses.replace(entry, conditions=told)
     source, side = f"Inpainter({kind})", network.native_size
-    return ModelEntry(name or kind, source, digest, training=NOT_RECORDED, resolution=side)
+    return ModelEntry(
+        name or kind, source, digest, training=NOT_RECORDED, resolution=side, conditions=told
+    )
 
 
 def _digest_of(inpainter: Inpainter) -> str:
-    """SHA-256 of weights, options and dtype."""
+    """SHA-256 of weights, options, conditions and dtype."""
     network = inpainter.network
-    total = hashlib.sha256(f"{dict(network.options)} {inpainter.dtype}\n".encode())
+    settings = f"{dict(network.options)} {network.default_conditions(MaskClass)}"
+    total = hashlib.sha256(f"{settings} {inpainter.dtype}\n".encode())
     for key, value in sorted(network.state_dict().items()):
         total.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
         total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
@@ -288,12 +308,18 @@ def _digest_of(inpainter: Inpainter) -> str:
 
 
 def _by_inpainter(inpainter: Inpainter) -> Filler:
+    known = inpainter.network.condition_spec().get("mask_class")
+
     def fill(batch: Batch) -> list[Image.Image]:
         with warnings.catch_warnings():
             # Large holes are meant here, so the question whether a mask is inverted is moot.
             warnings.simplefilter("ignore", UserWarning)
             return inpainter(
-                batch.pictures, batch.holes, seed=batch.seeds, batch_size=len(batch.keys)
+                batch.pictures,
+                batch.holes,
+                seed=batch.seeds,
+                mask_class=batch.mask_class if known and known.knows(batch.mask_class) else None,
+                batch_size=len(batch.keys),
             )
 
     return fill

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,6 +44,7 @@ class ModelEntry:
         training_split: key of ``models.model_card.TRAINING_SPLITS``; ``"unknown"`` where nothing
             is recorded.
         resolution: side in pixels it was trained at, where there is one.
+        conditions: what it is told besides image and mask: steps, guidance, prompts by mask class.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ModelEntry:
     training: str = ""
     training_split: str = "unknown"
     resolution: int | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

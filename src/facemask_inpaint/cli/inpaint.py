@@ -28,7 +28,7 @@ class _Job(NamedTuple):
     mask: Callable[[], PILImage | Path]
     targets: list[Path]
     cut: Mapping[str, Any]
-    """How the mask is made of the label map."""
+    """How the mask is made of the label map; its class, where that is known."""
 
     def result(self, settings: Mapping[str, Any]) -> Result:
         """What the job makes, as the folder remembers it."""
@@ -51,6 +51,7 @@ class _Job(NamedTuple):
 @options.dilate_option
 @options.model_option
 @options.compute_options
+@options.condition_options
 @click.option(
     "--num-samples",
     type=options.at_least_one,
@@ -103,6 +104,8 @@ def inpaint(
         facemask-inpaint inpaint face.png --mask hole.png --model lama --out filled.png
         facemask-inpaint inpaint faces/ --mask masks/ --out filled
         facemask-inpaint inpaint faces/ --labels labels/ --classes hair,eyes --out filled
+        facemask-inpaint inpaint faces/ --labels labels/ --classes eyes --out filled \\
+            --model diffusers:owner/pipeline --steps 30
     """
     from facemask_inpaint import Inpainter, SemanticMasker
     from facemask_inpaint.cli.memory import Memory
@@ -190,19 +193,21 @@ def _jobs_from_masks(image: Path, masks: Path, out: Path, samples: int) -> list[
     from facemask_inpaint import folders
 
     by_class = folders.class_folders(masks)
+    pairs: list[tuple[Path, Path, Path, dict[str, str]]]
     if not by_class:
-        pairs = [(out, *pair) for pair in _paired(image, masks, "mask")]
+        pairs = [(out, *pair, {}) for pair in _paired(image, masks, "mask")]
     else:
         pairs = []
         for name, folder in by_class.items():
             found = folders.pair_by_stem(image, folder).matched
-            pairs += [(out / name if len(by_class) > 1 else out, *pair) for pair in found]
+            target = out / name if len(by_class) > 1 else out
+            pairs += [(target, *pair, {"class": name}) for pair in found]
     if not pairs:
         raise click.ClickException(f"no picture of {image} has a mask below {masks} (by stem)")
     many = image.is_dir() or len(by_class) > 1
     return [
-        _Job(path, mask, partial(Path, mask), _targets(folder, path, many, samples), {})
-        for folder, path, mask in pairs
+        _Job(path, mask, partial(Path, mask), _targets(folder, path, many, samples), cut)
+        for folder, path, mask, cut in pairs
     ]
 
 
@@ -301,6 +306,14 @@ class _Run:
         except FacemaskInpaintError as error:
             self.failures.append(options.failure(job.image, error))
 
+    def _conditions(self, batch: list[_Job]) -> dict[str, Any]:
+        """The mask classes of a batch, for a network that takes them."""
+        known = self._inpainter.network.condition_spec().get("mask_class")
+        if known is None:
+            return {}
+        names = [str(job.cut.get("class", "")) for job in batch]
+        return {"mask_class": [name if name and known.knows(name) else None for name in names]}
+
     def _fill(self, batch: list[_Job]) -> None:
         from facemask_inpaint import images
 
@@ -314,7 +327,10 @@ class _Run:
                 options.require_size(job.partner, mask.size, picture.size)
         samples = []
         if masks:
-            samples = self._inpainter(pictures, [mask for _, mask in masks], **self._call)
+            conditions = self._conditions([job for job, _ in masks])
+            samples = self._inpainter(
+                pictures, [mask for _, mask in masks], **conditions, **self._call
+            )
         if self._call["num_samples"] == 1:
             samples = [samples]
         for number, filled in enumerate(samples):

@@ -95,6 +95,22 @@ def compute_options(command: Command) -> Command:
     return command
 
 
+def condition_options(command: Command) -> Command:
+    """``--prompt``, ``--negative-prompt``, ``--steps``, ``--guidance-scale``."""
+    for option in (
+        click.option(
+            "--guidance-scale", type=float, help="How much the prompt counts, where it can be told."
+        ),
+        click.option("--steps", type=at_least_one, help="Steps of a diffusion network's run."),
+        click.option("--negative-prompt", help="What is not to be seen in the hole."),
+        click.option(
+            "--prompt", help="What is to be seen in the hole (default: by the mask class)."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def masker_options(dilate: float | None, class_table: Path | None = None) -> dict[str, Any]:
     """Keyword arguments for ``SemanticMasker``; what was not given keeps its default there."""
     chosen: dict[str, Any] = {}

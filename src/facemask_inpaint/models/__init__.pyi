@@ -17,7 +17,9 @@ from . import migan as migan
 from . import model_card as model_card
 from . import moebius as moebius
 from . import network as network
+from . import pipeline as pipeline
 from . import pixelhacker as pixelhacker
+from . import prompts as prompts
 from . import registry as registry
 from . import repaint as repaint
 from . import tformer as tformer

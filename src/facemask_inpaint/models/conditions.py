@@ -34,6 +34,10 @@ class Condition:
     choices: Sequence[str] = ()
     per_image: bool = False
 
+    def knows(self, text: str) -> bool:
+        """Whether a text is one of the choices, if there are any."""
+        return not self.choices or text in self.choices
+
     def checked(self, name: str, value: Any) -> Any:
         """The value as this condition's kind.
 
@@ -56,7 +60,7 @@ class Condition:
     def _text(self, name: str, value: Any) -> str:
         if not isinstance(value, str):
             raise OptionError(f"{name} must be a text, not {value!r}")
-        if self.choices and str(value) not in self.choices:
+        if not self.knows(value):
             raise unknown_name(name, str(value), self.choices)
         return str(value)
 
@@ -93,6 +97,25 @@ def check_conditions(
         values = spread(name, value, n)
         conditions[name] = [condition.checked(name, one) for one in values]
     return conditions
+
+
+def conditions_of_images(
+    spec: ConditionSpec, given: Mapping[str, Any], n: int, network: str
+) -> list[dict[str, Any]]:
+    """What :func:`check_conditions` answers, image by image."""
+    told = check_conditions(spec, given, n, network)
+    return [
+        {name: value[index] if spec[name].per_image else value for name, value in told.items()}
+        for index in range(n)
+    ]
+
+
+def joined_conditions(spec: ConditionSpec, told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Conditions of a batch from those of its images, which agree where they must."""
+    return {
+        name: [one[name] for one in told] if condition.per_image else told[0][name]
+        for name, condition in spec.items()
+    }
 
 
 def refuse_unknown(spec: ConditionSpec, given: Mapping[str, Any], network: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -100,6 +100,15 @@ class InpaintingNetwork(nn.Module):
     def condition_spec(self) -> ConditionSpec:
         """What this network can be told beside image and mask, by name; nothing by default."""
         return {}
+
+    def default_conditions(self, mask_classes: Iterable[str]) -> dict[str, Any]:
+        """What the network is told where nothing is said, for records: what JSON can hold.
+
+        Args:
+            mask_classes: names of the classes of the holes to come.
+        """
+        spec = self.condition_spec().items()
+        return {name: one.default for name, one in spec if one.default is not None}
 
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
         """Shape of every random draw for ``n`` pictures of ``h`` x ``w``; the batch axis leads."""
