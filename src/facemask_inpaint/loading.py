@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
@@ -13,11 +13,8 @@ from facemask_inpaint import checkpoints, models
 from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME
 from facemask_inpaint.errors import (
     CheckpointError,
-    FacemaskInpaintError,
-    IntegrityError,
     OptionError,
     UnknownNameError,
-    UnsafeCheckpointError,
     WeightsNotFoundError,
 )
 from facemask_inpaint.identity import content_of
@@ -29,7 +26,10 @@ from facemask_inpaint.models.pipeline import (
     load_pipeline,
     pipeline_identity,
 )
-from facemask_inpaint.models.registry import load_exactly
+from facemask_inpaint.models.registry import load_exactly, network_class
+from facemask_inpaint.models.unwrapping import names_in_file
+
+Content = TypeVar("Content")
 
 Paths = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
 """One checkpoint file; of networks published in parts all, in the card's order or by role."""
@@ -64,8 +64,12 @@ def load(name: str | Path, *, revision: str | None = None, download: Download) -
     _require_network(card)
     if card.needs_weights and not card.weights_published:
         raise WeightsNotFoundError(f"nobody has published weights for {card.name}: {card.note}")
-    parts = {file.role: _fetch(card, file, download) for file in card.files}
-    return Loaded(_build(card, parts, {}), card)
+    if len(card.files) == 1:
+        network = _fetch(card, card.files[0], download, lambda one: _build(card, one, {}))
+    else:
+        fetched = [_fetch(card, file, download, dict) for file in card.files]
+        network = _build(card, {role: part for one in fetched for role, part in one.items()}, {})
+    return Loaded(network, card)
 
 
 def weights_identity(name: str | Path) -> str:
@@ -166,14 +170,11 @@ def load_checkpoint(path: Paths, architecture: str, **options: Any) -> Loaded:
     _require_network(card)
     roles = {file.role: file for file in card.files}
     files = _by_role(path, list(roles) or ["network"])
-    parts = {
-        role: _read(file, roles[role]) if role in roles else checkpoints.read(file).tensors
-        for role, file in files.items()
-    }
     try:
+        parts = {role: _read(file, card, role, roles.get(role)) for role, file in files.items()}
         return Loaded(_build(card, parts, options), None)
     except CheckpointError as error:
-        raise CheckpointError(f"{', '.join(map(str, files.values()))}: {error}") from None
+        raise _naming(error, ", ".join(map(str, files.values()))) from None
 
 
 def load_folder(folder: str | Path) -> Loaded:
@@ -197,44 +198,46 @@ def _require_network(card: models.Card) -> None:
         )
 
 
-def _fetch(card: models.Card, file: models.WeightFile, download: Download) -> dict[str, Tensor]:
-    """Tensors of the first form of ``file`` that can be had."""
-    reasons: list[FacemaskInpaintError] = []
-    for form in file.forms:
+def _fetch(
+    card: models.Card,
+    file: models.WeightFile,
+    download: Download,
+    build: Callable[[dict[str, dict[str, Tensor]]], Content],
+) -> Content:
+    """What ``build`` makes of the first copy of ``file``, in any of its forms, that is usable."""
+    form_of = {source: form for form in file.forms for source in form.sources}
+
+    def open_copy(source: checkpoints.Source, path: Path) -> Content:
         try:
-            path = checkpoints.fetch(
-                form.sources, architecture=card.architecture, **download._asdict()
-            )
-        except (WeightsNotFoundError, IntegrityError) as error:
-            reasons.append(error)
-        else:
-            return _read(path, form)
-    damaged = any(isinstance(reason, IntegrityError) for reason in reasons)
-    kind = IntegrityError if damaged else WeightsNotFoundError
-    raise kind("\n".join(map(str, reasons)))
+            return build({file.role: _read(path, card, file.role, form_of[source])})
+        except CheckpointError as error:
+            raise _naming(error, path) from error
+
+    return checkpoints.fetch_readable(
+        list(form_of), open_copy, architecture=card.architecture, **download._asdict()
+    )
 
 
-def _read(path: str | Path, file: models.WeightFile) -> dict[str, Tensor]:
-    """Tensors under their official keys, from any of the file's forms or a plain state dict."""
-    container = checkpoints.identify(path)
-    known = [form for form in file.forms if form.container == container]
-    tensors = _read_section(path, known[0].section if known else "")
-    prefix = (known or [file])[0].prefix
-    if any(key.startswith(prefix) for key in tensors):
-        return checkpoints.select(tensors, prefix)
-    return tensors
+def _read(
+    path: str | Path, card: models.Card, role: str, form: models.WeightFile | None
+) -> dict[str, Tensor]:
+    """The network's own tensors of a file under their official keys, whatever stands before them.
+
+    Args:
+        path: the file, in any container.
+        card: says which network it is.
+        role: which of its parts.
+        form: as the card describes the file, which says what of several copies counts.
+    """
+    contents = checkpoints.survey(path)
+    network = network_class(card.architecture)
+    preferred = [one.place for one in (form.forms if form else ()) if one.place]
+    return contents.read(names_in_file(network, contents.keys, role, preferred))
 
 
-def _read_section(path: str | Path, section: str) -> dict[str, Tensor]:
-    """Tensors of a section; of the whole file where somebody saved that section alone."""
-    if section:
-        try:
-            return checkpoints.read(path, section=section).tensors
-        except UnsafeCheckpointError:
-            raise
-        except CheckpointError:
-            pass
-    return checkpoints.read(path).tensors
+def _naming(error: CheckpointError, path: str | Path) -> CheckpointError:
+    """The error with the file's name in it."""
+    return error if str(path) in str(error) else type(error)(f"{path}: {error}")
 
 
 def _by_role(path: Paths, roles: list[str]) -> dict[str, str | Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict, Optional  # noqa: UP035
 
 import pytest
 import safetensors.torch
@@ -140,6 +140,35 @@ def test_lightning(form: dict[str, Any], weights: dict[str, Tensor], tmp_path: P
     assert "generator.scale" in checkpoints.read(path).tensors
 
 
+@pytest.mark.parametrize("form", [ZIP, LEGACY, {"pickle_protocol": 4}], ids=str)
+def test_lightning_with_real_omegaconf(
+    form: dict[str, Any], weights: dict[str, Tensor], tmp_path: Path
+) -> None:
+    """Protocol 2 names Python 3's ``int`` and ``str`` as Python 2 did, ``long`` and ``unicode``."""
+    omegaconf = pytest.importorskip("omegaconf")
+    config = omegaconf.OmegaConf.create(
+        {
+            "generator": {"kind": "ffc_resnet", "input_nc": 4, "ratio": 0.75, "out": None},
+            "losses": [1, 2.5, "${generator.kind}", True, ["a"], "???"],
+            "typed": omegaconf.DictConfig({"a": 1}, element_type=Optional[int]),  # noqa: UP045
+            "deep": omegaconf.DictConfig({"a": {"b": 1}}, element_type=Dict[str, int]),  # noqa: UP006
+            "today": omegaconf.DictConfig({"a": {"b": 1}}, element_type=dict[str, int | None]),
+            "folder": Path("runs"),
+            "salt": b"bytes",
+        }
+    )
+    content = {
+        "epoch": 39,
+        "pytorch-lightning_version": "1.2.9",
+        "state_dict": {f"generator.{key}": value for key, value in weights.items()},
+        "hyper_parameters": config,
+    }
+    torch.save(content, tmp_path / "best.ckpt", **form)
+    read = checkpoints.read(tmp_path / "best.ckpt", "lightning", prefix="generator.")
+    assert_same(read.tensors, weights)
+    assert read.metadata["epoch"] == 39
+
+
 def test_lightning_file_is_what_torch_refuses(tmp_path: Path) -> None:
     """Control: the file names classes that are not installed, and torch cannot read it."""
     write_lightning(tmp_path / "best.ckpt", {"w": torch.ones(2)})
@@ -196,6 +225,55 @@ def test_safetensors_header_that_looks_like_a_pickle(tmp_path: Path) -> None:
             break
     assert path.read_bytes()[:2] == b"\x80\x02"
     assert checkpoints.read(path).container == "safetensors"
+
+
+def test_survey_looks_into_everything_and_reads_nothing(tmp_path: Path) -> None:
+    path, tensor = tmp_path / "w.pth", torch.randn(2, 3)
+    content = {
+        "step": torch.tensor(3),
+        "model": {"netG": {"a.w": tensor}, "netD": {"a.w": tensor + 1}, "epoch": 4},
+        "optimizer": {"state": {0: {"exp_avg": tensor}}, "param_groups": [{"lr": 0.1}]},
+    }
+    torch.save(content, path)
+    contents = checkpoints.survey(path)
+    expected = {"step": (), "model:netG:a.w": (2, 3), "model:netD:a.w": (2, 3)}
+    assert contents.container == "torch"
+    assert {key: contents.shape(key) for key in contents.keys} == expected
+    (read,) = contents.read({"own": "model:netG:a.w"}).items()
+    assert read[0] == "own"
+    assert torch.equal(read[1], tensor)
+
+
+@pytest.mark.parametrize("kind", ["script", "safetensors"])
+def test_survey_of_flat_files(kind: str, tmp_path: Path) -> None:
+    module, path = Small(), tmp_path / "net.pt"
+    if kind == "script":
+        torch.jit.script(module).save(str(path))
+    else:
+        safetensors.torch.save_file(module.state_dict(), path)
+    contents = checkpoints.survey(path)
+    expected = {key: tuple(t.shape) for key, t in module.state_dict().items()}
+    assert {key: contents.shape(key) for key in contents.keys} == expected
+    found = contents.read({key: key for key in contents.keys})
+    assert all(torch.equal(found[key], t) for key, t in module.state_dict().items())
+
+
+def test_survey_of_dictionaries_in_a_circle_ends(tmp_path: Path) -> None:
+    circle: dict[str, Any] = {"w": torch.ones(1)}
+    circle["again"] = circle
+    torch.save(circle, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="absurdly deep or in a circle"):
+        checkpoints.survey(tmp_path / "w.pt")
+
+
+def test_survey_of_a_small_file_that_unfolds_endlessly_ends(tmp_path: Path) -> None:
+    content: dict[str, Any] = {"w": torch.ones(1)}
+    for _ in range(20):
+        content = {str(number): content for number in range(50)}
+    torch.save(content, tmp_path / "w.pt")
+    assert (tmp_path / "w.pt").stat().st_size < 50_000
+    with pytest.raises(CheckpointError, match="absurdly deep or in a circle"):
+        checkpoints.survey(tmp_path / "w.pt")
 
 
 def test_expected_container(weights: dict[str, Tensor], tmp_path: Path) -> None:

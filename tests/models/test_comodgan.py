@@ -131,7 +131,7 @@ def test_the_innermost_addition_can_be_left_out(tensorflow: Tensors, golden: Ten
 def test_checkpoints_that_do_not_fit_are_refused_by_key(
     tensorflow: Tensors, teacher: Tensors
 ) -> None:
-    with pytest.raises(CheckpointError, match="no tensors of a Co-Mod-GAN generator"):
+    with pytest.raises(CheckpointError, match="no checkpoint of CoModGAN"):
         loaded({"generator.weight": torch.zeros(1)})
     key = "synthesis.b8.torgb.affine.bias"
     with pytest.raises(CheckpointError, match=r"missing decoder\.blocks\.0\.to_rgb\.affine\.bias"):

@@ -182,7 +182,7 @@ def test_the_fusion_constant_may_be_missing() -> None:
 
 
 def test_checkpoints_that_do_not_fit_are_refused_by_key() -> None:
-    with pytest.raises(CheckpointError, match=r"conv1\.conv\.bias"):
+    with pytest.raises(CheckpointError, match=r"conv2_downsample\.conv\.weight"):
         registry.from_official("deepfillv2", {})
     tensors = official("manifest.json")
     with pytest.raises(CheckpointError, match=r"discriminator\.w"):

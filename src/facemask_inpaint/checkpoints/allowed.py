@@ -138,7 +138,17 @@ TORCH = PLAIN | NUMPY | STORAGES | TENSORS
 
 LIGHTNING = Vocabulary(
     rebuild={"pytorch_lightning.utilities.parsing.AttributeDict": _mapping},
-    inert_pattern=r"(omegaconf|pytorch_lightning|lightning|lightning_fabric)(\.[a-z_]+)*\.[A-Z]\w*",
+    # What types such as ``Dict[str, Optional[int]]`` and ``int | None`` are written with.
+    inert=frozenset(
+        {"builtins.type", "types.GenericAlias", "functools.reduce", "_functools.reduce"}
+        | {
+            f"{module}.{name}"
+            for module in ("operator", "_operator")
+            for name in ("getitem", "or_")
+        }
+    ),
+    inert_pattern=r"typing\.[A-Z]\w*"
+    r"|(omegaconf|pytorch_lightning|lightning|lightning_fabric)(\.[a-z_]+)*\.[A-Z]\w*",
 )
 """Hyper-parameters and callbacks beside the weights: classes only, and only as records."""
 

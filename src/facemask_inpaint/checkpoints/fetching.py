@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from huggingface_hub import (
     constants,
@@ -21,7 +22,13 @@ from facemask_inpaint.checkpoints.bars import hub_bars
 from facemask_inpaint.checkpoints.integrity import verify
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.checkpoints.transfer import download, forget
-from facemask_inpaint.errors import IntegrityError, WeightsNotFoundError
+from facemask_inpaint.errors import (
+    CheckpointError,
+    IntegrityError,
+    OptionError,
+    UnsafeCheckpointError,
+    WeightsNotFoundError,
+)
 from facemask_inpaint.files import sha256_of
 
 CACHE_VARIABLE = "FACEMASK_INPAINT_CACHE"
@@ -32,6 +39,8 @@ WEIGHTS_VARIABLE = "FACEMASK_INPAINT_WEIGHTS"
 
 PACKAGE = Path(__file__).parents[1]
 """Folder of this library."""
+
+Content = TypeVar("Content")
 
 _logger = logging.getLogger(__name__)
 
@@ -70,19 +79,61 @@ def fetch(
     Example:
         >>> fetch([Source("hf", "someone/face", "G.safetensors", sha256="…")])  # doctest: +SKIP
     """
+    return fetch_readable(
+        sources,
+        lambda source, path: path,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        progress=progress,
+        architecture=architecture,
+    )
+
+
+def fetch_readable(
+    sources: Sequence[Source],
+    open_copy: Callable[[Source, Path], Content],
+    *,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    progress: bool = True,
+    architecture: str = "ARCH",
+) -> Content:
+    """Content of the first copy of a published file that can be had *and* read.
+
+    Like :func:`fetch`, but a copy that ``open_copy`` refuses leads to the next one. The sources
+    may serve different forms of the same weights. No file is fetched twice, nor one whose pinned
+    SHA-256 is that of a copy which could not be read.
+
+    Args:
+        sources: where copies can be had, best first.
+        open_copy: reads the copy of a source from a verified path; refuses it by raising
+            :class:`CheckpointError` or :class:`OptionError`.
+        cache_dir: see :func:`fetch`, as for the other arguments.
+        local_files_only: use only what lies on this machine.
+        progress: show a bar.
+        architecture: name for the ``convert`` command in the message about manual downloads.
+
+    Returns:
+        What ``open_copy`` returned.
+
+    Raises:
+        IntegrityError: no copy can be used, and at least one file has the wrong hash.
+        UnsafeCheckpointError: no copy can be used, and one asks for something that is refused.
+        CheckpointError: no copy can be used, and one could not be read.
+        WeightsNotFoundError: no copy can be had. Every message says why for each source.
+    """
     if not sources:
         raise WeightsNotFoundError("no source publishes this file")
-    cache = _Cache(cache_dir)
-    failures: dict[Source, Exception] = {}
+    search = _Search(_Cache(cache_dir), open_copy)
     for source in sources:
-        if found := _try(cache.find, source, failures):
-            return found
+        if search.succeeds(search.cache.find, source):
+            return search.content
     if not (local_files_only or constants.HF_HUB_OFFLINE):
         with hub_bars(progress):
             for source in sources:
-                if found := _try(lambda one: cache.get(one, progress), source, failures):
-                    return found
-    raise _nothing_found(sources, failures, cache, architecture)
+                if search.succeeds(lambda one: search.cache.get(one, progress), source):
+                    return search.content
+    raise _nothing_found(sources, search.failures, search.cache, architecture)
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:
@@ -192,15 +243,50 @@ class _Cache:
         return target
 
 
-def _try(
-    attempt: Callable[[Source], Path | None], source: Source, failures: dict[Source, Exception]
-) -> Path | None:
-    """Result of one attempt; a failure is noted and answered with ``None``."""
-    try:
-        return attempt(source)
-    except (IntegrityError, WeightsNotFoundError, OSError) as error:
-        failures[source] = error
-        return None
+class _Search(Generic[Content]):
+    """Looks for a copy that can be read, and remembers why others could not be used.
+
+    Attributes:
+        failures: why a source does not serve.
+        content: of the copy that was read, once there is one.
+    """
+
+    content: Content
+
+    def __init__(self, cache: _Cache, open_copy: Callable[[Source, Path], Content]) -> None:
+        self.cache, self._open_copy = cache, open_copy
+        self.failures: dict[Source, Exception] = {}
+        self._unreadable: list[Source] = []
+
+    def succeeds(self, attempt: Callable[[Source], Path | None], source: Source) -> bool:
+        """Whether the file that ``attempt`` finds for a source can be read."""
+        if self._is_known_to_fail(source):
+            return False
+        try:
+            path = attempt(source)
+        except (IntegrityError, WeightsNotFoundError, OSError) as error:
+            self.failures[source] = error
+            return False
+        return path is not None and self._opens(source, path)
+
+    def _opens(self, source: Source, path: Path) -> bool:
+        try:
+            self.content = self._open_copy(source, path)
+        except (CheckpointError, OptionError) as error:
+            self.failures[source] = error
+            self._unreadable.append(source)
+            _logger.warning("%s cannot be used (%s); looking for another copy", source, error)
+            return False
+        return True
+
+    def _is_known_to_fail(self, source: Source) -> bool:
+        if source in self._unreadable:
+            return True
+        twins = [one for one in self._unreadable if one.sha256 and one.sha256 == source.sha256]
+        if twins:
+            self.failures[source] = CheckpointError(f"the same bytes as {twins[0]}, see there")
+            return True
+        return False
 
 
 def _fits(path: Path, source: Source) -> bool:
@@ -222,8 +308,10 @@ def _report_unpinned(path: Path, source: Source, level: int) -> None:
 
 def _nothing_found(
     sources: Sequence[Source], failures: dict[Source, Exception], cache: _Cache, architecture: str
-) -> IntegrityError | WeightsNotFoundError:
-    lines = [f"no source has {sources[0].basename}:"]
+) -> CheckpointError | WeightsNotFoundError:
+    unread = [one for one in failures.values() if isinstance(one, CheckpointError | OptionError)]
+    what = "no copy can be used of" if unread else "no source has"
+    lines = [f"{what} {sources[0].basename}:"]
     for source in sources:
         absent = "not put into place" if source.kind == "manual" else "not on this machine"
         lines.append(f"- {source}: {failures.get(source, absent)}")
@@ -231,9 +319,10 @@ def _nothing_found(
     if all(one.kind != "manual" for one in sources) and not failures:
         lines.append("Downloads are off (local_files_only or HF_HUB_OFFLINE); allow them once.")
     message = "\n".join(lines)
-    if any(isinstance(failure, IntegrityError) for failure in failures.values()):
-        return IntegrityError(message)
-    return WeightsNotFoundError(message)
+    for kind in (IntegrityError, UnsafeCheckpointError):
+        if any(isinstance(failure, kind) for failure in unread):
+            return kind(message)
+    return CheckpointError(message) if unread else WeightsNotFoundError(message)
 
 
 def _instructions(source: Source, cache: _Cache, architecture: str) -> str:

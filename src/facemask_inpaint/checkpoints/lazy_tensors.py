@@ -69,6 +69,11 @@ class Lazy(StandIn):
         """Whether :meth:`tensor` has anything to read."""
         return True
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As that of the tensor, which only unusual kinds must be read for."""
+        return tuple(self.tensor().shape)
+
     def set_state(self, state: Any) -> None:
         """Ignore the attributes that somebody gave to a parameter."""
 
@@ -206,6 +211,10 @@ class LazyTensor(Lazy):
                 f"{file}: a tensor of size {size} reaches outside its storage of "
                 f"{capacity} elements"
             )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.size
 
     def _build(self) -> Tensor:
         if 0 in self.size:

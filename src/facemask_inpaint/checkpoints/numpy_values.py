@@ -98,14 +98,21 @@ class LazyArray(Lazy):
         """Whether it holds one number and has no dimensions."""
         return self._lazy is not None and self._lazy.size == ()
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._numbers().size
+
     def _build(self) -> Tensor:
-        if self._lazy is None:
-            raise CheckpointError(f"{self.file}: a NumPy array that holds no numbers")
-        tensor = self._lazy.tensor()
+        tensor = self._numbers().tensor()
         if self._swapped:
             self._budget.spend_bytes(tensor.nbytes)
             return torch.from_numpy(tensor.numpy().byteswap())
         return tensor
+
+    def _numbers(self) -> LazyTensor:
+        if self._lazy is None:
+            raise CheckpointError(f"{self.file}: a NumPy array that holds no numbers")
+        return self._lazy
 
 
 def _dtype(machine: Machine, args: tuple[Any, ...]) -> ArrayDtype:

@@ -55,12 +55,20 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class _Unread:
-    """A file's content before any tensor is read: named sections of unread tensors."""
+class Unread:
+    """A file's content before any tensor is read.
+
+    Attributes:
+        container: what wrote it.
+        sections: named sections of unread tensors; networks of a pickle are not followed yet.
+        metadata: plain values beside them.
+        top: the main object of files of ``torch.save``.
+    """
 
     container: Container
     sections: Mapping[str, Any]
     metadata: dict[str, Any] = field(default_factory=dict)
+    top: Any = None
 
 
 def read(
@@ -96,7 +104,7 @@ def read(
         raise CheckpointError(
             f"unknown container {container!r}; known: {', '.join(get_args(Container))}"
         )
-    unread = _open(path)
+    unread = open_unread(path)
     if container is not None and not _fits(unread.container, container):
         raise CheckpointError(f"{path}: a {unread.container} file, not {container} as expected")
     if unread.container == "safetensors":
@@ -154,14 +162,15 @@ def identify(path: str | Path) -> Container:
         UnsafeCheckpointError: the file asks for something outside the closed list.
         CheckpointError: the file is missing, damaged, cut off or of an unknown kind.
     """
-    return _open(Path(path)).container
+    return open_unread(Path(path)).container
 
 
-def _open(path: Path) -> _Unread:
+def open_unread(path: Path) -> Unread:
+    """Open a file of any known container; see :func:`read` for what it raises."""
     data = _map(path)
     kind = _sniff(data, path)
     if kind == "safetensors":
-        return _Unread("safetensors", {})
+        return Unread("safetensors", {})
     return _LOADERS[kind](data, Budget(str(path), _COPIES * len(data)))
 
 
@@ -217,27 +226,32 @@ def _read_safetensors(path: Path, section: str | None, prefix: str) -> Checkpoin
             tensors = {key: file.get_tensor(prefix + key) for key in keys}
             return Checkpoint(tensors, dict(file.metadata() or {}), "safetensors")
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: cut off or damaged safetensors ({error})") from error
+        raise damaged_safetensors(path, error) from error
 
 
-def _load_zip(data: memoryview, budget: Budget) -> _Unread:
+def damaged_safetensors(path: Path, error: Exception) -> CheckpointError:
+    """Error for what the safetensors library says of a file."""
+    return CheckpointError(f"{path}: cut off or damaged safetensors ({error})")
+
+
+def _load_zip(data: memoryview, budget: Budget) -> Unread:
     archive = TorchArchive(data, budget)
     top = archive.load()
     if archive.is_torchscript:
-        return _Unread("torchscript", {"": flatten_modules(top, script_members, budget.file)})
+        return Unread("torchscript", {"": flatten_modules(top, script_members, budget.file)})
     return _from_dictionary(top, "torch", budget)
 
 
-def _load_legacy(data: memoryview, budget: Budget) -> _Unread:
+def _load_legacy(data: memoryview, budget: Budget) -> Unread:
     return _from_dictionary(read_legacy(data, budget), "torch", budget)
 
 
-def _load_pickle(data: memoryview, budget: Budget) -> _Unread:
+def _load_pickle(data: memoryview, budget: Budget) -> Unread:
     top = load_network_pickle(data, budget)
     if networks := persistent_networks(top):
-        return _Unread("stylegan2-ada", networks, plain_entries(top))
+        return Unread("stylegan2-ada", networks, plain_entries(top))
     if networks := tensorflow_networks(top):
-        return _Unread("stylegan-tf", networks)
+        return Unread("stylegan-tf", networks)
     raise CheckpointError(
         f"{budget.file}: a pickle, but neither a StyleGAN2-ADA snapshot nor a TensorFlow-era "
         "(G, D, Gs) network file"
@@ -247,7 +261,7 @@ def _load_pickle(data: memoryview, budget: Budget) -> _Unread:
 _LOADERS = {"zip": _load_zip, "legacy": _load_legacy, "pickle": _load_pickle}
 
 
-def _from_dictionary(top: Any, container: Container, budget: Budget) -> _Unread:
+def _from_dictionary(top: Any, container: Container, budget: Budget) -> Unread:
     """Sections of a (nested) state dict; the top level itself is the section ``""``."""
     if not isinstance(top, dict):
         raise CheckpointError(f"{budget.file}: holds a {type(top).__name__}, not a state dict")
@@ -258,17 +272,18 @@ def _from_dictionary(top: Any, container: Container, budget: Budget) -> _Unread:
             sections[str(name)] = value
     if _LIGHTNING_MARK in top:
         container = "lightning"
-    return _Unread(container, sections, plain_entries(top))
+    return Unread(container, sections, plain_entries(top), top)
 
 
-def _finish(unread: _Unread, section: str | None, prefix: str, path: Path) -> Checkpoint:
+NETWORK_TENSORS = {"stylegan2-ada": persistent_tensors, "stylegan-tf": tensorflow_tensors}
+"""How the tensors of a network in a pickle are found, by container."""
+
+
+def _finish(unread: Unread, section: str | None, prefix: str, path: Path) -> Checkpoint:
     content = unread.sections[_section(unread, section, path)]
     metadata = unread.metadata
-    if unread.container == "stylegan2-ada":
-        content, facts = persistent_tensors(content, str(path))
-        metadata = {**metadata, **plain_entries(facts)}
-    elif unread.container == "stylegan-tf":
-        content, facts = tensorflow_tensors(content, str(path))
+    if follow := NETWORK_TENSORS.get(unread.container):
+        content, facts = follow(content, str(path))
         metadata = {**metadata, **plain_entries(facts)}
     lazy = _numbers(content)
     if not all(isinstance(name, str) for name in lazy):
@@ -294,7 +309,7 @@ def _selected(entries: Mapping[str, Any], prefix: str, path: Path) -> dict[str, 
         raise CheckpointError(f"{path}: {error}") from None
 
 
-def _section(unread: _Unread, wanted: str | None, path: Path) -> str:
+def _section(unread: Unread, wanted: str | None, path: Path) -> str:
     """Name of the section to read."""
     names = list(unread.sections)
     shown = ", ".join(repr(name) for name in names if name) or "none"

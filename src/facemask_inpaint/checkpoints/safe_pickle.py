@@ -13,6 +13,7 @@ from __future__ import annotations
 import pickletools
 import re
 import struct
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,14 +26,6 @@ _MAX_NAME = 512
 _MAX_INTEGER_BYTES = 1024
 _MAX_KEY_PARTS = 8
 _MAX_KEY_DEPTH = 3
-_LEGACY_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
-_LEGACY_NAMES = {
-    ("__builtin__", "xrange"): "range",
-    ("__builtin__", "unicode"): "str",
-    ("__builtin__", "long"): "int",
-}
-"""Python 2's names, which Python 3 writes too in the protocols that Python 2 could read."""
-
 _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, struct.error)
 
 
@@ -188,8 +181,7 @@ class Machine:
     def _name(self, module: Any, name: Any) -> Global:
         if not isinstance(module, str) or not isinstance(name, str):
             raise CheckpointError(f"{self.file}: a global's name is not text")
-        renamed = _LEGACY_NAMES.get((module, name), name)
-        found = Global(_LEGACY_MODULES.get(module, module), renamed)
+        found = Global(*_current_name(module, name))
         if not self.vocabulary.allows(found.path):
             raise self.refuse(f"the pickle asks for {found.path[:_MAX_NAME]!r}")
         return found
@@ -323,6 +315,13 @@ class Machine:
 
     def _push(self, value: Any) -> None:
         self._stack.append(value)
+
+
+def _current_name(module: str, name: str) -> tuple[str, str]:
+    """Python 3's module and name: protocols up to 2 write Python 2's, ``int`` as ``long``."""
+    if (module, name) in NAME_MAPPING:
+        return NAME_MAPPING[module, name]
+    return IMPORT_MAPPING.get(module, module), name
 
 
 _STOP = ord(".")

@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facemask_inpaint.checkpoints.keys import prefix_before, without_prefix
 from facemask_inpaint.models.layers.float32 import Float32Module
 from facemask_inpaint.models.layers.official import OfficialTensors
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -37,6 +36,7 @@ class AOTGAN(InpaintingNetwork):
             ``4 * width``; the largest sets the smallest side that can be taken.
     """
 
+    anchors = ("encoder.1.weight",)
     native_size = 512
     preferred_strategy = "resize"
     size_multiple = 4
@@ -71,13 +71,11 @@ class AOTGAN(InpaintingNetwork):
 
     @classmethod
     def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-        tensors = _unwrapped(tensors)
         stem = OfficialTensors(tensors, cls.__name__).take("encoder.1.weight")
         return {"width": stem.shape[0], "blocks": _count_blocks(tensors)}
 
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        tensors = _unwrapped(tensors)
         names = {
             "encoder.1": "stem",
             "encoder.3": "down.0",
@@ -143,11 +141,6 @@ def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d) and module.bias is not None:
         nn.init.normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)
-
-
-def _unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors without what a wrapper (data-parallel, a hub class) put before every key."""
-    return without_prefix(tensors, prefix_before(tensors, "encoder.1.weight"))
 
 
 def _count_blocks(tensors: Mapping[str, Tensor]) -> int:

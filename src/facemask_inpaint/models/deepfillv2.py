@@ -56,6 +56,7 @@ class DeepFillV2(InpaintingNetwork):
         OptionError: an option has a value that is not listed above.
     """
 
+    anchors = ("conv2_downsample.conv.weight", "stage1.conv1.conv.weight")
     native_size = 256
     size_multiple = 8
 

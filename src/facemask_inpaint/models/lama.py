@@ -43,6 +43,7 @@ class LaMa(InpaintingNetwork):
             ``network.refinement = Refinement()``.
     """
 
+    anchors = ("model.1.ffc.convl2l.weight",)
     native_size = 256
     size_multiple = 8
     smallest_size = 16

@@ -54,6 +54,7 @@ class Lite(InpaintingNetwork):
         OptionError: an argument is out of its range.
     """
 
+    anchors = ("prior.mean",)
     any_size = False
 
     def __init__(

@@ -44,6 +44,7 @@ class MADF(InpaintingNetwork):
         mask_features: channels that describe the mask at each level.
     """
 
+    anchors = ("enc_up_1.0.weight",)
     native_size = 512
     preferred_strategy = "resize"
     size_multiple = 2 ** len(KERNEL_SIZES)
@@ -88,7 +89,7 @@ class MADF(InpaintingNetwork):
 
     @classmethod
     def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-        official = OfficialTensors(_generator_only(tensors), cls.__name__)
+        official = OfficialTensors(tensors, cls.__name__)
         width, mask_features = (
             official.take(f"{key}.weight").shape[0] for key in ("enc_up_1.0", "filter_gen_1.conv.0")
         )
@@ -96,7 +97,7 @@ class MADF(InpaintingNetwork):
 
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        official = OfficialTensors(_generator_only(tensors), cls.__name__)
+        official = OfficialTensors(tensors, cls.__name__)
         # Batch norms that the authors' code builds but never applies.
         official.take_all("enc_conv_")
         state = _encoder_state(official) | _recovery_state(official)
@@ -280,15 +281,6 @@ def _decoder_widths(width: int) -> list[tuple[int, int]]:
 
 def _doubling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
-
-
-def _generator_only(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors without the prefix of the training wrapper, and without its loss network."""
-    return {
-        key.removeprefix("module.model."): tensor
-        for key, tensor in tensors.items()
-        if not key.startswith("module.extractor.")
-    }
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -40,6 +40,8 @@ class MIGAN(InpaintingNetwork):
         OptionError: ``resolution`` is not such a power of two.
     """
 
+    anchors = ("encoder.b4.conv1.conv1.bias",)
+    optional = ("noise", "noise_strength")
     any_size = False
 
     def __init__(

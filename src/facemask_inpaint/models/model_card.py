@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from facemask_inpaint.checkpoints.keys import NESTING
 from facemask_inpaint.checkpoints.sources import Container, Source
 from facemask_inpaint.models.registry import ARCHITECTURES
 
@@ -68,8 +69,8 @@ class WeightFile:
         sources: places that serve it in this container, best first. Each pins its own bytes.
         container: format of the file.
         section: key under which a nested file keeps the tensors; empty for the top level.
-        prefix: what to strip from the keys inside; keys without it belong to other networks,
-            unless no key has it.
+        prefix: what stands before the network's own keys inside. Both are found by themselves,
+            and decide only where a file holds the network more than once.
         alternatives: the same weights in other containers, best first.
     """
 
@@ -84,6 +85,11 @@ class WeightFile:
     def forms(self) -> tuple[WeightFile, ...]:
         """This file and its alternatives, in the order in which to try them."""
         return (self, *self.alternatives)
+
+    @property
+    def place(self) -> str:
+        """What stands before the network's own keys, with the section as ``survey`` writes it."""
+        return f"{self.section}{NESTING}{self.prefix}" if self.section else self.prefix
 
     @property
     def downloadable(self) -> bool:

@@ -33,6 +33,11 @@ class InpaintingNetwork(nn.Module):
             ``strategies``; ``None`` leaves it to the rule there.
         stepwise: latents whose second axis counts steps, too many to hold at once. They reach
             :meth:`fill` as given, or as :class:`StepDraws`, and are read by ``draws_of_step``.
+        anchors: official keys by which the network is found behind whatever a wrapper puts in
+            front of its keys; at least one of each layout, as ``"role/key"`` where the weights
+            come in several files.
+        optional: last parts of the names of tensors that published copies leave out; where no
+            tensor of such a name is there, all of them are zero.
         architecture: the registry name; empty for networks not made by ``models.create``.
         options: the constructor arguments, as ``models.create`` was given them.
     """
@@ -43,6 +48,8 @@ class InpaintingNetwork(nn.Module):
     any_size: bool = True
     preferred_strategy: Literal["pad", "resize", "crop"] | None = None
     stepwise: Collection[str] = frozenset()
+    anchors: Sequence[str] = ()
+    optional: Sequence[str] = ()
     architecture: str = ""
     options: Mapping[str, Any] = MappingProxyType({})
 
@@ -154,7 +161,7 @@ class InpaintingNetwork(nn.Module):
 
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """This class's state dict from tensors under the official checkpoint's keys."""
+        """This class's state dict from tensors under the official checkpoint's own keys."""
         return dict(tensors)
 
     def _draw_batch(self, name: str, shape: tuple[int, ...], generator: Generators) -> Latent:

@@ -6,7 +6,9 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from facemask_inpaint.errors import CheckpointError, unknown_name
+from facemask_inpaint.checkpoints.keys import describe_starts
+from facemask_inpaint.errors import CheckpointError, OptionError, unknown_name
+from facemask_inpaint.models.unwrapping import channels_first, unwrapped, with_optional
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +35,9 @@ ARCHITECTURES: dict[str, str] = {
     "tformer": "facemask_inpaint.models.tformer:TFormer",
 }
 """Architecture name to ``module:class``; the module is imported when the class is asked for."""
+
+_MISFITS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What the translation of tensors of surprising shapes may end in."""
 
 
 def list_architectures() -> list[str]:
@@ -69,21 +74,47 @@ def from_official(
 ) -> InpaintingNetwork:
     """Build a network from tensors under the keys of its authors' own checkpoint.
 
+    What wrappers put in front of the keys is taken off, and tensors that belong to other networks
+    are left out; kernels in the order of channels-last frameworks are brought into torch's.
+
     Args:
         architecture: a name of :func:`list_architectures`.
-        tensors: official key to tensor; a prefix such as ``module.`` must be gone.
+        tensors: official key to tensor.
         **options: constructor arguments; what the tensors themselves tell may be left out.
 
     Raises:
         CheckpointError: keys or shapes do not fit; the message names the first few.
+        OptionError: an option is not one of the network's, or outside its range.
     """
     from facemask_inpaint.models.layers.official import dense
 
-    cls, tensors = network_class(architecture), dense(tensors)
-    options = {**cls.official_options(tensors), **options}
-    network = create(architecture, **options)
-    load_exactly(network, cls.translate_official(tensors))
+    cls = network_class(architecture)
+    tensors = channels_first(dense(unwrapped(cls, tensors)))
+    try:
+        read_off, state = cls.official_options(tensors), cls.translate_official(tensors)
+    except CheckpointError:
+        raise
+    except (OptionError, *_MISFITS) as error:
+        raise CheckpointError(
+            f"these tensors are not those of {cls.__name__}: their shapes do not fit ({error})"
+        ) from error
+    network = _fitting(architecture, read_off, options)
+    load_exactly(network, with_optional(network, state))
     return network
+
+
+def _fitting(
+    architecture: str, read_off: Mapping[str, Any], options: Mapping[str, Any]
+) -> InpaintingNetwork:
+    """A network by the options that tensors told, and those that the caller gave."""
+    try:
+        return create(architecture, **{**read_off, **options})
+    except (OptionError, *_MISFITS) as error:
+        if options:
+            raise
+        raise CheckpointError(
+            f"no {architecture} network has tensors of these shapes ({error})"
+        ) from error
 
 
 def load_exactly(network: InpaintingNetwork, state: Mapping[str, Tensor]) -> None:
@@ -105,8 +136,9 @@ def load_exactly(network: InpaintingNetwork, state: Mapping[str, Tensor]) -> Non
     ]
     if problems:
         shown = "; ".join(problems[:4]) + (" …" if len(problems) > 4 else "")
+        strangers = "" if own.keys() & state.keys() else f"; {describe_starts(state)}"
         raise CheckpointError(
             f"these tensors are not those of {type(network).__name__} with options "
-            f"{network.options}: {len(problems)} do not fit ({shown})"
+            f"{network.options}: {len(problems)} do not fit ({shown}){strangers}"
         )
     network.load_state_dict(state)

@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from facemask_inpaint.checkpoints.keys import without_prefix
 from facemask_inpaint.models.layers.float32 import widened
 from facemask_inpaint.models.layers.official import OfficialTensors
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -54,6 +53,7 @@ class TFormer(InpaintingNetwork):
             before 27 November 2022. Weights do not tell with which they were trained.
     """
 
+    anchors = ("start.1.weight",)
     native_size = 256
     size_multiple = 8
     # At an eighth of 8 x 8, normalisation over the frame would leave nothing.
@@ -99,13 +99,11 @@ class TFormer(InpaintingNetwork):
 
     @classmethod
     def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-        tensors = without_prefix(tensors, "module.")
         width = OfficialTensors(tensors, cls.__name__).take("start.1.weight").shape[0]
         return {"width": width, "blocks": [_depth(tensors, f"trane{side}") for side in _SIDES]}
 
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        tensors = without_prefix(tensors, "module.")
         official = OfficialTensors(tensors, cls.__name__)
         # A block that the authors' code builds and saves but never calls.
         official.take_all("trand2562.")

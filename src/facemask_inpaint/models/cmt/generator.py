@@ -33,6 +33,7 @@ class CMT(InpaintingNetwork):
         OptionError: ``resolution`` or ``refine_width`` is outside its range.
     """
 
+    anchors = ("coarse.pos_embedding",)
     any_size = False
 
     def __init__(

@@ -68,7 +68,7 @@ def options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     Raises:
         CheckpointError: these are no tensors of a CMT generator.
     """
-    tensors = _bare(tensors)
+    tensors = _without_derived(tensors)
     official = OfficialTensors(tensors, "CMT")
     layer = "coarse.transformer.layers.0"
     _, tokens, width = official.take("coarse.pos_embedding").shape
@@ -90,7 +90,7 @@ def translate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: these are no tensors of a CMT generator.
     """
-    tensors = _bare(tensors)
+    tensors = _without_derived(tensors)
     official = OfficialTensors(tensors, "CMT")
     state = {
         "coarse.position": official.take("coarse.pos_embedding"),
@@ -126,13 +126,8 @@ def _attention(official: OfficialTensors, at: str) -> dict[str, Tensor]:
     }
 
 
-def _bare(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors that are no constants; ``module.`` may stand anywhere in a key of the files."""
-    return {
-        key.replace("module.", ""): tensor
-        for key, tensor in tensors.items()
-        if not _DERIVED.search(key)
-    }
+def _without_derived(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: tensor for key, tensor in tensors.items() if not _DERIVED.search(key)}
 
 
 def _count(tensors: Mapping[str, Tensor], prefix: str) -> int:

@@ -47,6 +47,8 @@ class CoModGAN(InpaintingNetwork):
         OptionError: an argument is outside its range.
     """
 
+    anchors = ("encoder.b4.fc.weight", "G_mapping.G_mapping.Dense0.weight", "dlatent_avg")
+    optional = ("noise_const", "noise_strength")
     any_size = False
 
     def __init__(

@@ -48,6 +48,13 @@ class LatentCode(InpaintingNetwork):
         OptionError: an argument is outside its range.
     """
 
+    anchors = (
+        "vqgan/quantize.embedding.weight",
+        "encoder/encoder.conv_in.conv.weight",
+        "transformer/transformer.pos_emb",
+        "decoder/encoder.conv_in.weight",
+        "unet/encoder.conv_in.weight",
+    )
     any_size = False
 
     def __init__(

@@ -144,6 +144,13 @@ class LatentDiffusionNetwork(Stepped, InpaintingNetwork):
         MissingDependencyError: ``diffusers`` is not installed.
     """
 
+    anchors = (
+        "model_ema.diffusion_modelinput_blocks00weight",
+        "model.diffusion_model.input_blocks.0.0.weight",
+        "first_stage_model.encoder.conv_in.weight",
+        "unet/conv_in.weight",
+        "vqvae/encoder.conv_in.weight",
+    )
     size_multiple = SHRINKAGE * 2 ** (len(_MULTIPLIERS) - 1)
     stepwise = frozenset({"known", "posterior"})
     ends_clean = False

@@ -41,6 +41,9 @@ class MAT(InpaintingNetwork):
         OptionError: an argument is outside its range.
     """
 
+    anchors = ("synthesis.first_stage.conv_first.conv.weight",)
+    optional = ("noise_const", "noise_strength")
+
     def __init__(
         self,
         *,

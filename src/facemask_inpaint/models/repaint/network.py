@@ -50,6 +50,7 @@ class RePaint(Stepped, InpaintingNetwork):
         MissingDependencyError: ``diffusers`` is not installed.
     """
 
+    anchors = ("input_blocks.0.0.weight",)
     native_size = 256
     preferred_strategy = "resize"
     stepwise = frozenset({"posterior", "known", "renoise"})
