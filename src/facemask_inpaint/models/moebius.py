@@ -61,6 +61,12 @@ class Moebius(LatentCategoryNetwork):
 
     any_size = False
 
+    anchors = (
+        "diff_model.conv_in.conv_dw.weight",
+        "unet/diff_model.conv_in.conv_dw.weight",
+        "vae/quant_conv.weight",
+    )
+
     def __init__(
         self,
         *,

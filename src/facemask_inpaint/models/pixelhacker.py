@@ -48,6 +48,11 @@ class PixelHacker(LatentCategoryNetwork):
         MissingDependencyError: ``diffusers`` is not installed.
     """
 
+    anchors = (
+        "diff_model.conv_in.weight",
+        "unet/diff_model.conv_in.weight",
+        "vae/quant_conv.weight",
+    )
     native_size = 512
     noise_names = ("noise", "offset")
 
