@@ -60,43 +60,46 @@ def chunked(q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor, *, chunk: int = C
     Returns:
         ``(..., T, V)``.
     """
-    tokens = q.shape[-2]
-    padding = (0, 0, 0, -tokens % chunk)
-    q, k, v, log_gate = (
-        rearrange(F.pad(x, padding), "... (m c) d -> ... m c d", c=chunk)
-        for x in (q, k, v, log_gate)
-    )
-    decay = log_gate.cumsum(-2)
-    centre = decay[..., chunk // 2 - 1 : chunk // 2, :]
-    shifted = decay - centre
-    if chunk > 1 and shifted.abs().amax() > SAFE_EXPONENT:
-        q, k, v, log_gate = (x.flatten(-3, -2)[..., :tokens, :] for x in (q, k, v, log_gate))
-        smaller = chunk // 2
-        if smaller == 1:
-            return recurrent(q, k, v, log_gate)
-        return chunked(q, k, v, log_gate, chunk=smaller)
-    # Keys as they are at the end of their chunk, queries as from its beginning.
-    rise, fall = shifted.exp(), (-shifted).exp()
-    scores = ((q * rise) @ (k * fall).transpose(-1, -2)).tril()
-    last = decay[..., -1:, :]
-    carried = _carried((k * (last - decay).exp()).transpose(-1, -2) @ v, last.exp())
-    outputs = scores @ v + (q * decay.exp()) @ carried
-    return outputs.flatten(-3, -2)[..., :tokens, :]
+    if chunk < 2:
+        return recurrent(q, k, v, log_gate)
+    leading, tokens = q.shape[:-2], q.shape[-2]
+    queries, keys, values, decay = (_in_chunks(x, chunk) for x in (q, k, v, log_gate))
+    decay = decay.cumsum(1)
+    centre, last = decay[:, chunk // 2 - 1 : chunk // 2], decay[:, -1:]
+    # Decay only grows, so the ends of a chunk are farthest from its centre.
+    if torch.maximum(decay[:, :1] - centre, centre - last).amax() > SAFE_EXPONENT:
+        return chunked(q, k, v, log_gate, chunk=chunk // 2)
+    factor = (decay - centre).exp_()
+    queries, keys = queries * factor, keys / factor
+    # Triangles are cut, not multiplied: what is above them may be infinite.
+    scores = torch.bmm(queries, keys.mT).tril_()
+    if (count := -(-tokens // chunk)) == 1:
+        outputs = torch.bmm(scores, values)
+    else:
+        added = torch.bmm(keys.mT, values) * (last - centre).exp().mT
+        states = _states(added.unflatten(0, (-1, count)), last.exp().mT.unflatten(0, (-1, count)))
+        carried = torch.bmm(queries, states.flatten(0, 1) * centre.exp().mT)
+        outputs = torch.baddbmm(carried, scores, values)
+    return outputs.reshape(*leading, count * chunk, -1)[..., :tokens, :]
 
 
-def _carried(added: Tensor, kept: Tensor) -> Tensor:
-    """State ``(..., M, K, V)`` before each chunk.
+def _in_chunks(x: Tensor, chunk: int) -> Tensor:
+    """``(B * M, chunk, D)`` of tokens ``(..., T, D)``, zeros added at the end if need be."""
+    missing = -x.shape[-2] % chunk
+    return (F.pad(x, (0, 0, 0, missing)) if missing else x).reshape(-1, chunk, x.shape[-1])
+
+
+def _states(added: Tensor, kept: Tensor) -> Tensor:
+    """State ``(B, M, K, V)`` before each chunk.
 
     Args:
-        added: ``(..., M, K, V)``, what each chunk adds.
-        kept: ``(..., M, 1, K)``, what each keeps of the state before it.
+        added: ``(B, M, K, V)``, what each chunk adds.
+        kept: ``(B, M, K, 1)``, what each keeps of the state before it.
     """
-    state = torch.zeros_like(added[..., 0, :, :])
-    states = []
-    for more, share in zip(added.unbind(-3), kept.transpose(-1, -2).unbind(-3)):
-        states.append(state)
-        state = torch.addcmul(more, share, state)
-    return torch.stack(states, -3)
+    states = [torch.zeros_like(added[:, 0])]
+    for more, share in zip(added.unbind(1)[:-1], kept.unbind(1)[:-1]):
+        states.append(torch.addcmul(more, share, states[-1]))
+    return torch.stack(states, 1)
 
 
 class GatedLinearAttention(nn.Module):
