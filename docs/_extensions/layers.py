@@ -54,7 +54,7 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
     (_part("published files → tensors", "checkpoints"),),
     (
         _part("PIL, NumPy, torch → one form, and back", "images", "sheets", "membrane"),
-        _part("where to compute", "devices"),
+        _part("where to compute", "devices", "host"),
     ),
     (
         _part("safe writing, what inputs were", "files", "folders", "formats", "identity"),

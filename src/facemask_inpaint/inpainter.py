@@ -17,6 +17,7 @@ from torch import Tensor
 from facemask_inpaint import checkpoints, images, loading, models
 from facemask_inpaint.devices import resolve_device, resolve_dtype
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.models.conditions import conditions_of_images, joined_conditions
 from facemask_inpaint.models.layers.diffusion import Stepped
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -47,6 +48,7 @@ class Inpainter:
         dtype: ``torch.float32``, ``"bfloat16"`` …: what the network computes in.
     """
 
+    @ordinary_torch()
     def __init__(
         self,
         network: InpaintingNetwork,
@@ -163,6 +165,7 @@ class Inpainter:
         network = PipelineNetwork(source, in_place=in_place, **options)
         return cls(network, device=device or source.device, dtype=dtype or source.dtype)
 
+    @ordinary_torch()
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write ``config.json`` and ``model.safetensors`` (float32), whole or not at all.
 
@@ -193,6 +196,7 @@ class Inpainter:
                 self.save_pretrained(folder), repo_id, private=private, token=token
             )
 
+    @ordinary_torch()
     def __call__(
         self,
         image: Any,

@@ -17,6 +17,7 @@ from facemask_inpaint.errors import (
     UnknownNameError,
     WeightsNotFoundError,
 )
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.identity import content_of
 from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.models.pipeline import (
@@ -26,7 +27,7 @@ from facemask_inpaint.models.pipeline import (
     load_pipeline,
     pipeline_identity,
 )
-from facemask_inpaint.models.registry import load_exactly, network_class
+from facemask_inpaint.models.registry import blank, load_exactly, network_class
 from facemask_inpaint.models.unwrapping import names_in_file
 
 Content = TypeVar("Content")
@@ -54,6 +55,7 @@ class Download(NamedTuple):
     progress: bool = True
 
 
+@ordinary_torch()
 def load(name: str | Path, *, revision: str | None = None, download: Download) -> Loaded:
     """Load by registry name, folder or hub repository; see ``Inpainter.from_pretrained``."""
     if is_pipeline(name):
@@ -164,6 +166,7 @@ def _require_no_path(path: Path) -> None:
         )
 
 
+@ordinary_torch()
 def load_checkpoint(path: Paths, architecture: str, **options: Any) -> Loaded:
     """Load an official file; ``architecture`` (or a registry name) says how it is laid out."""
     card = models.card(architecture)
@@ -184,7 +187,7 @@ def load_folder(folder: str | Path) -> Loaded:
         architecture, options = config["architecture"], config["options"]
     except KeyError as missing:
         raise CheckpointError(f"{folder}/config.json does not say {missing}") from None
-    network = models.create(architecture, **options)
+    network = blank(architecture, **options)
     load_exactly(network, tensors)
     known = config.get("card")
     return Loaded(network, models.card(known) if known in models.list_pretrained() else None)

@@ -18,6 +18,7 @@ from facemask_inpaint.benchmark.faults import FaultLog
 from facemask_inpaint.benchmark.journal import Journal
 from facemask_inpaint.benchmark.memory import PeakMemory
 from facemask_inpaint.errors import ImageError
+from facemask_inpaint.host import ordinary_torch
 
 PATIENCE = 16
 """Pictures in a row that may fail before a model is given up."""
@@ -122,7 +123,7 @@ class Finishers:
         """Start a task as soon as a thread is free; waits when too many wait already."""
         while len(self._pending) >= self._WAITING:
             self._settle()
-        self._pending.append(self._pool.submit(task))
+        self._pending.append(self._pool.submit(ordinary_torch()(task)))
 
     def _settle(self) -> None:
         succeeded = self._pending.popleft().result()

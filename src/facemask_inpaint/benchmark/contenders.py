@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.folders import find_image
 from facemask_inpaint.identity import content_of
+from facemask_inpaint.images.holes import large_holes_are_meant
 from facemask_inpaint.masks import MaskClass
 from facemask_inpaint.models.model_card import DATA_SETS, TRAINING_SPLITS
 from facemask_inpaint.models.pipeline import (
@@ -311,9 +311,7 @@ def _by_inpainter(inpainter: Inpainter) -> Filler:
     known = inpainter.network.condition_spec().get("mask_class")
 
     def fill(batch: Batch) -> list[Image.Image]:
-        with warnings.catch_warnings():
-            # Large holes are meant here, so the question whether a mask is inverted is moot.
-            warnings.simplefilter("ignore", UserWarning)
+        with large_holes_are_meant():
             return inpainter(
                 batch.pictures,
                 batch.holes,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.progress import progress_bar
 
 Item = TypeVar("Item")
@@ -32,7 +33,7 @@ def in_threads(
     """
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix=description)
     try:
-        results = pool.map(function, items)
+        results = pool.map(ordinary_torch()(function), items)
         return list(progress_bar(results, description, total=len(items), shown=progress))
     finally:
         pool.shutdown(cancel_futures=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,8 @@ _NEAR = 1 / 16
 _GREY_ENOUGH = 1 / 8
 """How far the channels of a mask may lie apart, as a share of the scale: no hue, but what lossy
 files and colour conversion leave."""
+
+_LARGE_HOLES_ARE_MEANT = ContextVar("large_holes_are_meant", default=False)
 
 _SUSPICIOUS_SHARE = 0.7
 _GREY_MODES = ("1", "L", "I;16", "I;16L", "I;16B", "I;16N", "I", "F")
@@ -68,7 +72,7 @@ def decode_mask(mask: Any, size: Size, *, name: str = "mask") -> Tensor:
     if count := int(((unit > _NEAR) & (unit < 1 - _NEAR)).sum()):
         _warn(f"{count} of {unit.numel()} pixels of {name} are neither known nor hole; cut at half")
     share = float(hole.float().mean())
-    if share > _SUSPICIOUS_SHARE:
+    if share > _SUSPICIOUS_SHARE and not _LARGE_HOLES_ARE_MEANT.get():
         _warn(f"{share:.0%} of {name} is hole: did you invert it? 1, True and 255 mean hole")
     return hole
 
@@ -206,6 +210,16 @@ def _require_size(plane: Tensor, size: Size | None, name: str) -> None:
             f"{name} is {plane.shape[1]} x {plane.shape[0]} pixels, its picture {size[1]} x "
             f"{size[0]} (width x height); masks are never resized: make it of the picture's size"
         )
+
+
+@contextmanager
+def large_holes_are_meant() -> Iterator[None]:
+    """Ask nobody whether a mask is inverted, for the time of a block and in this thread."""
+    token = _LARGE_HOLES_ARE_MEANT.set(True)
+    try:
+        yield
+    finally:
+        _LARGE_HOLES_ARE_MEANT.reset(token)
 
 
 def _warn(message: str) -> None:

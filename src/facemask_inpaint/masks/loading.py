@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.masks.mixed import MaskSample, MixedMaskSampler
 
 Item = Mapping[str, Any] | Sequence[Any]
@@ -24,7 +25,7 @@ class _Epoch:
     """A number in shared memory: workers that persist over epochs see it change."""
 
     def __init__(self) -> None:
-        self._cell = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._cell = torch.zeros((), dtype=torch.int64, device="cpu").share_memory_()
 
     def set(self, epoch: int) -> None:
         self._cell.fill_(epoch)
@@ -118,6 +119,7 @@ def _as_dict(item: Item) -> dict[str, Any]:
     return dict(item)
 
 
+@ordinary_torch()
 def _fields(sample: MaskSample) -> dict[str, Any]:
     return {
         "mask": torch.as_tensor(sample.mask).unsqueeze(0).float(),

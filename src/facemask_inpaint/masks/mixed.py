@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import LabelMapError, OptionError, unknown_name
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.images import as_hole
 from facemask_inpaint.masks.components import Component
 from facemask_inpaint.masks.freeform import GENERATORS, HoleGenerator
@@ -170,6 +171,7 @@ class MixedMaskSampler:
                 _warn_of_random_mask(self.classes)
         return MaskSample(_like(self._random(shape), label_map), "random", None)
 
+    @ordinary_torch()
     def batch(
         self,
         label_maps: Sequence[LabelMapLike | None] | Tensor,

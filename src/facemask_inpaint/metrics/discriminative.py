@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.metrics.features import (
     FeatureReader,
     FeatureSet,
@@ -146,6 +147,7 @@ def uids(
     return discriminative_scores(*sides, null_swaps=null_swaps, seed=seed).uids
 
 
+@ordinary_torch()
 def discriminative_scores(
     real: FeatureSet | np.ndarray | Tensor,
     fake: FeatureSet | np.ndarray | Tensor,

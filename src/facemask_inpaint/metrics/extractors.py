@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from facemask_inpaint import checkpoints
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import OptionError, WeightsNotFoundError
+from facemask_inpaint.host import Override, ordinary_torch, without_draws
 from facemask_inpaint.metrics.frontends import DEFAULT, front_end
 from facemask_inpaint.metrics.inception import TAPS, Inception2015
 
@@ -96,18 +97,21 @@ class InceptionExtractor:
         self._tap = tap
         self._dtype = _DTYPES[dtype]
         self.device = resolve_device(device)
-        network = Inception2015.from_official(checkpoints.read(_weights_file(weights)).tensors)
+        with ordinary_torch(), without_draws():
+            network = Inception2015.from_official(checkpoints.read(_weights_file(weights)).tensors)
         self.identity = (
             f"inception-2015 front_end={name} tap={tap} dtype={dtype} "
             f"weights={network.digest()[:16]}"
         )
         self._network = network.to(self.device, self._dtype)
 
+    @ordinary_torch()
     def prepare(self, pictures: Tensor) -> Tensor:
         """``(N, 3, H, W)`` uint8 -> ``(N, 3, 299, 299)`` float32, resized where they are."""
         with _exact_float32(self.device):
             return self._front_end(pictures)
 
+    @ordinary_torch()
     @torch.inference_mode()
     def __call__(self, prepared: Tensor) -> Tensor:
         """``(N, 3, 299, 299)`` float32 -> ``(N, tap)`` float32."""
@@ -177,22 +181,27 @@ def _weights_file(weights: str | Path | None) -> Path:
     return path
 
 
-@contextmanager
-def _exact_float32(device: torch.device) -> Iterator[None]:
+def _exact_float32(device: torch.device) -> AbstractContextManager[None]:
     """Without TF32, which moves features by a thousandth."""
-    if device.type != "cuda":
-        yield
-        return
+    return _WITHOUT_TF32 if device.type == "cuda" else nullcontext()
+
+
+def _tf32_switches() -> tuple[tuple[Any, str], ...]:
+    """Objects and their attributes that decide about TF32."""
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     # Since torch 2.9 the older switches raise in programs that have touched the newer ones.
     newer = getattr(cudnn, "conv", None)
-    name, exact = ("fp32_precision", "ieee") if newer else ("allow_tf32", False)
-    switches = (newer or cudnn, matmul)
-    before = [getattr(switch, name) for switch in switches]
-    try:
-        for switch in switches:
-            setattr(switch, name, exact)
-        yield
-    finally:
-        for switch, value in zip(switches, before):
-            setattr(switch, name, value)
+    name = "fp32_precision" if newer else "allow_tf32"
+    return (newer or cudnn, name), (matmul, name)
+
+
+def _set_tf32(values: Sequence[Any]) -> None:
+    for (switch, name), value in zip(_tf32_switches(), values):
+        setattr(switch, name, value)
+
+
+_WITHOUT_TF32 = Override(
+    lambda: [getattr(switch, name) for switch, name in _tf32_switches()],
+    _set_tf32,
+    ["ieee" if hasattr(torch.backends.cudnn, "conv") else False] * 2,
+)

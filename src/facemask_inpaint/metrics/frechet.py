@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.metrics.features import (
     FeatureReader,
     FeatureSet,
@@ -71,6 +72,7 @@ def fid(
     return frechet_result(_read(real, reader, "real"), _read(fake, reader, "fake"), convention)
 
 
+@ordinary_torch()
 def frechet_result(
     real: FeatureSet | FeatureStatistics,
     fake: FeatureSet | FeatureStatistics,
@@ -90,6 +92,7 @@ def frechet_result(
     return MetricResult("FID", value, min(counts, default=0), tuple(warnings), details)
 
 
+@ordinary_torch()
 def frechet_distance(
     first: FeatureStatistics, second: FeatureStatistics, convention: Convention = "n-1"
 ) -> float:

@@ -19,6 +19,7 @@ from torch import Tensor
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.files import sha256_of
 from facemask_inpaint.folders import key_of, list_images, listed
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.images import is_file, native, to_rgb
 
 OnError = Literal["raise", "skip"]
@@ -148,6 +149,7 @@ def in_order(
         ahead: how many results may wait.
     """
     workers = workers or min(8, os.cpu_count() or 1)
+    function = ordinary_torch()(function)  # a new thread has the process's defaults
     iterator = iter(items)
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         waiting = deque(pool.submit(function, item) for item in islice(iterator, ahead))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.metrics.features import (
     FeatureReader,
     FeatureSet,
@@ -65,6 +66,7 @@ def kid(
     )
 
 
+@ordinary_torch()
 def kernel_result(
     real: FeatureSet,
     fake: FeatureSet,

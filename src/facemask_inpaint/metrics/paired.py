@@ -13,14 +13,14 @@ derivative of FID at the pool of both fillings turns each exchange into a change
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.host import Override
 from facemask_inpaint.metrics.gram import lower_gram, symmetric_gram
 from facemask_inpaint.metrics.inputs import in_order
 
@@ -107,19 +107,12 @@ class PairedFrechet:
         blocks = rows.split(self._replicates.block)
         if rows.is_cuda:
             return torch.cat([function(block) for block in blocks])
-        with _one_thread_per_worker():
+        with _ONE_THREAD_PER_WORKER:
             return torch.cat(list(in_order(function, blocks, None, ahead=16)))
 
 
-@contextmanager
-def _one_thread_per_worker() -> Iterator[None]:
-    """Small eigenproblems gain from running side by side and lose from threads of their own."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+_ONE_THREAD_PER_WORKER = Override(torch.get_num_threads, torch.set_num_threads, 1)
+"""Small eigenproblems gain from running side by side and lose from threads of their own."""
 
 
 def influences(stacked: Tensor) -> tuple[Tensor, Tensor]:

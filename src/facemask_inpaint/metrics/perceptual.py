@@ -20,6 +20,7 @@ from facemask_inpaint import checkpoints
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import CheckpointError, UnknownNameError
+from facemask_inpaint.host import ordinary_torch, without_draws
 from facemask_inpaint.metrics.pixel import PairedResult, PairReader
 
 Layer = tuple[int, int, int, int, int]
@@ -181,6 +182,7 @@ class PerceptualDistance(nn.Module):
         """``(N,)`` distances of pictures ``(N, 3, H, W)`` in [-1, 1]."""
         return torch.stack([part.mean(dim=(1, 2, 3)) for part in self.maps(real, fake)]).sum(dim=0)
 
+    @ordinary_torch()
     @torch.inference_mode()
     def measure(self, real: Tensor, fake: Tensor, hole: Tensor | None) -> float:
         """Distance of one pair, as a :data:`~.pixel.Measure`.
@@ -198,6 +200,7 @@ class PerceptualDistance(nn.Module):
         return float(torch.stack(enlarged).sum(dim=0)[0, 0][hole].mean())
 
 
+@ordinary_torch()
 def load_perceptual_distance(
     name: str = "alex",
     *,
@@ -223,7 +226,8 @@ def load_perceptual_distance(
         checkpoints.read(given or checkpoints.fetch([source])).tensors
         for given, source in ((features, backbone.features), (heads, backbone.heads))
     ]
-    return PerceptualDistance.from_official(name, *parts).to(resolve_device(device))
+    with without_draws():
+        return PerceptualDistance.from_official(name, *parts).to(resolve_device(device))
 
 
 def lpips(

@@ -19,6 +19,7 @@ from facemask_inpaint import __version__
 from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import ImageError, MaskError, OptionError
 from facemask_inpaint.folders import key_of, list_images, listed
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.images import decode_mask
 from facemask_inpaint.metrics.inputs import (
     OnError,
@@ -154,6 +155,7 @@ class PairReader:
     progress: bool = True
     on_skip: OnSkip | None = None
 
+    @ordinary_torch()
     def measure(
         self,
         real: Any,

@@ -25,6 +25,7 @@ import scipy.stats
 import torch
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.metrics.comparison import (
     Comparison,
     FidDifference,
@@ -44,6 +45,7 @@ from facemask_inpaint.metrics.paired import BASIS_TOLERANCE, PairedFrechet
 from facemask_inpaint.progress import progress_bar
 
 
+@ordinary_torch()
 def compare(
     real: Any,
     models: Mapping[str, Any],

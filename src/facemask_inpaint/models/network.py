@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import MaskError, OptionError, SizeError
+from facemask_inpaint.host import has_ordinary_defaults, ordinary_defaults
 from facemask_inpaint.models.conditions import ConditionSpec, check_conditions
 from facemask_inpaint.models.layers.step_draws import Latent, StepDraws
 
@@ -81,6 +82,20 @@ class InpaintingNetwork(nn.Module):
             OptionError: a latent is unknown or of another shape, or a condition makes no sense
                 for this network.
         """
+        if not has_ordinary_defaults():
+            with ordinary_defaults():
+                return self._forward(image, mask, latents, generator, conditions)
+        return self._forward(image, mask, latents, generator, conditions)
+
+    def _forward(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        latents: Mapping[str, Tensor] | None,
+        generator: Generators,
+        conditions: Mapping[str, Any] | None,
+    ) -> Tensor:
+        """See :meth:`forward`."""
         self._check(image, mask)
         n, _, h, w = image.shape
         name = self.architecture or type(self).__name__

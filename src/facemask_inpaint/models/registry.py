@@ -64,7 +64,10 @@ def create(architecture: str, **options: Any) -> InpaintingNetwork:
         architecture: a name of :func:`list_architectures`.
         **options: the class's own keyword arguments, for example ``resolution=512``.
     """
-    network = network_class(architecture)(**options)
+    from facemask_inpaint.host import ordinary_torch
+
+    with ordinary_torch():
+        network = network_class(architecture)(**options)
     network.architecture, network.options = architecture, options
     return network.eval()
 
@@ -86,9 +89,20 @@ def from_official(
         CheckpointError: keys or shapes do not fit; the message names the first few.
         OptionError: an option is not one of the network's, or outside its range.
     """
+    from facemask_inpaint.host import ordinary_torch
+
+    with ordinary_torch():
+        return _from_official(network_class(architecture), architecture, tensors, options)
+
+
+def _from_official(
+    cls: type[InpaintingNetwork],
+    architecture: str,
+    tensors: Mapping[str, Tensor],
+    options: Mapping[str, Any],
+) -> InpaintingNetwork:
     from facemask_inpaint.models.layers.official import dense
 
-    cls = network_class(architecture)
     tensors = channels_first(dense(unwrapped(cls, tensors)))
     try:
         read_off, state = cls.official_options(tensors), cls.translate_official(tensors)
@@ -108,13 +122,21 @@ def _fitting(
 ) -> InpaintingNetwork:
     """A network by the options that tensors told, and those that the caller gave."""
     try:
-        return create(architecture, **{**read_off, **options})
+        return blank(architecture, **{**read_off, **options})
     except (OptionError, *_MISFITS) as error:
         if options:
             raise
         raise CheckpointError(
             f"no {architecture} network has tensors of these shapes ({error})"
         ) from error
+
+
+def blank(architecture: str, **options: Any) -> InpaintingNetwork:
+    """Build a network whose weights are about to be loaded; nothing is drawn for them."""
+    from facemask_inpaint.host import without_draws
+
+    with without_draws():
+        return create(architecture, **options)
 
 
 def load_exactly(network: InpaintingNetwork, state: Mapping[str, Tensor]) -> None:

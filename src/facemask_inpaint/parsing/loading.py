@@ -13,6 +13,7 @@ from torch import Tensor
 from facemask_inpaint.checkpoints import Source, fetch, read
 from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import WeightsNotFoundError, unknown_name
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.parsing.landmarks import LandmarkParser
 from facemask_inpaint.parsing.networks import LabelNetwork, fill
 from facemask_inpaint.parsing.photos import FaceChoice, PhotoParser
@@ -33,6 +34,7 @@ def list_parsers() -> list[str]:
     return list(PARSERS)
 
 
+@ordinary_torch()
 def load_parser(
     name: str = "small",
     *,

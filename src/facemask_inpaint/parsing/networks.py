@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import CheckpointError
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES
 
 Channels = tuple[float, float, float]
@@ -64,6 +65,7 @@ class LabelNetwork:
         colours = (levels / 255 - torch.tensor(self.mean)) / torch.tensor(self.std)
         return rearrange(colours, "h w c -> 1 c h w").to(self.device)
 
+    @ordinary_torch()
     def scores(self, picture: Image.Image) -> NDArray[np.float32]:
         """Scores ``(K, h, w)`` of an RGB picture of ``side`` x ``side`` pixels."""
         with torch.inference_mode():

@@ -15,6 +15,7 @@ from facemask_inpaint.data import Faces
 from facemask_inpaint.devices import own_device
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.files import remove_abandoned
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.inpainter import Inpainter
 from facemask_inpaint.locks import locked
 from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler, SemanticMasker
@@ -36,6 +37,7 @@ MAY_CHANGE = {"epochs", "steps", "minutes", "validate_every", "save_every", "pas
 """Settings that a resumed run may have other than before."""
 
 
+@ordinary_torch()
 def train(
     recipe: str | Path | Recipe,
     data: Faces | str | Path,
