@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.models import registry
+from facemask_inpaint.models.layers import kl_autoencoder
 from facemask_inpaint.models.ldm import LDM
 from tests.checkpoints import writers
 from tests.models import comodgan_layouts
@@ -169,6 +170,21 @@ def diffusers_parts(tensors: Tensors) -> dict[str, bytes]:
     codebook = {"quantize.embedding.weight": autoencoder.codebook.vectors.weight}
     vqvae.load_state_dict({**autoencoder.net.state_dict(), **codebook})
     return {"unet": _saved_pretrained(network.unet.net), "vqvae": _saved_pretrained(vqvae)}
+
+
+def latent_category_parts(parts: Mapping[str, Tensors]) -> tuple[dict[str, bytes], Tensors]:
+    """A state dict as it was trained, and diffusers' own autoencoder in half precision."""
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=kl_autoencoder.official_widths(parts["vae"]),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
+        latent_channels=4,
+    )
+    vae.load_state_dict(parts["vae"])
+    half = {key: tensor.float() for key, tensor in vae.half().state_dict().items()}
+    files = {"unet": torch_saved(OrderedDict(parts["unet"])), "vae": _saved_pretrained(vae)}
+    return files, {**parts["unet"], **half}
 
 
 def _saved_pretrained(model: diffusers.ModelMixin) -> bytes:

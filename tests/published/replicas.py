@@ -73,6 +73,8 @@ def write(case: Case) -> Replica:
     parts = official(case.card)
     if case.layout == "latentcode lightning":
         return Replica(layouts.latentcode_parts(parts), latentcode.joined(parts))
+    if case.layout == "latent categories":
+        return Replica(*layouts.latent_category_parts(parts))
     (tensors,) = parts.values()
     if case.layout == "diffusers":
         return Replica(layouts.diffusers_parts(tensors), tensors)

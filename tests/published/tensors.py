@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facemask_inpaint.models import Card
+from facemask_inpaint.models import Card, registry
 from tests.models import test_latentcode_files as latentcode
+from tests.models.reduced import REDUCED
 from tests.parity import recipe
 
 Tensors = dict[str, Tensor]
@@ -29,6 +30,8 @@ def official(card: Card) -> dict[str, Tensors]:
     if card.architecture == "latentcode":
         faces = latentcode.parts()
         return latentcode.five_parts(faces) if card.data == "places" else faces
+    if card.architecture in LATENT_CATEGORIES:
+        return dict(_latent_categories(card.architecture))
     manifest = MANIFESTS[card.architecture](card)
     return {"network": dict(_single(card.architecture, manifest))}
 
@@ -40,6 +43,32 @@ def _single(architecture: str, manifest: str) -> Mapping[str, Tensor]:
     narrow = NARROW.get(architecture, lambda key, shape: shape)
     tensors = recipe.official_tensors(architecture, manifest, narrow=narrow)
     return {key.removeprefix(WRAPPERS.get(architecture, "")): t for key, t in tensors.items()}
+
+
+LATENT_CATEGORIES = {"moebius": [32, 64, 96], "pixelhacker": [32, 64, 96, 96]}
+"""Networks of two files, with widths that grow as those of the published ones do."""
+
+
+@lru_cache(maxsize=2)
+def _latent_categories(architecture: str) -> Mapping[str, Tensors]:
+    """U-Net and autoencoder of a narrow network whose keys are the published ones."""
+    options = {**REDUCED[architecture].options, "autoencoder_widths": [32, 64, 96, 96]}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = registry.create(
+            architecture, **{**options, "widths": LATENT_CATEGORIES[architecture]}
+        )
+    state = network.state_dict()
+    unet = {
+        key.replace("unet.", "diff_model.", 1): tensor
+        for key, tensor in state.items()
+        if not key.startswith("autoencoder.")
+    }
+    own = "autoencoder.net."
+    vae = {k.removeprefix(own): tensor for k, tensor in state.items() if k.startswith(own)}
+    assert unet.keys() == recipe.official_shapes(architecture, "manifest.json").keys()
+    assert vae.keys() == recipe.official_shapes(architecture, "manifest.vae.json").keys()
+    return {"unet": unet, "vae": vae}
 
 
 MANIFESTS: dict[str, Callable[[Card], str]] = {
@@ -122,5 +151,7 @@ def quicken(network: Any) -> None:
     """Let a sampler take few steps."""
     if network.architecture == "repaint":
         network.sampling = {"steps": 3, "jump_length": 1, "jump_samples": 1}
-    if network.architecture == "ldm":
+    if network.architecture in ("ldm", *LATENT_CATEGORIES):
         network.steps = 2
+    if network.architecture == "pixelhacker":
+        network.native_size = 64
