@@ -372,3 +372,13 @@ def test_both_spellings_of_an_accent_are_one_name(tmp_path: Path, first: str) ->
     assert folders.pair_by_stem(tmp_path / "one" / f"{first}.png", tmp_path / "two").matched
     assert folders.find_image(tmp_path / "one", COMPOSED) == tmp_path / "one" / f"{first}.png"
     assert folders.find_image(tmp_path / "one", "Zoe") is None
+
+
+def test_names_that_are_no_text_are_left_out_and_named(tmp_path: Path) -> None:
+    photo().save(tmp_path / "good.png")
+    try:
+        (tmp_path / os.fsdecode(b"\xff.png")).write_bytes(encoded(photo()))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    with pytest.warns(UserWarning, match=r"names must be text .*'\\udcff\.png'"):
+        assert [path.name for path in folders.list_images(tmp_path)] == ["good.png"]

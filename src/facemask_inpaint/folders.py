@@ -22,7 +22,12 @@ def key_of(path: str | os.PathLike[str]) -> str:
     Some systems decompose accents in file names and lists of names do not, or the other way
     round; both spellings are one key.
     """
-    return unicodedata.normalize("NFC", Path(path).stem)
+    return compose(Path(path).stem)
+
+
+def compose(name: str) -> str:
+    """The spelling of a name that keys have: accents composed with their letters (NFC)."""
+    return unicodedata.normalize("NFC", name)
 
 
 def list_images(source: Path) -> list[Path]:
@@ -41,6 +46,8 @@ def list_images(source: Path) -> list[Path]:
     if not source.is_dir():
         return [source]
     entries = sorted(path for path in source.iterdir() if not path.name.startswith("."))
+    nameless = [ascii(path.name) for path in entries if not _is_text(path.name)]
+    entries = [path for path in entries if _is_text(path.name)]
     found = [path for path in entries if path.suffix.lower() in image_suffixes()]
     others = [path.name for path in entries if path not in set(found) and _is_content(path)]
     if not found:
@@ -52,12 +59,13 @@ def list_images(source: Path) -> list[Path]:
         if key in keys:
             raise ImageError(f"{source}: {keys[key].name} and {path.name} share a stem")
         keys[key] = path
-    if others:
-        warnings.warn(
-            f"{source}: left out, since no picture format goes by that name: {listed(others)}",
-            UserWarning,
-            stacklevel=2,
-        )
+    for reason, names in (
+        ("no picture format goes by that name", others),
+        ("names must be text in this system's encoding", nameless),
+    ):
+        if names:
+            text = f"{source}: left out, since {reason}: {listed(names)}"
+            warnings.warn(text, UserWarning, stacklevel=2)
     return found
 
 
@@ -69,6 +77,15 @@ def class_folders(source: Path) -> dict[str, Path]:
     if any(path.suffix.lower() in image_suffixes() and not path.is_dir() for path in entries):
         return {}
     return {path.name: path for path in entries if path.is_dir()}
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name is text, which records and tables of it have to be."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_content(path: Path) -> bool:

@@ -253,3 +253,14 @@ def test_label_maps_come_in_any_layout(dtype: str) -> None:
 def test_messages_say_what_it_may_be_instead(wrong: Any, words: str) -> None:
     with pytest.raises(LabelMapError, match=words):
         open_labels(wrong)
+
+
+def test_ids_in_jpeg_are_refused_since_they_changed(tmp_path: Path) -> None:
+    ids = np.arange(64, dtype=np.uint8).reshape(8, 8) % 19
+    for name in ("labels.jpg", "labels.JPEG", "labels.jfif"):
+        Image.fromarray(ids).save(tmp_path / name, "JPEG")
+        with pytest.raises(LabelMapError, match=rf"{name}: JPEG changes label ids"):
+            open_labels(tmp_path / name)
+    for kind in (torch.bfloat16, torch.float8_e4m3fn, torch.complex64):
+        with pytest.raises(LabelMapError, match="whole numbers"):
+            open_labels(torch.zeros(4, 4).to(kind))

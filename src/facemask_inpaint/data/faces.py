@@ -11,6 +11,7 @@ from PIL import Image
 
 from facemask_inpaint import images
 from facemask_inpaint.errors import LabelMapError, OptionError
+from facemask_inpaint.folders import compose
 from facemask_inpaint.masks.labels import (
     PICTURES_PER_FOLDER,
     LabelSource,
@@ -113,7 +114,7 @@ class Faces(Sequence[Face]):
             OptionError: a key is not among them; the message names the first few.
         """
         by_key = {face.key: face for face in self.faces}
-        wanted = list(keys)
+        wanted = [compose(key) for key in keys]
         if unknown := [key for key in wanted if key not in by_key]:
             raise OptionError(
                 f"{self.name} has no {', '.join(unknown[:5])}"
@@ -127,5 +128,5 @@ class Faces(Sequence[Face]):
         Raises:
             OptionError: no portrait is left.
         """
-        unwanted = set(keys)
+        unwanted = {compose(key) for key in keys}
         return replace(self, faces=tuple(face for face in self.faces if face.key not in unwanted))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import codecs
-import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TypeAlias
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.folders import compose
 from facemask_inpaint.formats import image_suffixes
 
 KeyList: TypeAlias = str | Path | Iterable[str]
@@ -53,7 +53,7 @@ def _lines(path: Path) -> list[str]:
 
 def _key(line: str, known: Collection[str]) -> str:
     """The key that a line means: the first of its readings that is known, else the last."""
-    *_, last = readings = list(_readings(unicodedata.normalize("NFC", line)))
+    *_, last = readings = list(_readings(compose(line)))
     return next((reading for reading in readings if reading in known), last)
 
 

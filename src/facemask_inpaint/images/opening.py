@@ -10,7 +10,7 @@ import io
 import os
 import selectors
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -97,11 +97,11 @@ def identify(file: IO[bytes], path: str | Path) -> Image.Image:
     recognised = ""
     for name in formats.readable():
         factory, accepts = Image.OPEN[name]
+        if not _may_be(prefix, accepts):
+            continue
         try:
-            taken = accepts is None or accepts(prefix)
-            if taken and not isinstance(taken, str):  # text says why this Pillow cannot
-                file.seek(0)
-                return factory(file, os.fspath(path))
+            file.seek(0)
+            return factory(file, os.fspath(path))
         except Exception as error:
             # Plug-ins let through whatever a header makes them stumble over.
             if accepts is not None and not recognised:
@@ -109,3 +109,13 @@ def identify(file: IO[bytes], path: str | Path) -> Image.Image:
     if not recognised and prefix[4:12] in _HEIF_BRANDS:
         recognised = "a HEIC picture; `pip install pillow-heif` to read it, or save it as JPEG"
     raise ImageError(f"{path}: {recognised or 'not a picture in any format that Pillow reads'}")
+
+
+def _may_be(prefix: bytes, accepts: Callable[[bytes], bool | str] | None) -> bool:
+    """Whether a plug-in takes files that begin so; one that cannot tell may try."""
+    try:
+        taken = accepts is None or accepts(prefix)
+    except Exception:
+        return False
+    # Text instead of a truth value says why this build of Pillow cannot read the format.
+    return bool(taken) and not isinstance(taken, str)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from facemask_inpaint import images
+from facemask_inpaint import formats, images
 from facemask_inpaint.errors import LabelMapError, MaskError, UnknownNameError
 from facemask_inpaint.masks.morphology import Hole
 from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES, LABEL_ORDERS
@@ -136,11 +136,18 @@ def open_labels(label_map: LabelMapLike) -> LabelSource:
         ids = _plane(_ids(label_map))
         if ids.ndim != 2 or not ids.size:
             raise LabelMapError(f"a label map is (H, W), not of shape {tuple(ids.shape)}")
+        is_jpeg = isinstance(label_map, str | Path) and _is_jpeg(Path(label_map))
+        if is_jpeg and not _is_of_greys(ids):
+            raise LabelMapError("JPEG changes label ids a little everywhere; save them as PNG")
         return LabelMap(_as_uint8(ids))
     except LabelMapError as error:
         if isinstance(label_map, str | Path):
             raise LabelMapError(f"{label_map}: {error}") from None
         raise
+
+
+def _is_jpeg(path: Path) -> bool:
+    return formats.written_under(path.suffix) == "JPEG"
 
 
 def read_annotation_folder(folder: str | Path, image_id: int) -> Annotation:
@@ -238,6 +245,8 @@ def _ids(label_map: LabelMapLike) -> NDArray[Any]:
     if isinstance(label_map, Tensor):
         if not images.is_plain(label_map):
             raise LabelMapError("a meta, sparse or quantised tensor is not a label map")
+        if label_map.is_floating_point() or label_map.is_complex():  # NumPy does not know them all
+            raise LabelMapError(f"label ids are whole numbers, not {label_map.dtype}")
         return label_map.detach().cpu().numpy()
     if isinstance(label_map, np.ndarray):
         return label_map
