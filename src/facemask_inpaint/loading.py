@@ -28,7 +28,7 @@ from facemask_inpaint.models.pipeline import (
     pipeline_identity,
 )
 from facemask_inpaint.models.registry import blank, load_exactly, network_class
-from facemask_inpaint.models.unwrapping import names_in_file
+from facemask_inpaint.models.unwrapping import WHOLE, anchors_of, part_name, roles_of
 
 Content = TypeVar("Content")
 
@@ -172,7 +172,7 @@ def load_checkpoint(path: Paths, architecture: str, **options: Any) -> Loaded:
     card = models.card(architecture)
     _require_network(card)
     roles = {file.role: file for file in card.files}
-    files = _by_role(path, list(roles) or ["network"])
+    files = _by_role(path, list(roles) or [WHOLE])
     try:
         parts = {role: _read(file, card, role, roles.get(role)) for role, file in files.items()}
         return Loaded(_build(card, parts, options), None)
@@ -232,10 +232,16 @@ def _read(
         role: which of its parts.
         form: as the card describes the file, which says what of several copies counts.
     """
-    contents = checkpoints.survey(path)
     network = network_class(card.architecture)
     preferred = [one.place for one in (form.forms if form else ()) if one.place]
-    return contents.read(names_in_file(network, contents.keys, role, preferred))
+    anchors = anchors_of(network, role)
+    if not anchors:
+        roles = [*roles_of(network), *([WHOLE] if anchors_of(network) else [])]
+        raise OptionError(
+            f"{card.architecture} has no file called {role!r}; it has: {', '.join(roles) or 'none'}"
+        )
+    name = part_name(network, role)
+    return checkpoints.read_own(path, anchors, name, preferred=preferred)
 
 
 def _naming(error: CheckpointError, path: str | Path) -> CheckpointError:

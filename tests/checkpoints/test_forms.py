@@ -16,7 +16,12 @@ from torch import Tensor
 
 from facemask_inpaint import Inpainter, checkpoints, models
 from facemask_inpaint.checkpoints import Source
-from facemask_inpaint.errors import CheckpointError, UnsafeCheckpointError, WeightsNotFoundError
+from facemask_inpaint.errors import (
+    CheckpointError,
+    OptionError,
+    UnsafeCheckpointError,
+    WeightsNotFoundError,
+)
 from facemask_inpaint.models.model_card import Card, WeightFile
 from tests.checkpoints.hub_server import Site
 from tests.checkpoints.writers import foreign_modules
@@ -167,6 +172,13 @@ def test_each_part_of_a_network_is_fetched_once(
     monkeypatch.setattr(models, "card", lambda name: card)
     assert Inpainter.from_pretrained("latentcode", progress=False).network.options["heads"] == 4
     assert all(len(site.gets(f"/{path}")) == 1 for path in site.files)
+
+
+@pytest.mark.parametrize("architecture", ["harmonic", "lama"])
+def test_files_that_a_network_does_not_have_are_refused(architecture: str, tmp_path: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(saved({"w": torch.ones(1)}))
+    with pytest.raises(OptionError, match=f"{architecture} has no file called 'decoder'"):
+        Inpainter.from_checkpoint({"decoder": tmp_path / "w.pth"}, architecture)
 
 
 def test_a_wrong_file_of_the_user_is_left_alone_and_named(

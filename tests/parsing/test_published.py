@@ -92,6 +92,18 @@ def test_bisenet_opens_its_published_form(tmp_path: Path) -> None:
     torch.testing.assert_close(state["cp.resnet.conv1.weight"], tensors["cp.resnet.conv1.weight"])
 
 
+@pytest.mark.parametrize("wrapper", ["module.", "model.", "state_dict:net."])
+def test_bisenet_is_found_behind_wrappers(wrapper: str, tmp_path: Path) -> None:
+    tensors = recipe.official_tensors("face_parsing_bisenet", "manifest.json")
+    nesting, _, prefix = wrapper.rpartition(":")
+    state: dict[str, object] = {prefix + key: value for key, value in tensors.items()}
+    torch.save({nesting: state} if nesting else state, tmp_path / "w.pth")
+    parser = load_parser("bisenet", weights=tmp_path / "w.pth", device="cpu")
+    state = parser.network.module.state_dict()
+    key = "cp.resnet.conv1.weight"
+    torch.testing.assert_close(state[key], tensors[key])
+
+
 def test_a_file_of_another_network_is_refused() -> None:
     tensors = recipe.official_tensors("face_parsing_bisenet", "manifest.json")
     shorter = {key: value for key, value in tensors.items() if "ffm.conv1" not in key}

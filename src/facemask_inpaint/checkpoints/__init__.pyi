@@ -1,4 +1,5 @@
 from .contents import Contents as Contents
+from .contents import read_own as read_own
 from .contents import survey as survey
 from .fetching import cache_folder as cache_folder
 from .fetching import fetch as fetch

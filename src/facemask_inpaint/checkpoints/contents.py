@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from facemask_inpaint.checkpoints.keys import NESTING
+from facemask_inpaint.checkpoints.keys import NESTING, own_keys
 from facemask_inpaint.checkpoints.lazy_tensors import Lazy
 from facemask_inpaint.checkpoints.module_tree import nested_tensors
 from facemask_inpaint.checkpoints.readers import (
@@ -78,6 +78,29 @@ class _Slice:
 
     def tensor(self) -> Tensor:
         return self.file.get_tensor(self.key)
+
+
+def read_own(
+    path: str | Path, anchors: Sequence[str], network: str, *, preferred: Collection[str] = ()
+) -> dict[str, Tensor]:
+    """Tensors of one network in a file, under its own keys, wherever in the file it is.
+
+    Args:
+        path: the file, in any container.
+        anchors: see :func:`own_keys`, as for the other arguments.
+        network: name for error messages.
+        preferred: prefixes that count before others.
+
+    Raises:
+        UnsafeCheckpointError: the file asks for something outside the closed list.
+        CheckpointError: the file cannot be read, or does not hold the network exactly once.
+    """
+    contents = survey(path)
+    try:
+        names = own_keys(contents.keys, anchors, network, preferred=preferred)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    return contents.read(names)
 
 
 def survey(path: str | Path) -> Contents:

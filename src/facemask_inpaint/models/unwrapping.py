@@ -7,7 +7,7 @@ for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from facemask_inpaint.checkpoints.keys import own_keys
@@ -59,22 +59,9 @@ def unwrapped(
     return _unwrapped_part(network, tensors, WHOLE)
 
 
-def names_in_file(
-    network: type[InpaintingNetwork],
-    keys: Collection[str],
-    role: str = WHOLE,
-    preferred: Collection[str] = (),
-) -> dict[str, str]:
-    """The network's own keys to those of a file; see :func:`checkpoints.own_keys`.
-
-    Raises:
-        CheckpointError: the network is not in the file, or several times.
-    """
-    anchors = anchors_of(network, role)
-    if not anchors:
-        return {key: key for key in keys}
-    name = network.__name__ + ("" if role == WHOLE else f"'s {role}")
-    return own_keys(keys, anchors, name, preferred=preferred)
+def part_name(network: type[InpaintingNetwork], role: str) -> str:
+    """What messages call a network, or the part of it that one of its files holds."""
+    return network.__name__ + ("" if role == WHOLE else f"'s {role}")
 
 
 def channels_first(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -116,6 +103,9 @@ def _part(tensors: Mapping[str, Tensor], role: str) -> dict[str, Tensor]:
 
 def _unwrapped_part(
     network: type[InpaintingNetwork], tensors: Mapping[str, Tensor], role: str
-) -> dict[str, Tensor]:
-    names = names_in_file(network, tensors, role)
+) -> Mapping[str, Tensor]:
+    anchors = anchors_of(network, role)
+    if not anchors:
+        return tensors
+    names = own_keys(tensors, anchors, part_name(network, role))
     return {own: tensors[key] for own, key in names.items()}

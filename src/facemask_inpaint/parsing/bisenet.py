@@ -26,14 +26,27 @@ SIDE = 512
 _SHA256 = "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567"
 _FILE = "79999_iter.pth"
 
+_SIZE = 53_289_463
+
+ANCHORS = ("cp.resnet.conv1.weight",)
+"""Key by which the network is found behind whatever a wrapper puts in front of its keys."""
+
 SOURCES = (
-    Source("hf", "vivym/face-parsing-bisenet", _FILE, sha256=_SHA256),
-    Source("hf", "ManyOtherFunctions/face-parse-bisent", _FILE, sha256=_SHA256),
+    Source(
+        "url",
+        "https://github.com/xinntao/facexlib/releases/download/v0.2.0/parsing_bisenet.pth",
+        "parsing_bisenet.pth",
+        sha256=_SHA256,
+        size=_SIZE,
+    ),
+    Source("hf", "vivym/face-parsing-bisenet", _FILE, sha256=_SHA256, size=_SIZE),
+    Source("hf", "ManyOtherFunctions/face-parse-bisent", _FILE, sha256=_SHA256, size=_SIZE),
     Source(
         "hf",
         "LogicGoInfotechSpaces/hair_Style_model",
         "pretrained_models/BiSeNet/face_parsing_79999_iter.pth",
         sha256=_SHA256,
+        size=_SIZE,
     ),
 )
 """Mirrors of the published file; its authors' page needs a browser."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
-from facemask_inpaint.checkpoints import Source, fetch, read
+from facemask_inpaint.checkpoints import fetch_readable, read, read_own
 from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import WeightsNotFoundError, unknown_name
 from facemask_inpaint.host import ordinary_torch
@@ -96,7 +96,7 @@ def _small(weights: str | Path | None, device: Any, progress: bool) -> LabelNetw
 def _bisenet(weights: str | Path | None, device: Any, progress: bool) -> LabelNetwork:
     from facemask_inpaint.parsing import bisenet
 
-    module = bisenet.from_official(_tensors(weights, bisenet.SOURCES, "bisenet", progress))
+    module = _opened(bisenet, "bisenet", weights, progress)
     channels = LABEL_ORDERS[bisenet.ORDER]
     return LabelNetwork(module.to(device), bisenet.SIDE, channels, device=device)
 
@@ -104,17 +104,20 @@ def _bisenet(weights: str | Path | None, device: Any, progress: bool) -> LabelNe
 def _segformer(weights: str | Path | None, device: Any, progress: bool) -> LabelNetwork:
     from facemask_inpaint.parsing import segformer
 
-    module = segformer.from_official(_tensors(weights, segformer.SOURCES, "segformer", progress))
+    module = _opened(segformer, "segformer", weights, progress)
     return LabelNetwork(module.to(device), segformer.SIDE, segformer.CHANNELS, device=device)
 
 
-def _tensors(
-    weights: str | Path | None, sources: tuple[Source, ...], name: str, progress: bool
-) -> dict[str, Tensor]:
+def _opened(parser: Any, name: str, weights: str | Path | None, progress: bool) -> nn.Module:
+    """The network of a module of this package, from a file or from the first usable source."""
+
+    def open_file(path: str | Path) -> nn.Module:
+        return parser.from_official(read_own(path, parser.ANCHORS, name))
+
     if weights is not None:
-        return read(weights).tensors
+        return open_file(weights)
     try:
-        return read(fetch(sources, progress=progress)).tensors
+        return fetch_readable(parser.SOURCES, lambda _, path: open_file(path), progress=progress)
     except WeightsNotFoundError as error:
         raise WeightsNotFoundError(
             f"{error}\nA copy that you have goes in by load_parser({name!r}, weights=FILE); "

@@ -27,6 +27,9 @@ until January 2024 and copies of it still do, so it is not read."""
 SIDE = 512
 """Side in pixels of the square pictures that the published weights are for."""
 
+ANCHORS = ("segformer.encoder.patch_embeddings.0.proj.weight",)
+"""Key by which the network is found behind whatever a wrapper puts in front of its keys."""
+
 SOURCES = (Source("hf", "jonathandinu/face-parsing", "model.safetensors"),)
 """Where the published file is; no hash of it is known."""
 

@@ -49,6 +49,9 @@ _AOTGAN_NOTE = (
 )
 
 
+_AOTGAN_FACES_SHA256 = "5cfbf8e545e75adc1be66682741d22b4e5288f734971cc896b795e7e137f42f9"
+
+
 def _aotgan_files(*sources: Source) -> tuple[WeightFile, ...]:
     return (WeightFile(sources=sources, container="torch"),)
 
@@ -112,16 +115,24 @@ CARDS = (
         training_split="unknown",
         files=_aotgan_files(
             Source("hf", "NimaBoscarino/aot-gan-celebahq", "pytorch_model.bin"),
+            Source(
+                "url",
+                "https://drive.google.com/uc?export=download&id=1T7Xkv09pvf6gy-R2Cn0RN5V-Pq0vSFPw",
+                "celebahq/G0000000.pt",
+                sha256=_AOTGAN_FACES_SHA256,
+                size=60_829_150,
+            ),
             drive_folder(
                 "1Zks5Hyb9WAEpupbTdBqsCafmb25yqsGJ",
                 "celebahq/G0000000.pt",
-                sha256="5cfbf8e545e75adc1be66682741d22b4e5288f734971cc896b795e7e137f42f9",
+                sha256=_AOTGAN_FACES_SHA256,
                 size=60_829_150,
             ),
         ),
         default=True,
-        note=_AOTGAN_NOTE + "The downloaded file is a third party's copy without a known hash; "
-        "the hash of the authors' file is a third party's record.",
+        note=_AOTGAN_NOTE
+        + "The downloaded file is a third party's copy without a known hash, or the "
+        "authors' own from Google Drive, whose hash is a third party's record.",
     ),
     _aotgan(
         name="aotgan-places-512",

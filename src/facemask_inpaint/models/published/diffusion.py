@@ -64,13 +64,12 @@ CARDS = (
         training_split="none",
         files=(
             WeightFile(
-                sources=(drive_file("1QEl-btGbzQz6IwkXiFGd49uQNTUtTHsk", "repaint-places-256.pt"),),
+                sources=(drive_file("1QEl-btGbzQz6IwkXiFGd49uQNTUtTHsk", "places256_300000.pt"),),
                 container="torch",
             ),
         ),
         note=_REPAINT_NOTE + "Scenes, not faces. The authors' script fetches this file without "
-        "saying what it is; that it is the Places2 model is inferred. Save it under the name "
-        "given here.",
+        "saying what it is; that it is the Places2 model is inferred.",
     ),
     _ldm(
         name="ldm-places-512",

@@ -60,16 +60,29 @@ _BIG_TORCHSCRIPT = WeightFile(
             "https://github.com/enesmsahin/simple-lama-inpainting/releases/download/v0.1.0/"
             "big-lama.pt",
             "big-lama.pt",
+            sha256="7ba7aa7ac37a4d41fdbbeba3a2af7ead18058552997e3a3cd1a3b2210c9e6b4c",
+            size=205_803_670,
         ),
     ),
     container="torchscript",
 )
 _BIG_SAFETENSORS = WeightFile(
-    sources=(Source("hf", "biali/big-lama", "big-lama.safetensors"),), container="safetensors"
+    sources=(
+        Source(
+            "hf",
+            "michaelgold/big-lama",
+            "big-lama.safetensors",
+            "98ab7cface89a594b381f32fc7a9f2cae3f91ccc",
+            sha256="326ae1889b92d07c8819c35eaf561f8b290d057536eeb12524b72997f31005ec",
+        ),
+        Source("hf", "biali/big-lama", "big-lama.safetensors"),
+    ),
+    container="safetensors",
 )
 _BIG = _lightning(
     sources=(
         Source("hf", "lllyasviel/Annotators", "lama.ckpt", sha256=_BIG_SHA256, size=_BIG_SIZE),
+        Source("hf", _MIRROR, "big-lama/models/best.ckpt"),
         Source("manual", _BIG_ZIP, "big-lama/models/best.ckpt", sha256=_BIG_SHA256, size=_BIG_SIZE),
     ),
     alternatives=(_BIG_TORCHSCRIPT, _BIG_SAFETENSORS),
@@ -112,7 +125,8 @@ CARDS = (
         aliases=("big-lama", "lama-big"),
         note=_LIMITS_NOTE + "Eighteen residual blocks, trained on Places-Challenge: scenes, not "
         "faces, though the usual choice at 512 and above. The SHA-256 of the Lightning file and "
-        "of the first TorchScript file are third parties' records; the authors' own zip holds the "
-        "Lightning file as models/best.ckpt.",
+        "of the TorchScript and safetensors files are third parties' records. The authors' own zip "
+        "(SHA-256 f1b358ca24093b93a106183b98a3dea6e8ed09f3b43ea7251eb2c81e7b4575f6) holds the "
+        "Lightning file as big-lama/models/best.ckpt.",
     ),
 )

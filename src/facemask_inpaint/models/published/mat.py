@@ -12,11 +12,16 @@ _HALF_REPOSITORY = "spacepxl/MAT-inpainting-fp16"
 _HALF_REVISION = "2f1d2ffb3df0b3834227a6e41cca6112f9b9258e"
 _HALF_NOTE = (
     "The downloaded file is a third party's half-precision copy of the averaged generator, "
-    "without guarantee; it is computed in float32, yet its values are rounded. "
+    "without guarantee; it is computed in float32, yet its values are rounded. It has lost the "
+    "trained noise: neither planes nor strengths are in it, and none is added. "
 )
 _DRAWS_NOTE = (
-    "Stochastic: style code and feature dropout follow the seed; noise maps are the stored ones "
-    "unless noise_mode='random'. "
+    "Stochastic: style code and feature dropout follow the seed; noise planes are those of the "
+    "file, unless noise_mode='random'. "
+)
+_LINKS_NOTE = (
+    "The authors' pickles in full precision, with noise, are linked from their README (OneDrive); "
+    "by public reports the links answer 404. A pickle that you have loads. "
 )
 
 _card = partial(
@@ -69,8 +74,8 @@ CARDS = (
         ),
         default=True,
         note=_HALF_NOTE + _DRAWS_NOTE + "The authors retrained these weights for release and "
-        "warn of small differences to the paper. Their full-precision pickle is linked from the "
-        "README (OneDrive); the link may be dead. Expects faces aligned as in CelebA-HQ.",
+        "warn of small differences to the paper. " + _LINKS_NOTE + "Expects faces aligned as in "
+        "CelebA-HQ.",
     ),
     _card(
         name="mat-ffhq-512",
@@ -91,7 +96,8 @@ CARDS = (
             ),
         ),
         note=_HALF_NOTE + _DRAWS_NOTE + "Not trained on CelebA-HQ, so the fairer of the two "
-        "face models on a CelebA-HQ test set. Its own training split is not documented.",
+        "face models on a CelebA-HQ test set. Its own training split is not documented. "
+        + _LINKS_NOTE.rstrip(),
     ),
     _card(
         name="mat-celebahq-256",
@@ -109,8 +115,8 @@ CARDS = (
             ),
         ),
         note=_DRAWS_NOTE + "The authors lost the original and retrained it; the split is taken to "
-        "be that of the 512 model. The README links a OneDrive folder; the Google Drive copy is a "
-        "third party's and unverified. The network is another one than at 512.",
+        "be that of the 512 model. " + _LINKS_NOTE + "The Google Drive copy is a third party's and "
+        "unverified. The network is another one than at 512.",
     ),
     _card(
         name="mat-places-512",
@@ -163,6 +169,7 @@ CARDS = (
         ),
         note=_DRAWS_NOTE + "Trained on all eight million pictures of Places; scenes, not faces. "
         "The downloaded file is a third party's conversion in full precision, and its SHA-256 is "
-        "quoted from third-party code.",
+        "quoted from third-party code. It has lost the trained noise, as half-precision copies "
+        "have. " + _LINKS_NOTE.rstrip(),
     ),
 )

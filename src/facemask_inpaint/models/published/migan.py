@@ -14,6 +14,10 @@ _TERMS_NOTE = (
     "teacher derives from NVIDIA's non-commercial code and by the terms of the pictures. "
 )
 _THIRD_PARTY_HASH = "The SHA-256 is quoted from third-party code. "
+_MLX_NOTE = (
+    "The file on the hub is a third party's half-precision copy for MLX without a known hash; that "
+    "its keys are those of the authors is inferred from its number of values. "
+)
 
 _card = partial(
     Card,
@@ -25,18 +29,28 @@ _card = partial(
     repository="https://github.com/Picsart-AI-Research/MI-GAN",
 )
 
+
+def _mlx(name: str) -> WeightFile:
+    """A copy for MLX, whose convolution kernels end in the input channels."""
+    source = Source("hf", f"mlx-community/{name}", "model.safetensors")
+    return WeightFile(sources=(source,), container="safetensors")
+
+
 CARDS = (
     _card(
         name="migan-ffhq-256",
         data="ffhq",
         resolution=256,
         files=(
-            WeightFile(sources=(drive_folder(_FOLDER, "migan_256_ffhq.pt"),), container="torch"),
+            WeightFile(
+                sources=(drive_folder(_FOLDER, "migan_256_ffhq.pt"),),
+                container="torch",
+                alternatives=(_mlx("MI-GAN-256-ffhq-fp16"),),
+            ),
         ),
         default=True,
         note=_TERMS_NOTE + "Deterministic. Fixed to 256 x 256 by its stored noise; no face model "
-        "exists at 512. Users report artefacts in hair. No hash is known; the copies on the "
-        "Hugging Face hub are for other runtimes and hold no PyTorch weights.",
+        "exists at 512. Users report artefacts in hair. " + _MLX_NOTE.rstrip(),
     ),
     _card(
         name="migan-places-256",
@@ -52,9 +66,13 @@ CARDS = (
                     ),
                 ),
                 container="torch",
+                alternatives=(_mlx("MI-GAN-256-places2-fp16"),),
             ),
         ),
-        note=_TERMS_NOTE + _THIRD_PARTY_HASH + "Deterministic. Scenes, not faces.",
+        note=_TERMS_NOTE
+        + _THIRD_PARTY_HASH
+        + "Deterministic. Scenes, not faces. "
+        + _MLX_NOTE.rstrip(),
     ),
     _card(
         name="migan-places-512",
@@ -83,10 +101,12 @@ CARDS = (
                         ),
                         container="torchscript",
                     ),
+                    _mlx("MI-GAN-512-places2-fp16"),
                 ),
             ),
         ),
         note=_TERMS_NOTE + _THIRD_PARTY_HASH + "Deterministic. Scenes, not faces. The TorchScript "
-        "file is a third party's trace, whose keys were not seen.",
+        "file is a third party's trace, whose keys were not seen. Should it lack the noise planes, "
+        "as its size suggests, none is added. " + _MLX_NOTE.rstrip(),
     ),
 )

@@ -47,7 +47,7 @@ _LATENTCODE_NOTE = (
 
 
 def _latentcode_files(
-    folder_id: str, filenames: dict[str, tuple[str, int | None]]
+    folder_id: str, filenames: dict[str, tuple[str, int]]
 ) -> tuple[WeightFile, ...]:
     return tuple(
         WeightFile(
@@ -119,11 +119,11 @@ CARDS = (
         files=_latentcode_files(
             "1ZchB85kuUjLpxcz-WSgPDbkfeFcPRjZL",
             {
-                "vqgan": ("places256_vqgan1024_BASE.ckpt", None),
-                "encoder": ("places256_partialencoder.ckpt", None),
-                "transformer": ("places256_transformer.ckpt", None),
-                "decoder": ("places256_decoder.ckpt", None),
-                "unet": ("places256_unet.ckpt", None),
+                "vqgan": ("places256_vqgan1024_BASE.ckpt", 958_141_493),
+                "encoder": ("places256_partialencoder.ckpt", 643_625_933),
+                "transformer": ("places256_transformer.ckpt", 11_766_897_437),
+                "decoder": ("places256_decoder.ckpt", 1_243_793_995),
+                "unet": ("places256_unet.ckpt", 1_531_450_677),
             },
         ),
         note=_LATENTCODE_NOTE + "Scenes, not faces. A U-Net that answers at 512 lies in the same "
