@@ -42,6 +42,7 @@ def test_same_numbers_as_one_by_one(
     names = ["fid", "pids", "uids", "kid"]
     names += [f"{name}{ending}" for name in ("psnr", "ssim", "l1") for ending in ("", "_hole")]
     assert list(found) == names
+    assert [result.name for result in found.values()] == names
     for name in ("fid", "kid", "pids", "uids"):
         assert float(found[name]) == float(getattr(metrics, name)(real, fake, reader=reader))
     for name in ("psnr", "ssim", "l1"):

@@ -58,7 +58,7 @@ def test_over_the_hole() -> None:
     expected = [-10 * np.log10(np.square(difference[i][hole[i]]).mean()) for i in range(3)]
     found = psnr(REAL, FAKE, MASKS, reader=QUIET)
     np.testing.assert_allclose(found.values, expected, rtol=1e-12)
-    assert found.name == "PSNR (hole)"
+    assert (found.name, found.label) == ("psnr_hole", "PSNR (hole)")
     assert found.provenance["region"] == "hole"
 
 
@@ -102,6 +102,12 @@ def test_identical_pairs_have_no_psnr() -> None:
     assert found.warnings == ("1 identical pairs are not in the mean",)
     assert '"values": [' in found.to_json()
     assert float(psnr(REAL, REAL, reader=QUIET)) == math.inf
+
+
+@pytest.mark.parametrize("mask", [None, MASKS])
+def test_a_measure_that_is_not_a_number_names_its_pair(mask: np.ndarray | None) -> None:
+    with pytest.raises(OptionError, match=r"LPIPS.* of #0 is not a number"):
+        QUIET.measure(REAL, FAKE, {"lpips": lambda real, fake, hole: math.nan}, mask)
 
 
 def test_masks_by_stem_by_order_and_one_for_all(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from .evaluation import evaluate as evaluate
 from .extractors import FeatureExtractor as FeatureExtractor
 from .extractors import InceptionExtractor as InceptionExtractor
 from .extractors import custom as custom
+from .feature_sets import FeatureSet as FeatureSet
 from .features import FeatureReader as FeatureReader
-from .features import FeatureSet as FeatureSet
 from .frechet import fid as fid
 from .frechet import frechet_distance as frechet_distance
 from .kernel import KernelResult as KernelResult

@@ -23,13 +23,14 @@ from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.host import ordinary_torch
-from facemask_inpaint.metrics.features import (
-    FeatureReader,
+from facemask_inpaint.metrics.feature_sets import (
     FeatureSet,
     common_identity,
+    common_width,
     input_warnings,
     provenance,
 )
+from facemask_inpaint.metrics.features import FeatureReader
 from facemask_inpaint.metrics.results import MetricResult
 from facemask_inpaint.metrics.svm import Hyperplane, SquaredHingeSVM
 
@@ -58,7 +59,7 @@ class DiscriminativeScore(MetricResult):
         parts = [f"n = {self.n}", f"d = {self.dimension}", f"{self.ties} ties"]
         if self.null_mean is not None:
             parts.append(f"null {100 * self.null_mean:.2f} % from {len(self.null)} swaps")
-        lines = [f"{self.name} {100 * self.value:.2f} % ({', '.join(parts)})"]
+        lines = [f"{self.label} {100 * self.value:.2f} % ({', '.join(parts)})"]
         return "\n".join(lines + [f"  warning: {text}" for text in self.warnings])
 
 
@@ -200,8 +201,8 @@ def discriminative_scores(
     score_p, score_u = judged.scores(labels)
     null_p, null_u = (tuple(side) for side in zip(*null)) if null else ((), ())
     return DiscriminativeScores(
-        uids=replace(common, name="U-IDS", value=score_u, null=null_u),
-        pids=None if score_p is None else replace(common, name="P-IDS", value=score_p, null=null_p),
+        uids=replace(common, name="uids", value=score_u, null=null_u),
+        pids=None if score_p is None else replace(common, name="pids", value=score_p, null=null_p),
         plane=plane,
         real_decisions=judged.real.cpu().numpy(),
         fake_decisions=judged.fake.cpu().numpy(),
@@ -267,8 +268,7 @@ def _feature_set(features: FeatureSet | np.ndarray | Tensor) -> FeatureSet:
 def _checked(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     if not len(real) or not len(fake):
         raise OptionError(f"both sides need pictures; there are {len(real)} and {len(fake)}")
-    if real.shape[1] != fake.shape[1]:
-        raise OptionError(f"features of widths {real.shape[1]} and {fake.shape[1]} do not mix")
+    common_width(real.shape[1], fake.shape[1])
     return real.detach(), fake.detach().to(real.device)
 
 

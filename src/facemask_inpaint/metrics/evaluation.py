@@ -10,7 +10,8 @@ from typing import Any
 
 from facemask_inpaint.errors import OptionError, unknown_name
 from facemask_inpaint.metrics.discriminative import DiscriminativeScores, discriminative_scores
-from facemask_inpaint.metrics.features import FeatureReader, FeatureSet, is_feature_array
+from facemask_inpaint.metrics.feature_sets import FeatureSet, is_feature_array
+from facemask_inpaint.metrics.features import FeatureReader
 from facemask_inpaint.metrics.frechet import frechet_result
 from facemask_inpaint.metrics.inputs import open_pictures
 from facemask_inpaint.metrics.kernel import kernel_result
@@ -86,7 +87,7 @@ class Evaluation(Mapping[str, MetricResult]):
         concerned: dict[str, list[str]] = {}
         for result in self.results.values():
             for text in result.warnings:
-                concerned.setdefault(text, []).append(result.name)
+                concerned.setdefault(text, []).append(result.label)
         lines = [str(result).splitlines()[0] for result in self.results.values()]
         notes = [f"warning ({', '.join(names)}): {text}" for text, names in concerned.items()]
         return "\n".join(lines + notes)
@@ -151,7 +152,7 @@ def evaluate(
         found |= feature_scores(*read(real, fake), from_features, convention, null_swaps)
     if from_pixels:
         found |= _pixel_scores(real, fake, from_pixels, mask, reader)
-    order = [name + ending for name in wanted for ending in ("", "_hole")]
+    order = [name + ending for name in wanted for ending in ("", HOLE)]
     return Evaluation({name: found[name] for name in order if name in found})
 
 
@@ -197,9 +198,8 @@ def _pixel_scores(
     pairs = PairReader(
         reader.device, reader.workers, reader.on_error, reader.progress, reader.on_skip
     )
-    measures = {name.upper(): _BY_PIXELS[name](pairs) for name in wanted}
-    results = pairs.measure(real, fake, measures, mask, whole_too=True)
-    return {name.lower().replace(HOLE, "_hole"): result for name, result in results.items()}
+    measures = {name: _BY_PIXELS[name](pairs) for name in wanted}
+    return dict(pairs.measure(real, fake, measures, mask, whole_too=True))
 
 
 def _is_features(source: Any) -> bool:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from facemask_inpaint import __version__
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.folders import listed
-from facemask_inpaint.images import is_plain, native
 from facemask_inpaint.metrics.cache import CachedFeature, FeatureCache
 from facemask_inpaint.metrics.extractors import FeatureExtractor, resolve_extractor
+from facemask_inpaint.metrics.feature_sets import FeatureSet, is_feature_array
 from facemask_inpaint.metrics.frontends import DEFAULT
 from facemask_inpaint.metrics.inputs import (
-    LOSSY_SUFFIXES,
     OnError,
     OnSkip,
     Picture,
@@ -35,74 +31,6 @@ from facemask_inpaint.metrics.inputs import (
 from facemask_inpaint.progress import progress_bar
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureSet:
-    """Features of a set of pictures, and where they come from.
-
-    Attributes:
-        values: ``(n, d)`` float, on the device that made them.
-        names: the pictures' names, row by row.
-        keys: file stems that pair rows with another set's; ``None`` for pictures without file.
-        sizes: height and width of each picture; empty when nothing is known of the pictures.
-        identity: of the extractor; ``None`` for features that the user brought.
-        skipped: pictures that were left out.
-    """
-
-    values: Tensor
-    names: tuple[str, ...]
-    keys: tuple[str | None, ...]
-    sizes: tuple[tuple[int, int], ...] = ()
-    identity: str | None = None
-    skipped: tuple[Skipped, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    @property
-    def n(self) -> int:
-        """How many pictures there are."""
-        return len(self.values)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the features are."""
-        return self.values.device
-
-    def select(self, rows: Sequence[int]) -> FeatureSet:
-        """The same set with these rows only, in this order."""
-        chosen = torch.as_tensor(rows, dtype=torch.long, device=self.values.device)
-        return FeatureSet(
-            self.values[chosen],
-            tuple(self.names[row] for row in rows),
-            tuple(self.keys[row] for row in rows),
-            tuple(self.sizes[row] for row in rows) if self.sizes else (),
-            self.identity,
-            self.skipped,
-        )
-
-    @classmethod
-    def from_array(cls, features: np.ndarray | Tensor) -> FeatureSet:
-        """Features ``(n, d)`` that were made elsewhere; rows pair by their order.
-
-        Raises:
-            OptionError: not two axes of floats, or NaN or infinity among them.
-        """
-        values = native(features) if isinstance(features, np.ndarray) else features
-        if values.ndim != 2 or not values.is_floating_point() or not is_plain(values):
-            raise OptionError(
-                f"features are an (n, d) array of floats, not {tuple(values.shape)} {values.dtype}"
-            )
-        _require_finite(values)
-        return cls(values, tuple(f"#{row}" for row in range(len(values))), (None,) * len(values))
-
-
-def is_feature_array(source: Any) -> bool:
-    """Whether a source holds features rather than pictures: two axes, any float dtype."""
-    if isinstance(source, Tensor):
-        return source.ndim == 2 and source.is_floating_point()
-    return isinstance(source, np.ndarray) and source.ndim == 2 and source.dtype.kind == "f"
 
 
 @dataclass(frozen=True)
@@ -245,10 +173,8 @@ class FeatureReader:
         if not parts:
             why = f": {skipped[0].reason}" if skipped else ""
             raise ImageError(f"not one of the pictures can be used{why}")
-        values = torch.cat([part.values for part in parts])
-        _require_finite(values)
         return FeatureSet(
-            values,
+            torch.cat([part.values for part in parts]),
             tuple(name for part in parts for name in part.names),
             tuple(key for part in parts for key in part.keys),
             tuple(size for part in parts for size in part.sizes),
@@ -270,69 +196,6 @@ def to_device(pictures: Sequence[Tensor], device: torch.device) -> Tensor:
     for slot, picture in zip(batch, pictures):
         slot.copy_(picture.movedim(0, -1))
     return batch.to(device, non_blocking=True).movedim(-1, 1)
-
-
-def common_identity(first: str | None, second: str | None) -> str | None:
-    """The extractor that two sets of features share; ``None`` when neither is known.
-
-    Raises:
-        OptionError: they come from different extractors, front ends, weights or dtypes.
-    """
-    if first is not None and second is not None and first != second:
-        raise OptionError(f"features of different extractors do not mix:\n  {first}\n  {second}")
-    return first or second
-
-
-class Origin(Protocol):
-    """What features and statistics say of themselves."""
-
-    @property
-    def identity(self) -> str | None: ...
-
-    @property
-    def n(self) -> int | None: ...
-
-    @property
-    def device(self) -> torch.device: ...
-
-
-def provenance(real: Origin, fake: Origin) -> dict[str, object]:
-    """How a number of two sides came about: extractor, counts, device, library version."""
-    skipped = {
-        f"skipped_{label}": [name for name, _ in side.skipped]
-        for label, side in (("real", real), ("fake", fake))
-        if isinstance(side, FeatureSet)
-    }
-    return {
-        "extractor": common_identity(real.identity, fake.identity),
-        "n_real": real.n,
-        "n_fake": fake.n,
-        **skipped,
-        "device": str(real.device),
-        "version": __version__,
-    }
-
-
-def input_warnings(real: FeatureSet, fake: FeatureSet) -> tuple[str, ...]:
-    """What a reader has to know of two sets: pictures left out, mixed sizes and formats."""
-    found = [
-        f"{len(side.skipped)} {label} pictures were left out: "
-        + listed([f"{name} ({reason})" for name, reason in side.skipped])
-        for label, side in (("real", real), ("fake", fake))
-        if side.skipped
-    ]
-    sizes = {label: Counter(side.sizes) for label, side in (("real", real), ("fake", fake))}
-    if len({*sizes["real"], *sizes["fake"]}) > 1:
-        found.append("pictures of different sizes: " + "; ".join(map(_size_line, sizes.items())))
-    shares = [_lossy_share(side) for side in (real, fake)]
-    if None not in shares and shares[0] != shares[1]:
-        found.append(
-            "lossy files (JPEG, WebP) on one side only, or in other shares: compression alone "
-            "moves these scores"
-        )
-    if (real.identity is None) != (fake.identity is None):
-        found.append("one side's features are of unknown origin")
-    return tuple(found)
 
 
 class _Loaded(NamedTuple):
@@ -383,22 +246,3 @@ def _names(source: FeatureSet | list[Picture]) -> Sequence[str]:
     if isinstance(source, FeatureSet):
         return source.names
     return [picture.name for picture in source]
-
-
-def _require_finite(values: Tensor) -> None:
-    # One NaN or infinity spoils a sum, and a sum is far cheaper than a mask of the whole array.
-    if not bool(values.sum(dtype=torch.float64).isfinite()):
-        raise OptionError("features hold NaN or infinity; half precision may have overflowed")
-
-
-def _size_line(side: tuple[str, Counter[tuple[int, int]]]) -> str:
-    label, counts = side
-    shown = [f"{count} of {h}x{w}" for (h, w), count in counts.most_common()]
-    return f"{label}: {listed(shown)}"
-
-
-def _lossy_share(side: FeatureSet) -> float | None:
-    """Share of lossy files; ``None`` when the pictures did not come from files."""
-    if not side.names or None in side.keys:
-        return None
-    return sum(Path(name).suffix.lower() in LOSSY_SUFFIXES for name in side.names) / len(side)

@@ -19,17 +19,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from facemask_inpaint.errors import OptionError
 from facemask_inpaint.host import ordinary_torch
-from facemask_inpaint.metrics.features import (
-    FeatureReader,
+from facemask_inpaint.metrics.feature_sets import (
     FeatureSet,
     common_identity,
+    common_width,
     input_warnings,
     provenance,
 )
+from facemask_inpaint.metrics.features import FeatureReader
 from facemask_inpaint.metrics.moments import Convention, FeatureStatistics
-from facemask_inpaint.metrics.results import MetricResult
+from facemask_inpaint.metrics.results import MetricResult, finite
 from facemask_inpaint.metrics.symmetric import (
     congruent_eigenvalues,
     pivoted_factor,
@@ -89,7 +89,7 @@ def frechet_result(
     if isinstance(real, FeatureSet) and isinstance(fake, FeatureSet):
         warnings += input_warnings(real, fake)
     details = provenance(real, fake) | {"convention": convention}
-    return MetricResult("FID", value, min(counts, default=0), tuple(warnings), details)
+    return MetricResult("fid", value, min(counts, default=0), tuple(warnings), details)
 
 
 @ordinary_torch()
@@ -102,12 +102,11 @@ def frechet_distance(
         OptionError: different extractors or widths, or fewer than two pictures on a side.
     """
     common_identity(first.identity, second.identity)
-    if first.dim != second.dim:
-        raise OptionError(f"features of widths {first.dim} and {second.dim} cannot be compared")
+    common_width(first.dim, second.dim)
     step = first.mean - second.mean.to(first.device)
     one, other = (_shape(side, convention, first.device) for side in (first, second))
     value = step @ step + one.trace + other.trace - 2 * _cross_trace(one, other)
-    return max(0.0, float(value))
+    return max(0.0, finite("FID", float(value)))
 
 
 class _Shape(NamedTuple):
@@ -190,8 +189,10 @@ def _factor(covariance: Tensor) -> Tensor:
 def _read(source: Any, reader: FeatureReader, label: str) -> FeatureSet | FeatureStatistics:
     if isinstance(source, FeatureStatistics):
         return source
-    if isinstance(source, (str, os.PathLike)) and Path(source).suffix == ".npz":
-        return FeatureStatistics.load(Path(source))
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        if path.suffix.lower() == ".npz" and not path.is_dir():
+            return FeatureStatistics.load(path)
     return reader.read(source, label)
 
 

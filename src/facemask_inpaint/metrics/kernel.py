@@ -12,13 +12,14 @@ from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.host import ordinary_torch
-from facemask_inpaint.metrics.features import (
-    FeatureReader,
+from facemask_inpaint.metrics.feature_sets import (
     FeatureSet,
+    common_width,
     input_warnings,
     provenance,
 )
-from facemask_inpaint.metrics.results import MetricResult
+from facemask_inpaint.metrics.features import FeatureReader
+from facemask_inpaint.metrics.results import MetricResult, finite
 
 _BLOCK = 1024
 
@@ -77,6 +78,7 @@ def kernel_result(
 ) -> KernelResult:
     """KID of features that were read already; see :func:`kid`."""
     details = provenance(real, fake) | {"subsets": subsets}
+    common_width(real.values.shape[1], fake.values.shape[1])
     smaller = min(len(real), len(fake))
     if smaller < 2:
         raise OptionError(f"KID needs at least two pictures on each side; there are {smaller}")
@@ -94,7 +96,8 @@ def kernel_result(
         values = [float(squared_discrepancy(first[a], second[b])) for a, b in draws]
         value, std = float(np.mean(values)), float(np.std(values))
         details |= {"subset_size": subset_size, "seed": seed}
-    return KernelResult("KID", value, smaller, input_warnings(real, fake), details, std)
+    value, warnings = finite("KID", value), input_warnings(real, fake)
+    return KernelResult("kid", value, smaller, warnings, details, std)
 
 
 def squared_discrepancy(first: Tensor, second: Tensor) -> Tensor:

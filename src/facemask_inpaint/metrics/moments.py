@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -14,7 +14,14 @@ from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.files import atomic_path
-from facemask_inpaint.metrics.features import FeatureSet, common_identity
+from facemask_inpaint.metrics.feature_sets import FeatureSet, common_identity
+from facemask_inpaint.metrics.statistics_files import (
+    checked_count,
+    checked_covariance,
+    checked_identity,
+    checked_mean,
+    read_arrays,
+)
 from facemask_inpaint.metrics.symmetric import gram
 
 Convention = Literal["n-1", "n"]
@@ -175,6 +182,8 @@ class FeatureStatistics:
         if path.suffix != ".npz":
             raise OptionError(f"{path}: statistics are saved as .npz")
         self._require_open()
+        if not self.n:
+            raise OptionError(f"{path}: there are no features to save")
         content: dict[str, Any] = {"identity": self.identity or "", "n": self.n}
         rows = self.rows
         if rows is not None:
@@ -192,29 +201,36 @@ class FeatureStatistics:
         The latter records neither front end nor count, so a warning says that they are unknown.
 
         Raises:
-            OptionError: the file is damaged or of another kind.
+            OptionError: the file is damaged or of another kind, or holds what cannot be the
+                statistics of features: numbers that are not finite, no covariance.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                content = dict(file)
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
-            raise OptionError(f"{path}: not a file of feature statistics ({error})") from error
-        found = cls(str(content.get("identity", "")) or None)
+        content = read_arrays(path)
+        found = cls(checked_identity(f"{path}: identity", content.get("identity", np.array(""))))
         if "rows" in content:
-            return found.update(content["rows"])
+            return found._with_rows(path, content)
         if {"n", "mean", "scatter"} <= content.keys():
-            mean, scatter = (torch.from_numpy(content[name]) for name in ("mean", "scatter"))
-            found._moments = _Moments(int(content["n"]), mean, scatter)
+            mean = checked_mean(f"{path}: mean", content["mean"])
+            scatter = checked_covariance(f"{path}: scatter", content["scatter"], len(mean))
+            found._moments = _Moments(checked_count(f"{path}: n", content["n"]), mean, scatter)
             return found
         if {"mu", "sigma"} <= content.keys():
+            mean = checked_mean(f"{path}: mu", content["mu"])
+            covariance = checked_covariance(f"{path}: sigma", content["sigma"], len(mean))
             warnings.warn(f"{path} says neither its front end nor its count", stacklevel=2)
-            mean, covariance = (
-                torch.from_numpy(content[name]).double() for name in ("mu", "sigma")
-            )
             found._moments = _Moments(0, mean, covariance)
             found._covariance = covariance
             return found
         raise OptionError(f"{path}: not a file of feature statistics (has {sorted(content)})")
+
+    def _with_rows(self, path: str | Path, content: Mapping[str, Any]) -> FeatureStatistics:
+        try:
+            found = self.update(content["rows"])
+        except OptionError as error:
+            raise OptionError(f"{path}: {error}") from None
+        told = checked_count(f"{path}: n", content["n"]) if "n" in content else found.n
+        if not found.n or found.n != told:
+            raise OptionError(f"{path}: {found.n} rows of {told} are there")
+        return found
 
     def _compact(self) -> _Moments:
         """Moments of everything; rows that are not alone are folded in for good."""

@@ -311,11 +311,14 @@ def _basis(rows: Tensor, tolerance: float, seed: int) -> Tensor | None:
 
     A randomised range finder in growing blocks (Halko, Martinsson & Tropp 2011, algorithm 4.2 with
     one power step) that stops by the residual itself, so the tolerance is certain; then the
-    principal directions within the range. None when the basis would save nothing.
+    principal directions within the range. None when the basis would save nothing, or
+    there is no energy at all.
     """
     generator = torch.Generator(rows.device).manual_seed(seed)
     energy = (rows**2).sum()
     limit, width = min(rows.shape), _FIRST_SKETCH
+    if not bool(energy):
+        return None
     found = rows.new_zeros(rows.shape[1], 0)
     held = rows.new_zeros(len(rows), 0)
     while bool(energy - (held**2).sum() > 0.5 * tolerance * energy):

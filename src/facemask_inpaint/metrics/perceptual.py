@@ -254,7 +254,7 @@ def lpips(
     reader = reader or PairReader()
     if isinstance(network, str):
         network = load_perceptual_distance(network, device=reader.device)
-    (result,) = reader.measure(real, fake, {"LPIPS": network.measure}, mask).values()
+    (result,) = reader.measure(real, fake, {"lpips": network.measure}, mask).values()
     return result
 
 

@@ -30,7 +30,7 @@ from facemask_inpaint.metrics.inputs import (
     match,
     open_pictures,
 )
-from facemask_inpaint.metrics.results import MetricResult
+from facemask_inpaint.metrics.results import MetricResult, label_of
 from facemask_inpaint.progress import progress_bar
 
 Measure = Callable[[Tensor, Tensor, Tensor | None], float]
@@ -38,7 +38,7 @@ Measure = Callable[[Tensor, Tensor, Tensor | None], float]
 whole frame, to one number."""
 
 SSIM_WINDOW = 11
-HOLE = " (hole)"
+HOLE = "_hole"
 """What names of results over the hole end in."""
 
 _SSIM_SIGMA = 1.5
@@ -74,7 +74,7 @@ def psnr(
         OptionError: unmatched files (named).
     """
     reader = reader or PairReader()
-    return _only(reader.measure(real, fake, {"PSNR": peak_signal_to_noise}, mask))
+    return _only(reader.measure(real, fake, {"psnr": peak_signal_to_noise}, mask))
 
 
 def ssim(
@@ -87,7 +87,7 @@ def ssim(
     Arguments and errors are those of :func:`psnr`.
     """
     reader = reader or PairReader()
-    return _only(reader.measure(real, fake, {"SSIM": structural_similarity}, mask))
+    return _only(reader.measure(real, fake, {"ssim": structural_similarity}, mask))
 
 
 def l1(real: Any, fake: Any, mask: Any = None, *, reader: PairReader | None = None) -> PairedResult:
@@ -96,7 +96,7 @@ def l1(real: Any, fake: Any, mask: Any = None, *, reader: PairReader | None = No
     Arguments and errors are those of :func:`psnr`.
     """
     reader = reader or PairReader()
-    return _only(reader.measure(real, fake, {"L1": absolute_difference}, mask))
+    return _only(reader.measure(real, fake, {"l1": absolute_difference}, mask))
 
 
 def absolute_difference(real: Tensor, fake: Tensor, hole: Tensor | None) -> float:
@@ -168,7 +168,7 @@ class PairReader:
         """Every measure over every pair, in one pass.
 
         Returns:
-            Results by name; those over the hole end in ``" (hole)"``. With a mask the whole frame
+            Results by name; those over the hole end in ``"_hole"``. With a mask the whole frame
             is measured only if ``whole_too``.
         """
         whole = mask is None or whole_too
@@ -184,7 +184,12 @@ class PairReader:
             first, second = (side.to(device).double() / 255 for side in (pair.real, pair.fake))
             hole = None if pair.hole is None else pair.hole.to(device)
             for name, (measure, within) in jobs.items():
-                columns[name].append(measure(first, second, hole if within else None))
+                value = measure(first, second, hole if within else None)
+                if math.isnan(value):
+                    raise OptionError(
+                        f"{label_of(name)} of {pair.name} is not a number; damaged weights?"
+                    )
+                columns[name].append(value)
         if not names:
             raise ImageError(f"not one of the pairs can be used: {skipped[0].reason}")
         return {

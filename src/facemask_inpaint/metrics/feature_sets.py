@@ -1,0 +1,214 @@
+"""Sets of features: what they are, where they come from, and whether two may be compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facemask_inpaint import __version__
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.folders import listed
+from facemask_inpaint.images import is_plain, native
+from facemask_inpaint.metrics.inputs import LOSSY_SUFFIXES, Skipped
+
+LARGEST = 1e30
+"""Features beyond this would overflow when they are squared, multiplied and summed."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """Features of a set of pictures, and where they come from.
+
+    Attributes:
+        values: ``(n, d)`` float, on the device that made them.
+        names: the pictures' names, row by row.
+        keys: file stems that pair rows with another set's; ``None`` for pictures without file.
+        sizes: height and width of each picture; empty when nothing is known of the pictures.
+        identity: of the extractor; ``None`` for features that the user brought.
+        skipped: pictures that were left out.
+
+    Raises:
+        OptionError: values that are no ``(n, d)`` floats in memory, or numbers among them with
+            which nothing can be computed.
+    """
+
+    values: Tensor
+    names: tuple[str, ...]
+    keys: tuple[str | None, ...]
+    sizes: tuple[tuple[int, int], ...] = ()
+    identity: str | None = None
+    skipped: tuple[Skipped, ...] = ()
+
+    def __post_init__(self) -> None:
+        values = self.values
+        if values.ndim != 2 or not values.is_floating_point() or not is_plain(values):
+            raise OptionError(f"features are an (n, d) array of floats, not {_described(values)}")
+        if not values.shape[1]:
+            raise OptionError("features of width 0: there is nothing to compare")
+        if not sensible(values):
+            raise OptionError(self._what_is_wrong())
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def n(self) -> int:
+        """How many pictures there are."""
+        return len(self.values)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features are."""
+        return self.values.device
+
+    def select(self, rows: Sequence[int]) -> FeatureSet:
+        """The same set with these rows only, in this order."""
+        chosen = torch.as_tensor(rows, dtype=torch.long, device=self.values.device)
+        return FeatureSet(
+            self.values[chosen],
+            tuple(self.names[row] for row in rows),
+            tuple(self.keys[row] for row in rows),
+            tuple(self.sizes[row] for row in rows) if self.sizes else (),
+            self.identity,
+            self.skipped,
+        )
+
+    @classmethod
+    def from_array(cls, features: np.ndarray | Tensor) -> FeatureSet:
+        """Features ``(n, d)`` that were made elsewhere; rows pair by their order.
+
+        Raises:
+            OptionError: not two axes of floats, or numbers among them that are not finite.
+        """
+        if isinstance(features, np.ndarray):
+            if np.ma.isMaskedArray(features):
+                raise OptionError("features with masked entries: leave those rows out")
+            if features.dtype.kind != "f":
+                what = f"{features.shape} {features.dtype}"
+                raise OptionError(f"features are an (n, d) array of floats, not {what}")
+            features = native(features)
+        if features.is_floating_point() and is_plain(features) and features.itemsize < 2:
+            features = features.float()  # of floats of 8 bits there are no extremes
+        names = tuple(f"#{row}" for row in range(features.shape[0] if features.ndim else 0))
+        features = features.detach() if features.requires_grad else features
+        return cls(features, names, (None,) * len(names))
+
+    def _what_is_wrong(self) -> str:
+        rows = [self.names[row] for row, one in enumerate(self.values) if not sensible(one)]
+        return (
+            f"features of {listed(rows)} hold NaN or infinity, or numbers beyond {LARGEST:g}; half "
+            "precision may have overflowed"
+        )
+
+
+def is_feature_array(source: Any) -> bool:
+    """Whether a source holds features rather than pictures: it has two axes."""
+    return isinstance(source, (Tensor, np.ndarray)) and source.ndim == 2
+
+
+def common_identity(first: str | None, second: str | None) -> str | None:
+    """The extractor that two sets of features share; ``None`` when neither is known.
+
+    Raises:
+        OptionError: they come from different extractors, front ends, weights or dtypes.
+    """
+    if first is not None and second is not None and first != second:
+        raise OptionError(f"features of different extractors do not mix:\n  {first}\n  {second}")
+    return first or second
+
+
+def common_width(first: int, second: int) -> int:
+    """The width that two sets of features share.
+
+    Raises:
+        OptionError: they differ in it.
+    """
+    if first != second:
+        raise OptionError(f"features of widths {first} and {second} cannot be compared")
+    return first
+
+
+class Origin(Protocol):
+    """What features and statistics say of themselves."""
+
+    @property
+    def identity(self) -> str | None: ...
+
+    @property
+    def n(self) -> int | None: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+
+def provenance(real: Origin, fake: Origin) -> dict[str, object]:
+    """How a number of two sides came about: extractor, counts, device, library version."""
+    skipped = {
+        f"skipped_{label}": [name for name, _ in side.skipped]
+        for label, side in (("real", real), ("fake", fake))
+        if isinstance(side, FeatureSet)
+    }
+    return {
+        "extractor": common_identity(real.identity, fake.identity),
+        "n_real": real.n,
+        "n_fake": fake.n,
+        **skipped,
+        "device": str(real.device),
+        "version": __version__,
+    }
+
+
+def input_warnings(real: FeatureSet, fake: FeatureSet) -> tuple[str, ...]:
+    """What a reader has to know of two sets: pictures left out, mixed sizes and formats."""
+    found = [
+        f"{len(side.skipped)} {label} pictures were left out: "
+        + listed([f"{name} ({reason})" for name, reason in side.skipped])
+        for label, side in (("real", real), ("fake", fake))
+        if side.skipped
+    ]
+    sizes = {label: Counter(side.sizes) for label, side in (("real", real), ("fake", fake))}
+    if len({*sizes["real"], *sizes["fake"]}) > 1:
+        found.append("pictures of different sizes: " + "; ".join(map(_size_line, sizes.items())))
+    shares = [_lossy_share(side) for side in (real, fake)]
+    if None not in shares and shares[0] != shares[1]:
+        found.append(
+            "lossy files (JPEG, WebP) on one side only, or in other shares: compression alone "
+            "moves these scores"
+        )
+    if (real.identity is None) != (fake.identity is None):
+        found.append("one side's features are of unknown origin")
+    return tuple(found)
+
+
+def sensible(values: Tensor, largest: float = LARGEST) -> bool:
+    """Whether all numbers are finite, and small enough to be computed with."""
+    # The comparison is false for NaN; the extremes need no mask of the whole array.
+    if not values.numel():
+        return True
+    low, high = (float(end) for end in values.aminmax())
+    return low >= -largest and high <= largest
+
+
+def _described(values: Tensor) -> str:
+    where = "" if is_plain(values) else f" ({values.layout} on {values.device})"
+    return f"{tuple(values.shape)} {values.dtype}{where}"
+
+
+def _size_line(side: tuple[str, Counter[tuple[int, int]]]) -> str:
+    label, counts = side
+    shown = [f"{count} of {h}x{w}" for (h, w), count in counts.most_common()]
+    return f"{label}: {listed(shown)}"
+
+
+def _lossy_share(side: FeatureSet) -> float | None:
+    """Share of lossy files; ``None`` when the pictures did not come from files."""
+    if not side.names or None in side.keys:
+        return None
+    return sum(Path(name).suffix.lower() in LOSSY_SUFFIXES for name in side.names) / len(side)
