@@ -59,6 +59,7 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
     (
         _part("safe writing, what inputs were", "files", "folders", "formats", "identity"),
         _part("one run at a time, progress bars", "locks", "progress"),
+        _part("settings from files, checked", "values"),
     ),
     (
         _part("what goes wrong", "errors"),

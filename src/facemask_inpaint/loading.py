@@ -19,6 +19,7 @@ from facemask_inpaint.errors import (
 )
 from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.identity import content_of
+from facemask_inpaint.models.building import require_size
 from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.models.pipeline import (
     PipelineNetwork,
@@ -29,6 +30,7 @@ from facemask_inpaint.models.pipeline import (
 )
 from facemask_inpaint.models.registry import blank, load_exactly, network_class
 from facemask_inpaint.models.unwrapping import WHOLE, anchors_of, part_name, roles_of
+from facemask_inpaint.values import as_kind
 
 Content = TypeVar("Content")
 
@@ -38,6 +40,9 @@ Paths = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
 
 PIPELINE_MARK = "diffusers:"
 """In front of a hub repository that holds a pipeline of ``diffusers``."""
+
+_CONFIG = {"architecture": str, "options": Mapping[str, Any]}
+"""What ``config.json`` has to say."""
 
 
 class Loaded(NamedTuple):
@@ -183,14 +188,32 @@ def load_checkpoint(path: Paths, architecture: str, **options: Any) -> Loaded:
 def load_folder(folder: str | Path) -> Loaded:
     """Load the ``config.json`` + ``model.safetensors`` form."""
     config, tensors = checkpoints.load_folder(folder)
+    architecture, options = (_entry(config, name, folder) for name in _CONFIG)
+    numbers = sum(tensor.numel() for tensor in tensors.values())
     try:
-        architecture, options = config["architecture"], config["options"]
-    except KeyError as missing:
-        raise CheckpointError(f"{folder}/config.json does not say {missing}") from None
-    network = blank(architecture, **options)
+        # Some layers draw as many numbers again as they keep, and make tables besides.
+        require_size(
+            network_class(architecture),
+            options,
+            elements=4 * numbers + 2**25,
+            tensors=10 * len(tensors) + 2000,
+            message="describes a far larger network than the weights beside it are",
+        )
+        network = blank(architecture, **options)
+    except (OptionError, UnknownNameError) as error:
+        raise CheckpointError(f"{folder}/config.json: {error}") from error
     load_exactly(network, tensors)
     known = config.get("card")
     return Loaded(network, models.card(known) if known in models.list_pretrained() else None)
+
+
+def _entry(config: Mapping[str, Any], name: str, folder: str | Path) -> Any:
+    if name not in config:
+        raise CheckpointError(f"{folder}/config.json does not say {name!r}")
+    try:
+        return as_kind(_CONFIG[name], config[name], name)
+    except OptionError as error:
+        raise CheckpointError(f"{folder}/config.json: {error}") from None
 
 
 def _require_network(card: models.Card) -> None:

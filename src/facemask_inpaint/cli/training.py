@@ -123,9 +123,9 @@ def _portraits(data: Path, split: str | None, held_out: Faces | None) -> Faces:
 
 
 def _setting(text: str) -> tuple[str, object]:
-    import yaml
+    from facemask_inpaint.values import parse_yaml
 
     name, equals, value = text.partition("=")
     if not equals:
         raise click.UsageError(f"--set {text}: write NAME=VALUE")
-    return name.strip(), yaml.safe_load(value)
+    return name.strip(), parse_yaml(value, f"--set {name.strip()}")

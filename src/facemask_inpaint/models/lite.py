@@ -70,6 +70,11 @@ class Lite(InpaintingNetwork):
         super().__init__()
         if side < 8 * BLOCK or side % (8 * BLOCK):
             raise OptionError(f"side must be a multiple of {8 * BLOCK}, not {side}")
+        if min(depth, directions, detail) < 0 or min(widths) < 1:
+            raise OptionError(
+                "depth, directions and detail are not negative and widths are positive, not "
+                f"{depth}, {directions}, {detail} and {widths}"
+            )
         if len(widths) != 3 or widths[2] % HEAD_WIDTH:
             raise OptionError(
                 f"widths are three numbers, the last a multiple of {HEAD_WIDTH}, not {widths}"

@@ -57,17 +57,22 @@ def network_class(architecture: str) -> type[InpaintingNetwork]:
     return getattr(importlib.import_module(module), name)
 
 
-def create(architecture: str, **options: Any) -> InpaintingNetwork:
+def create(architecture: str, /, **options: Any) -> InpaintingNetwork:
     """Build an untrained network in inference mode.
 
     Args:
         architecture: a name of :func:`list_architectures`.
         **options: the class's own keyword arguments, for example ``resolution=512``.
+
+    Raises:
+        UnknownNameError: no such architecture or option; the message names the near ones.
+        OptionError: an option is of another kind, or no network can be built with them.
     """
     from facemask_inpaint.host import ordinary_torch
+    from facemask_inpaint.models.building import build
 
     with ordinary_torch():
-        network = network_class(architecture)(**options)
+        network = build(network_class(architecture), options, architecture)
     network.architecture, network.options = architecture, options
     return network.eval()
 
@@ -131,7 +136,7 @@ def _fitting(
         ) from error
 
 
-def blank(architecture: str, **options: Any) -> InpaintingNetwork:
+def blank(architecture: str, /, **options: Any) -> InpaintingNetwork:
     """Build a network whose weights are about to be loaded; nothing is drawn for them."""
     from facemask_inpaint.host import without_draws
 

@@ -10,6 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facemask_inpaint.errors import OptionError
+
+MAX_LEVELS = 12
+"""More halvings than any image has."""
+
 SLOPE = 0.2
 """Of the critics' leaky rectifiers below zero."""
 
@@ -50,6 +55,11 @@ class PatchCritic(nn.Module):
 
     def __init__(self, *, width: int = 32, levels: int = 4, patch_limit: float = math.inf) -> None:
         super().__init__()
+        if width < 1 or not 1 <= levels <= MAX_LEVELS or not patch_limit > 0:
+            raise OptionError(
+                f"a critic has a width and a patch limit above 0 and 1 to {MAX_LEVELS} levels, "
+                f"not {width}, {patch_limit} and {levels}"
+            )
         self.patch_limit = patch_limit
         channels = [7, *(min(width * 2**level, 8 * width) for level in range(levels))]
         self.levels = nn.ModuleList(

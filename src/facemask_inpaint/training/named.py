@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from facemask_inpaint.errors import unknown_name
+from facemask_inpaint.errors import OptionError, UnknownNameError, unknown_name
 from facemask_inpaint.training.recipes import Augmentation, Losses, Masks, Optimiser, Recipe
+from facemask_inpaint.values import read_text
 
 _MAT_GENERATOR = Optimiser(rate=1e-3, betas=(0.0, 0.99), lazy=4 / 5)
 _MAT_CRITIC = Optimiser(rate=1e-3, betas=(0.0, 0.99), lazy=16 / 17)
@@ -127,5 +128,8 @@ def open_recipe(recipe: str | Path | Recipe) -> Recipe:
     if str(recipe) in RECIPES:
         return RECIPES[str(recipe)]
     if Path(recipe).is_file():
-        return Recipe.from_yaml(Path(recipe).read_text(encoding="utf-8"))
+        try:
+            return Recipe.from_yaml(read_text(recipe))
+        except (OptionError, UnknownNameError) as error:
+            raise type(error)(f"{recipe}: {error}") from None
     raise unknown_name("recipe", str(recipe), RECIPES)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from facemask_inpaint import models
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models.building import build
 from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.training.critics import Judgement, PatchCritic
 from facemask_inpaint.training.pictures import Batch
@@ -41,7 +42,7 @@ class Players(nn.Module):
     @classmethod
     def create(cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]) -> Players:
         """Players around a generator, with an untrained critic for pictures of ``side``."""
-        return cls(generator, PatchCritic(**options))
+        return cls(generator, build(PatchCritic, options, "the critic"))
 
     def fill(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
         """Filled pictures ``(N, 3, H, W)``, composited, the final one first."""
@@ -71,9 +72,7 @@ class StylePlayers(Players):
 
     @classmethod
     def create(cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]) -> Players:
-        from facemask_inpaint.models.mat import Discriminator
-
-        return cls(generator, Discriminator(resolution=side, **options).final)
+        return cls(generator, _discriminator(side, options).final)
 
     def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[Judgement, ...]:
         return tuple(Judgement(self.critic(picture, hole)) for picture in pictures)
@@ -94,9 +93,7 @@ class MATPlayers(Players):
 
     @classmethod
     def create(cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]) -> Players:
-        from facemask_inpaint.models.mat import Discriminator
-
-        return cls(generator, Discriminator(resolution=side, **options))
+        return cls(generator, _discriminator(side, options))
 
     def fill(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
         net: Any = self.generator
@@ -141,6 +138,14 @@ PLAYERS: Mapping[str, type[Players]] = {
 """Architectures that can be trained, with what trains them."""
 
 
+def _discriminator(side: int, options: Mapping[str, Any]) -> Any:
+    from facemask_inpaint.models.mat import Discriminator
+
+    if "resolution" in options:
+        raise OptionError("the critic's resolution is the recipe's side; leave it out")
+    return build(Discriminator, {**options, "resolution": side}, "the critic")
+
+
 def create_players(
     architecture: str,
     options: Mapping[str, Any],
@@ -157,7 +162,8 @@ def create_players(
         critic_options: the critic's constructor arguments.
 
     Raises:
-        OptionError: nothing here trains this architecture.
+        OptionError: nothing here trains this architecture, or it has no such options.
+        SizeError: the network takes no pictures of this side.
     """
     if architecture not in PLAYERS:
         raise OptionError(
@@ -165,4 +171,5 @@ def create_players(
             "MixedMaskSampler into their own training loop"
         )
     network = models.create(architecture, **options)
+    network.check_size(side, side)
     return PLAYERS[architecture].create(network, side, critic_options)

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import types
-import typing
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from facemask_inpaint.errors import OptionError, unknown_name
 from facemask_inpaint.files import atomic_path
+from facemask_inpaint.masks import GENERATORS
+from facemask_inpaint.models import list_architectures
+from facemask_inpaint.training.fields import (
+    RANGE,
+    by_name,
+    check,
+    classes_of,
+    number,
+    read,
+    weights_by_class,
+)
+from facemask_inpaint.values import Range, parse_yaml
 
 MaskKind = Literal["random", "semantic", "mixed"]
 Precision = Literal["float32", "bfloat16"]
-Part = TypeVar("Part")
+
+_NAME = re.compile(r"[\w(][\w .,()=+-]{0,99}")
+
 
 SEMANTIC_SHARE: Mapping[str, float | None] = {"random": 0.0, "semantic": 1.0, "mixed": None}
 """Chance of a semantic mask by kind; ``None``: the recipe's own number."""
@@ -36,12 +49,26 @@ class Masks:
     """
 
     kind: MaskKind = "mixed"
-    semantic_probability: float = 0.5
+    semantic_probability: float = number(0.5, 0, 1)
     random: str = "mat"
     classes: str = "all"
-    class_weights: Mapping[str, float] = field(default_factory=dict)
-    dilate: float = 0.01
-    adaptive: float = 0.0
+    class_weights: Mapping[str, float] = weights_by_class()
+    dilate: float = number(0.01, 0, 4096)
+    adaptive: float = number(0.0, 0, 10)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.random not in GENERATORS:
+            raise unknown_name("free-form generator of masks.random", self.random, GENERATORS)
+        drawn = classes_of(self.classes, "masks.classes")
+        weights = by_name(self.class_weights, "masks.class_weights")
+        if strange := [name for name in weights if name not in drawn]:
+            raise OptionError(
+                f"masks.class_weights.{strange[0]}: masks are drawn from {', '.join(drawn)} only"
+            )
+        if not any(weights.get(name, 1.0) for name in drawn):
+            raise OptionError("masks.class_weights are 0 for every class that is drawn")
+        object.__setattr__(self, "class_weights", weights)
 
     @property
     def share(self) -> float:
@@ -60,9 +87,12 @@ class Augmentation:
         tone: largest relative change of brightness, contrast and each colour.
     """
 
-    flip: float = 0.5
-    rotation: float = 0.0
-    tone: float = 0.0
+    flip: float = number(0.5, 0, 1)
+    rotation: float = number(0.0, 0, 180)
+    tone: float = number(0.0, 0, 1)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +110,23 @@ class Losses:
         class_weights: mask class to the factor of its pictures' losses; others have 1.
     """
 
-    hole_l1: float = 0.0
-    adversarial: float = 1.0
-    feature_matching: float = 0.0
-    perceptual: float = 0.0
-    r1: float = 10.0
-    r1_every: int = 16
-    adversarial_from: int = 0
-    class_weights: Mapping[str, float] = field(default_factory=dict)
+    hole_l1: float = number(0.0, 0)
+    adversarial: float = number(1.0, 0)
+    feature_matching: float = number(0.0, 0)
+    perceptual: float = number(0.0, 0)
+    r1: float = number(10.0, 0)
+    r1_every: int = number(16, 1)
+    adversarial_from: int = number(0, 0)
+    class_weights: Mapping[str, float] = weights_by_class()
+
+    def __post_init__(self) -> None:
+        check(self)
+        if not (self.hole_l1 or self.adversarial or self.perceptual):
+            raise OptionError(
+                "losses: nothing would be learnt; give hole_l1, adversarial or perceptual a weight"
+            )
+        weights = by_name(self.class_weights, "losses.class_weights")
+        object.__setattr__(self, "class_weights", weights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +142,16 @@ class Optimiser:
         decay_from: share of the run after which the rate falls linearly to 0.
     """
 
-    rate: float = 1e-3
-    betas: tuple[float, float] = (0.0, 0.99)
-    lazy: float = 1.0
-    warm_up: int = 0
-    decay_from: float = 1.0
+    rate: float = number(1e-3, 0, above=True)
+    betas: tuple[float, float] = field(
+        default=(0.0, 0.99), metadata={RANGE: Range(0, 1, below=True)}
+    )
+    lazy: float = number(1.0, 0, 1, above=True)
+    warm_up: int = number(0, 0)
+    decay_from: float = number(1.0, 0, 1)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,65 +189,59 @@ class Recipe:
     architecture: str
     options: Mapping[str, Any] = field(default_factory=dict)
     start: str | None = None
-    side: int = 256
-    batch: int = 8
-    passes: int = 1
-    epochs: float = 100
-    steps: int | None = None
-    minutes: float | None = None
+    side: int = number(256, 8, 8192)
+    batch: int = number(8, 1, 65536)
+    passes: int = number(1, 1)
+    epochs: float = number(100.0, 0, 1e6, above=True)
+    steps: int | None = number(None, 1, 1e9)
+    minutes: float | None = number(None, 0, above=True)
     masks: Masks = Masks()
     augmentation: Augmentation = Augmentation()
     losses: Losses = Losses()
     generator: Optimiser = Optimiser()
     critic: Optimiser = Optimiser()
     critic_options: Mapping[str, Any] = field(default_factory=dict)
-    ema: float = 10_000
+    ema: float = number(10_000.0, 0, above=True)
     precision: Precision = "float32"
-    validate_every: int = 1000
-    save_every: int = 500
-    seed: int = 0
+    validate_every: int = number(1000, 0)
+    save_every: int = number(500, 1)
+    seed: int = number(0, 0, 2**63 - 1)
     unknown: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("side", "batch", "passes", "save_every"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{self.name}: {name} must be at least 1")
+        check(self)
+        if not _NAME.fullmatch(self.name):
+            raise OptionError(f"a recipe's name is letters, digits and spaces, not {self.name!r}")
+        if self.architecture not in list_architectures():
+            raise unknown_name("architecture", self.architecture, list_architectures())
         if self.batch % self.passes:
             raise OptionError(
                 f"{self.name}: a batch of {self.batch} has no {self.passes} equal passes"
             )
-        if self.precision not in typing.get_args(Precision):
-            raise OptionError(f"{self.name}: precision is float32 or bfloat16")
-        if self.masks.kind not in SEMANTIC_SHARE:
-            raise unknown_name("kind of masks", self.masks.kind, SEMANTIC_SHARE)
 
     def length(self, pictures: int) -> int:
         """Steps of the whole run over so many pictures."""
         return self.steps or max(1, round(self.epochs * pictures / self.batch))
 
-    def changed(self, **changes: Any) -> Recipe:
+    def changed(self, /, **changes: Any) -> Recipe:
         """Copy with other values; ``{"losses.r1": 1.0}`` style keys reach into parts.
 
         Raises:
             UnknownNameError: there is no such setting.
-            OptionError: the value makes no sense.
+            OptionError: a value, or all together, makes no sense.
         """
-        recipe = self
+        data = asdict(self)
+        parts = [f.name for f in fields(self) if is_dataclass(getattr(self, f.name))]
         for key, value in changes.items():
             part, _, name = key.rpartition(".")
-            recipe = recipe._with(part, name, value)
-        return recipe
-
-    def _with(self, part: str, name: str, value: Any) -> Recipe:
-        owner = getattr(self, part, None) if part else self
-        if not is_dataclass(owner) or isinstance(owner, type):
-            raise unknown_name("part of a recipe", part, [f.name for f in fields(self)])
-        data = asdict(owner)
-        if name not in data:
-            raise unknown_name("setting", name, data)
-        new = _read(type(owner), data | {name: value}, part or "recipe")
-        whole: Any = new if not part else replace(self, **typing.cast(Any, {part: new}))
-        return whole
+            if part and part not in parts:
+                raise unknown_name("part of a recipe", part, parts)
+            target = data[part] if part else data
+            if name not in target:
+                raise unknown_name(f"setting of {part or 'a recipe'}", name, target)
+            is_part = is_dataclass(value) and not isinstance(value, type)
+            target[name] = asdict(value) if is_part else value
+        return read(type(self), data, "recipe")
 
     def to_yaml(self) -> str:
         """The recipe as YAML text that :meth:`from_yaml` reads."""
@@ -224,13 +262,7 @@ class Recipe:
             OptionError: the text is no YAML mapping, or a value is of the wrong kind.
             UnknownNameError: a setting that does not exist.
         """
-        import yaml
-
-        try:
-            data = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise OptionError(f"a recipe is YAML: {error}") from None
-        return _read(cls, data, "recipe")
+        return read(cls, parse_yaml(text, "a recipe"), "recipe")
 
 
 def _plain(value: Any) -> Any:
@@ -239,42 +271,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
-
-
-def _read(kind: type[Part], data: Any, where: str) -> Part:
-    """A recipe, or a part of one, from plain values."""
-    if not isinstance(data, Mapping):
-        raise OptionError(f"{where}: settings with values are needed, not {data!r}")
-    kinds = typing.get_type_hints(kind)
-    if unknown := [name for name in data if name not in kinds]:
-        raise unknown_name(f"setting of {where}", str(unknown[0]), kinds)
-    try:
-        return kind(**{name: _value(kinds[name], v, f"{where}.{name}") for name, v in data.items()})
-    except TypeError as error:
-        raise OptionError(f"{where}: {error}") from None
-
-
-def _value(kind: Any, value: Any, where: str) -> Any:
-    if is_dataclass(kind) and isinstance(kind, type):
-        return value if isinstance(value, kind) else _read(kind, value, where)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is tuple:
-        return tuple(value)
-    if origin is Literal and value not in arguments:
-        raise OptionError(f"{where} is one of {', '.join(map(str, arguments))}, not {value!r}")
-    if isinstance(kind, types.UnionType):  # of a kind and None
-        return None if value is None else _value(arguments[0], value, where)
-    if kind in (int, float):
-        return _number(kind, value, where)
-    return value
-
-
-def _number(kind: Any, value: Any, where: str) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        try:
-            value = float(value)  # YAML 1.1 takes 1e-3 for text
-        except (TypeError, ValueError):
-            raise OptionError(f"{where} is a number, not {value!r}") from None
-    if kind is int and value != int(value):
-        raise OptionError(f"{where} is a whole number, not {value!r}")
-    return kind(value)

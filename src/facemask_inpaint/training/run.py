@@ -89,21 +89,24 @@ def train(
         if isinstance(faces, str | Path):
             faces = datasets.open_faces(faces, preferred="train")
         saved = _saved(recipe, faces, out)
-        objective = Objective(recipe.losses, _perceptual(recipe, chosen))
-        if parallel.rank() == 0:
-            recipe.save(out / "recipe.yaml")
+        # Nothing is written before everything is at hand.
         pictures = TrainingPictures(
             faces, recipe.side, _sampler(recipe), recipe.augmentation, recipe.seed
         )
+        players = _players(recipe, pictures, fresh=saved is None)
+        watched = _validation(recipe, validation, reader)
+        objective = Objective(recipe.losses, _perceptual(recipe, chosen))
+        if parallel.rank() == 0:
+            recipe.save(out / "recipe.yaml")
         trainer = Trainer(
             recipe,
-            _players(recipe, pictures, fresh=saved is None),
+            players,
             objective,
             pictures,
             out,
             device=chosen,
             saved=saved,
-            validation=_validation(recipe, validation, reader),
+            validation=watched,
             workers=workers if workers is not None else (4 if chosen.type == "cuda" else 0),
             progress=progress,
         )

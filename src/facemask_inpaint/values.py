@@ -1,0 +1,302 @@
+"""Plain values from files and command lines: read within limits, checked against type hints."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from facemask_inpaint.errors import OptionError, unknown_name
+
+MAX_TEXT = 1 << 20
+"""Characters that a file of settings may have."""
+
+MAX_DEPTH = 32
+"""How deep such a file may nest."""
+
+MAX_VALUES = 20_000
+"""Values that a YAML file may have."""
+
+_SHOWN = 80
+_EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+"""Numbers such as 1e-3, which YAML 1.1 takes for text."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that make sense somewhere.
+
+    Attributes:
+        low: the smallest.
+        high: the largest.
+        above: whether ``low`` itself is too small.
+        below: whether ``high`` itself is too large.
+    """
+
+    low: float
+    high: float = math.inf
+    above: bool = False
+    below: bool = False
+
+    def require(self, value: Any, where: str) -> None:
+        """Refuse a number outside; of a list or a mapping, any of its numbers.
+
+        Raises:
+            OptionError: with what would make sense.
+        """
+        if isinstance(value, Mapping):
+            for name, item in value.items():
+                self.require(item, f"{where}.{name}")
+        elif isinstance(value, list | tuple):
+            for item in value:
+                self.require(item, where)
+        elif isinstance(value, int | float) and not self._has(value):
+            low = f"{'above' if self.above else 'at least'} {self.low:g}"
+            limit = f" and {'below' if self.below else 'at most'} {self.high:g}"
+            high = limit if self.high < math.inf else ""
+            raise OptionError(f"{where} must be {low}{high}, not {_shown(value)}")
+
+    def _has(self, value: float) -> bool:
+        large = value > self.low if self.above else value >= self.low
+        return large and (value < self.high if self.below else value <= self.high)
+
+
+def read_text(path: str | Path) -> str:
+    """Text of a file of settings.
+
+    Raises:
+        OptionError: it cannot be read, is no text, or is larger than settings ever are.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise OptionError(f"{path} is no file")
+        if path.stat().st_size > MAX_TEXT:
+            raise OptionError(f"{path} is larger than any file of settings ({MAX_TEXT:,} bytes)")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise OptionError(f"{path} cannot be read ({error.strerror or error})") from None
+    except UnicodeDecodeError:
+        raise OptionError(f"{path} is no text in UTF-8") from None
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Value of a YAML text, which may not refer to parts of itself.
+
+    Args:
+        text: at most :data:`MAX_TEXT` characters.
+        where: file or option, for messages.
+
+    Raises:
+        OptionError: it is no YAML, too long, too deep, or uses anchors and aliases, by which a
+            few lines can stand for gigabytes.
+    """
+    import yaml
+
+    if len(text) > MAX_TEXT:
+        raise OptionError(f"{where}: longer than settings ever are ({MAX_TEXT:,} characters)")
+    try:
+        depth = 0
+        for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH or number > MAX_VALUES:
+                raise OptionError(f"{where}: nested or filled as settings never are")
+            if isinstance(event, yaml.AliasEvent):
+                raise OptionError(f"{where}: aliases (*{event.anchor}) are not taken; write it out")
+        return _read_once(text)
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+        if isinstance(error, OptionError):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise OptionError(f"{where}: not readable as YAML ({reason})") from None
+
+
+def _read_once(text: str) -> Any:
+    """Value of a YAML text in which no name is given twice."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                raise yaml.YAMLError(f"{twice} is there twice")
+            return super().construct_mapping(node, deep)
+
+    return yaml.load(text, Loader)
+
+
+def parse_json(text: str, where: str) -> Any:
+    """Value of a JSON text.
+
+    Args:
+        text: at most :data:`MAX_TEXT` characters.
+        where: file, for messages.
+
+    Raises:
+        OptionError: it is no JSON, too long or too deep.
+    """
+    if len(text) > MAX_TEXT:
+        raise OptionError(f"{where}: longer than settings ever are ({MAX_TEXT:,} characters)")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise OptionError(f"{where}: not readable as JSON ({str(error)[:200]})") from None
+    _require_depth(value, MAX_DEPTH, where)
+    return value
+
+
+def _require_depth(value: Any, left: int, where: str) -> None:
+    if isinstance(value, dict | list):
+        if not left:
+            raise OptionError(f"{where}: nested as settings never are")
+        for item in value.values() if isinstance(value, dict) else value:
+            _require_depth(item, left - 1, where)
+
+
+def as_kind(kind: Any, value: Any, where: str, *, finite: bool = True) -> Any:
+    """A plain value as a type hint wants it.
+
+    Args:
+        kind: hint: numbers, text, ``bool``, ``Literal``, tuples, sequences, mappings, unions of
+            these, or a class. What it does not know is let through.
+        value: from YAML, JSON or Python.
+        where: name of the setting, for messages.
+        finite: refuse infinite numbers; NaN is always refused.
+
+    Raises:
+        OptionError: the value is of another kind.
+    """
+    if kind is Any:
+        return value
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return _one_of(arguments, value, where)
+    if origin in (types.UnionType, typing.Union):
+        return _any_of(arguments, value, where, finite)
+    if kind in (int, float):
+        return _number(kind, value, where, finite)
+    if kind in (str, bool):
+        if isinstance(value, kind):
+            return value
+        raise OptionError(f"{where} is {_NAMES[kind]}, not {_shown(value)}")
+    if origin is tuple or (isinstance(origin, type) and issubclass(origin, Sequence)):
+        return _sequence(origin, arguments, value, where, finite)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _mapping(arguments, value, where, finite)
+    if isinstance(kind, type) and kind is not object and not isinstance(value, kind):
+        raise OptionError(f"{where} is a {kind.__name__}, not {_shown(value)}")
+    return value
+
+
+def require_options(function: Callable[..., Any], options: Mapping[str, Any], what: str) -> None:
+    """Refuse options that a function or class does not have, or whose values are of another kind.
+
+    Args:
+        function: whose keyword arguments they are to be.
+        options: name to value.
+        what: whose options these are, for messages.
+
+    Raises:
+        UnknownNameError: there is no such option; the message names the nearest.
+        OptionError: a value is of another kind.
+    """
+    named = {
+        name: parameter
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    }
+    hints = typing.get_type_hints(vars(function).get("__init__", function))
+    for name, value in options.items():
+        if name not in named:
+            raise unknown_name(f"option of {what}", str(name), named)
+        default = named[name].default
+        finite = not (isinstance(default, float) and math.isinf(default))
+        as_kind(hints.get(name, Any), value, f"{what}: {name}", finite=finite)
+
+
+_NAMES = {int: "a number", float: "a number", str: "text", bool: "true or false"}
+
+
+def _one_of(known: Sequence[Any], value: Any, where: str) -> Any:
+    if not any(value == one and type(value) is type(one) for one in known):
+        raise OptionError(
+            f"{where} is one of {', '.join(map(str, known))}, not {_shown(value)}"
+        ) from None
+    return value
+
+
+def _any_of(kinds: Sequence[Any], value: Any, where: str, finite: bool) -> Any:
+    if value is None and types.NoneType in kinds:
+        return None
+    refusals = []
+    for kind in kinds:
+        if kind is not types.NoneType:
+            try:
+                return as_kind(kind, value, where, finite=finite)
+            except OptionError as error:
+                refusals.append(error)
+    raise refusals[0]
+
+
+def _number(kind: type, value: Any, where: str, finite: bool) -> int | float:
+    if isinstance(value, str) and _EXPONENT.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        value = _unwrapped(value, where)
+    if isinstance(value, float) and (math.isnan(value) or (math.isinf(value) and finite)):
+        raise OptionError(f"{where} is {_NAMES[kind]}, not {value!r}")
+    if kind is int and isinstance(value, float) and not value.is_integer():
+        raise OptionError(f"{where} is a whole number, not {value!r}")
+    try:
+        return kind(value)
+    except OverflowError:
+        raise OptionError(f"{where} is {_NAMES[kind]}, not {_shown(value)}") from None
+
+
+def _unwrapped(value: Any, where: str) -> int | float:
+    """The number in a scalar of NumPy or torch."""
+    if not isinstance(value, bool | str) and getattr(value, "ndim", None) == 0:
+        number = value.item()
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            return number
+    raise OptionError(f"{where} is a number, not {_shown(value)}")
+
+
+def _sequence(
+    origin: Any, arguments: Sequence[Any], value: Any, where: str, finite: bool
+) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise OptionError(f"{where} is a list, not {_shown(value)}")
+    of_one_kind = origin is not tuple or Ellipsis in arguments or not arguments
+    kinds = [arguments[0] if arguments else Any] * len(value) if of_one_kind else arguments
+    if len(kinds) != len(value):
+        raise OptionError(f"{where} is a list of {len(kinds)}, not of {len(value)}")
+    return tuple(as_kind(k, v, where, finite=finite) for k, v in zip(kinds, value))
+
+
+def _mapping(arguments: Sequence[Any], value: Any, where: str, finite: bool) -> dict[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise OptionError(f"{where} is names with values, not {_shown(value)}")
+    names, values = arguments or (Any, Any)
+    return {
+        as_kind(names, name, f"{where}: a name"): as_kind(
+            values, item, f"{where}.{name}", finite=finite
+        )
+        for name, item in value.items()
+    }
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write numbers of thousands of digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
