@@ -82,15 +82,16 @@ class Layout:
 
     def original(self, side: int, key: str) -> Path:
         """The portrait at that side."""
-        return self.folder / "originals" / str(side) / f"{key}.png"
+        return self.folder / "originals" / _part(side) / f"{_part(key)}.png"
 
     def mask(self, side: int, mask_class: str, key: str) -> Path:
         """The hole, 255 = hole; there is no file where the portrait lacks the component."""
-        return self.folder / "masks" / str(side) / mask_class / f"{key}.png"
+        return self.folder / "masks" / _part(side) / _part(mask_class) / f"{_part(key)}.png"
 
     def filled(self, side: int, model: str, mask_class: str, key: str) -> Path:
         """The model's result; there is no file where it failed."""
-        return self.folder / "filled" / str(side) / model / mask_class / f"{key}.png"
+        parts = (_part(side), _part(model), _part(mask_class), f"{_part(key)}.png")
+        return self.folder.joinpath("filled", *parts)
 
 
 @dataclass(frozen=True)
@@ -114,18 +115,19 @@ class Run:
         """Read a run's settings.
 
         Raises:
-            OptionError: the folder holds no run, or one of another version of this library.
+            OptionError: the folder holds no run, a damaged one, or one of another version of this
+                library.
         """
         layout = Layout(Path(folder))
         try:
-            settings = json.loads(layout.settings.read_text(encoding="utf-8"))
+            settings = _read_settings(layout.settings)
         except FileNotFoundError:
             raise OptionError(
                 f"{folder} holds no benchmark run (there is no run.json); "
                 "facemask-inpaint benchmark --out FOLDER makes one"
             ) from None
-        except ValueError as error:
-            raise OptionError(f"{layout.settings} is damaged: {error}") from error
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise OptionError(f"{layout.settings} is damaged: {str(error)[:200]}") from error
         if (found := settings.get("format")) != FORMAT:
             raise OptionError(f"{layout.settings} is of format {found}; needed: {FORMAT}")
         return cls(layout, settings)
@@ -199,3 +201,33 @@ class Run:
     def filled(self, side: int, model: str, mask_class: str, key: str) -> Path:
         """See :meth:`Layout.filled`."""
         return self.layout.filled(side, model, mask_class, key)
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    """Content of ``run.json``, of which everything that has to be there is there.
+
+    Raises:
+        ValueError, TypeError, LookupError, AttributeError: something is not.
+    """
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    if settings.get("format") != FORMAT:
+        return settings  # refused for that
+    models = [from_dict(ModelEntry, entry).name for entry in settings["models"]]
+    classes = [from_dict(ClassEntry, entry).name for entry in settings["classes"]]
+    for name in (*models, *classes, *settings["dataset"]["keys"]):
+        _part(name)
+    if not all(type(side) is int for side in settings["sides"]):
+        raise TypeError("a side that is no whole number")
+    return settings
+
+
+def _part(name: Any) -> str:
+    """A name as one part of a path; names in files come from anywhere.
+
+    Raises:
+        OptionError: it would lead elsewhere.
+    """
+    text = str(name)
+    if text in ("", ".", "..") or any(character in text for character in "/\\\0"):
+        raise OptionError(f"{text[:80]!r} is a path, not the name of a model, class or image")
+    return text

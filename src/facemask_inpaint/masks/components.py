@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, SupportsIndex, TypeAlias
 
-from facemask_inpaint.errors import (
-    FacemaskInpaintError,
-    LabelMapError,
-    MissingDependencyError,
-    UnknownNameError,
-    unknown_name,
-)
+from facemask_inpaint.errors import LabelMapError, OptionError, UnknownNameError, unknown_name
+from facemask_inpaint.values import parse_json, parse_yaml, read_text
 from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES, OVAL
 
 GLASSES = LABEL_IDS["eye_g"]
@@ -200,17 +194,14 @@ def load_classes(path: str | Path) -> dict[str, Component]:
     """Read a table of classes from a JSON or YAML file; :func:`parse_classes` says what is in it.
 
     Raises:
-        MissingDependencyError: a YAML file is given and PyYAML is not installed.
         LabelMapError: the file cannot be read or is no table.
     """
     path = Path(path)
+    parse = parse_yaml if path.suffix.lower() in (".yaml", ".yml") else parse_json
     try:
-        text = path.read_text(encoding="utf-8")
-        table = _parse_yaml(text) if path.suffix.lower() in (".yaml", ".yml") else json.loads(text)
-    except (OSError, ValueError) as error:
-        if isinstance(error, FacemaskInpaintError):
-            raise
-        raise LabelMapError(f"cannot read the table of classes {path}: {error}") from error
+        table = parse(read_text(path), str(path))
+    except OptionError as error:
+        raise LabelMapError(f"cannot read the table of classes: {error}") from None
     if not isinstance(table, dict):
         raise LabelMapError(f"{path} is not a table of class names to label lists")
     try:
@@ -269,19 +260,6 @@ def _parse_class(name: str, entry: Any) -> Component:
         raise LabelMapError(f"class {name!r} needs a list of label names, not {labels!r}")
     ids = tuple(sorted({label_id(label) for label in labels}))
     return Component(name, ids, filled_ids=ids if fill else (), behind_glasses=glasses)
-
-
-def _parse_yaml(text: str) -> Any:
-    try:
-        import yaml
-    except ImportError as error:
-        raise MissingDependencyError(
-            "reading a YAML table needs PyYAML: pip install pyyaml (or write the table as JSON)"
-        ) from error
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
 
 
 def _normalised(name: str) -> str:
