@@ -50,18 +50,20 @@ class Case:
         with np.load(self.archive) as archive:
             return {key: _decoded(archive[key]) for key in archive.files}
 
+    def array(self, name: str) -> np.ndarray:
+        """An array under its own name, or in slim archives with the case's number behind it."""
+        return self.archived[name if name in self.archived else f"{name}_{self.index}"]
+
     @cached_property
     def facts(self) -> Any:
         """What ``cases.json`` says: the one beside the archive, else the bundled one."""
-        return _json(_beside_or_bundled(self, "cases.json"))
+        path = self.archive.with_name("cases.json")
+        return _json(path if path.exists() else DATA / self.network / "cases.json")
 
     @cached_property
     def trace(self) -> Any:
-        """What ``trace.json`` says: the one beside the archive, else the bundled one.
-
-        Empty where neither is there.
-        """
-        path = _beside_or_bundled(self, "trace.json")
+        """What ``trace.json`` beside the archive says; empty where there is none."""
+        path = self.archive.with_name("trace.json")
         return _json(path) if path.exists() else {}
 
     @cached_property
@@ -80,11 +82,6 @@ def indices(archive: Path) -> list[int]:
     with np.load(archive) as content:
         found = (_NUMBERED.fullmatch(key) for key in content.files)
         return sorted(int(match["index"]) for match in found if match and match["name"] == "image")
-
-
-def _beside_or_bundled(case: Case, name: str) -> Path:
-    path = case.archive.with_name(name)
-    return path if path.exists() else DATA / case.network / name
 
 
 @cache

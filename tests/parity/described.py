@@ -36,22 +36,26 @@ def described_cases(
 
 
 def facts_of(case: Case) -> Mapping[str, Any]:
+    """What ``cases.json`` says about a case that its name labels."""
     (facts,) = (one for one in case.facts if one["name"] == case.label)
     return facts
 
 
 def number_of(name: str) -> int:
+    """Number at the end of a case's name; 0 if there is none."""
     match = re.search(r"_(\d+)$", name)
     return int(match[1]) if match else 0
 
 
 def image_of(case: Case, name: str) -> Tensor:
-    picture = case.archived[name].astype(np.float32) * 2 / 255 - 1
+    """A recorded image as ``(1, 3, H, W)`` in [-1, 1]."""
+    picture = case.array(name).astype(np.float32) * 2 / 255 - 1
     return rearrange(torch.from_numpy(picture), "h w c -> 1 c h w").contiguous()
 
 
 def hole_of(case: Case, name: str, kernel: int = 0) -> Tensor:
-    mask = case.archived[name]
+    """A recorded mask as ``(1, 1, H, W)``, 1 = hole, grown by a square of ``kernel`` pixels."""
+    mask = case.array(name)
     if kernel:
         mask = np.asarray(Image.fromarray(mask).filter(ImageFilter.MaxFilter(kernel)))
     return torch.from_numpy((mask > 127).astype(np.float32))[None, None]
@@ -65,4 +69,4 @@ def relative(name: str, ours: Tensor, expected: np.ndarray, bar: float) -> Answe
 
 def tensor_of(case: Case, name: str) -> Tensor:
     """A recorded array with a batch axis of one before it."""
-    return torch.from_numpy(case.archived[name])[None]
+    return torch.from_numpy(case.array(name))[None]

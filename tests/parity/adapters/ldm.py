@@ -1,36 +1,24 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from facemask_inpaint.models.ldm import LDM
 from facemask_inpaint.models.network import InpaintingNetwork
+from tests.parity import rules
 from tests.parity.adapter import Adapter, Answer
 from tests.parity.cases import Case
+from tests.parity.described import facts_of, hole_of, image_of, number_of
 
-RULES = {
-    "inpaint_0": "RandomState(41) eta 0",
-    "inpaint_1": "RandomState(42) eta 0",
-    "celeba": "RandomState(51) eta 1",
-    "full": "RandomState(61)",
-}
-"""Seed of the draws and noise of the steps, where no ``cases.json`` beside the archive tells."""
-
-MANIFESTS = {
-    "": "manifest.small.json",
-    "celeba": "manifest.celeba256.small.json",
-    "full": "manifest.json",
-}
 FLIPPED = 1e-3
 """Share of codes that near ties may turn."""
 
@@ -38,38 +26,41 @@ FLIPPED = 1e-3
 class NetworkAdapter(Adapter):
     """Whole runs of the narrow networks, and at true size every part once.
 
-    Numbered cases are of the conditioned model; the label ``celeba`` marks the model of faces with
-    its known latents put back, ``full`` the conditioned one at true size. Latents count in units of
-    their spread, which made-up weights let grow to more than ten.
+    Every entry of ``cases.json`` is a case, labelled by its name: ``inpaint_…`` of the conditioned
+    model, ``celeba`` of the model of faces with its known latents put back, ``full`` of the
+    conditioned one at true size. Latents count in units of their spread, which made-up weights let
+    grow to more than ten.
     """
 
     architecture = "ldm"
 
     def cases(self, archive: Path, salt: str) -> list[Case]:
-        numbered = super().cases(archive, salt)
-        with np.load(archive) as content:
-            names = set(content.files)
-        labels = [label for label in ("celeba", "full") if any(_of(label, name) for name in names)]
-        return numbered + [
-            Case(case.network, archive, case.index, salt, label)
-            for case in numbered[:1]
-            for label in labels
-        ]
+        whole = Case(archive.parent.name, archive, 0, salt)
+        named = (
+            dataclasses.replace(whole, index=number_of(facts["name"]), label=facts["name"])
+            for facts in whole.facts
+        )
+        return [one for one in named if _is_held(one)]
 
     def slow(self, case: Case) -> bool:
-        return case.label == "full" or case.index > 0
+        return case.label.startswith("full") or case.label not in ("inpaint_0", "celeba")
 
     def manifest(self, case: Case) -> str:
-        return MANIFESTS[case.label]
+        return facts_of(case)["weights"].split()[0].rstrip(",")
+
+    def inputs(self, case: Case) -> tuple[Tensor, Tensor]:
+        facts = facts_of(case)
+        mask = facts["mask"].partition(":")[0].split()[0]
+        return image_of(case, facts["image"]), hole_of(case, mask)
 
     def options(self, case: Case) -> dict[str, Any]:
         return {"mask_reduction": "nearest"}
 
     def answers(self, network: InpaintingNetwork, case: Case) -> Iterator[Answer]:
         ldm = cast(LDM, network)
-        if case.label == "full":
+        if case.label.startswith("full"):
             yield from self._parts(ldm, case)
-        elif case.label == "celeba":
+        elif case.label.startswith("celeba"):
             yield from self._completed(ldm, case)
         else:
             yield from self._inpainted(ldm, case)
@@ -89,10 +80,10 @@ class NetworkAdapter(Adapter):
 
     def _completed(self, network: LDM, case: Case) -> Iterator[Answer]:
         _set(network, case, "celeba_timesteps")
-        known = network.encode(_picture(case, "celeba_image"))
+        image, hole = self.inputs(case)
+        known = network.encode(image)
         yield self.compare("z0", known[0].numpy(), case.arrays["celeba_z0"])
-        hole = torch.from_numpy((case.arrays["celeba_mask"] > 127).astype(np.float32))
-        keep = 1 - network.hidden_cells(hole[None, None])
+        keep = 1 - network.hidden_cells(hole)
         draws = iter(Draws(case, tuple(known.shape)))
         start, pairs = next(draws), [(next(draws), next(draws)) for _ in range(network.steps)]
         steps = [torch.stack(role, 1) for role in zip(*pairs)]
@@ -111,7 +102,8 @@ class NetworkAdapter(Adapter):
         yield from self._picture(network, case, "full_z", "full_rec")
         x = next(iter(Draws(case, (1, 3, *condition.shape[2:]))))
         seen = torch.cat([x, recorded(case, "full_z"), condition[:, 3:]], 1)
-        epsilon = network.epsilon(seen, 501)[0].numpy()
+        timestep = rules.timestep(facts_of(case)["arrays"]["full_eps"])
+        epsilon = network.epsilon(seen, timestep)[0].numpy()
         yield Answer("eps", epsilon, case.arrays["full_eps"], self.tolerance)
 
     def _decoded(self, network: LDM, latent: Tensor, case: Case, prefix: str) -> Iterator[Answer]:
@@ -140,9 +132,8 @@ class Draws:
     """
 
     def __init__(self, case: Case, shape: tuple[int, ...]) -> None:
-        seed = re.search(r"RandomState\((\d+)\)", _rule(case))
-        assert seed, "the case does not tell the seed of its draws"
-        self._stream, self._shape = np.random.RandomState(int(seed[1])), shape
+        seed = rules.seed(json.dumps(facts_of(case)))
+        self._stream, self._shape = np.random.RandomState(seed), shape
 
     def __iter__(self) -> Iterator[Tensor]:
         while True:
@@ -161,37 +152,23 @@ def equal(name: str, ours: Tensor, expected: np.ndarray) -> Answer:
 
 def _set(network: LDM, case: Case, times: str) -> None:
     network.steps = len(case.arrays[times])
-    eta = re.search(r"eta ([\d.]+)", _rule(case))
+    eta = re.search(r"eta ([\d.]+)", facts_of(case)["sampler"])
     network.eta = float(eta[1]) if eta else 0.0
     assert sorted(network.ladder().times) == sorted(case.arrays[times].tolist())
 
 
-def _picture(case: Case, name: str) -> Tensor:
-    picture = torch.from_numpy(case.arrays[name].astype(np.float32) / 127.5 - 1)
-    return rearrange(picture, "h w c -> 1 c h w")
-
-
 def _traced(case: Case, run: str, states: list[Tensor]) -> Iterator[Answer]:
     """First numbers of the state after every step, where a trace lies beside the archive."""
-    path = case.archive.with_name("trace.json")
-    if not path.exists():
+    if run not in case.trace:
         return
-    expected = np.array([record["first8"] for record in json.loads(path.read_text())[run]])
+    expected = np.array([record["first8"] for record in case.trace[run]])
     ours = np.stack([state.flatten()[:8].numpy() for state in islice(states, len(expected))])
     # Seven digits are recorded.
     yield Answer("trace", ours, expected, 1e-4)
 
 
-def _rule(case: Case) -> str:
-    name = case.label or f"inpaint_{case.index}"
-    path = case.archive.with_name("cases.json")
-    return _rules(path)[name] if path.exists() else RULES[name]
-
-
-@cache
-def _rules(path: Path) -> dict[str, str]:
-    return {case["name"]: json.dumps(case) for case in json.loads(path.read_text())}
-
-
-def _of(label: str, name: str) -> bool:
-    return name.startswith(f"{label}_")
+def _is_held(case: Case) -> bool:
+    """Whether the archive holds a case: slim ones hold few."""
+    prefix = case.label.partition("_")[0]
+    name = {"celeba": "celeba_z0", "full": "full_eps"}.get(prefix, f"cond_{case.index}")
+    return name in case.archived or f"{name}_{case.index}" in case.archived

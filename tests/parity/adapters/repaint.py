@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import json
-import re
+import dataclasses
 from collections.abc import Iterator, Mapping
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -16,9 +14,10 @@ from facemask_inpaint.models.layers.diffusion import linear_betas, noised, signa
 from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.models.repaint import RePaint, Sampling
 from facemask_inpaint.models.repaint.sampler import Sampler
+from tests.parity import rules
 from tests.parity.adapter import Adapter, Answer
 from tests.parity.cases import Case
-from tests.parity.recipe import DATA
+from tests.parity.described import hole_of, image_of, number_of
 
 FIRST_MOVES = 12
 """Of a run in the everyday suite: down, and the first jump back up."""
@@ -34,28 +33,39 @@ class NetworkAdapter(Adapter):
     architecture = "repaint"
 
     def cases(self, archive: Path, salt: str) -> list[Case]:
-        numbered = super().cases(archive, salt)
-        with np.load(archive) as content:
-            names = set(content.files)
-        found = [Case(one.network, archive, one.index, salt, "start") for one in numbered[:1]]
-        for label, size in {"unet": "small", "full": "full"}.items():
-            found += [
-                Case(one.network, archive, one.index, salt, label)
-                for one in numbered
-                if names & {f"unet_{size}_{one.index}_out", f"unet_{size}_{one.index}_out_0"}
-            ]
-        return numbered + found
+        whole = Case(archive.parent.name, archive, 0, salt)
+        runs = [
+            dataclasses.replace(whole, index=run["index"])
+            for run in whole.facts["sampler"]
+            if f"raw_{run['index']}" in whole.archived
+        ]
+        started = [one for one in runs if f"sampler_{one.index}" in one.trace][:1]
+        calls = [
+            dataclasses.replace(whole, index=number_of(rule["name"]), label=_label(rule))
+            for rule in whole.facts["unet"]
+        ]
+        return [
+            *runs,
+            *(dataclasses.replace(one, label="start") for one in started),
+            *(one for one in calls if _answer_of(one) is not None),
+        ]
 
     def slow(self, case: Case) -> bool:
         return case.label in ("", "full")
 
     def manifest(self, case: Case) -> str:
-        return "manifest.json" if case.label == "full" else "manifest.small.json"
+        return _facts(case)["weights"]
+
+    def inputs(self, case: Case) -> tuple[Tensor, Tensor]:
+        facts = _facts(case)
+        image = image_of(case, facts["image"])
+        mask = facts.get("mask", "").partition(" ")[0]
+        return image, hole_of(case, mask) if mask else torch.zeros_like(image[:, :1])
 
     def options(self, case: Case) -> dict[str, Any]:
         if case.label in ("unet", "full"):
             return {}
-        jumps = dict(_rules(case)["sampler"][case.index]["schedule_jump"])
+        jumps = dict(_facts(case)["schedule_jump"])
         return {
             "sampling": {
                 "steps": jumps["t_T"],
@@ -72,39 +82,41 @@ class NetworkAdapter(Adapter):
             return
         image, hole = self.inputs(case)
         draws = official_draws(
-            repaint.sampling, _seed(_rules(case)["sampler"][case.index]["noise"])
+            repaint.sampling, rules.seed(_facts(case)["noise"]), tuple(image.shape[2:])
         )
         states = repaint.states(image * (1 - hole), hole, draws)
         if case.label == "start":
-            yield _traced(case, list(islice(states, FIRST_MOVES)))
+            yield from _traced(case, list(islice(states, FIRST_MOVES)))
             return
         moves = np.asarray(repaint.sampling.moves)
         yield Answer("pairs", moves, case.arrays["pairs"], 0)
         yield Answer("times", repaint.sampling.levels.times, case.arrays["timestep_map"], 0)
         reached = list(states)
-        yield _traced(case, reached)
+        yield from _traced(case, reached)
         raw = reached[-1][0].numpy()
         yield self.compare("raw", raw, case.arrays["raw"])
         if "composited" in case.arrays:
             yield self.compare_levels("composited", self.levels(raw), case)
 
     def _call(self, network: RePaint, case: Case) -> Answer:
-        name = f"unet_{'full' if case.label == 'full' else 'small'}_{case.index}"
-        (rule,) = (one for one in _rules(case)["unet"] if one["name"] == name)
+        rule, expected = _facts(case), _answer_of(case)
+        assert expected is not None
         share = float(signal_shares(linear_betas())[rule["t"]])
         image, _ = self.inputs(case)
-        noise = np.random.RandomState(_seed(rule["x_rule"])).standard_normal(image.shape)
+        noise = np.random.RandomState(rules.seed(rule["x_rule"])).standard_normal(image.shape)
         x = noised(image, torch.from_numpy(noise.astype(np.float32)), share)
         answer = network.unet(x, rule["t"])[0].numpy()
-        return self.compare(name, answer, case.arrays[f"{name}_out"])
+        return self.compare(rule["name"], answer, expected)
 
 
-def official_draws(sampling: Sampling, seed: int, side: int = 256) -> dict[str, Tensor]:
+def official_draws(
+    sampling: Sampling, seed: int, size: tuple[int, ...] = (256, 256)
+) -> dict[str, Tensor]:
     """Draws of a run, by role, from one stream in the order of the official code."""
     stream = np.random.RandomState(seed)
 
     def drawn() -> Tensor:
-        return torch.from_numpy(stream.standard_normal((1, 3, side, side)).astype(np.float32))
+        return torch.from_numpy(stream.standard_normal((1, 3, *size)).astype(np.float32))
 
     start = drawn()
     roles: dict[str, list[Tensor]] = {role: [] for role in Sampler.counts(sampling)}
@@ -120,30 +132,32 @@ def official_draws(sampling: Sampling, seed: int, side: int = 256) -> dict[str, 
     return {"start": start} | {role: torch.stack(steps, 1) for role, steps in roles.items()}
 
 
-def _traced(case: Case, states: list[Tensor]) -> Answer:
+def _traced(case: Case, states: list[Tensor]) -> Iterator[Answer]:
     """Mean, deviation and first numbers of the states, as far as the official ones are recorded."""
-    records = _beside(case, "trace.json")[f"sampler_{case.index}"][: len(states)]
+    records = case.trace.get(f"sampler_{case.index}", [])[: len(states)]
+    if not records:
+        return
     expected = [[one["mean"], one["std"], *one["first8"]] for one in records]
     ours = [[x.mean(), x.std(), *x.flatten()[:8]] for x in states[: len(records)]]
-    return Answer("states", np.asarray(ours, np.float32), np.asarray(expected, np.float32), 1e-4)
+    yield Answer("states", np.asarray(ours, np.float32), np.asarray(expected, np.float32), 1e-4)
 
 
-def _seed(rule: str) -> int:
-    found = re.search(r"RandomState\((\d+)\)", rule)
-    assert found is not None
-    return int(found[1])
+def _facts(case: Case) -> Mapping[str, Any]:
+    """What is said about a run, or about a call of the U-Net."""
+    if case.label in ("", "start"):
+        (run,) = (one for one in case.facts["sampler"] if one["index"] == case.index)
+        return run
+    rules_of_calls = (one for one in case.facts["unet"] if _label(one) == case.label)
+    (rule,) = (one for one in rules_of_calls if number_of(one["name"]) == case.index)
+    return rule
 
 
-def _rules(case: Case) -> Mapping[str, Any]:
-    return _beside(case, "cases.json")
+def _label(rule: Mapping[str, Any]) -> str:
+    return "full" if "full" in rule["name"] else "unet"
 
 
-def _beside(case: Case, name: str) -> Mapping[str, Any]:
-    """A JSON file beside the archive, else beside the bundled one."""
-    path = case.archive.parent / name
-    return _read(path if path.exists() else DATA / case.network / name)
-
-
-@cache
-def _read(path: Path) -> Mapping[str, Any]:
-    return json.loads(path.read_text())
+def _answer_of(case: Case) -> np.ndarray | None:
+    """Recorded answer of a call; slim archives number it like everything else."""
+    name = f"{_facts(case)['name']}_out"
+    found = case.archived.get(name)
+    return case.archived.get(f"{name}_{case.index}") if found is None else found
