@@ -25,6 +25,11 @@ _MAX_WRITERS = 8
 
 _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
+DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+"""Numbers of the errors of a disk, or a limit on it, that has no room left."""
+
+_BLOCK = 1 << 16
+
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 
 
@@ -56,8 +61,11 @@ def atomic_path(target: str | Path, *, durable: bool = False) -> Iterator[Path]:
         os.replace(temporary, target)
         if durable:
             _sync_folder(target.parent)
-    except BaseException:
+    except BaseException as error:
+        full = _disk_error(file, target)
         temporary.unlink(missing_ok=True)
+        if full is not None and not isinstance(error, OSError):
+            raise full from error  # writers of other libraries say it in words of their own
         raise
     finally:
         file.close()  # and with it the lock, last: until here the name is nobody else's
@@ -77,6 +85,19 @@ def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file's bytes, as 64 lower-case hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _disk_error(file: IO[bytes], target: Path) -> OSError | None:
+    """What the disk says to one more block, if it is full; the block goes with the file."""
+    try:
+        if not file.closed:
+            file.seek(0, os.SEEK_END)
+            file.write(bytes(_BLOCK))
+            file.flush()
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            return OSError(error.errno, error.strerror, str(target))
+    return None
 
 
 def _open_temporary(target: Path) -> tuple[Path, IO[bytes]]:

@@ -31,7 +31,8 @@ class Journal:
         Raises:
             OSError: the disk is full; what was written before stays readable.
         """
-        line = json.dumps(content, ensure_ascii=False, allow_nan=False)
+        # Plain ASCII, for file names that are no Unicode; they come back as they were.
+        line = json.dumps(content, allow_nan=False)
         with self._lock:
             self._folder.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab") as file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,15 +50,13 @@ from facemask_inpaint.errors import (
     OptionError,
     WeightsNotFoundError,
 )
-from facemask_inpaint.files import atomic_path, remove_abandoned
+from facemask_inpaint.files import DISK_FULL, atomic_path, remove_abandoned
 from facemask_inpaint.locks import locked
 from facemask_inpaint.masks.from_photos import Parser, parser_of
 from facemask_inpaint.metrics import FeatureReader
 
 Comparer = Callable[..., dict[int, Any]]
 """Compares the models of a scoring; see :func:`~.comparing.compare_models`."""
-
-_DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 def run(
@@ -250,7 +247,7 @@ class _Job:
             if report and not self._write_report():
                 self._write_faults(tried)
         except OSError as error:
-            if error.errno not in _DISK_FULL:
+            if error.errno not in DISK_FULL:
                 raise
             raise FacemaskInpaintError(
                 f"{self.layout.folder}: the results cannot be written ({error.strerror}); what was "
