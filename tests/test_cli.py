@@ -312,3 +312,22 @@ def test_a_check_ends_with_status_1_for_what_training_refuses(tmp_path: Path, fa
         assert result.exit_code == 1
         assert "a.png is 256 x 200: crop it to a square" in result.output
         assert "1 of 3 portraits cannot be used" in result.output
+
+
+@pytest.mark.parametrize("mode", ["I;16", "F", "CMYK"])
+def test_demo_takes_pictures_of_every_mode(tmp_path: Path, faces: Path, mode: str) -> None:
+    portrait = Image.open(faces / "images" / "a.png")
+    grey = np.asarray(portrait.convert("L"))
+    own = {
+        "I;16": lambda: Image.fromarray(grey.astype(np.uint16) * 257),
+        "F": lambda: Image.fromarray(grey.astype(np.float32) / 255),
+        "CMYK": lambda: portrait.convert("CMYK"),
+    }[mode]()
+    own.save(tmp_path / "own.tif")
+    out = tmp_path / "out"
+    common = ("--labels", faces / "labels/a.png", "--classes", "nose", "--model", "harmonic")
+    result = _call("demo", "--image", tmp_path / "own.tif", *common, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert (out / ("nose_filled.png" if mode == "I;16" else "nose_filled.tif")).exists()
+    cell = np.asarray(Image.open(out / "contact_sheet.png").convert("L"))[70:200, 40:150]
+    assert abs(cell.mean() - grey[20:230, 20:230].mean()) < 40

@@ -53,7 +53,7 @@ def demo(
         raise click.UsageError("--image and --labels belong together")
     import numpy as np
 
-    from facemask_inpaint import Inpainter, SemanticMasker, data, images, sheets
+    from facemask_inpaint import Inpainter, SemanticMasker, data, formats, images, sheets
     from facemask_inpaint.alignment import face_box
 
     options.require_folder(out)
@@ -82,7 +82,8 @@ def demo(
     for (name, hole), filled in zip(holes.items(), results):
         cut = sheets.paint_hole(portrait, hole)
         images.save_image(cut, out / f"{name}_hole.png")
-        images.save_image(filled, out / f"{name}_filled.png")
+        suffix = formats.exact_suffix(filled.mode) or ".png"
+        images.save_image(filled, out / f"{name}_filled{suffix}")
         cells.append(sheets.Cell(f"{name}  {hole.mean():.1%}", (portrait, cut, filled)))
     sheet = out / "contact_sheet.png"
     title = f"{model}: original, hole, filled"
