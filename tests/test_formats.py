@@ -20,6 +20,7 @@ from PIL import Image, PngImagePlugin, features
 
 from facemask_inpaint import folders, formats, images
 from facemask_inpaint.errors import ImageError
+from facemask_inpaint.images import opening
 from tests.bad_files import BAD, encoded, photo, png_chunk
 
 GREY_PROFILE = b"\0" * 16 + b"GRAY" + b"\0" * 108
@@ -38,7 +39,7 @@ def pixels(image: Image.Image) -> np.ndarray:
 def test_every_failure_of_reading_names_the_file(
     fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images.opening, "PIPE_SECONDS", 0.05)
+    monkeypatch.setattr(opening, "PIPE_SECONDS", 0.05)
     path = tmp_path / f"{fault}.png"
     BAD[fault](path)
     with warnings.catch_warnings():

@@ -45,36 +45,49 @@ def list_images(source: Path) -> list[Path]:
     """
     if not source.is_dir():
         return [source]
-    entries = sorted(path for path in source.iterdir() if not path.name.startswith("."))
+    entries = _visible(source)
+    found = [path for path in entries if _is_named_so(path) and _is_text(path.name)]
+    others = [path.name for path in entries if not _is_named_so(path) and _is_content(path)]
     nameless = [ascii(path.name) for path in entries if not _is_text(path.name)]
-    entries = [path for path in entries if _is_text(path.name)]
-    found = [path for path in entries if path.suffix.lower() in image_suffixes()]
-    others = [path.name for path in entries if path not in set(found) and _is_content(path)]
     if not found:
         beside = f"; {len(others)} files of other kinds: {listed(others)}" if others else ""
         raise ImageError(f"{source}: no pictures here{beside}")
+    _require_different_keys(source, found)
+    _say_left_out(source, "no picture format goes by that name", others)
+    _say_left_out(source, "names must be text in this system's encoding", nameless)
+    return found
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _is_named_so(path: Path) -> bool:
+    """Whether a file bears a picture's suffix."""
+    return path.suffix.lower() in image_suffixes()
+
+
+def _require_different_keys(source: Path, found: list[Path]) -> None:
     keys: dict[str, Path] = {}
     for path in found:
         key = key_of(path)
         if key in keys:
             raise ImageError(f"{source}: {keys[key].name} and {path.name} share a stem")
         keys[key] = path
-    for reason, names in (
-        ("no picture format goes by that name", others),
-        ("names must be text in this system's encoding", nameless),
-    ):
-        if names:
-            text = f"{source}: left out, since {reason}: {listed(names)}"
-            warnings.warn(text, UserWarning, stacklevel=2)
-    return found
+
+
+def _say_left_out(source: Path, reason: str, names: list[str]) -> None:
+    if names:
+        text = f"{source}: left out, since {reason}: {listed(names)}"
+        warnings.warn(text, UserWarning, stacklevel=3)
 
 
 def class_folders(source: Path) -> dict[str, Path]:
     """Sub-folders by name of a folder that holds no pictures itself, as ``OUT/<class>/`` does."""
     if not source.is_dir():
         return {}
-    entries = sorted(path for path in source.iterdir() if not path.name.startswith("."))
-    if any(path.suffix.lower() in image_suffixes() and not path.is_dir() for path in entries):
+    entries = _visible(source)
+    if any(_is_named_so(path) and not path.is_dir() for path in entries):
         return {}
     return {path.name: path for path in entries if path.is_dir()}
 
@@ -89,7 +102,8 @@ def _is_text(name: str) -> bool:
 
 
 def _is_content(path: Path) -> bool:
-    return path.name.lower() not in _LEFT_BY_SYSTEMS and not path.is_dir()
+    is_listed_by_name = path.name.lower() not in _LEFT_BY_SYSTEMS and _is_text(path.name)
+    return is_listed_by_name and not path.is_dir()
 
 
 def listed(names: Iterable[str]) -> str:

@@ -53,13 +53,13 @@ def open_binary(path: str | Path) -> Iterator[IO[bytes]]:
         else:
             kind = "a folder" if stat.S_ISDIR(mode) else "a device or socket"
             raise ImageError(f"{path} is {kind}, not a picture file")
+    except ImageError:
+        raise
     except FileNotFoundError:
         raise ImageError(f"{path}: there is no such file") from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be opened ({error.strerror or error})") from error
     except ValueError as error:
-        if isinstance(error, ImageError):
-            raise
         raise ImageError(f"{path!r} cannot name a file ({error})") from error
     with file:
         yield file

@@ -107,8 +107,8 @@ def upright(image: Image.Image, name: str = "image") -> Image.Image:
         )
     if width * height <= 0:
         raise ImageError(f"{name}: {width} x {height} has no pixels")
-    is_reduced = _is_reduced(image)
     try:
+        is_reduced = _is_reduced(image)
         image.load()
         method = _TO_UPRIGHT.get(_orientation(image))
         turned = image.copy() if method is None else image.transpose(method)
