@@ -27,7 +27,7 @@ PICTURES_PER_FOLDER = 2000
 
 _COUNT = len(LABEL_NAMES)
 _ID_MODES = ("L", "P", "PA", "LA", "I", "I;16", "I;16L", "I;16B", "I;16N")
-_MOST_LABELS = 64
+_MOST_LABELS = 32
 """More different numbers than this in one plane are a photo's levels of grey, no labels."""
 
 

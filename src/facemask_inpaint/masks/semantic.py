@@ -70,8 +70,8 @@ class SemanticMasker:
             soft blending. They are then float32 in [0, 1] (PIL: 0 … 255), 1 on the hole itself.
         parser: what turns photos into label maps: a name such as ``"small"`` (whose weights ship
             with the library) or ``"bisenet"``, or any callable from photo to label map; see
-            :mod:`facemask_inpaint.parsing`. With it, pictures in colour are photos and all
-            others label maps.
+            :mod:`facemask_inpaint.parsing`. With it, pictures in colour, of floats, or of more
+            levels of grey than there are labels are photos, and all others label maps.
 
     Raises:
         OptionError: an argument is out of its range.
@@ -156,9 +156,9 @@ class SemanticMasker:
         """Label map of a photo by the masker's parser, to cut several masks from.
 
         Args:
-            photo: a path or PIL picture in colour, NumPy ``(H, W, 3 or 4)``, torch floats
-                ``(3, H, W)``, or a batch of such arrays. Anything else comes back as it is, and
-                so does everything if there is no parser.
+            photo: a path or PIL picture, NumPy ``(H, W)`` or ``(H, W, 3 or 4)``, torch floats
+                ``(H, W)`` or ``(3, H, W)``, or a batch of the latter arrays. A label map comes
+                back as it is, and so does everything if there is no parser.
 
         Returns:
             The label map, of the photo's own size and kind (PIL for a path); upright.
