@@ -41,7 +41,12 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
     ),
     (
         _part(
-            "any picture in, the same kind out", "inpainter", "loading", "strategies", "certificate"
+            "any picture in, the same kind out",
+            "inpainter",
+            "checking",
+            "loading",
+            "strategies",
+            "certificate",
         ),
     ),
     (

@@ -95,8 +95,8 @@ class Inpainter:
         # Refused before a long download.
         device, dtype = resolve_device(device), resolve_dtype(dtype)
         download = loading.Download(cache_dir, local_files_only, progress)
-        network, card = loading.load(name, revision=revision, download=download)
-        return cls(network, card=card, device=device, dtype=dtype)
+        loaded = loading.load(name, revision=revision, download=download)
+        return cls(loaded.network, card=loaded.card, device=device, dtype=dtype)
 
     @classmethod
     def from_checkpoint(
@@ -123,8 +123,8 @@ class Inpainter:
             UnsafeCheckpointError: the file asks for something that weights do not need.
         """
         device, dtype = resolve_device(device), resolve_dtype(dtype)
-        network, card = loading.load_checkpoint(path, architecture, **options)
-        return cls(network, card=card, device=device, dtype=dtype)
+        loaded = loading.load_checkpoint(path, architecture, **options)
+        return cls(loaded.network, card=loaded.card, device=device, dtype=dtype)
 
     @classmethod
     def from_diffusers(

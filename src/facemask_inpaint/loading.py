@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
@@ -46,10 +48,11 @@ _CONFIG = {"architecture": str, "options": Mapping[str, Any]}
 
 
 class Loaded(NamedTuple):
-    """A network and, where known, the card its weights belong to."""
+    """A network, where known the card its weights belong to, and the card's files by role."""
 
     network: InpaintingNetwork
     card: models.Card | None
+    files: Mapping[str, Path] = MappingProxyType({})
 
 
 class Download(NamedTuple):
@@ -72,11 +75,23 @@ def load(name: str | Path, *, revision: str | None = None, download: Download) -
     if card.needs_weights and not card.weights_published:
         raise WeightsNotFoundError(f"nobody has published weights for {card.name}: {card.note}")
     if len(card.files) == 1:
-        network = _fetch(card, card.files[0], download, lambda one: _build(card, one, {}))
-    else:
-        fetched = [_fetch(card, file, download, dict) for file in card.files]
-        network = _build(card, {role: part for one in fetched for role, part in one.items()}, {})
-    return Loaded(network, card)
+        return _fetch(card, card.files[0], download, partial(_loaded, card))
+    fetched = [_fetch(card, file, download, _Part) for file in card.files]
+    parts = {file.role: part for file, part in zip(card.files, fetched)}
+    network = _build(card, {role: part.tensors for role, part in parts.items()}, {})
+    return Loaded(network, card, {role: part.path for role, part in parts.items()})
+
+
+class _Part(NamedTuple):
+    """One file of several: its role, its tensors, and where it is."""
+
+    role: str
+    tensors: dict[str, Tensor]
+    path: Path
+
+
+def _loaded(card: models.Card, role: str, tensors: dict[str, Tensor], path: Path) -> Loaded:
+    return Loaded(_build(card, {role: tensors}, {}), card, {role: path})
 
 
 def weights_identity(name: str | Path) -> str:
@@ -180,7 +195,8 @@ def load_checkpoint(path: Paths, architecture: str, **options: Any) -> Loaded:
     files = _by_role(path, list(roles) or [WHOLE])
     try:
         parts = {role: _read(file, card, role, roles.get(role)) for role, file in files.items()}
-        return Loaded(_build(card, parts, options), None)
+        paths = {role: Path(file) for role, file in files.items()}
+        return Loaded(_build(card, parts, options), None, paths)
     except CheckpointError as error:
         raise _naming(error, ", ".join(map(str, files.values()))) from None
 
@@ -228,14 +244,17 @@ def _fetch(
     card: models.Card,
     file: models.WeightFile,
     download: Download,
-    build: Callable[[dict[str, dict[str, Tensor]]], Content],
+    build: Callable[[str, dict[str, Tensor], Path], Content],
 ) -> Content:
-    """What ``build`` makes of the first copy of ``file``, in any of its forms, that is usable."""
+    """What ``build`` makes of the first copy of ``file``, in any of its forms, that is usable.
+
+    It gets the file's role, tensors and path.
+    """
     form_of = {source: form for form in file.forms for source in form.sources}
 
     def open_copy(source: checkpoints.Source, path: Path) -> Content:
         try:
-            return build({file.role: _read(path, card, file.role, form_of[source])})
+            return build(file.role, _read(path, card, file.role, form_of[source]), path)
         except CheckpointError as error:
             raise _naming(error, path) from error
 

@@ -3,28 +3,101 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from facemask_inpaint.cli import options
 
+if TYPE_CHECKING:
+    from facemask_inpaint.checking import Verdict
+
 
 @click.command()
 @click.argument("name", required=False)
-def models(name: str | None) -> None:
-    """List the models, or show the card of one.
+@click.option("--check", is_flag=True, help="Fetch the model, load it and let it fill a hole.")
+@click.option(
+    "--file",
+    "files",
+    type=options.existing,
+    multiple=True,
+    help="With --check: this file in place of a download; once per part, in the card's order.",
+)
+@click.option(
+    "--all-local",
+    type=options.existing,
+    help="Check every published model's file in this folder and below.",
+)
+@click.option("--device", help="cuda, cpu … (default: cuda when there).")
+def models(
+    name: str | None,
+    check: bool,
+    files: tuple[Path, ...],
+    all_local: Path | None,
+    device: str | None,
+) -> None:
+    """List the models, show the card of one, or check that published files work here.
+
+    A check reads the file without running anything in it, says its hash and layout, and lets the
+    network fill a hole of the bundled portrait: one line per model. Files in a folder are
+    recognised by their hash, else by keys and shapes; all others are named and skipped.
 
     \b
-    Example:
+    Examples:
         facemask-inpaint models
         facemask-inpaint models lama-celebahq-256
+        facemask-inpaint models lama-celebahq-256 --check
+        facemask-inpaint models migan-ffhq-256 --check --file migan_256_ffhq.pt
+        facemask-inpaint models --all-local weights
     """
-    from facemask_inpaint.models.cards import card, list_cards
+    _require_sensible(name, check, files, all_local)
+    if name is None and all_local is None:
+        _list()
+    elif name is not None and not check:
+        _show(name)
+    else:
+        from facemask_inpaint import checking
 
-    if name is not None:
-        click.echo(card(name).summary())
-        return
+        if all_local is not None:
+            _report(checking.check_folder(all_local, device=device))
+        else:
+            _report([checking.check_model(str(name), files, device=device)])
+
+
+def _require_sensible(
+    name: str | None, check: bool, files: tuple[Path, ...], all_local: Path | None
+) -> None:
+    if all_local is not None and (name or check or files):
+        raise click.UsageError(
+            "--all-local checks a folder; leave out the name, --check and --file"
+        )
+    if check and name is None:
+        raise click.UsageError("--check needs the name of a model; --all-local checks a folder")
+    if files and not check:
+        raise click.UsageError("--file goes with NAME --check")
+
+
+def _report(verdicts: Iterable[Verdict]) -> None:
+    """One line for each as it comes; exit status 1 if any model fails."""
+    failed = False
+    for verdict in verdicts:
+        click.echo(str(verdict))
+        failed = failed or verdict.status == "fails"
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _show(name: str) -> None:
+    from facemask_inpaint.models.cards import card
+
+    click.echo(card(name).summary())
+
+
+def _list() -> None:
+    from facemask_inpaint.models.cards import list_cards
+
     rows = [("name", "px", "weights", "licence")]
     for one in list_cards():
         licence = textwrap.shorten(one.licence, 40, placeholder=" …")

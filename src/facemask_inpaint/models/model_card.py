@@ -116,6 +116,8 @@ class Card:
         arxiv: arXiv number, where known.
         repository: address of the authors' code.
         options: constructor arguments that cannot be read off the tensors.
+        traits: constructor arguments that the tensors tell, where they distinguish this card's file
+            from other cards' of the same network.
         aliases: other names that mean this card.
         note: limits and pitfalls, as a user should know them.
         default: whether the bare architecture name means this card.
@@ -135,6 +137,7 @@ class Card:
     arxiv: str | None = None
     repository: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    traits: Mapping[str, Any] = field(default_factory=dict, hash=False)
     aliases: tuple[str, ...] = ()
     default: bool = False
     needs_weights: bool = True

@@ -36,7 +36,7 @@ ARCHITECTURES: dict[str, str] = {
 }
 """Architecture name to ``module:class``; the module is imported when the class is asked for."""
 
-_MISFITS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+MISFITS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What the translation of tensors of surprising shapes may end in."""
 
 
@@ -113,7 +113,7 @@ def _from_official(
         read_off, state = cls.official_options(tensors), cls.translate_official(tensors)
     except CheckpointError:
         raise
-    except (OptionError, *_MISFITS) as error:
+    except (OptionError, *MISFITS) as error:
         raise CheckpointError(
             f"these tensors are not those of {cls.__name__}: their shapes do not fit ({error})"
         ) from error
@@ -128,7 +128,7 @@ def _fitting(
     """A network by the options that tensors told, and those that the caller gave."""
     try:
         return blank(architecture, **{**read_off, **options})
-    except (OptionError, *_MISFITS) as error:
+    except (OptionError, *MISFITS) as error:
         if options:
             raise
         raise CheckpointError(

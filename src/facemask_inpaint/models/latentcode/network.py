@@ -52,8 +52,8 @@ class LatentCode(InpaintingNetwork):
         "vqgan/quantize.embedding.weight",
         "encoder/encoder.conv_in.conv.weight",
         "transformer/transformer.pos_emb",
-        "decoder/encoder.conv_in.weight",
-        "unet/encoder.conv_in.weight",
+        "decoder/bottleneck_conv.weight",
+        "unet/bottleneck_conv.weight",
     )
     any_size = False
 

@@ -36,10 +36,12 @@ _official = partial(
     commercial_use=False,
     repository="https://github.com/zsyzzsoft/co-mod-gan",
     options={"code_dropout": True},
+    traits={"activation_clamp": None},
 )
 _teacher = partial(
     _card,
     licence="MIT, by a licence file added later",
+    traits={"activation_clamp": 256.0},
     commercial_use=None,
     repository="https://github.com/Picsart-AI-Research/MI-GAN",
 )

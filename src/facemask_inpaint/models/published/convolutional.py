@@ -78,6 +78,7 @@ _CONVERTED_NOTE = (
     "which nobody has settled, fills are tinted: then load the file with bgr=False. "
 )
 _AS_THE_AUTHORS = {"fuse": True, "mask_steps": 2, "bgr": True}
+_CONVERTED, _TUNED = {"padding": "same"}, {"padding": "symmetric"}
 _TUNED_NOTE = "The converted weights, fine-tuned by a third party for symmetric padding and RGB. "
 
 
@@ -156,6 +157,7 @@ CARDS = (
         training_split="unknown",
         files=_deepfill_files("1fTQVSKWwWcKYnmeemxKWImhVtFQpESmm", "states_tf_celebahq.pth"),
         options=_AS_THE_AUTHORS,
+        traits=_CONVERTED,
         default=True,
         note=(_DEEPFILL_NOTE + _CONVERTED_NOTE).rstrip(),
     ),
@@ -163,6 +165,7 @@ CARDS = (
         name="deepfillv2-celebahq-256-tuned",
         data="celebahq",
         training_split="unknown",
+        traits=_TUNED,
         files=_deepfill_files("17oJ1dJ9O3hkl2pnl8l2PtNVf2WhSDtB7", "states_pt_celebahq.pth"),
         note=(_DEEPFILL_NOTE + _TUNED_NOTE).rstrip(),
     ),
@@ -172,12 +175,14 @@ CARDS = (
         training_split="none",
         files=_deepfill_files("1tvdQRmkphJK7FYveNAKSMWC6K09hJoyt", "states_tf_places2.pth"),
         options=_AS_THE_AUTHORS,
+        traits=_CONVERTED,
         note=_DEEPFILL_NOTE + _CONVERTED_NOTE + "Scenes, not faces.",
     ),
     _deepfillv2(
         name="deepfillv2-places-256-tuned",
         data="places",
         training_split="none",
+        traits=_TUNED,
         files=_deepfill_files("1L63oBNVgz7xSb_3hGbUdkYW1IuRgMkCa", "states_pt_places2.pth"),
         note=_DEEPFILL_NOTE + _TUNED_NOTE + "Scenes, not faces.",
     ),

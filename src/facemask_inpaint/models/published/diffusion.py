@@ -73,6 +73,7 @@ CARDS = (
     ),
     _ldm(
         name="ldm-places-512",
+        traits={"conditioned": True},
         data="places",
         training_split="none",
         resolution=512,
@@ -107,6 +108,7 @@ CARDS = (
     ),
     _ldm(
         name="ldm-celebahq-256",
+        traits={"conditioned": False},
         data="celebahq",
         training_split="unknown",
         resolution=256,

@@ -91,6 +91,7 @@ _BIG = _lightning(
 CARDS = (
     _card(
         name="lama-celebahq-256",
+        traits={"blocks": 9},
         data="celebahq",
         training_split="lama-train",
         files=(
@@ -104,6 +105,7 @@ CARDS = (
     ),
     _card(
         name="lama-places-256",
+        traits={"blocks": 9},
         data="places",
         training_split="none",
         files=(
@@ -119,6 +121,7 @@ CARDS = (
     ),
     _card(
         name="lama-places-256-big",
+        traits={"blocks": 18},
         data="places",
         training_split="none",
         files=(_BIG,),

@@ -1,0 +1,203 @@
+"""Does a published file work here? Fetched or at hand, it is read, loaded, and fills a portrait."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facemask_inpaint import checkpoints, data, loading, models
+from facemask_inpaint.errors import CheckpointError, FacemaskInpaintError
+from facemask_inpaint.files import sha256_of
+from facemask_inpaint.inpainter import Inpainter
+from facemask_inpaint.masks import SemanticMasker
+from facemask_inpaint.models.recognition import Match, file_of, recognise
+from facemask_inpaint.models.registry import network_class
+from facemask_inpaint.models.unwrapping import WHOLE, anchors_of, part_name
+from facemask_inpaint.parsing import bisenet, load_parser, segformer
+
+_FEW_STEPS = 2
+_SHORT_SAMPLING = {"steps": 3, "jump_length": 1, "jump_samples": 1}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one check.
+
+    Attributes:
+        subject: a model's name, or a file.
+        status: ``"works"``, ``"fails"`` or ``"skipped"``, for files that are no published model's.
+        text: what was found, in one line.
+    """
+
+    subject: str
+    status: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.status}: {self.text}"
+
+
+def check_model(
+    name: str,
+    files: Sequence[str | Path] = (),
+    *,
+    download: loading.Download | None = None,
+    device: str | None = None,
+) -> Verdict:
+    """Check that a published model's files can be read and make a network that fills a hole.
+
+    Samplers take a few steps only: the answer shows that a network works, not how well.
+
+    Args:
+        name: a registry name.
+        files: files in the card's order to take; by default they are fetched.
+        download: how they are fetched.
+        device: where the network runs; CUDA when there is one, else the CPU.
+
+    Raises:
+        UnknownNameError: there is no such model.
+    """
+    card = models.card(name)
+    try:
+        if files:
+            loaded = loading.load_checkpoint(files, card.name)
+        else:
+            loaded = loading.load(card.name, download=download or loading.Download())
+        facts = [_describe(card, role, path) for role, path in loaded.files.items()]
+        return Verdict(card.name, "works", "; ".join([*facts, _try_out(loaded, device)]))
+    except (FacemaskInpaintError, OSError) as error:
+        return Verdict(card.name, "fails", str(error))
+
+
+def check_folder(folder: str | Path, *, device: str | None = None) -> Iterator[Verdict]:
+    """Check every published model's file in a folder and below; others are named and skipped.
+
+    A file's card is recognised by its hash, else by keys and shapes. Models that come in several
+    files are checked where all of them are there.
+
+    Args:
+        folder: where to look; links to folders are not followed.
+        device: where networks run; CUDA when there is one, else the CPU.
+
+    Raises:
+        CheckpointError: there is no such folder.
+    """
+    parts: dict[str, dict[str, Path]] = {}
+    for path in _files_below(Path(folder)):
+        try:
+            matches = recognise(path)
+        except (FacemaskInpaintError, OSError) as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            yield Verdict(str(path), "skipped", f"no published model's weights ({reason})")
+            continue
+        if not matches:
+            yield _check_parser(path, device)
+        elif matches[0].role == WHOLE:
+            yield _check_file(path, matches, device)
+        else:
+            for match in matches:
+                parts.setdefault(match.card.name, {}).setdefault(match.role, path)
+    yield from _check_parts(parts, device)
+
+
+def _check_file(path: Path, matches: Sequence[Match], device: str | None) -> Verdict:
+    verdict = check_model(matches[0].card.name, [path], device=device)
+    names = " or ".join(match.card.name for match in matches)
+    return Verdict(str(path), verdict.status, f"{names}, by {matches[0].by}; {verdict.text}")
+
+
+def _check_parser(path: Path, device: str | None) -> Verdict:
+    """A file of none of the models may still be a face parser's."""
+    keys = checkpoints.survey(path).keys
+    for name, module in (("bisenet", bisenet), ("segformer", segformer)):
+        try:
+            checkpoints.own_keys(keys, module.ANCHORS, name)
+        except FacemaskInpaintError:
+            continue
+        try:
+            parser = load_parser(name, weights=path, align=False, device=device)
+            labels = parser(data.sample(256).image)
+        except FacemaskInpaintError as error:
+            return Verdict(str(path), "fails", f"the parser {name}; {error}")
+        return Verdict(
+            str(path),
+            "works",
+            f"the parser {name}; found {len(np.unique(labels))} labels in the bundled portrait",
+        )
+    return Verdict(str(path), "skipped", "tensors of no network that a card names")
+
+
+def _check_parts(parts: Mapping[str, Mapping[str, Path]], device: str | None) -> Iterator[Verdict]:
+    """Models in several files: those that are complete, and what the others' files lack."""
+    used: set[Path] = set()
+    for name, found in parts.items():
+        roles = [file.role for file in models.card(name).files]
+        if all(role in found for role in roles) and len(set(found.values())) == len(found):
+            used.update(found.values())
+            files = [found[role] for role in roles]
+            verdict = check_model(name, files, device=device)
+            yield Verdict(", ".join(map(str, files)), verdict.status, f"{name}; {verdict.text}")
+    places: dict[Path, list[str]] = {}
+    for name, found in parts.items():
+        for role, path in found.items():
+            places.setdefault(path, []).append(f"{role} of {name}")
+    for path, names in places.items():
+        if path not in used:
+            text = f"{' or '.join(names)}, whose other files are not here"
+            yield Verdict(str(path), "skipped", text)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: there is no such folder")
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (path for name in sorted(names) if (path := Path(place, name)).is_file())
+
+
+def _describe(card: models.Card, role: str, path: Path) -> str:
+    """Name, bytes, hash, container and layout of a file."""
+    sha256, contents = sha256_of(path), checkpoints.survey(path)
+    sources = [source for form in file_of(card, role).forms for source in form.sources]
+    pinned = any(one.sha256 and sha256.startswith(one.sha256) for one in sources)
+    known = "as published" if pinned else "which no source of the card pins"
+    return (
+        f"{path.name} ({path.stat().st_size:,} bytes, SHA-256 {sha256}, {known}; "
+        f"{contents.container}, {_layout(card, role, contents.keys)})"
+    )
+
+
+def _layout(card: models.Card, role: str, keys: Sequence[str]) -> str:
+    """How many of a file's tensors are the network's, and what stands before their keys."""
+    network = network_class(card.architecture)
+    names = checkpoints.own_keys(keys, anchors_of(network, role), part_name(network, role))
+    own, key = next(iter(names.items()))
+    place = key.removesuffix(own)
+    return f"{len(names)} of {len(keys)} tensors" + (f" behind {place!r}" if place else "")
+
+
+def _try_out(loaded: loading.Loaded, device: str | None) -> str:
+    """Fill a component of the bundled portrait, and look at the answer."""
+    network: Any = loaded.network
+    if network.architecture == "repaint":
+        network.sampling = _SHORT_SAMPLING
+    if hasattr(network, "steps"):
+        network.steps = _FEW_STEPS
+    inpainter = Inpainter(network, card=loaded.card, device=device)
+    sample = data.sample(256)
+    hole = SemanticMasker()(sample.labels, "nose")
+    image = np.asarray(sample.image)
+    begun = time.perf_counter()
+    answer = np.asarray(inpainter(image, hole))
+    seconds = time.perf_counter() - begun
+    if not np.array_equal(answer[~hole], image[~hole]):
+        raise FacemaskInpaintError("the network changed pixels outside the hole")
+    if not np.ptp(answer[hole]):
+        raise FacemaskInpaintError("the hole was filled with one and the same colour")
+    return f"filled a nose in {seconds:.1f} s"
