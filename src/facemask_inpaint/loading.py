@@ -153,6 +153,7 @@ def pipeline_folder(name: str | Path, revision: str | None, download: Download) 
         revision=revision,
         cache_dir=download.cache_dir,
         local_files_only=download.local_files_only,
+        progress=download.progress,
     )
 
 

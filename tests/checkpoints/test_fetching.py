@@ -14,7 +14,7 @@ import pytest
 from huggingface_hub import constants
 
 from facemask_inpaint import checkpoints
-from facemask_inpaint.checkpoints import Source
+from facemask_inpaint.checkpoints import Source, transfer
 from facemask_inpaint.errors import IntegrityError, WeightsNotFoundError
 from tests.checkpoints.hub_server import COMMIT, Site
 
@@ -255,6 +255,49 @@ def test_manual_instructions(site: Site, tmp_path: Path) -> None:
         "facemask-inpaint convert mat G.pkl --out FOLDER",
     ):
         assert part in message
+
+
+NOWHERE = "http://no-such-host.invalid"
+"""RFC 2606: a name that no name server knows."""
+
+
+def nowhere(name: str) -> Source:
+    return Source("url", f"{NOWHERE}/{name}", name, sha256=SHA256)
+
+
+def on_no_hub() -> Source:
+    return Source("hf", REPO, NAME, revision=COMMIT, sha256=SHA256)
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [[nowhere("G.bin")], [nowhere("G.bin"), nowhere("H.bin")], [on_no_hub(), nowhere("G.bin")]],
+    ids=["web", "two addresses", "hub and web"],
+)
+def test_without_a_network_one_sentence_comes_at_once(
+    sources: list[Source], site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", NOWHERE)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", NOWHERE + "/{repo_id}/{filename}")
+    monkeypatch.setattr(transfer.time, "sleep", lambda _: pytest.fail("waited for a retry"))
+    with pytest.raises(WeightsNotFoundError) as caught:
+        fetch(*sources)
+    message = str(caught.value)
+    assert "G.bin is not on this machine and cannot be fetched without a network" in message
+    assert "connect once and run this again" in message
+    assert len(message.splitlines()) == 1
+    assert message.count("no-such-host.invalid") == 1
+
+
+def test_without_a_network_the_way_by_hand_is_told(site: Site) -> None:
+    with pytest.raises(WeightsNotFoundError, match=r"(?s)without a network.*To get it by hand"):
+        fetch(nowhere("G.pkl"), MANUAL)
+
+
+def test_a_server_in_trouble_beside_a_missing_host_is_told(site: Site) -> None:
+    gone = Source("url", f"{site.url}/nothing.bin", "nothing.bin")
+    with pytest.raises(WeightsNotFoundError, match=r"(?s)HTTP 404.*no-such-host"):
+        fetch(gone, nowhere("G.bin"))
 
 
 def test_no_sources() -> None:

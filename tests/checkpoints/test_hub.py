@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from facemask_inpaint import checkpoints
+from facemask_inpaint import Inpainter, checkpoints
+from facemask_inpaint.checkpoints import bars
 from facemask_inpaint.errors import CheckpointError, WeightsNotFoundError
 from tests.checkpoints.hub_server import COMMIT, Site
 
@@ -45,6 +47,38 @@ def test_only_checkpoint_folders_are_pushed(site: Site, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"holds no config\.json"):
         checkpoints.push_folder(tmp_path, "someone/mine", token="hf_test")
     assert not site.requests
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_bars_appear_only_where_they_are_wanted(
+    site: Site,
+    folder: Path,
+    progress: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    checkpoints.push_folder(folder, "someone/mine", token="hf_test")
+    monkeypatch.setattr(bars, "is_visible", lambda: True)
+    capsys.readouterr()
+    with pytest.raises(CheckpointError):  # its tensors are not LaMa's; the files are fetched first
+        Inpainter.from_pretrained("someone/mine", progress=progress)
+    assert ("%" in capsys.readouterr().err) == progress
+
+
+@pytest.mark.parametrize("name", ["harmonic", "lite"])
+def test_what_was_saved_loads_and_answers_alike(name: str, tmp_path: Path) -> None:
+    first = Inpainter.from_pretrained(name, device="cpu")
+    again = Inpainter.from_pretrained(first.save_pretrained(tmp_path / name), device="cpu")
+    picture = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    hole = np.zeros((64, 48), bool)
+    hole[20:40, 10:30] = True
+    np.testing.assert_array_equal(again(picture, hole), first(picture, hole))
+
+
+def test_an_inpainter_without_weights_goes_to_the_hub_and_back(site: Site) -> None:
+    address = Inpainter.from_pretrained("harmonic").push_to_hub("someone/none", token="hf_test")
+    assert COMMIT in address
+    assert Inpainter.from_pretrained("someone/none", progress=False).network.architecture
 
 
 def test_missing_repository(site: Site) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
+from urllib.parse import urlsplit
 
 from huggingface_hub import (
     constants,
@@ -20,6 +21,7 @@ from huggingface_hub.utils import WeakFileLock
 
 from facemask_inpaint.checkpoints.bars import hub_bars
 from facemask_inpaint.checkpoints.integrity import verify
+from facemask_inpaint.checkpoints.reachability import NoNetworkError, why_unreachable
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.checkpoints.transfer import download, forget
 from facemask_inpaint.errors import (
@@ -216,6 +218,8 @@ class _Cache:
                 cache_dir=self._hub_folder,
             )
         except Exception as error:  # the hub client's error classes differ between its versions
+            if why := why_unreachable(error):
+                raise NoNetworkError(f"{urlsplit(constants.ENDPOINT).hostname}: {why}") from error
             reason = str(error).strip().splitlines() or [""]
             raise WeightsNotFoundError(f"{type(error).__name__}: {reason[0][:300]}") from error
         verify(Path(path), source)
@@ -309,6 +313,8 @@ def _report_unpinned(path: Path, source: Source, level: int) -> None:
 def _nothing_found(
     sources: Sequence[Source], failures: dict[Source, Exception], cache: _Cache, architecture: str
 ) -> CheckpointError | WeightsNotFoundError:
+    if failures and all(isinstance(one, NoNetworkError) for one in failures.values()):
+        return _offline(sources, next(iter(failures.values())), cache, architecture)
     unread = [one for one in failures.values() if isinstance(one, CheckpointError | OptionError)]
     what = "no copy can be used of" if unread else "no source has"
     lines = [f"{what} {sources[0].basename}:"]
@@ -323,6 +329,18 @@ def _nothing_found(
         if any(isinstance(failure, kind) for failure in unread):
             return kind(message)
     return CheckpointError(message) if unread else WeightsNotFoundError(message)
+
+
+def _offline(
+    sources: Sequence[Source], failure: Exception, cache: _Cache, architecture: str
+) -> WeightsNotFoundError:
+    """One sentence for all sources: where one cannot be reached, nor can the others."""
+    by_hand = [_instructions(one, cache, architecture) for one in sources if one.kind == "manual"]
+    sentence = (
+        f"{sources[0].basename} is not on this machine and cannot be fetched without a network "
+        f"({failure}): connect once and run this again"
+    )
+    return WeightsNotFoundError("\n".join([sentence, *by_hand]))
 
 
 def _instructions(source: Source, cache: _Cache, architecture: str) -> str:

@@ -33,21 +33,20 @@ def save_folder(
     Args:
         folder: made if need be; other files in it stay.
         config: what JSON can hold: architecture, constructor arguments, provenance.
-        tensors: any device and dtype; shared memory is written once per key.
+        tensors: any device and dtype; shared memory is written once per key. None at all for
+            networks that have none.
 
     Returns:
         The folder.
 
     Raises:
-        CheckpointError: the config holds something JSON cannot, or there are no tensors.
+        CheckpointError: the config holds something JSON cannot, or ``folder`` is a file.
     """
     folder = Path(folder)
     try:
         text = json.dumps(dict(config), indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"config for {folder} cannot be written as JSON: {error}") from error
-    if not tensors:
-        raise CheckpointError(f"no tensors to write to {folder}")
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder} is a file; a folder is needed")
     # Both are complete before either is renamed, and the tensors come first: a folder without

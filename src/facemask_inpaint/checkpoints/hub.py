@@ -8,6 +8,7 @@ from huggingface_hub import HfApi, snapshot_download
 
 from facemask_inpaint.checkpoints.bars import hub_bars
 from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME, is_folder
+from facemask_inpaint.checkpoints.reachability import why_unreachable
 from facemask_inpaint.errors import CheckpointError, WeightsNotFoundError
 
 _FILES = [CONFIG_NAME, TENSORS_NAME]
@@ -90,6 +91,11 @@ def load_hub(
                 allow_patterns=_FILES,
             )
     except Exception as error:  # the hub client's error classes differ between its versions
+        if why := why_unreachable(error):
+            raise WeightsNotFoundError(
+                f"hub repository {repo_id!r} is not on this machine and cannot be fetched without "
+                f"a network ({why}): connect once and run this again"
+            ) from error
         raise WeightsNotFoundError(f"hub repository {repo_id!r}: {error}") from error
     if not is_folder(folder):
         raise WeightsNotFoundError(

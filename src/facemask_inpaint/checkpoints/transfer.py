@@ -8,7 +8,9 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from facemask_inpaint.checkpoints.reachability import NoNetworkError, why_unreachable
 from facemask_inpaint.errors import WeightsNotFoundError
 from facemask_inpaint.progress import progress_bar
 
@@ -38,6 +40,7 @@ def download(url: str, part: Path, *, size: int | None = None, progress: bool = 
         progress: show a bar.
 
     Raises:
+        NoNetworkError: no network leads to the server; nothing is tried again.
         WeightsNotFoundError: the server refuses, answers with a web page, or the transfer broke
             too many times.
     """
@@ -73,6 +76,8 @@ def _attempt(url: str, part: Path, size: int | None, progress: bool) -> None:
         ConnectionError,
         TimeoutError,
     ) as error:
+        if reason := why_unreachable(error):
+            raise NoNetworkError(f"{urlsplit(url).hostname}: {reason}") from error
         raise _BrokenError(str(getattr(error, "reason", error)) or type(error).__name__) from error
 
 

@@ -171,7 +171,13 @@ def resolve_extractor(
 def _weights_file(weights: str | Path | None) -> Path:
     given = weights or os.environ.get(WEIGHTS_VARIABLE)
     if not given:
-        return checkpoints.fetch(INCEPTION_SOURCES)
+        try:
+            return checkpoints.fetch(INCEPTION_SOURCES)
+        except WeightsNotFoundError as error:
+            raise WeightsNotFoundError(
+                f"{error}; or give a copy of {INCEPTION_SOURCES[0].location} as weights= or by the "
+                f"environment variable {WEIGHTS_VARIABLE}"
+            ) from error
     path = Path(given)
     if not path.is_file():
         origin = "weights" if weights else WEIGHTS_VARIABLE

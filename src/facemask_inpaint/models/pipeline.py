@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint import membrane
+from facemask_inpaint.checkpoints.bars import hub_bars
 from facemask_inpaint.errors import (
     CheckpointError,
     FacemaskInpaintError,
@@ -315,6 +316,7 @@ def fetch_pipeline(
     revision: str | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
+    progress: bool = True,
 ) -> Path:
     """Local copy of a hub repository that holds a pipeline, safetensors only.
 
@@ -322,13 +324,14 @@ def fetch_pipeline(
         WeightsNotFoundError: the repository cannot be reached or holds no pipeline.
     """
     try:
-        folder = diffusers().DiffusionPipeline.download(
-            repository,
-            revision=revision,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            use_safetensors=True,
-        )
+        with hub_bars(progress):
+            folder = diffusers().DiffusionPipeline.download(
+                repository,
+                revision=revision,
+                cache_dir=cache_dir,
+                local_files_only=local_files_only,
+                use_safetensors=True,
+            )
     except Exception as error:  # the hub client's error classes differ between its versions
         raise WeightsNotFoundError(f"pipeline {repository!r}: {error}") from error
     return Path(folder)
