@@ -13,9 +13,12 @@ from facemask_inpaint.errors import OptionError, SizeError
 from facemask_inpaint.strategies import STRATEGIES, default_strategy, place
 
 
-def _sizing(native: int, multiple: int, any_size: bool, smallest: int = 1) -> SimpleNamespace:
+def _sizing(
+    native: int, multiple: int, any_size: bool, smallest: int = 1, larger: int | None = None
+) -> SimpleNamespace:
     return SimpleNamespace(
         native_size=native,
+        larger_size=larger,
         size_multiple=multiple,
         smallest_size=smallest,
         any_size=any_size,
@@ -124,3 +127,13 @@ def test_unknown_strategy_and_negative_margin_are_refused() -> None:
         place("stretch", FREE, hole, 0.5)
     with pytest.raises(OptionError, match="margin"):
         place("crop", FREE, hole, -1.0)
+
+
+@pytest.mark.parametrize(
+    ("side", "seen"), [(64, 64), (90, 64), (91, 128), (128, 128), (400, 128), (40, 64)]
+)
+def test_of_two_sides_the_nearer_one_is_taken(side: int, seen: int) -> None:
+    hole = torch.zeros(side, side, dtype=torch.bool)
+    hole[10:20, 10:20] = True
+    both = _sizing(64, 1, any_size=False, larger=128)
+    assert place("resize", both, hole, 0.5).padded == (seen, seen)

@@ -34,6 +34,7 @@ class Sizing(Protocol):
     """What a strategy must know of a network; see ``InpaintingNetwork``."""
 
     native_size: int | None
+    larger_size: int | None
     size_multiple: int
     smallest_size: int
     any_size: bool
@@ -129,7 +130,7 @@ def place(strategy: str, sizing: Sizing, hole: Tensor, margin: float) -> Window:
     scaled = size
     resampled = strategy == "resize" or (strategy == "crop" and _is_tied(sizing))
     if sizing.native_size and resampled:
-        scaled = _fit(size, sizing.native_size)
+        scaled = _fit(size, _side_for(size, sizing.native_size, sizing.larger_size))
     return Window(top, left, size, scaled, _next_size(scaled, sizing))
 
 
@@ -154,6 +155,11 @@ def _square_around(hole: Tensor, margin: float, least: int) -> tuple[int, int, t
     return starts[0], starts[1], (lengths[0], lengths[1])
 
 
+def _side_for(size: tuple[int, int], native: int, larger: int | None) -> int:
+    """The one of a network's sides that is nearer to the picture's longer one, as ratios go."""
+    return larger if larger and max(size) ** 2 >= native * larger else native
+
+
 def _fit(size: tuple[int, int], side: int) -> tuple[int, int]:
     """Size with the same aspect whose longer side is ``side``."""
     longer = max(size)
@@ -165,6 +171,8 @@ def _next_size(size: tuple[int, int], sizing: Sizing) -> tuple[int, int]:
     """Smallest size the network takes that holds ``size``."""
     if not sizing.any_size and sizing.native_size:
         side = sizing.native_size
+        if sizing.larger_size and max(size) > side:
+            side = sizing.larger_size
         if max(size) > side:
             raise SizeError(
                 f"a {size[0]}x{size[1]} picture cannot be padded to the network's {side}x{side}; "

@@ -8,12 +8,13 @@ import click
 
 from facemask_inpaint.cli import options
 
-_BEST = ("nose", "mouth_and_nose", "full_mouth", "lips", "eyebrows", "eyes")
-"""What the network that ships fills best leads the sheet; the others follow in their own order."""
+_LAST = ("hair", "head")
+_FIRST = ("nose", "full_mouth", "mouth_and_nose", "lips", "eyebrows", "eyes", "eyes_and_eyebrows")
+"""What the network that ships fills best leads the sheet, and what it fills worst ends it."""
 
 
 def _from_the_best(name: str) -> int:
-    return _BEST.index(name) if name in _BEST else len(_BEST)
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST) + (name in _LAST)
 
 
 @click.command()

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import MASK_CLASSES
 from facemask_inpaint.models.conditions import Condition, ConditionSpec
+from facemask_inpaint.models.layers.colour_range import in_known_colours
 from facemask_inpaint.models.layers.face_prior import FacePrior
 from facemask_inpaint.models.layers.pyramid_fill import pyramid_fill
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -31,7 +32,13 @@ BLOCK = 4
 PRIOR_SIDE = 64
 """Side of the pictures that the normal distribution is over."""
 
+LARGER = "larger_"
+"""Begins the names of latents that only pictures of twice the side have."""
+
 HEAD_WIDTH = 64
+TEMPERATURE = 0.6
+"""Factor on the draws of the first guess: at 1 one in three heads is of a strange colour."""
+
 BRANCH_GAIN = 0.2
 """Share of its usual scale with which the last convolution of a residual branch begins."""
 
@@ -39,8 +46,9 @@ BRANCH_GAIN = 0.2
 class Lite(InpaintingNetwork):
     """A U-Net at half the side, then detail at the full side.
 
-    Deterministic: it draws nothing. Takes faces of one size, aligned as in CelebA-HQ, where it
-    learnt which component belongs where; the ``Inpainter`` resizes other pictures.
+    Draws which of all probable faces it begins with, and the grain of hair and skin. Takes faces of
+    one size, aligned as in CelebA-HQ, where it learnt which component belongs where, or of twice
+    that size; the ``Inpainter`` resizes other pictures.
 
     Args:
         side: of the pictures in pixels, a multiple of 32.
@@ -79,11 +87,13 @@ class Lite(InpaintingNetwork):
             raise OptionError(
                 f"widths are three numbers, the last a multiple of {HEAD_WIDTH}, not {widths}"
             )
-        self.native_size = side
+        self.native_size = self.side = side
+        self.larger_size = 2 * side if detail else None
         self.class_conditional = class_conditional
         if class_conditional:
             self.component = nn.Embedding(1 + len(MASK_CLASSES), widths[2])
         self.prior = FacePrior(PRIOR_SIDE, directions)
+        self.directions = directions
         self.coarse = CoarseStage(side // 2 if detail else side, widths, depth)
         self.detail = DetailStage(widths[0], detail) if detail else None
 
@@ -98,6 +108,27 @@ class Lite(InpaintingNetwork):
         """Fit the normal distribution to training pictures ``(3, H, W)`` and mirrored ones."""
         self.prior.fit(side for one in pictures for side in (one, one.flip(-1)))
 
+    def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
+        """``face``: which of the probable faces; the others are the grain of maps by size."""
+        unet = self.side // 2 if self.detail else self.side
+        spec = {"face": (n, self.directions)}
+        for name, side in {"deep": unet // (4 * BLOCK), "fine": unet // BLOCK}.items():
+            spec[name] = (n, 1, side, side)
+        if self.detail:
+            spec |= self.detail.grains(n, self.side)
+            if h > self.side:
+                spec |= {LARGER + name: shape for name, shape in self.detail.grains(n, h).items()}
+        return spec
+
+    def latents_of(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """The draw ``face`` that leads to these very pictures, to learn from.
+
+        Args:
+            image: ``(N, 3, side, side)`` in [-1, 1], whole.
+            mask: ``(N, 1, side, side)``, 1 = hole.
+        """
+        return {"face": self.prior.draws_of(image, mask) / TEMPERATURE}
+
     def fill_conditioned(
         self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any], told: Mapping[str, Any]
     ) -> Tensor:
@@ -105,18 +136,48 @@ class Lite(InpaintingNetwork):
         embedded = None
         if self.class_conditional:
             embedded = self._embedded(told["mask_class"], visible.device)
-        guess = self._first_guess(visible, hole)
-        if self.detail is None:
-            answer, _ = self.coarse(guess, hole, embedded)
+        if self.detail is not None and visible.shape[-1] > self.side:
+            answer = self._larger(self.detail, visible, hole, embedded, latents)
         else:
-            small, features = self.coarse(halved(guess), (halved(hole) > 0).to(hole), embedded)
-            coarse = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)
-            answer = self.detail(torch.where(hole > 0, coarse, visible), hole, features)
-        return answer if self.training else answer.clamp(-1, 1)
+            answer, _ = self._native(visible, hole, embedded, latents)
+        if self.training:
+            return answer
+        return in_known_colours(answer, visible, hole).clamp(-1, 1)
 
-    def _first_guess(self, visible: Tensor, hole: Tensor) -> Tensor:
+    def _native(
+        self, visible: Tensor, hole: Tensor, told: Tensor | None, latents: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """The whole picture ``(N, 3, side, side)``, and the coarse stage's map behind it."""
+        guess = self._first_guess(visible, hole, latents["face"])
+        if self.detail is None:
+            return self.coarse(guess, hole, told, latents)
+        small, features = self.coarse(halved(guess), (halved(hole) > 0).to(hole), told, latents)
+        begun = torch.where(hole > 0, enlarged(small), visible)
+        return self.detail(begun, hole, features, latents), features
+
+    def _larger(
+        self,
+        detail: DetailStage,
+        visible: Tensor,
+        hole: Tensor,
+        told: Tensor | None,
+        latents: Mapping[str, Tensor],
+    ) -> Tensor:
+        """A picture of twice the side: the detail stage takes one more step."""
+        hidden = (halved(hole) > 0).to(hole)
+        small = halved(visible) * (1 - hidden)
+        answer, features = self._native(small, hidden, told, latents)
+        begun = enlarged(torch.where(hidden > 0, answer, small))
+        grain = {
+            name.removeprefix(LARGER): latent
+            for name, latent in latents.items()
+            if name.startswith(LARGER)
+        }
+        return detail(torch.where(hole > 0, begun, visible), hole, enlarged(features), grain)
+
+    def _first_guess(self, visible: Tensor, hole: Tensor, draws: Tensor) -> Tensor:
         """Known pixels as they are; in the hole a probable face that meets them without a step."""
-        face = self.prior(visible, hole)
+        face = self.prior(visible, hole, TEMPERATURE * draws)
         return face + pyramid_fill((visible - face) * (1 - hole), hole)
 
     def _embedded(self, classes: Sequence[str | None], device: torch.device) -> Tensor:
@@ -141,47 +202,108 @@ class CoarseStage(nn.Module):
         self.position = nn.Parameter(torch.randn(1, deep, deep_side, deep_side) * 0.02)
         self.deep = nn.Sequential(*(GlobalBlock(deep) for _ in range(depth)))
         self.to_middle = Widen(deep, middle)
+        self.deep_grain = Grain(deep)
         self.middle_out = nn.Sequential(Residual(middle), Residual(middle))
         self.to_fine = Widen(middle, fine)
-        self.fine_out = nn.Sequential(Residual(fine), Residual(fine))
+        self.fine_grain = Grain(fine)
+        self.fine_out = nn.Sequential(*(Residual(fine) for _ in range(4)))
         self.to_pixels = nn.Conv2d(fine, 3 * BLOCK**2, 3, padding=1)
         initialise(self)
         nn.init.zeros_(self.to_pixels.weight)
 
-    def forward(self, guess: Tensor, hole: Tensor, told: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self,
+        guess: Tensor,
+        hole: Tensor,
+        told: Tensor | None,
+        latents: Mapping[str, Tensor],
+    ) -> tuple[Tensor, Tensor]:
         """Picture ``(N, 3, S, S)`` and the map ``(N, C, S / 4, S / 4)`` behind it.
 
         Args:
             guess: ``(N, 3, S, S)``, the hole filled with something probable.
             hole: ``(N, 1, S, S)``.
             told: added to the smallest map.
+            latents: the grains ``deep`` and ``fine``.
         """
         fine = self.fine_in(self.stem(to_blocks(guess, hole)))
         middle = self.middle_in(self.shrink(fine))
         deep = self.shrink_again(middle) + self.position
-        deep = self.deep(deep if told is None else deep + told)
+        deep = self.deep_grain(deep if told is None else deep + told, latents["deep"])
+        deep = self.deep(deep)
         middle = self.middle_out(self.to_middle(deep, middle))
-        fine = self.fine_out(self.to_fine(middle, fine))
-        return guess + F.pixel_shuffle(self.to_pixels(F.silu(fine)), BLOCK), fine
+        fine = self.fine_out(self.fine_grain(self.to_fine(middle, fine), latents["fine"]))
+        return guess + from_blocks(self.to_pixels(F.silu(fine))), fine
 
 
 class DetailStage(nn.Module):
-    """Adds to an enlarged picture what it lacks at the full side."""
+    """Adds to an enlarged picture what it lacks, at a quarter, at half and at the full side."""
 
     def __init__(self, features: int, channels: int) -> None:
         super().__init__()
         self.stem = nn.Conv2d(4 * BLOCK**2, channels, 3, padding=1)
         self.join = nn.Conv2d(features, channels, 1)
-        self.body = nn.Sequential(Residual(channels), Residual(channels))
+        self.grain = Grain(channels)
+        self.body = nn.Sequential(*(Residual(channels) for _ in range(4)))
         self.to_pixels = nn.Conv2d(channels, 3 * BLOCK**2, 3, padding=1)
+        self.finer = Finer(channels, 2 * channels // 3, 2)
+        self.finest = Finer(2 * channels // 3, channels // 3, 1)
+        self.to_colours = nn.Conv2d(channels // 3, 3, 3, padding=1)
         initialise(self)
         nn.init.zeros_(self.to_pixels.weight)
+        nn.init.zeros_(self.to_colours.weight)
 
-    def forward(self, picture: Tensor, hole: Tensor, features: Tensor) -> Tensor:
+    @staticmethod
+    def grains(n: int, side: int) -> dict[str, tuple[int, ...]]:
+        """Shape of the noise on each map, for ``n`` pictures of ``side``."""
+        sides = {"blocks": side // BLOCK, "half": side // 2, "full": side}
+        return {name: (n, 1, length, length) for name, length in sides.items()}
+
+    def forward(
+        self, picture: Tensor, hole: Tensor, features: Tensor, latents: Mapping[str, Tensor]
+    ) -> Tensor:
         """``(N, 3, S, S)``, from one like it and the coarse stage's map of an eighth its side."""
-        wider = F.interpolate(self.join(features), scale_factor=2, mode="nearest")
-        x = self.body(self.stem(to_blocks(picture, hole)) + wider)
-        return picture + F.pixel_shuffle(self.to_pixels(F.silu(x)), BLOCK)
+        x = self.stem(to_blocks(picture, hole)) + enlarged(self.join(features))
+        x = self.body(self.grain(x, latents["blocks"]))
+        picture = picture + from_blocks(self.to_pixels(F.silu(x)))
+        x = self.finer(x, picture, hole, latents["half"])
+        x = self.finest(x, picture, hole, latents["full"])
+        return picture + self.to_colours(F.silu(x))
+
+
+class Finer(nn.Module):
+    """A map of twice the height and width, which sees the picture at its own side."""
+
+    def __init__(self, inputs: int, outputs: int, block: int) -> None:
+        super().__init__()
+        self.block = block
+        self.narrow = nn.Conv2d(inputs, outputs, 1)
+        self.look = nn.Conv2d(4 * block**2, outputs, 3, padding=1)
+        self.grain = Grain(outputs)
+        self.body = nn.Sequential(
+            nn.SiLU(),
+            nn.Conv2d(outputs, outputs, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(outputs, outputs, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor, picture: Tensor, hole: Tensor, noise: Tensor) -> Tensor:
+        """``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``."""
+        x = enlarged(self.narrow(x)) + self.look(to_blocks(picture, hole, self.block))
+        x = self.grain(x, noise)
+        return x + self.body(x)
+
+
+class Grain(nn.Module):
+    """Noise on each channel of a map, as strong as is learnt (Karras et al., 2019, StyleGAN)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.strength = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to the same; ``noise`` is ``(N, 1, H, W)``."""
+        return x + self.strength[:, None, None] * noise
 
 
 class Residual(nn.Module):
@@ -252,7 +374,7 @@ class Widen(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """``(N, inputs, H, W)`` and ``(N, outputs, 2H, 2W)`` to the latter's shape."""
-        larger = F.pixel_shuffle(self.enlarge(x), 2)
+        larger = blurred(F.pixel_shuffle(self.enlarge(x), 2), (1, 2, 1))
         return self.join(torch.cat([larger, skip], dim=1))
 
 
@@ -282,10 +404,30 @@ def initialise(stage: nn.Module) -> None:
                 last.weight.data *= BRANCH_GAIN
 
 
-def to_blocks(picture: Tensor, hole: Tensor) -> Tensor:
+def to_blocks(picture: Tensor, hole: Tensor, block: int = BLOCK) -> Tensor:
     """Picture and hole with each block of pixels as the channels of one position."""
-    blocks = F.pixel_unshuffle(torch.cat([picture, hole], dim=1), BLOCK)
+    blocks = F.pixel_unshuffle(torch.cat([picture, hole], dim=1), block)
     return blocks.contiguous(memory_format=torch.channels_last)
+
+
+def from_blocks(blocks: Tensor) -> Tensor:
+    """Pixels of blocks; the blur, which has no gain at their period, takes out their lattice."""
+    return blurred(F.pixel_shuffle(blocks, BLOCK), (1, 2, 2, 2, 1))
+
+
+def blurred(x: Tensor, taps: Sequence[int]) -> Tensor:
+    """``(N, C, H, W)`` averaged with these weights along both axes; edges are repeated."""
+    line = torch.tensor(taps, dtype=x.dtype, device=x.device) / sum(taps)
+    half = len(taps) // 2
+    kernel = line.expand(x.shape[1], 1, 1, -1)
+    x = F.pad(x, (half, half, half, half), mode="replicate")
+    x = F.conv2d(x, kernel, groups=x.shape[1])
+    return F.conv2d(x, kernel.mT, groups=x.shape[1])
+
+
+def enlarged(x: Tensor) -> Tensor:
+    """Twice the height and width."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def halved(x: Tensor) -> Tensor:

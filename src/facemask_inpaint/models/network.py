@@ -27,6 +27,7 @@ class InpaintingNetwork(nn.Module):
 
     Attributes:
         native_size: side in pixels the weights were trained at; ``None`` if any size is as good.
+        larger_size: another side that it takes, beyond ``native_size``.
         size_multiple: height and width must be multiples of this.
         smallest_size: height and width must be at least this.
         any_size: whether sizes other than ``native_size`` x ``native_size`` are accepted.
@@ -44,6 +45,7 @@ class InpaintingNetwork(nn.Module):
     """
 
     native_size: int | None = None
+    larger_size: int | None = None
     size_multiple: int = 1
     smallest_size: int = 1
     any_size: bool = True
@@ -199,8 +201,10 @@ class InpaintingNetwork(nn.Module):
     def check_size(self, h: int, w: int) -> None:
         """Raise :class:`SizeError` unless pictures of ``h`` x ``w`` can be taken."""
         name, side = type(self).__name__, self.native_size
-        if not self.any_size and (h, w) != (side, side):
-            raise SizeError(f"{name} takes {side}x{side} pictures only, got {h}x{w}")
+        sides = [one for one in (side, self.larger_size) if one]
+        if not self.any_size and (h != w or h not in sides):
+            taken = " and ".join(f"{one}x{one}" for one in sides)
+            raise SizeError(f"{name} takes {taken} pictures only, got {h}x{w}")
         if h % self.size_multiple or w % self.size_multiple:
             raise SizeError(
                 f"{name} takes heights and widths that are multiples of "

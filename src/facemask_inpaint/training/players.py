@@ -28,11 +28,9 @@ class Players(nn.Module):
 
     Attributes:
         fresh: whether generator and critic each train on draws of their own.
-        untold: share of holes whose class is kept from a class-conditional network.
     """
 
     fresh = False
-    untold = 0.25
 
     def __init__(self, generator: InpaintingNetwork, critic: nn.Module) -> None:
         super().__init__()
@@ -46,17 +44,8 @@ class Players(nn.Module):
 
     def fill(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
         """Filled pictures ``(N, 3, H, W)``, composited, the final one first."""
-        conditions = {}
-        if "mask_class" in self.generator.condition_spec():
-            conditions["mask_class"] = self._told(batch, generators)
-        answer = self.generator(
-            batch.image, batch.hole, generator=generators, conditions=conditions
-        )
+        answer = self.generator(batch.image, batch.hole, generator=generators)
         return (torch.where(batch.hole > 0, answer.float(), batch.image),)
-
-    def _told(self, batch: Batch, generators: Generators) -> list[str | None]:
-        kept = [torch.rand((), generator=one).item() >= self.untold for one in generators]
-        return [name if told and name else None for name, told in zip(batch.classes, kept)]
 
     def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[Judgement, ...]:
         """What the critic says of each of the pictures that :meth:`fill` answers."""
@@ -65,6 +54,35 @@ class Players(nn.Module):
     def penalised(self, image: Tensor, hole: Tensor) -> tuple[Judgement, ...]:
         """What the critic says of real pictures, for a gradient penalty."""
         return self.judge([image], hole)
+
+
+class LitePlayers(Players):
+    """``lite``, which learns what its draws mean.
+
+    For some pictures the draw is the one that leads to the true face, as an encoder of a
+    variational autoencoder would have it, so that the network learns to follow it; for the others
+    it is none, and the network answers what is most probable.
+    """
+
+    followed = 0.4
+    """Share of pictures whose draw leads to the truth."""
+    untold = 0.25
+    """Share of holes whose class is kept from a class-conditional network."""
+
+    def fill(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
+        net: Any = self.generator
+        told = {"mask_class": self._told(batch, generators)} if net.class_conditional else {}
+        follows = [torch.rand((), generator=one).item() < self.followed for one in generators]
+        true = net.latents_of(batch.image, batch.hole)["face"]
+        latents = {"face": true * torch.tensor(follows, device=true.device)[:, None]}
+        answer = net(
+            batch.image, batch.hole, latents=latents, generator=generators, conditions=told
+        )
+        return (torch.where(batch.hole > 0, answer.float(), batch.image),)
+
+    def _told(self, batch: Batch, generators: Generators) -> list[str | None]:
+        kept = [torch.rand((), generator=one).item() >= self.untold for one in generators]
+        return [name if told and name else None for name, told in zip(batch.classes, kept)]
 
 
 class StylePlayers(Players):
@@ -131,7 +149,7 @@ class MATPlayers(Players):
 
 
 PLAYERS: Mapping[str, type[Players]] = {
-    "lite": Players,
+    "lite": LitePlayers,
     "mat": MATPlayers,
     "migan": StylePlayers,
 }

