@@ -147,3 +147,16 @@ def test_without_a_detail_stage_there_is_one_side() -> None:
     network = models.create("lite", side=64, widths=(8, 8, 64), depth=1, detail=0)
     with pytest.raises(SizeError, match="64x64 pictures only"):
         network(torch.zeros(1, 3, 128, 128), hole(128, 40, 90))
+
+
+@pytest.mark.parametrize("ground", [(20, 230, 30), (250, 20, 220)])
+def test_a_saturated_ground_leaves_no_neon_in_the_face(ground: tuple[int, int, int]) -> None:
+    inpainter = fmi.Inpainter.from_pretrained("lite", device="cpu")
+    sample = data.sample(256)
+    pixels = np.array(sample.image)
+    pixels[sample.labels == 0] = ground
+    mask = np.asarray(fmi.SemanticMasker()(sample.labels, "face")).astype(bool)
+    filled = np.asarray(inpainter(Image.fromarray(pixels), mask), float)[mask]
+    excess = filled[:, 1] - (filled[:, 0] + filled[:, 2]) / 2  # green, or magenta below zero
+    assert np.quantile(excess, 0.01) > -60
+    assert np.quantile(excess, 0.99) < 40

@@ -61,15 +61,17 @@ def test_a_run_leaves_a_model_that_fills(recipe, portraits, tmp_path) -> None:
 
 def test_it_learns(recipe, portraits, tmp_path) -> None:
     quiet = recipe.changed(
-        **{"losses.adversarial": 0, "generator.decay_from": 1.0, "augmentation.flip": 0}
+        # No draws, whose spread would be in the error; and a detail stage that is wide enough.
+        options={**recipe.options, "temperature": 0, "detail": 24},
+        **{"losses.adversarial": 0, "generator.decay_from": 1.0, "augmentation.flip": 0},
     )
     seen = Validation(data.open_faces(portraits, "train"), 64, quiet.masks)
     errors = {}
-    for steps in (1, 80):
+    for steps in (1, 120):
         trained = run(quiet.changed(steps=steps), portraits, tmp_path / str(steps))
         scores = seen.measure(trained.network)
         errors[steps] = sum(one["l1"] for one in scores.values())
-    assert errors[80] < 0.8 * errors[1]
+    assert errors[120] < 0.8 * errors[1]
 
 
 @pytest.mark.parametrize("changes", [{}, {"passes": 2, "precision": "bfloat16"}])

@@ -56,6 +56,7 @@ class Lite(InpaintingNetwork):
         depth: attention blocks of the U-Net.
         directions: of the normal distribution over faces, see :class:`FacePrior`.
         detail: channels of the detail stage; 0 leaves it out, and the U-Net has the full side.
+        temperature: factor on the draws of the first guess; 0 begins with the most probable face.
         class_conditional: whether the network can be told which mask class a hole is of.
 
     Raises:
@@ -73,6 +74,7 @@ class Lite(InpaintingNetwork):
         depth: int = 3,
         directions: int = 64,
         detail: int = 48,
+        temperature: float = TEMPERATURE,
         class_conditional: bool = False,
     ) -> None:
         super().__init__()
@@ -93,7 +95,7 @@ class Lite(InpaintingNetwork):
         if class_conditional:
             self.component = nn.Embedding(1 + len(MASK_CLASSES), widths[2])
         self.prior = FacePrior(PRIOR_SIDE, directions)
-        self.directions = directions
+        self.directions, self.temperature = directions, temperature
         self.coarse = CoarseStage(side // 2 if detail else side, widths, depth)
         self.detail = DetailStage(widths[0], detail) if detail else None
 
@@ -111,7 +113,7 @@ class Lite(InpaintingNetwork):
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
         """``face``: which of the probable faces; the others are the grain of maps by size."""
         unet = self.side // 2 if self.detail else self.side
-        spec = {"face": (n, self.directions)}
+        spec: dict[str, tuple[int, ...]] = {"face": (n, self.directions)}
         for name, side in {"deep": unet // (4 * BLOCK), "fine": unet // BLOCK}.items():
             spec[name] = (n, 1, side, side)
         if self.detail:
@@ -127,7 +129,7 @@ class Lite(InpaintingNetwork):
             image: ``(N, 3, side, side)`` in [-1, 1], whole.
             mask: ``(N, 1, side, side)``, 1 = hole.
         """
-        return {"face": self.prior.draws_of(image, mask) / TEMPERATURE}
+        return {"face": self.prior.draws_of(image, mask) / max(self.temperature, 1e-6)}
 
     def fill_conditioned(
         self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any], told: Mapping[str, Any]
@@ -177,7 +179,7 @@ class Lite(InpaintingNetwork):
 
     def _first_guess(self, visible: Tensor, hole: Tensor, draws: Tensor) -> Tensor:
         """Known pixels as they are; in the hole a probable face that meets them without a step."""
-        face = self.prior(visible, hole, TEMPERATURE * draws)
+        face = self.prior(visible, hole, self.temperature * draws)
         return face + pyramid_fill((visible - face) * (1 - hole), hole)
 
     def _embedded(self, classes: Sequence[str | None], device: torch.device) -> Tensor:
