@@ -10,7 +10,7 @@ from PIL import Image
 import facemask_inpaint as fmi
 from facemask_inpaint import data, models
 from facemask_inpaint.errors import SizeError
-from facemask_inpaint.models.layers.colour_range import in_known_colours
+from facemask_inpaint.models.layers.colour_range import in_known_colours, muted
 from facemask_inpaint.models.layers.face_prior import FacePrior
 from facemask_inpaint.models.lite import from_blocks
 
@@ -160,3 +160,13 @@ def test_a_saturated_ground_leaves_no_neon_in_the_face(ground: tuple[int, int, i
     excess = filled[:, 1] - (filled[:, 0] + filled[:, 2]) / 2  # green, or magenta below zero
     assert np.quantile(excess, 0.01) > -60
     assert np.quantile(excess, 0.99) < 40
+
+
+def test_usual_colours_pass_unmuted_and_strange_ones_keep_their_hue() -> None:
+    skin = torch.tensor([0.6, 0.2, 0.0])[None, :, None, None].expand(1, 3, 2, 2)
+    assert torch.allclose(muted(skin), skin)
+    assert not muted(torch.zeros(1, 3, 2, 2)).any()
+    green = torch.tensor([-0.8, 0.8, -0.8])[None, :, None, None].expand(1, 3, 2, 2)
+    less = muted(green)
+    assert torch.allclose(less.mean(dim=1), green.mean(dim=1))
+    assert float(less[0, 1, 0, 0] - less[0, 0, 0, 0]) == pytest.approx(0.135, abs=1e-3)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import MASK_CLASSES
 from facemask_inpaint.models.conditions import Condition, ConditionSpec
-from facemask_inpaint.models.layers.colour_range import in_known_colours
+from facemask_inpaint.models.layers.colour_range import in_known_colours, muted
 from facemask_inpaint.models.layers.face_prior import FacePrior
 from facemask_inpaint.models.layers.pyramid_fill import pyramid_fill
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -138,6 +138,7 @@ class Lite(InpaintingNetwork):
         embedded = None
         if self.class_conditional:
             embedded = self._embedded(told["mask_class"], visible.device)
+        visible = visible if self.training else muted(visible)
         if self.detail is not None and visible.shape[-1] > self.side:
             answer = self._larger(self.detail, visible, hole, embedded, latents)
         else:
