@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import lzma
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from tests.parity import recipe
@@ -23,3 +26,14 @@ def lama_tensors(width: int = 8) -> dict[str, torch.Tensor]:
         narrow = (slice(side * width // 64 if side >= 64 else side) for side in tensor.shape)
         tensors[key.removeprefix("generator.")] = tensor[tuple(narrow)].clone()
     return tensors
+
+
+def inception_tensors() -> dict[str, torch.Tensor]:
+    """Made-up weights of the Inception network under pytorch-fid's keys."""
+    path = Path(__file__).parent / "metrics" / "data" / "inception_manifest.json.xz"
+    manifest = json.loads(lzma.decompress(path.read_bytes()))
+    counter = {"num_batches_tracked": np.array(0)}
+    return {
+        key: torch.from_numpy(recipe.fill_tensor(key, shape, rule, literals=counter))
+        for key, (shape, rule) in manifest.items()
+    }

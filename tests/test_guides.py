@@ -30,6 +30,14 @@ def test_the_zoo_reads_sizes_off_the_sources() -> None:
     assert "](https://huggingface.co/" in row
 
 
+def test_the_zoo_tells_how_every_published_form_is_tested() -> None:
+    zoo = load_extension("zoo")
+    for card in models.list_cards():
+        published = card.weights_published and not card.ships
+        assert (zoo.replicas(card) != "\u2013") == published, card.name
+    assert "omegaconf" in zoo.replicas(models.card("lama-celebahq-256"))
+
+
 def test_every_network_with_official_code_states_its_parity() -> None:
     zoo = load_extension("zoo")
     published = {card.architecture for card in models.list_cards() if card.repository}

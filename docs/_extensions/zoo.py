@@ -1,8 +1,10 @@
-"""The model zoo as a page: cards from the registry, parity figures from the networks' pages."""
+"""The model zoo as a page: cards from the registry, parity figures from the networks' pages, and
+from the test suite how the published files were rebuilt."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +18,7 @@ from facemask_inpaint.files import atomic_path
 from facemask_inpaint.models.model_card import DATA_SETS, Card
 
 _COMMERCIAL = {True: "yes", False: "no", None: "not settled"}
+_REPLICAS = Path(__file__).parents[2] / "tests" / "published" / "replicas.toml"
 _ROW = re.compile(r"^\|(.+)\|\s*$")
 _logger = logging.getLogger(__name__)
 
@@ -78,7 +81,10 @@ def _section(cards: Sequence[Card], text: str) -> str:
         "licence": _licences(cards),
     }
     rows = [(f"**{name}**", value) for name, value in facts.items() if value]
-    head = ("name", "trained on", "side", "size", "commercial use", "weights")
+    head = (
+        *("name", "trained on", "side", "size", "commercial use", "weights"),
+        "published form tested by a replica: how",
+    )
     parts = [f"## {heading}", _origin(card), _table(("", ""), rows)]
     return "\n\n".join([*parts, _table(head, [_edition(one) for one in cards])])
 
@@ -111,7 +117,17 @@ def _edition(card: Card) -> tuple[str, ...]:
         _size(card),
         _COMMERCIAL[card.commercial_use],
         _weights(card),
+        replicas(card),
     )
+
+
+def replicas(card: Card) -> str:
+    """How the suite's replicas of a card's published files are made, in the card's order."""
+    rows = tomllib.loads(_REPLICAS.read_text(encoding="utf-8"))["replica"]
+    sources = [source for file in card.files for form in file.forms for source in form.sources]
+    names = [f"{card.name}: {source.filename}" for source in sources]
+    ways = [row["how"] for name in names for row in rows if name in row["files"]]
+    return "; ".join(dict.fromkeys(ways)) or "\u2013"
 
 
 def _data(card: Card) -> str:

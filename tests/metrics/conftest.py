@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import lzma
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +13,8 @@ from torch import Tensor
 
 from facemask_inpaint.metrics import FeatureReader, InceptionExtractor
 from facemask_inpaint.metrics.extractors import CustomExtractor, custom
-from tests.parity.recipe import SHARED, fill_tensor
+from tests import official
+from tests.parity.recipe import SHARED
 
 from .synth import picture
 
@@ -25,13 +24,7 @@ DATA = Path(__file__).parent / "data"
 @pytest.fixture(scope="session")
 def inception_tensors() -> dict[str, Tensor]:
     """Under pytorch-fid's keys; never changed by a test."""
-    with lzma.open(DATA / "inception_manifest.json.xz", "rt") as file:
-        manifest = json.load(file)
-    counter = {"num_batches_tracked": np.array(0)}
-    return {
-        key: torch.from_numpy(fill_tensor(key, shape, rule, literals=counter))
-        for key, (shape, rule) in manifest.items()
-    }
+    return official.inception_tensors()
 
 
 @pytest.fixture(scope="session")

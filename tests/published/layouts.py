@@ -45,8 +45,16 @@ def torch_saved(value: Any, *, legacy: bool = False) -> bytes:
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
-    """The same tensors deeper inside a module."""
-    return OrderedDict((prefix + key, tensor) for key, tensor in tensors.items())
+    """The same tensors deeper inside a module, as its ``state_dict`` gives them.
+
+    That is a dictionary with an attribute: the version of every module on the way to a tensor.
+    """
+    state = OrderedDict((prefix + key, tensor) for key, tensor in tensors.items())
+    paths = [key.split(".")[:-1] for key in state]
+    names = {".".join(path[:end]): None for path in paths for end in range(len(path) + 1)}
+    versions = OrderedDict((name, {"version": 1}) for name in names)
+    state._metadata = versions  # type: ignore[attr-defined]
+    return state
 
 
 # Plain state dicts and what training scripts put around them
@@ -95,7 +103,7 @@ def lightning(state: Mapping[str, Tensor], **entries: Any) -> bytes:
             "epoch": 39,
             "global_step": 1_000_000,
             "pytorch-lightning_version": "1.2.9",
-            "state_dict": OrderedDict(state),
+            "state_dict": state,
             "callbacks": {},
             "optimizer_states": [_adam()["gen_optimizer"]],
             "lr_schedulers": [],
@@ -149,14 +157,12 @@ def ldm_lightning(tensors: Tensors) -> Written:
         if key.startswith("first_stage_model."):
             state[key.replace("first_stage", "cond_stage")] = tensor + 1
     state["first_stage_model.loss.discriminator.main.0.weight"] = torch.zeros(2)
-    return Written(lightning(state), tensors)
+    return Written(lightning(prefixed("", state)), tensors)
 
 
-def latentcode_parts(parts: Mapping[str, Tensors]) -> dict[str, bytes]:
-    """The four or five trainings behind the latent-code network."""
-    return {
-        role: torch_saved(latentcode.checkpoint(role, tensors)) for role, tensors in parts.items()
-    }
+def latentcode_part(tensors: Tensors, role: str) -> Written:
+    """One of the four or five trainings behind the latent-code network."""
+    return Written(torch_saved(latentcode.checkpoint(role, tensors)), tensors)
 
 
 # Diffusers
@@ -172,19 +178,18 @@ def diffusers_parts(tensors: Tensors) -> dict[str, bytes]:
     return {"unet": _saved_pretrained(network.unet.net), "vqvae": _saved_pretrained(vqvae)}
 
 
-def latent_category_parts(parts: Mapping[str, Tensors]) -> tuple[dict[str, bytes], Tensors]:
-    """A state dict as it was trained, and diffusers' own autoencoder in half precision."""
+def half_autoencoder(tensors: Tensors) -> Written:
+    """Diffusers' own autoencoder after it was given the tensors, in half precision."""
     vae = diffusers.AutoencoderKL(
-        block_out_channels=kl_autoencoder.official_widths(parts["vae"]),
+        block_out_channels=kl_autoencoder.official_widths(tensors),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=2,
         latent_channels=4,
     )
-    vae.load_state_dict(parts["vae"])
+    vae.load_state_dict(tensors)
     half = {key: tensor.float() for key, tensor in vae.half().state_dict().items()}
-    files = {"unet": torch_saved(OrderedDict(parts["unet"])), "vae": _saved_pretrained(vae)}
-    return files, {**parts["unet"], **half}
+    return Written(_saved_pretrained(vae), half)
 
 
 def _saved_pretrained(model: diffusers.ModelMixin) -> bytes:
@@ -293,6 +298,7 @@ def comodgan_conversion(tensors: Tensors, *, prefix: str = "") -> Written:
 
 LAYOUTS: dict[str, Callable[..., Written]] = {
     "state dict": state_dict,
+    "autoencoder in half": half_autoencoder,
     "state dict in a wrapper": lambda tensors: state_dict(tensors, prefix="module."),
     "state dict of an old torch": lambda tensors: state_dict(tensors, legacy=True),
     "madf snapshot": madf,
@@ -311,7 +317,7 @@ LAYOUTS: dict[str, Callable[..., Written]] = {
     "migan mlx": migan_mlx,
     "mat half": mat_half,
     "mat half with metadata": lambda tensors: mat_half(tensors, metadata={"format": "pt"}),
-    "mat hub mixin": lambda tensors: safetensors_file(tensors, metadata={"format": "pt"}),
+    "hub safetensors": lambda tensors: safetensors_file(tensors, metadata={"format": "pt"}),
     "mat state dict": mat_noiseless,
     "stylegan2-ada snapshot": stylegan2_ada,
     "tensorflow pickle": stylegan_tensorflow,
@@ -321,3 +327,10 @@ LAYOUTS: dict[str, Callable[..., Written]] = {
     ),
 }
 """Writers by the names of ``replicas.toml``."""
+
+
+def write(layout: str, tensors: Tensors, role: str = "network") -> Written:
+    """A part's file in a layout of the table."""
+    if layout == "latentcode lightning":
+        return latentcode_part(tensors, role)
+    return LAYOUTS[layout](tensors)

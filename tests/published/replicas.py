@@ -4,35 +4,48 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from functools import lru_cache
+from itertools import product, zip_longest
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.models import Card, WeightFile, list_cards
 from tests.checkpoints.hub_server import Site
-from tests.models import test_latentcode_files as latentcode
 from tests.published import layouts
-from tests.published.tensors import Tensors, official
+from tests.published.tensors import Tensors, manifests, official
 
 TABLE = Path(__file__).with_name("replicas.toml")
 ROWS = tomllib.loads(TABLE.read_text(encoding="utf-8"))["replica"]
 
 
+def parameter(case: object, *more: object) -> Any:
+    """A case for ``parametrize`` under its own name."""
+    return pytest.param(case, *more, id=str(case))
+
+
 @dataclass(frozen=True)
 class Case:
-    """One way in which a card's weights can be had, and one layout that the files may have.
+    """One way in which a card's weights can be had, and one layout for each of the files.
 
     Attributes:
         card: the published model.
         sources: where each of its parts comes from, by role.
-        layout: name of the replica's layout.
+        layouts: names of the replicas' layouts, by role.
     """
 
     card: Card
     sources: Mapping[str, Source]
-    layout: str
+    layouts: Mapping[str, str]
+
+    @property
+    def layout(self) -> str:
+        """Layout of the first part."""
+        return next(iter(self.layouts.values()))
 
     def __str__(self) -> str:
         (first, *_) = self.sources.values()
@@ -51,13 +64,20 @@ def cases() -> Iterator[Case]:
         ]
         for chosen in zip_longest(*parts):
             sources = dict(pair for pair in chosen if pair)
-            names = {name for source in sources.values() for name in known_layouts(card, source)}
-            yield from (Case(card, sources, name) for name in sorted(names))
+            known = (known_layouts(card.name, source) for source in sources.values())
+            yield from (Case(card, sources, dict(zip(sources, one))) for one in product(*known))
 
 
-def known_layouts(card: Card, source: Source) -> list[str]:
-    """Layouts that the table knows for a file."""
-    return [row["layout"] for row in ROWS if f"{card.name}: {source.filename}" in row["files"]]
+def listed(names: Iterable[str]) -> set[str]:
+    """Files of these cards or other networks in the table, each as the table writes it."""
+    wanted = set(names)
+    every = {one for row in ROWS for one in row["files"]}
+    return {one for one in every if one.partition(": ")[0] in wanted}
+
+
+def known_layouts(name: str, source: Source) -> list[str]:
+    """Layouts that the table knows for a file of a card or another network."""
+    return [row["layout"] for row in ROWS if f"{name}: {source.filename}" in row["files"]]
 
 
 @dataclass(frozen=True)
@@ -70,52 +90,61 @@ class Replica:
 
 def write(case: Case) -> Replica:
     """Replicas of all files of a case."""
-    parts = official(case.card)
-    if case.layout == "latentcode lightning":
-        return Replica(layouts.latentcode_parts(parts), latentcode.joined(parts))
-    if case.layout == "latent categories":
-        return Replica(*layouts.latent_category_parts(parts))
-    (tensors,) = parts.values()
-    if case.layout == "diffusers":
+    named = tuple(manifests(case.card).items())
+    return _write(case.card.architecture, named, tuple(case.layouts.items()))
+
+
+@lru_cache(maxsize=1)
+def _write(
+    architecture: str, named: tuple[tuple[str, str], ...], chosen: tuple[tuple[str, str], ...]
+) -> Replica:
+    parts = official(architecture, dict(named))
+    if ("unet", "diffusers") in chosen:
+        (tensors,) = parts.values()
         return Replica(layouts.diffusers_parts(tensors), tensors)
-    content, amounts_to = layouts.LAYOUTS[case.layout](tensors)
-    return Replica(dict.fromkeys(case.sources, content), amounts_to)
+    written = {role: layouts.write(name, parts[role], role) for role, name in chosen}
+    amounts_to = {role: one.amounts_to for role, one in written.items()}
+    contents = {role: one.content for role, one in written.items()}
+    return Replica(contents, joined(amounts_to) if len(written) > 1 else amounts_to["network"])
 
 
-def publish(site: Site, folder: Path, sources: Mapping[str, Source], replica: Replica) -> None:
-    """Put files where their sources say: on the server, or into the folder of a user."""
-    for role, source in sources.items():
-        content = replica.contents[role]
-        if source.kind == "manual":
-            path = folder / source.filename
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        elif source.kind == "hf":
-            site.files[f"{source.location}/{source.filename}"] = content
-        else:
-            site.files[source.location.removeprefix("https://").partition("?")[0]] = content
+def joined(parts: Mapping[str, Tensors]) -> Tensors:
+    """Tensors of several files under ``role/key``."""
+    return {f"{role}/{key}": tensor for role, part in parts.items() for key, tensor in part.items()}
+
+
+def publish(site: Site, folder: Path, source: Source, content: bytes) -> None:
+    """Put a file where its source says: on the server, or into the folder of a user."""
+    if source.kind == "manual":
+        path = folder / source.filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    elif source.kind == "hf":
+        site.files[f"{source.location}/{source.filename}"] = content
+    else:
+        site.files[address(source).removeprefix("https://")] = content
 
 
 def pinned(card: Card, contents: Mapping[Source, bytes]) -> Card:
     """The card with the hashes and sizes of replicas in place of the published ones."""
 
-    def pin_source(source: Source) -> Source:
-        content = contents.get(source)
-        if content is None:
-            return source
-        sha256 = hashlib.sha256(content).hexdigest() if source.sha256 else None
-        md5 = hashlib.md5(content).hexdigest() if source.md5 else None
-        size = len(content) if source.size else None
-        return replace(source, sha256=sha256, md5=md5, size=size)
-
     def pin_file(file: WeightFile) -> WeightFile:
         return replace(
             file,
-            sources=tuple(map(pin_source, file.sources)),
+            sources=tuple(pin(one, contents.get(one)) for one in file.sources),
             alternatives=tuple(map(pin_file, file.alternatives)),
         )
 
     return replace(card, files=tuple(map(pin_file, card.files)))
+
+
+def pin(source: Source, content: bytes | None) -> Source:
+    """A source that pins of ``content`` what it pinned of the published file."""
+    if content is None:
+        return source
+    sha256 = hashlib.sha256(content).hexdigest() if source.sha256 else None
+    md5 = hashlib.md5(content).hexdigest() if source.md5 else None
+    return replace(source, sha256=sha256, md5=md5, size=len(content) if source.size else None)
 
 
 def address(source: Source) -> str:

@@ -25,19 +25,23 @@ _MADF |= {4704: 588, 12800: 200, 18432: 288, 73728: 1152, 147456: 2304}
 """Sides of the published tensors to those of a narrow network with the same keys."""
 
 
-def official(card: Card) -> dict[str, Tensors]:
-    """Tensors of each part of a card's network, by role, under the keys of its authors."""
-    if card.architecture == "latentcode":
+def official(architecture: str, named: Mapping[str, str]) -> dict[str, Tensors]:
+    """Tensors of each part of a network, by role, under the keys of its authors.
+
+    Args:
+        architecture: of the network.
+        named: what :func:`manifests` says of a card.
+    """
+    if architecture == "latentcode":
         faces = latentcode.parts()
-        return latentcode.five_parts(faces) if card.data == "places" else faces
-    if card.architecture in LATENT_CATEGORIES:
-        return dict(_latent_categories(card.architecture))
-    manifest = MANIFESTS[card.architecture](card)
-    return {"network": dict(_single(card.architecture, manifest))}
+        return latentcode.five_parts(faces) if "unet" in named else faces
+    if architecture in LATENT_CATEGORIES:
+        return dict(_latent_categories(architecture))
+    return {role: dict(_part(architecture, name)) for role, name in named.items()}
 
 
 @lru_cache(maxsize=2)
-def _single(architecture: str, manifest: str) -> Mapping[str, Tensor]:
+def _part(architecture: str, manifest: str) -> Mapping[str, Tensor]:
     if manifest.startswith("manifest.tf"):
         return comodgan_tensorflow(manifest)
     narrow = NARROW.get(architecture, lambda key, shape: shape)
@@ -71,19 +75,37 @@ def _latent_categories(architecture: str) -> Mapping[str, Tensors]:
     return {"unet": unet, "vae": vae}
 
 
-MANIFESTS: dict[str, Callable[[Card], str]] = {
-    "aotgan": lambda card: "manifest.json",
-    "cmt": lambda card: "manifest.json",
-    "comodgan": lambda card: _comodgan_manifest(card),
-    "deepfillv2": lambda card: "manifest.pt.json" if "tuned" in card.name else "manifest.json",
-    "lama": lambda card: "manifest.big.json" if "big" in card.name else "manifest.json",
-    "ldm": lambda card: f"manifest{'' if card.data == 'places' else '.celeba256'}.small.json",
-    "madf": lambda card: "manifest.json",
-    "mat": lambda card: "manifest.256.json" if card.resolution == 256 else "manifest.json",
-    "migan": lambda card: "manifest.512.json" if card.resolution == 512 else "manifest.json",
-    "repaint": lambda card: "manifest.small.json",
-}
-"""Which list of keys and shapes a card's files follow, by architecture."""
+def manifests(card: Card) -> dict[str, str]:
+    """Lists of keys and shapes that a card's files follow, by role; of a small network if any."""
+    if card.architecture == "latentcode":
+        return dict.fromkeys([file.role for file in card.files], "manifest.small.json")
+    if card.architecture in LATENT_CATEGORIES:
+        return {"unet": "manifest.json", "vae": "manifest.vae.json"}
+    chosen = {
+        "comodgan": _comodgan_manifest(card),
+        "deepfillv2": "manifest.pt.json" if "tuned" in card.name else "manifest.json",
+        "lama": "manifest.big.json" if "big" in card.name else "manifest.json",
+        "ldm": f"manifest{'' if card.data == 'places' else '.celeba256'}.small.json",
+        "mat": "manifest.256.json" if card.resolution == 256 else "manifest.json",
+        "migan": "manifest.512.json" if card.resolution == 512 else "manifest.json",
+        "repaint": "manifest.small.json",
+    }
+    return {"network": chosen.get(card.architecture, "manifest.json")}
+
+
+def full_shapes(card: Card) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Shapes of each part's tensors as published, by role."""
+    wrapper = WRAPPERS.get(card.architecture, "")
+    return {
+        role: {
+            key.removeprefix(wrapper): shape
+            for key, shape in recipe.official_shapes(
+                card.architecture, manifest.replace(".small", "")
+            ).items()
+        }
+        for role, manifest in manifests(card).items()
+    }
+
 
 WRAPPERS = {"lama": "generator.", "madf": "module.model."}
 """What stands before every key of a manifest."""
@@ -126,6 +148,7 @@ NARROW: dict[str, Callable[[str, Shape], Shape]] = {
     "lama": _eighth,
     "madf": lambda key, shape: [_MADF.get(side, side) for side in shape],
     "mat": _stylegan,
+    "migan": lambda key, shape: shape if "_const" in key else _eighth(key, shape),
 }
 """Shape to make of a published one; networks that are not here are small as they are published, or
 have a manifest of a small one."""
