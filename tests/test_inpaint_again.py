@@ -207,3 +207,62 @@ def test_a_killed_run_goes_on_and_two_at_once_are_refused(faces: Path, tmp_path:
     call("inpaint", *given[:-1], fresh, "--model", "harmonic")
     for path in fresh.iterdir():
         assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
+
+
+def masks(faces: Path, *more: object) -> Result:
+    given = (faces / "labels", "--classes", "nose,eyes", "--out", faces.parent / "out")
+    return call("mask", *given, *more)
+
+
+@pytest.mark.parametrize("more", [("--dilate", 3), ("--size", 32), ("--face", "all")])
+def test_masks_cut_otherwise_are_made_anew(faces: Path, more: tuple[object, ...]) -> None:
+    assert "6 masks written" in masks(faces).output
+    before = times(faces)
+    assert "0 masks written" in (said := masks(faces).output)
+    assert "6 were looked for already" in said
+    assert times(faces) == before
+    assert "6 masks written" in masks(faces, *more).output
+    assert "0 masks written" in masks(faces, *more).output
+
+
+def test_masks_of_a_changed_label_map_are_made_anew(faces: Path, tmp_path: Path) -> None:
+    masks(faces)
+    before = times(faces)
+    mirror(faces / "labels/b.png", keep_time=True)
+    assert "2 masks written" in masks(faces).output
+    changed = {name for name, when in times(faces).items() if when != before[name]}
+    assert changed == {"nose/b.png", "eyes/b.png"}
+    Image.new("L", (64, 64), 1).save(faces / "labels/b.png")
+    assert "2 components absent" in masks(faces).output
+    assert not changed & times(faces).keys()
+    assert "0 masks written" in masks(faces).output
+
+
+def test_foreign_masks_are_not_replaced_unasked(faces: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "nose").mkdir(parents=True)
+    (tmp_path / "out" / "nose" / "b.png").write_bytes(b"painted by hand")
+    result = masks(faces)
+    assert result.exit_code != 0
+    assert "--overwrite" in result.output.splitlines()[-1]
+    assert (tmp_path / "out" / "nose" / "b.png").read_bytes() == b"painted by hand"
+    assert "6 masks written" in masks(faces, "--overwrite").output
+
+
+@pytest.mark.parametrize("command", ["inpaint", "mask", "demo", "convert"])
+def test_a_folder_that_somebody_works_in(
+    command: str, faces: Path, tmp_path: Path, official_lama: Path
+) -> None:
+    from facemask_inpaint.locks import locked
+
+    out = tmp_path / "out"
+    given = {
+        "inpaint": (faces / "images", "--mask", faces / "masks", "--model", "harmonic"),
+        "mask": (faces / "labels", "--classes", "nose"),
+        "demo": ("--model", "harmonic", "--classes", "nose"),
+        "convert": ("lama", official_lama),
+    }
+    with locked(out, "train"):
+        result = call(command, *given[command], "--out", out)
+        assert [path.name for path in out.iterdir()] == [".fmi.lock"]
+    assert result.exit_code == 1
+    assert f"Error: {out} is in use: process {os.getpid()} (train" in result.output

@@ -42,7 +42,7 @@ def resolve_dtype(dtype: str | torch.dtype) -> torch.dtype:
         OptionError: it is none.
     """
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+    if found not in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
         raise OptionError(f"dtype must be a floating-point type such as 'bfloat16', got {dtype!r}")
     return found
 

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from facemask_inpaint import Inpainter, checkpoints, images, loading, models
+from facemask_inpaint.benchmark.arguments import several
 from facemask_inpaint.benchmark.functions import digest_of, version_of
 from facemask_inpaint.benchmark.records import ModelEntry
 from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME
@@ -136,8 +137,7 @@ def contenders(given: Mapping[str, Any] | Sequence[Any]) -> list[Contender]:
         UnknownNameError: no such model.
         OptionError: there are none, a name is unfit for a folder, or two are alike.
     """
-    items = given.items() if isinstance(given, Mapping) else given
-    found = [_contender(*(one if isinstance(one, tuple) else (None, one))) for one in items]
+    found = [_contender(name, model) for name, model in several(given)]
     if not found:
         raise OptionError("a benchmark needs at least one model")
     names = [one.entry.name for one in found]

@@ -10,6 +10,7 @@ from facemask_inpaint.benchmark.journal import Journal
 from facemask_inpaint.benchmark.layout import Layout
 from facemask_inpaint.benchmark.records import Fault, from_dict, read_records
 from facemask_inpaint.benchmark.settings import Settings
+from facemask_inpaint.errors import OptionError
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,14 @@ class FaultLog:
             # Memory still has it; with several ranks it is lost to the others.
             _log.warning("a fault could not be written: %s", full)
 
+    def _earlier(self) -> tuple[Fault, ...]:
+        """What earlier commands recorded; a damaged file of that is written anew."""
+        try:
+            return read_records(self._layout.faults, Fault)
+        except OptionError as error:
+            _log.warning("%s", error)
+            return ()
+
     def everything(self, settings: Settings, tried: set[str]) -> list[Fault]:
         """Faults of all ranks, and earlier ones of models that were not tried this time.
 
@@ -59,10 +68,13 @@ class FaultLog:
             settings: of the run; they give the order.
             tried: names of the models that this command was given.
         """
-        found = {*self._found, *(from_dict(Fault, content) for content in self._journal.read())}
+        found = {
+            *self._found,
+            *(from_dict(Fault, content) for content in self._journal.read("stage", "message")),
+        }
         found |= {
             fault
-            for fault in read_records(self._layout.faults, Fault)
+            for fault in self._earlier()
             if fault.model is not None and fault.model not in tried
         }
         keys = {key: row for row, key in enumerate(settings.keys)}

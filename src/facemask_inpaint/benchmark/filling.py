@@ -110,7 +110,7 @@ class Filling:
         self._chunks = world.share(_chunks(settings, index, batch_size))
         known = {
             (line["model"], line["side"], line["mask_class"], line["key"]): line.get("source")
-            for line in by_age(self._records.read())
+            for line in by_age(self._records.read("model", "side", "mask_class", "key"))
         }
         self._measured = set(known)
         self._sources = {at: Identity(**source) for at, source in known.items() if source}

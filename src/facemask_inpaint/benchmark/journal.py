@@ -40,10 +40,10 @@ class Journal:
                 lead = b"\n" if file.tell() and not _ends_in_newline(self._path) else b""
                 file.write(lead + line.encode() + b"\n")
 
-    def read(self) -> Iterator[dict[str, Any]]:
-        """Whole lines of all ranks; of each rank in the order written."""
+    def read(self, *needed: str) -> Iterator[dict[str, Any]]:
+        """Whole lines of all ranks that hold all that is needed; of each in the order written."""
         for path in sorted(self._folder.glob(f"{glob.escape(self._name)}-*.jsonl")):
-            yield from read_lines(path)
+            yield from (line for line in read_lines(path) if line.keys() >= set(needed))
 
     def clear(self) -> None:
         """Forget this rank's lines."""

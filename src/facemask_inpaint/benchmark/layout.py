@@ -25,6 +25,17 @@ FORMAT = 1
 """Version of the folder's layout, kept in ``run.json``."""
 
 
+_SETTINGS: Mapping[str, type | tuple[type, ...]] = {
+    "seed": int,
+    "dtype": str,
+    "masker": dict,
+    "metrics": list,
+    "extractor": (str, type(None)),
+    "parser": (str, type(None)),
+}
+"""What else ``run.json`` holds, and of which type."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """Paths of a run's files; nothing is read or made here.
@@ -128,8 +139,9 @@ class Run:
             ) from None
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise OptionError(f"{layout.settings} is damaged: {str(error)[:200]}") from error
-        if (found := settings.get("format")) != FORMAT:
-            raise OptionError(f"{layout.settings} is of format {found}; needed: {FORMAT}")
+        found = settings.get("format") if isinstance(settings, dict) else None
+        if found != FORMAT:
+            raise OptionError(f"{layout.settings} is of format {found!r}; needed: {FORMAT}")
         return cls(layout, settings)
 
     @property
@@ -187,8 +199,14 @@ class Run:
         """By side what ``metrics.compare`` found, as its ``to_dict()``; empty without any."""
         if not self.layout.comparison.exists():
             return {}
-        content = json.loads(self.layout.comparison.read_text(encoding="utf-8"))
-        return {int(side): found for side, found in content.items()}
+        try:
+            content = json.loads(self.layout.comparison.read_text(encoding="utf-8"))
+            return {int(side): found for side, found in content.items()}
+        except (ValueError, AttributeError) as error:
+            raise OptionError(
+                f"{self.layout.comparison} is damaged ({error}); the run's own command writes it "
+                "again"
+            ) from None
 
     def original(self, side: int, key: str) -> Path:
         """See :meth:`Layout.original`."""
@@ -210,14 +228,18 @@ def _read_settings(path: Path) -> dict[str, Any]:
         ValueError, TypeError, LookupError, AttributeError: something is not.
     """
     settings = json.loads(path.read_text(encoding="utf-8"))
-    if settings.get("format") != FORMAT:
+    if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         return settings  # refused for that
     models = [from_dict(ModelEntry, entry).name for entry in settings["models"]]
-    classes = [from_dict(ClassEntry, entry).name for entry in settings["classes"]]
-    for name in (*models, *classes, *settings["dataset"]["keys"]):
+    classes = [from_dict(ClassEntry, entry) for entry in settings["classes"]]
+    for name in (*models, *(one.name for one in classes), *settings["dataset"]["keys"]):
         _part(name)
     if not all(type(side) is int for side in settings["sides"]):
         raise TypeError("a side that is no whole number")
+    if not all(type(label) is int for one in classes for label in one.label_ids):
+        raise TypeError("a label id that is no whole number")
+    if wrong := [name for name, kind in _SETTINGS.items() if not isinstance(settings[name], kind)]:
+        raise TypeError(f"{wrong[0]} is {settings[wrong[0]]!r}")
     return settings
 
 

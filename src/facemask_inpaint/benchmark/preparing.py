@@ -124,7 +124,7 @@ class Preparation:
         Raises:
             OptionError: some are; the message names the first few.
         """
-        lines = [line for line in self._journal.read() if "source" in line]
+        lines = self._journal.read("key", "source")
         sources = {line["key"]: Identity(**line["source"]) for line in lines}
         changed = [
             face.key
@@ -165,7 +165,7 @@ class Preparation:
 
     def _known(self) -> dict[tuple[int, str], Portrait]:
         known: dict[tuple[int, str], Portrait] = {}
-        for line in self._journal.read():
+        for line in self._journal.read("side", "key", "size", "shares"):
             where = (line["side"], line["key"])
             before = known[where].shares if where in known else {}
             known[where] = Portrait(line["size"], {**before, **line["shares"]})

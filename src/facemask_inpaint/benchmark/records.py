@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from facemask_inpaint.errors import OptionError
 from facemask_inpaint.files import atomic_path
 
 Kind = TypeVar("Kind", "ClassEntry", "ModelEntry", "PictureRecord", "Score", "Timing", "Fault")
@@ -171,8 +172,17 @@ def write_records(path: Path, records: Iterable[Any]) -> None:
 
 
 def read_records(path: Path, kind: type[Kind]) -> tuple[Kind, ...]:
-    """Records of a file of JSON lines; none where there is no file."""
-    return tuple(from_dict(kind, content) for content in read_lines(path))
+    """Records of a file of JSON lines; none where there is no file.
+
+    Raises:
+        OptionError: a line holds something else.
+    """
+    try:
+        return tuple(from_dict(kind, content) for content in read_lines(path))
+    except TypeError as error:
+        raise OptionError(
+            f"{path} is damaged ({error}); the run's own command writes it again"
+        ) from None
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

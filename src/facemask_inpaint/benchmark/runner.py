@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from facemask_inpaint import SemanticMasker, data
+from facemask_inpaint import SemanticMasker
+from facemask_inpaint.benchmark.arguments import (
+    checked_dataset,
+    checked_folder,
+    checked_masker,
+    checked_reader,
+    checked_sides,
+    whole_number,
+)
 from facemask_inpaint.benchmark.comparing import compare_models
 from facemask_inpaint.benchmark.contenders import Contender, contenders
 from facemask_inpaint.benchmark.faults import FaultLog
@@ -35,7 +43,6 @@ from facemask_inpaint.benchmark.records import PictureRecord, Timing, from_dict,
 from facemask_inpaint.benchmark.scoring import Scoring
 from facemask_inpaint.benchmark.settings import (
     Settings,
-    checked_sides,
     class_entries,
     joined_with_earlier,
     masker_record,
@@ -47,7 +54,6 @@ from facemask_inpaint.data.faces import Faces
 from facemask_inpaint.devices import own_device, resolve_dtype
 from facemask_inpaint.errors import (
     FacemaskInpaintError,
-    OptionError,
     WeightsNotFoundError,
 )
 from facemask_inpaint.files import DISK_FULL, atomic_path, remove_abandoned
@@ -60,12 +66,12 @@ Comparer = Callable[..., dict[int, Any]]
 
 
 def run(
-    models: Mapping[str, Any] | Sequence[Any],
+    models: Mapping[str, Any] | Sequence[Any] | Any,
     dataset: Faces | str | Path,
     *,
     out: str | Path,
     classes: str | Iterable[str] = "all",
-    sides: Sequence[int] = (256,),
+    sides: int | Sequence[int] = (256,),
     seed: int = 0,
     masker: SemanticMasker | None = None,
     metrics: str | Sequence[str] = DEFAULT_METRICS,
@@ -73,7 +79,7 @@ def run(
     parser: str | Parser | None = None,
     batch_size: int = 8,
     device: str | torch.device | None = None,
-    dtype: str = "float32",
+    dtype: str | torch.dtype = "float32",
     compare: bool = True,
     exchanges: int | None = None,
     report: bool = True,
@@ -92,12 +98,12 @@ def run(
 
     Args:
         models: registry names, folders of ``save_pretrained``, hub repositories, inpainters,
-            functions ``(picture, mask) -> picture`` of PIL, or :class:`~.contenders.Results`; as
-            a mapping, or as pairs, under the names that tables shall show.
+            functions ``(picture, mask) -> picture`` of PIL, or :class:`~.contenders.Results`; one
+            alone, several, or as a mapping or pairs under the names that tables shall show.
         dataset: portraits with label maps, or a folder that ``data.open_faces`` knows.
         out: folder of the run.
         classes: mask classes, as :meth:`SemanticMasker.select` reads them.
-        sides: resolutions in pixels, such as ``(256, 512, 1024)``.
+        sides: resolutions in pixels, such as ``(256, 512, 1024)``; one alone will do.
         seed: decides every random draw. A picture's own seed depends on this, the class, the side
             and the portrait's key, and on nothing else.
         masker: how masks are cut; default ``SemanticMasker()``.
@@ -128,16 +134,15 @@ def run(
         FolderInUseError: another process works in ``out``.
         FacemaskInpaintError: the disk is too full for the results; what is filled is kept.
     """
-    if batch_size < 1:
-        raise OptionError(f"batch_size must be at least 1, not {batch_size}")
-    if exchanges is not None and exchanges < 1:
-        raise OptionError(f"exchanges must be at least 1, not {exchanges}")
+    batch_size, seed = whole_number("batch_size", batch_size, 1), whole_number("seed", seed)
+    if exchanges is not None:
+        exchanges = whole_number("exchanges", exchanges, 1)
     metrics = checked_metrics(metrics, parser is not None)
-    resolve_dtype(dtype)
-    faces = dataset if isinstance(dataset, Faces) else data.open_faces(dataset)
-    masker = masker or SemanticMasker()
+    dtype = str(resolve_dtype(dtype)).removeprefix("torch.")
+    masker, reader = checked_masker(masker), checked_reader(reader)
+    layout = Layout(checked_folder(out))
+    faces = checked_dataset(dataset)
     chosen = contenders(models)
-    layout = Layout(Path(out))
     with joined() as world:
         device = own_device(device)
         features = _features(metrics, reader, device)
@@ -304,6 +309,9 @@ def _features(
     return replace(reader, extractor=network, device=None)
 
 
+_TIMED = ("model", "side", "device", "seconds", "mebibytes", "n", "first")
+
+
 def _parser_name(parser: str | Parser | None) -> str | None:
     if parser is None or isinstance(parser, str):
         return parser
@@ -318,7 +326,7 @@ def _records(layout: Layout, settings: Settings) -> list[PictureRecord]:
     keys = {key: row for row, key in enumerate(settings.keys)}
     found: dict[tuple[int, int, int, int], PictureRecord] = {}
     names = [one.name for one in fields(PictureRecord)]
-    for line in by_age(Journal(layout.work, "pictures", 0).read()):
+    for line in by_age(Journal(layout.work, "pictures", 0).read(*names)):
         one = from_dict(PictureRecord, {name: line[name] for name in names})
         if layout.filled(one.side, one.model, one.mask_class, one.key).exists():
             where = (models[one.model], one.side, classes[one.mask_class], keys[one.key])
@@ -329,7 +337,7 @@ def _records(layout: Layout, settings: Settings) -> list[PictureRecord]:
 def _timings(layout: Layout, settings: Settings) -> list[Timing]:
     """Seconds and memory by model, side and device; a process's first batch only warms up."""
     lines: dict[tuple[str, int, str], list[dict[str, Any]]] = defaultdict(list)
-    for line in Journal(layout.work, "timings", 0).read():
+    for line in Journal(layout.work, "timings", 0).read(*_TIMED):
         lines[line["model"], line["side"], line["device"]].append(line)
     order = {entry.name: row for row, entry in enumerate(settings.models)}
     found = []

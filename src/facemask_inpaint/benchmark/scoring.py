@@ -99,7 +99,7 @@ class Scoring:
         if self.store is None:
             return
         journal = Journal(self.layout.work, "scores", self.world.rank)
-        known = {line["fingerprint"] for line in journal.read()}
+        known = {line["fingerprint"] for line in journal.read("fingerprint", "scores")}
         mine = self.world.share(self.places)
         for place in progress_bar(mine, "scores", shown=progress and bool(mine), unit="score"):
             where = {"model": place.model, "mask_class": place.mask_class, "side": place.side}
@@ -185,7 +185,7 @@ class Scoring:
         """Known feature scores of the pictures as they are now."""
         if self.store is None:
             return []
-        lines = Journal(self.layout.work, "scores", self.world.rank).read()
+        lines = Journal(self.layout.work, "scores", self.world.rank).read("fingerprint", "scores")
         known = {line["fingerprint"]: line["scores"] for line in lines}
         found: list[Score] = []
         for place in self.places:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,14 +14,13 @@ import PIL
 import torch
 
 from facemask_inpaint import SemanticMasker, __version__
+from facemask_inpaint.benchmark.arguments import checked_classes
 from facemask_inpaint.benchmark.layout import FORMAT, Layout, Run
 from facemask_inpaint.benchmark.records import ClassEntry, ModelEntry
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.files import atomic_path
 from facemask_inpaint.locks import LOCK_NAME
 from facemask_inpaint.masks import MASK_CLASSES, Component, MaskClass
-
-LARGEST_SIDE = 8192
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def class_entries(masker: SemanticMasker, classes: str | Iterable[str]) -> tuple
     Raises:
         UnknownNameError: an item is no class of this masker.
     """
-    wanted = set(masker.select(classes))
+    wanted = set(checked_classes(masker, classes))
     return tuple(
         _class_entry(str(name), component)
         for name, component in masker.classes.items()
@@ -167,17 +166,6 @@ def masker_record(masker: SemanticMasker) -> dict[str, Any]:
         raise OptionError("a benchmark needs hard masks: make the masker without feather=")
     names = ("dilate", "glasses", "fill_holes", "min_area")
     return {name: getattr(masker, name) for name in names}
-
-
-def checked_sides(sides: Sequence[int]) -> tuple[int, ...]:
-    """Sides in pixels, ascending, each once.
-
-    Raises:
-        OptionError: there are none, or one is no sensible number of pixels.
-    """
-    if not sides or not all(16 <= side <= LARGEST_SIDE for side in sides):
-        raise OptionError(f"sides are numbers of pixels such as 256, 512, 1024, not {list(sides)}")
-    return tuple(sorted(set(sides)))
 
 
 def _class_entry(name: str, component: Component) -> ClassEntry:

@@ -56,6 +56,7 @@ def demo(
 
     from facemask_inpaint import Inpainter, SemanticMasker, data, formats, images, sheets
     from facemask_inpaint.alignment import face_box
+    from facemask_inpaint.locks import locked
 
     options.require_folder(out)
     sample = data.sample(512)
@@ -80,14 +81,15 @@ def demo(
         progress=True,
     )
     cells = []
-    for (name, hole), filled in zip(holes.items(), results):
-        cut = sheets.paint_hole(portrait, hole)
-        images.save_image(cut, out / f"{name}_hole.png")
-        suffix = formats.exact_suffix(filled.mode) or ".png"
-        images.save_image(filled, out / f"{name}_filled{suffix}")
-        cells.append(sheets.Cell(f"{name}  {hole.mean():.1%}", (portrait, cut, filled)))
     sheet = out / "contact_sheet.png"
-    title = f"{model}: original, hole, filled"
-    advice = inpainter.card.advice if inpainter.card is not None else ""
-    images.save_image(sheets.contact_sheet(cells, title=title, note=advice), sheet)
+    with locked(out, "demo"):
+        for (name, hole), filled in zip(holes.items(), results):
+            cut = sheets.paint_hole(portrait, hole)
+            images.save_image(cut, out / f"{name}_hole.png")
+            suffix = formats.exact_suffix(filled.mode) or ".png"
+            images.save_image(filled, out / f"{name}_filled{suffix}")
+            cells.append(sheets.Cell(f"{name}  {hole.mean():.1%}", (portrait, cut, filled)))
+        title = f"{model}: original, hole, filled"
+        advice = inpainter.card.advice if inpainter.card is not None else ""
+        images.save_image(sheets.contact_sheet(cells, title=title, note=advice), sheet)
     click.echo(f"{len(holes)} classes filled with {model}; look at {sheet}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,7 @@ from facemask_inpaint.errors import FacemaskInpaintError
 
 if TYPE_CHECKING:
     from facemask_inpaint import SemanticMasker
+    from facemask_inpaint.cli.memory import Memory, Result
 
 
 @click.command()
@@ -53,7 +54,8 @@ def mask(
 
     Pictures whose samples are label ids (CelebAMask-HQ) are label maps, all others photos; those
     are turned upright. Writes OUT/<class>/<stem>.png, 255 = hole. A component that a picture does
-    not have is left out. What fails is listed at the end and costs nothing else.
+    not have is left out. What fails is listed at the end and costs nothing else;
+    masks that were cut before from the same file in the same way are left as they are.
 
     \b
     Examples:
@@ -61,6 +63,9 @@ def mask(
         facemask-inpaint mask labels/ --classes A-L --out masks
     """
     from facemask_inpaint import SemanticMasker, folders, parsing
+    from facemask_inpaint.benchmark.settings import masker_record
+    from facemask_inpaint.cli.memory import Memory
+    from facemask_inpaint.locks import locked
 
     options.require_folder(out)
     chosen = int(face) if face.isdecimal() else face
@@ -73,29 +78,65 @@ def mask(
     if lost := [name for name in wanted if name in masker.unavailable()]:
         click.echo(f"photos: the {parser} parser never finds {', '.join(lost)}", err=True)
     written, absent, failures = 0, 0, list[str]()
-    for path in options.progress(folders.list_images(pictures)):
-        targets = {name: out / name / f"{path.stem}.png" for name in wanted}
+    how = {"parser": parser, "face": face, "size": size, **masker_record(masker)}
+    with locked(out, "mask"):
+        memory = Memory(out)
+        paths = folders.list_images(pictures)
+        results = {path: _results(path, out, masker, wanted, how) for path in paths}
         if not overwrite:
-            targets = {name: target for name, target in targets.items() if not target.exists()}
-        try:
-            made = _cut(masker, path, targets, size) if targets else 0
-        except FacemaskInpaintError as error:
-            failures.append(options.failure(path, error))
-            continue
-        written += made
-        absent += len(targets) - made
+            results = {path: _left(found, memory) for path, found in results.items()}
+        for path in options.progress([path for path in paths if results[path]]):
+            try:
+                made = _cut(masker, path, results[path], size, memory)
+            except FacemaskInpaintError as error:
+                failures.append(options.failure(path, error))
+                continue
+            written += made
+            absent += len(results[path]) - made
+    kept = len(paths) * len(wanted) - sum(map(len, results.values()))
     if written or not failures:
-        click.echo(f"{written} masks written to {out}; {absent} components absent")
+        before = f"; {kept} were looked for already" if kept else ""
+        click.echo(f"{written} masks written to {out}; {absent} components absent{before}")
     options.require_none_failed(failures)
 
 
-def _cut(masker: SemanticMasker, path: Path, targets: dict[str, Path], size: int | None) -> int:
+def _results(
+    path: Path, out: Path, masker: SemanticMasker, wanted: list[str], how: dict[str, Any]
+) -> dict[str, Result]:
+    """What comes of a picture, by mask class."""
+    from facemask_inpaint.cli.memory import Result
+
+    ids = {name: masker.classes[name].label_ids for name in wanted}
+    return {
+        name: Result([out / name / f"{path.stem}.png"], [path], {"label_ids": ids[name], **how})
+        for name in wanted
+    }
+
+
+def _left(results: dict[str, Result], memory: Memory) -> dict[str, Result]:
+    """Results that are not there, or were made from another file or otherwise."""
+    left = {name: one for name, one in results.items() if not memory.is_current(one)}
+    memory.require_known(target for one in left.values() for target in one.targets)
+    return left
+
+
+def _cut(
+    masker: SemanticMasker,
+    path: Path,
+    results: dict[str, Result],
+    size: int | None,
+    memory: Memory,
+) -> int:
     """Write a picture's masks where they are to go; how many of the components it has."""
     from facemask_inpaint import images
 
+    for result in results.values():
+        memory.begin(result)
     labels = masker.parse(images.read_image(path))
-    holes = {name: masker(labels, name, size=size) for name in targets}
+    holes = {name: masker(labels, name, size=size) for name in results}
     present = {name: hole for name, hole in holes.items() if hole.getbbox() is not None}
     for name, hole in present.items():
-        images.save_image(hole, targets[name])
+        images.save_image(hole, results[name].targets[0])
+    for name, result in results.items():
+        memory.finish(result, absent=name not in present)
     return len(present)

@@ -124,8 +124,10 @@ def convert(architecture: str, checkpoint: tuple[Path, ...], out: Path) -> None:
         facemask-inpaint inpaint face.png --mask hole.png --model weights/lama --out out.png
     """
     from facemask_inpaint import Inpainter
+    from facemask_inpaint.locks import locked
 
     inpainter = Inpainter.from_checkpoint(checkpoint, architecture, device="cpu")
-    folder = inpainter.save_pretrained(out)
+    with locked(out, "convert"):
+        folder = inpainter.save_pretrained(out)
     count = sum(parameter.numel() for parameter in inpainter.network.parameters())
     click.echo(f"{folder}: {inpainter.network.architecture}, {count:,} parameters")

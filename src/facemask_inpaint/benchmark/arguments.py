@@ -1,0 +1,134 @@
+"""Arguments of a benchmark, refused at once where they make no sense."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facemask_inpaint import SemanticMasker, data
+from facemask_inpaint.data.faces import Faces
+from facemask_inpaint.errors import OptionError
+from facemask_inpaint.metrics import FeatureReader
+
+LARGEST_SIDE = 8192
+
+
+def whole_number(name: str, value: Any, least: int | None = None) -> int:
+    """A whole number, whatever counts as one.
+
+    Raises:
+        OptionError: it is none, or smaller than ``least``.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise OptionError(f"{name} must be a whole number, not {value!r}") from None
+    if least is not None and number < least:
+        raise OptionError(f"{name} must be at least {least}, not {value}")
+    return number
+
+
+def checked_sides(sides: Any) -> tuple[int, ...]:
+    """Sides in pixels, ascending, each once; one alone will do.
+
+    Raises:
+        OptionError: there are none, or one is no sensible number of pixels.
+    """
+    several = isinstance(sides, Iterable) and not isinstance(sides, str)
+    given = list(sides) if several else [sides]
+    try:
+        found = {operator.index(side) for side in given}
+    except TypeError:
+        found = set()
+    if not found or not all(16 <= side <= LARGEST_SIDE for side in found):
+        raise OptionError(f"sides are numbers of pixels such as 256, 512, 1024, not {sides!r}")
+    return tuple(sorted(found))
+
+
+def checked_classes(masker: SemanticMasker, classes: Any) -> list[str]:
+    """Names of the classes meant.
+
+    Raises:
+        OptionError: this is neither text nor several.
+        UnknownNameError: an item is no class of this masker.
+    """
+    if not isinstance(classes, str | Iterable):
+        raise OptionError(f"classes are names or letters such as 'hair,A-C', not {classes!r}")
+    return masker.select(classes)
+
+
+def checked_masker(masker: Any) -> SemanticMasker:
+    """The masker, or one that is as by default.
+
+    Raises:
+        OptionError: this is none.
+    """
+    if masker is None:
+        return SemanticMasker()
+    if not isinstance(masker, SemanticMasker):
+        raise OptionError(f"masker is a SemanticMasker, not a {type(masker).__name__}")
+    return masker
+
+
+def checked_reader(reader: Any) -> FeatureReader | None:
+    """The reader.
+
+    Raises:
+        OptionError: this is none.
+    """
+    if reader is not None and not isinstance(reader, FeatureReader):
+        raise OptionError(
+            f"reader is a FeatureReader, not a {type(reader).__name__}: FeatureReader(extractor) "
+            "makes one"
+        )
+    return reader
+
+
+def checked_dataset(dataset: Any) -> Faces:
+    """Portraits with label maps, or those of a folder.
+
+    Raises:
+        OptionError: this is neither.
+    """
+    if isinstance(dataset, Faces):
+        return dataset
+    if not isinstance(dataset, str | os.PathLike):
+        raise OptionError(
+            f"dataset is a folder or portraits of the module data, not a {type(dataset).__name__}"
+        )
+    return data.open_faces(Path(dataset))
+
+
+def checked_folder(out: Any) -> Path:
+    """The folder of a run, as a path that stays right when the program changes its own.
+
+    Raises:
+        OptionError: this is no path, or a file.
+    """
+    if not isinstance(out, str | os.PathLike):
+        raise OptionError(f"out is the folder of the run, not a {type(out).__name__}")
+    folder = Path(os.path.abspath(out))
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f"{folder} is a file; out is the folder of the run")
+    return folder
+
+
+def several(models: Any) -> list[tuple[Any, Any]]:
+    """Pairs of a name, which may be ``None``, and a model.
+
+    Raises:
+        OptionError: these are no models, or a pair is none.
+    """
+    is_one = callable(models) or isinstance(models, str | os.PathLike)
+    if isinstance(models, Mapping):
+        models = list(models.items())
+    elif is_one or not isinstance(models, Sequence):
+        models = [models]
+    pairs = [one if isinstance(one, tuple) else (None, one) for one in models]
+    for pair in pairs:
+        if len(pair) != 2 or not isinstance(pair[0], str | None):
+            raise OptionError(f"a model under a name is a pair (name, model), not {pair!r}")
+    return pairs
