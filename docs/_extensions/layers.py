@@ -47,6 +47,7 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
             "loading",
             "strategies",
             "certificate",
+            "against",
         ),
     ),
     (

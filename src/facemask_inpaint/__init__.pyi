@@ -1,3 +1,4 @@
+from . import against as against
 from . import app as app
 from . import benchmark as benchmark
 from . import certificate as certificate

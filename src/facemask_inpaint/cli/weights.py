@@ -30,12 +30,18 @@ if TYPE_CHECKING:
     type=options.existing,
     help="Check every published model's file in this folder and below.",
 )
+@click.option(
+    "--against",
+    type=options.existing,
+    help="With --check: fill the published examples in this folder, compare with their results.",
+)
 @click.option("--device", help="cuda, cpu … (default: cuda when there).")
 def models(
     name: str | None,
     check: bool,
     files: tuple[Path, ...],
     all_local: Path | None,
+    against: Path | None,
     device: str | None,
 ) -> None:
     """List the models, show the card of one, or check that published files work here.
@@ -51,9 +57,15 @@ def models(
         facemask-inpaint models lama-celebahq-256 --check
         facemask-inpaint models migan-ffhq-256 --check --file migan_256_ffhq.pt
         facemask-inpaint models --all-local weights
+        facemask-inpaint models --check migan-ffhq-256 \\
+            --against MI-GAN/examples/ffhq_256_freeform
     """
     _require_sensible(name, check, files, all_local)
-    if name is None and all_local is None:
+    if against is not None:
+        if name is None or not check:
+            raise click.UsageError("--against goes with NAME --check")
+        _compare_with_authors(name, files, against, device)
+    elif name is None and all_local is None:
         _list()
     elif name is not None and not check:
         _show(name)
@@ -106,6 +118,28 @@ def _list() -> None:
     for row in rows:
         cells = [value.ljust(width) for value, width in zip(row, widths)]
         click.echo("  ".join([*cells, row[3]]).rstrip())
+
+
+def _compare_with_authors(
+    name: str, files: tuple[Path, ...], folder: Path, device: str | None
+) -> None:
+    """Fill published examples, and say how far the answers are those of the authors."""
+    from facemask_inpaint import Inpainter
+    from facemask_inpaint.against import agreements, examples
+
+    found = examples(folder)
+    if files:
+        inpainter = Inpainter.from_checkpoint(files, name, device=device)
+    else:
+        inpainter = Inpainter.from_pretrained(name, device=device)
+    same = 0
+    for one in agreements(inpainter, found):
+        click.echo(f"{one.name}: {one}")
+        same += one.proved
+    verdict = f"{name}: {same} of {len(found)} examples answered as by its authors"
+    if same < len(found):
+        raise click.ClickException(verdict)
+    click.echo(verdict)
 
 
 @click.command()
