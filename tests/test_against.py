@@ -94,12 +94,16 @@ def test_the_command_reports_every_example_and_a_verdict(
     inpainter: fmi.Inpainter, folder: Path, tmp_path: Path
 ) -> None:
     write(tmp_path, inpainter, "migan")
-    called = CliRunner().invoke(main, ["models", "--check", str(folder), "--against", str(tmp_path)])
+    called = CliRunner().invoke(
+        main, ["models", "--check", str(folder), "--against", str(tmp_path)]
+    )
     assert called.exit_code == 0, called.output
     assert "a1: PSNR inf dB, 100.0% equal" in called.output
     assert "2 of 2 examples answered as by its authors" in called.output
     path = tmp_path / "results/migan/a1.png"
     Image.eval(Image.open(path), lambda level: 255 - level).save(path)
-    called = CliRunner().invoke(main, ["models", "--check", str(folder), "--against", str(tmp_path)])
+    called = CliRunner().invoke(
+        main, ["models", "--check", str(folder), "--against", str(tmp_path)]
+    )
     assert called.exit_code == 1
     assert "1 of 2 examples" in called.output
