@@ -85,7 +85,7 @@ def _small(weights: str | Path | None, device: Any, progress: bool) -> LabelNetw
         with resources.as_file(shipped) as path:
             tensors = read(path, "safetensors").tensors
     else:
-        tensors = read(weights).tensors
+        tensors = read_own(weights, small.ANCHORS, "small")
     with torch.device("meta"):
         network = small.SmallParser()
     module = fill(network, tensors, "the compact parser").to(device)

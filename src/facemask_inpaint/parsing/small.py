@@ -17,6 +17,9 @@ LABELS = (
 )
 """Label of each channel; those of ``l_eye``, ``l_brow`` and ``l_ear`` stand for both sides."""
 
+ANCHORS = ("to_quarter.0.weight",)
+"""Key by which the network is found behind whatever a wrapper puts in front of its keys."""
+
 SIDE = 256
 """Side in pixels of the square pictures that the weights are for."""
 
