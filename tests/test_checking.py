@@ -14,6 +14,7 @@ from facemask_inpaint import checking, checkpoints, models
 from facemask_inpaint.checkpoints.fetching import PACKAGE
 from facemask_inpaint.cli import main
 from facemask_inpaint.errors import CheckpointError
+from facemask_inpaint.models import recognition
 from facemask_inpaint.models.recognition import recognise
 from tests.models.test_latentcode_files import parts
 from tests.models.test_unwrapping import migan_tensors
@@ -39,6 +40,22 @@ def lama() -> dict[str, Tensor]:
 def test_a_known_hash_is_enough(tmp_path: Path) -> None:
     shutil.copy(LITE, tmp_path / "renamed.bin")
     assert _names(tmp_path / "renamed.bin") == [("lite-portraits-256", "network", "hash")]
+
+
+def test_a_published_file_that_cannot_be_read_is_known_by_its_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only files of a published size are hashed if they cannot be read."""
+
+    def unreadable(path: Path) -> None:
+        raise CheckpointError(f"{path}: nobody can read this")
+
+    monkeypatch.setattr(recognition, "survey", unreadable)
+    assert _names(LITE) == [("lite-portraits-256", "network", "hash")]
+    monkeypatch.setattr(recognition, "sha256_of", None)
+    (tmp_path / "notes.txt").write_text("of no published size")
+    with pytest.raises(CheckpointError, match="nobody can read this"):
+        recognise(tmp_path / "notes.txt")
 
 
 def test_editions_are_told_apart_as_far_as_shapes_and_names_go(
@@ -177,6 +194,17 @@ def test_a_network_that_fills_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(models.registry.network_class("harmonic"), "fill", grey)
     assert checking.check_model("harmonic").status == "fails"
+
+
+def test_a_verdict_is_one_line_whatever_the_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEMASK_INPAINT_WEIGHTS", str(tmp_path))
+    result = _call("models", "cmt", "--check")
+    assert result.exit_code == 1
+    (line,) = result.output.splitlines()
+    assert line.startswith("cmt-celebahq-256: fails: no source has cmt-celebahq-256.pth")
+    assert "To get it by hand" in line
 
 
 def test_no_folder() -> None:

@@ -40,7 +40,8 @@ class Verdict:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.status}: {self.text}"
+        text = "; ".join(line.strip() for line in self.text.splitlines())
+        return f"{self.subject}: {self.status}: {text}"
 
 
 def check_model(
@@ -71,8 +72,8 @@ def check_model(
             loaded = loading.load(card.name, download=download or loading.Download())
         facts = [_describe(card, role, path) for role, path in loaded.files.items()]
         return Verdict(card.name, "works", "; ".join([*facts, _try_out(loaded, device)]))
-    except (FacemaskInpaintError, OSError) as error:
-        return Verdict(card.name, "fails", str(error))
+    except (FacemaskInpaintError, OSError, RuntimeError, MemoryError) as error:
+        return Verdict(card.name, "fails", str(error) or type(error).__name__)
 
 
 def check_folder(folder: str | Path, *, device: str | None = None) -> Iterator[Verdict]:

@@ -46,18 +46,27 @@ def recognise(path: str | Path) -> list[Match]:
     """Published files that a file may be, the likeliest first; none if no card has its network.
 
     Files that share keys and shapes with several cards are told apart by size and name, where one
-    card's source has them, and else left open.
+    card's source has them, and else left open. Of files that cannot be read, only those of a
+    published size are hashed.
 
     Raises:
         UnsafeCheckpointError: the file asks for something outside the closed list.
-        CheckpointError: the file cannot be read, and its hash is unknown.
+        CheckpointError: the file cannot be read, and is not a published one.
     """
     path = Path(path)
-    if known := list(_by_hash(path)):
-        return known
-    found = list(_by_keys(survey(path)))
     size = path.stat().st_size
-    for fits in (lambda one: one.size == size, lambda one: one.basename == path.name):
+    try:
+        contents = survey(path)
+    except CheckpointError:
+        if size in _pinned_sizes() and (known := list(_by_hash(path))):
+            return known
+        raise
+    return list(_by_hash(path)) or _narrowed(list(_by_keys(contents)), path.name, size)
+
+
+def _narrowed(found: list[Match], name: str, size: int) -> list[Match]:
+    """Those whose card names a file of this size, else of this name, if any does."""
+    for fits in (lambda one: one.size == size, lambda one: one.basename == name):
         narrower = [match for match in found if any(map(fits, _sources(match.card, match.role)))]
         found = narrower or found
     return found
@@ -70,6 +79,11 @@ def file_of(card: Card, role: str) -> WeightFile:
 
 def _sources(card: Card, role: str) -> list[Source]:
     return [source for form in file_of(card, role).forms for source in form.sources]
+
+
+def _pinned_sizes() -> set[int | None]:
+    files = ((card, file.role) for card in list_cards() for file in card.files)
+    return {one.size for card, role in files for one in _sources(card, role)} - {None}
 
 
 def _by_hash(path: Path) -> Iterator[Match]:
