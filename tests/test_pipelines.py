@@ -173,6 +173,19 @@ def test_a_pipeline_loads_by_its_folder_and_answers_alike(
         assert loaded(*scene, mask_class="eyes", steps=2).tobytes() == expected.tobytes()
 
 
+def test_a_pipeline_for_text_alone_becomes_the_inpainting_one_of_its_family(
+    tmp_path: Path, scene: tuple[Image.Image, np.ndarray]
+) -> None:
+    diffusers = pytest.importorskip("diffusers")
+    parts = stable_diffusion(in_channels=4).components
+    diffusers.StableDiffusionPipeline(**parts, requires_safety_checker=False).save_pretrained(
+        tmp_path
+    )
+    inpainter = fmi.Inpainter.from_diffusers(tmp_path, device="cpu", steps=2)
+    assert type(inpainter.network.pipeline).__name__ == "StableDiffusionInpaintPipeline"
+    assert hidden_pixel_influence(inpainter, *scene).none
+
+
 def test_the_benchmark_fills_with_it_and_records_its_prompts(
     pipeline: Any, folder: Path, tmp_path: Path
 ) -> None:
@@ -231,6 +244,10 @@ def test_an_index_may_ask_for_known_libraries_only(folder: Path, tmp_path: Path)
     index = json.loads((folder / "model_index.json").read_text())
     (tmp_path / "model_index.json").write_text(json.dumps({**index, "unet": ["os", "system"]}))
     with pytest.raises(UnsafeCheckpointError, match="'system' of 'os' as its unet"):
+        fmi.Inpainter.from_diffusers(tmp_path)
+    own = {**index, "unet": ["stable_diffusion", "NoSuchPart"]}
+    (tmp_path / "model_index.json").write_text(json.dumps(own))
+    with pytest.raises(CheckpointError, match="holds no pipeline that can inpaint"):
         fmi.Inpainter.from_diffusers(tmp_path)
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "NoSuchPipeline"}))
     with pytest.raises(CheckpointError, match="knows no pipeline 'NoSuchPipeline'"):

@@ -30,6 +30,13 @@ def test_defaults_and_single_values_are_spread_over_the_batch() -> None:
     }
 
 
+def test_a_default_may_be_left_to_the_network() -> None:
+    spec = {"steps": Condition(kind=int, meaning="steps")}
+    assert check_conditions(spec, {}, 1, "net") == {"steps": None}
+    with pytest.raises(OptionError, match="whole number, not None"):
+        check_conditions(spec, {"steps": None}, 1, "net")
+
+
 def test_every_image_may_be_told_something_else() -> None:
     told = check_conditions(SPEC, {"mask_class": ["hair", None]}, 2, "net")
     assert told["mask_class"] == ["hair", None]

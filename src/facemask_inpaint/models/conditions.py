@@ -18,7 +18,7 @@ class Condition:
     Attributes:
         kind: ``str``, ``int`` or ``float``.
         meaning: what it is, in a few words.
-        default: what counts where nothing is said.
+        default: what counts where nothing is said; ``None`` leaves it to the network.
         minimum: smallest number that makes sense.
         maximum: largest number that makes sense.
         choices: texts that are known; empty where any will do.
@@ -90,12 +90,14 @@ def check_conditions(
     refuse_unknown(spec, given, network)
     conditions: dict[str, Any] = {}
     for name, condition in spec.items():
-        value = given.get(name, condition.default)
-        if not condition.per_image:
-            conditions[name] = condition.checked(name, value)
-            continue
-        values = spread(name, value, n)
-        conditions[name] = [condition.checked(name, one) for one in values]
+        if name not in given:
+            default = condition.default
+            conditions[name] = [default] * n if condition.per_image else default
+        elif condition.per_image:
+            values = spread(name, given[name], n)
+            conditions[name] = [condition.checked(name, value) for value in values]
+        else:
+            conditions[name] = condition.checked(name, given[name])
     return conditions
 
 

@@ -6,6 +6,7 @@ over the known ones: whatever it does with its input, it cannot copy what is hid
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -359,12 +360,19 @@ def _read_index(folder: Path) -> dict[str, Any]:
         if not (isinstance(part, list) and len(part) == 2 and part[0] is not None):
             continue
         library = str(part[0])
-        if library not in _LIBRARIES and not hasattr(diffusers().pipelines, library):
+        if library not in _LIBRARIES and not _is_of_diffusers(library):
             raise UnsafeCheckpointError(
                 f"{folder}/{INDEX_NAME} asks for {part[1]!r} of {library!r} as its {name}; only "
                 f"parts of {' and '.join(_LIBRARIES)} are loaded"
             )
     return index
+
+
+def _is_of_diffusers(library: str) -> bool:
+    """Whether a name is that of a family of pipelines, which may have parts of their own."""
+    diffusers()
+    place = f"diffusers.pipelines.{library}"
+    return library.isidentifier() and importlib.util.find_spec(place) is not None
 
 
 def _native_side(pipeline: Any) -> int:
