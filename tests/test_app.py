@@ -8,6 +8,8 @@ import io
 import os
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -20,7 +22,7 @@ from PIL import Image
 
 import facemask_inpaint as fmi
 from facemask_inpaint.app import Request, Studio, model_choices, running
-from facemask_inpaint.app.studio import painted_area, read_portrait
+from facemask_inpaint.app.studio import painted_area, read_portrait, without_places
 from facemask_inpaint.cli.app import app as app_command
 from facemask_inpaint.errors import (
     LabelMapError,
@@ -30,6 +32,7 @@ from facemask_inpaint.errors import (
     UnknownNameError,
 )
 from tests.benchmark import browser
+from tests.models.reduced import build
 
 HAIR = fmi.masks.components.LABEL_IDS["hair"]
 
@@ -202,10 +205,96 @@ def test_bad_options_end_the_command_before_anything_is_served() -> None:
 
 @needs_gradio
 def test_command_says_where_the_page_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facemask_inpaint.cli.app._wait", lambda: None)
+    monkeypatch.setattr(sys.modules["facemask_inpaint.cli.app"], "_wait", lambda: None)
     result = CliRunner().invoke(app_command, ["--model", "harmonic"])
     assert result.exit_code == 0, result.output
     assert result.output.startswith("open http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/tmp/x/uploads/ab12/me.png: truncated", "me.png: truncated"),
+        ("put it into /home/me/.cache/weights/best.ckpt, or", "put it into best.ckpt, or"),
+        ("'/srv/data/a.png' and /srv/b.png", "'a.png' and b.png"),
+        ("C:\\Users\\me\\a.png is damaged", "a.png is damaged"),
+        ("get https://host.example/files/a.pth or 3/4 of it", None),
+        ("the label map is 64 x 64 pixels, its portrait 256 x 256 (width x height)", None),
+        ("known: lama-celebahq-256, hub/repository", None),
+    ],
+)
+def test_messages_name_no_places_of_this_machine(text: str, shown: str | None) -> None:
+    assert without_places(text) == (text if shown is None else shown)
+
+
+def test_weights_that_change_are_loaded_again(studio: Studio, files: Path, tmp_path: Path) -> None:
+    own, answers = str(tmp_path / "own"), []
+    for seed in (1, 1, 2):
+        fmi.Inpainter(build("migan", seed=seed), device="cpu").save_pretrained(own)
+        answers.append(studio.fill(ask(files, classes=("nose",), models=(own,))).filled[own])
+    assert answers[0].tobytes() == answers[1].tobytes() != answers[2].tobytes()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with running(["harmonic"], device="cpu") as (address,):
+        yield address
+
+
+@needs_gradio
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("localhost:7860", 200),
+        ("evil.example", 400),
+        ("127.0.0.1.evil.example", 400),
+        ("localhost.evil.example:7860", 400),
+        ("192.168.1.7:7860", 400),
+        ("", 400),
+    ],
+)
+def test_foreign_hosts_are_refused(address: str, host: str, status: int) -> None:
+    for path in ("", "config", "gradio_api/info"):
+        request = urllib.request.Request(address + path, headers={"Host": host})
+        try:
+            found = urllib.request.urlopen(request).status
+        except urllib.error.HTTPError as error:
+            found = error.code
+        assert found == status
+
+
+@needs_gradio
+@pytest.mark.parametrize("kind", ["text", "half", "odd", "labels", "small", "coloured", "none"])
+def test_refusals_are_sentences_without_places(
+    address: str, kind: str, files: Path, tmp_path: Path
+) -> None:
+    client = importlib.import_module("gradio_client")
+    portrait, labels = files / "portrait.png", files / "labels.png"
+    bad = tmp_path / f"{kind}.png"
+    whole = portrait.read_bytes()
+    content = {
+        "text": b"no picture",
+        "half": whole[: len(whole) // 2],
+        "odd": whole[:8] + bytes(50),
+    }
+    bad.write_bytes(content.get(kind, b"no picture"))
+    if kind == "small":
+        Image.new("L", (64, 64), 2).save(bad)
+    if kind == "coloured":
+        fmi.data.sample(256).image.save(bad)
+    given = (portrait, bad) if kind in ("labels", "small", "coloured") else (bad, labels)
+    classes = [] if kind == "none" else ["nose"]
+    if kind == "none":
+        given = (portrait, labels)
+    sent = [client.handle_file(str(path)) for path in given]
+    page = client.Client(address, verbose=False)
+    with pytest.raises(Exception) as refused:  # noqa: PT011  (the client's own, named AppError)
+        page.predict(*sent, "small", classes, None, ["harmonic"], 0, 0.01, "none", api_name="/fill")
+    said = str(refused.value)
+    assert "show_error" not in said
+    assert "/" not in said
+    assert kind in said or kind in ("none", "small", "coloured")
 
 
 @needs_gradio

@@ -20,7 +20,7 @@ from facemask_inpaint.errors import (
     WeightsNotFoundError,
 )
 from facemask_inpaint.host import ordinary_torch
-from facemask_inpaint.identity import content_of
+from facemask_inpaint.identity import content_of, stamp_of
 from facemask_inpaint.models.building import require_size
 from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.models.pipeline import (
@@ -107,6 +107,13 @@ def weights_identity(name: str | Path) -> str:
     if (folder := _folder_of(name, None, Download())) is not None:
         return content_of([folder / CONFIG_NAME, folder / TENSORS_NAME])
     return _card_of(name).digest
+
+
+def weights_stamp(name: str | Path) -> str:
+    """Return what changes when files of a folder under a name of :func:`load` do; else nothing."""
+    if not checkpoints.is_folder(name):
+        return ""
+    return stamp_of([Path(name, CONFIG_NAME), Path(name, TENSORS_NAME)])
 
 
 def _folder_of(name: str | Path, revision: str | None, download: Download) -> Path | None:

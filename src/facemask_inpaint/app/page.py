@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,11 +24,14 @@ from facemask_inpaint.app.studio import (
     model_choices,
     painted_area,
     read_portrait,
+    without_places,
 )
 from facemask_inpaint.errors import FacemaskInpaintError, UnknownNameError
 from facemask_inpaint.inpainter import Blend
 from facemask_inpaint.masks import MaskClass
 from facemask_inpaint.models import card
+
+_log = logging.getLogger(__name__)
 
 _TITLE = "Inpaint a portrait"
 _LEAD = (
@@ -101,7 +105,7 @@ def _controls(
     handlers: _Handlers, models: Sequence[str], parser: str
 ) -> tuple[_Inputs, gr.Button, gr.Button]:
     portrait, labels, easel = handlers.sample()
-    picture = gr.Image(
+    picture = _Portrait(
         portrait,
         type="filepath",
         image_mode=None,
@@ -270,13 +274,26 @@ class _Handlers:
         return gr.DownloadButton(f"Download {name} (PNG)", value=str(target), visible=True)
 
 
+class _Portrait(gr.Image):
+    """Hands on the file that was dropped; whether it is a picture, this library says."""
+
+    is_template = True  # to the browser it is what it derives from
+
+    def preprocess(self, payload: Any) -> str | None:
+        return None if payload is None else payload.path
+
+
 @contextmanager
 def _told() -> Iterator[None]:
-    """Show this library's own errors on the page, as they are."""
+    """Show on the page why something was refused or failed, without places on this machine."""
     try:
         yield
     except FacemaskInpaintError as error:
-        raise gr.Error(str(error)) from error
+        raise gr.Error(without_places(str(error))) from error
+    except Exception as error:
+        _log.exception("the page met a fault")
+        text = f"This did not work ({type(error).__name__}: {error}); the terminal says more."
+        raise gr.Error(without_places(text)) from error
 
 
 def _on_easel(portrait: Image.Image) -> EditorValue:

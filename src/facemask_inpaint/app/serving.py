@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from facemask_inpaint.app.studio import MOST_MODELS, Studio
+from facemask_inpaint.checkpoints import is_folder
 from facemask_inpaint.errors import (
     FacemaskInpaintError,
     MissingDependencyError,
@@ -81,8 +82,12 @@ def running(
             # Only now, as Gradio reads the environment when it is imported.
             from facemask_inpaint.app.page import build
 
+            # The page shows what a model's folder is called, not where on this machine it lies.
+            names = {name: Path(name).name for name in models if is_folder(name)}
+            studio = Studio(device, {short: name for name, short in names.items()})
+            shown = [names.get(name, name) for name in models]
             page, addresses = _launch(
-                lambda: build(Studio(device), folder, models=models, parser=parser), port, share
+                lambda: build(studio, folder, models=shown, parser=parser), port, share
             )
             try:
                 yield addresses
@@ -110,6 +115,7 @@ def _launch(build: Callable[[], gradio.Blocks], port: int | None, share: bool) -
                 ssr_mode=False,
                 prevent_thread_lock=True,
                 quiet=True,
+                app_kwargs={"middleware": [_own_hosts(share)]},
             )
         except ValueError as error:
             page.close(verbose=False)
@@ -117,6 +123,19 @@ def _launch(build: Callable[[], gradio.Blocks], port: int | None, share: bool) -
         else:
             return page, [local, public] if public else [local]
     raise FacemaskInpaintError(f"the page does not answer on this machine: {reason}") from reason
+
+
+def _own_hosts(share: bool) -> Any:
+    """What refuses requests under names that are not this page's.
+
+    A page elsewhere could otherwise give its own name this machine's address, and read what is
+    here with the browser of whoever looks at it.
+    """
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    hosts = ["127.0.0.1", "localhost", *(["*.gradio.live"] if share else [])]
+    return Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
 
 
 def require_gradio() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemask_inpaint import images, models, parsing, sheets
+from facemask_inpaint import images, loading, models, parsing, sheets
 from facemask_inpaint.errors import LabelMapError, MaskError, OptionError
 from facemask_inpaint.inpainter import Blend, Inpainter
 from facemask_inpaint.masks import SemanticMasker
@@ -22,6 +24,9 @@ MOST_MODELS = 2
 
 _KEPT_MODES = ("L", "RGB", "RGBA")
 """Modes that PNG and browsers show as they are; pictures of others become RGB."""
+
+_FOLDERS = re.compile(r"(?<![\w:/.~-])(?:~?/|[A-Za-z]:[/\\])(?:[^\s/\\:\"']+[/\\])*(?=\w)")
+"""Leading folders of a path, which an address on the web does not have."""
 
 _PAINTED = 128
 """Opacity from which a stroke's soft edge counts as painted."""
@@ -88,12 +93,14 @@ class Studio:
 
     Args:
         device: where networks and parsers run; ``None`` means CUDA when there, else CPU.
+        folders: where models lie that requests know by a name alone.
     """
 
-    def __init__(self, device: str | None = None) -> None:
-        load = functools.partial(Inpainter.from_pretrained, device=device)
+    def __init__(self, device: str | None = None, folders: Mapping[str, str] | None = None) -> None:
         parser = functools.partial(parsing.load_parser, device=device)
-        self._inpainter = functools.lru_cache(maxsize=MOST_MODELS)(load)
+        self._device = device
+        self._folders = dict(folders or {})
+        self._inpainter = functools.lru_cache(maxsize=MOST_MODELS)(self._load)
         self._parser = functools.lru_cache(maxsize=1)(parser)
 
     def fill(self, request: Request) -> Answer:
@@ -113,11 +120,19 @@ class Studio:
         portrait = read_portrait(request.portrait)
         hole, absent = self._hole(request, portrait)
         filled = {
-            name: self._inpainter(name)(portrait, hole, seed=request.seed, blend=request.blend)
+            name: self._model(name)(portrait, hole, seed=request.seed, blend=request.blend)
             for name in names
         }
         cut = sheets.paint_hole(portrait, hole)
         return Answer(portrait, cut, filled, absent, float(hole.mean()))
+
+    def _model(self, name: str) -> Inpainter:
+        """A model as it is now, loaded again only where its files have changed."""
+        source = self._folders.get(name, name)
+        return self._inpainter(source, loading.weights_stamp(source))
+
+    def _load(self, source: str, stamp: str) -> Inpainter:
+        return Inpainter.from_pretrained(source, device=self._device)
 
     def _hole(
         self, request: Request, portrait: Image.Image
@@ -158,6 +173,13 @@ def read_portrait(path: str | Path) -> Image.Image:
     """
     portrait = images.read_image(path)
     return portrait if portrait.mode in _KEPT_MODES else images.to_rgb(portrait)
+
+
+def without_places(text: str) -> str:
+    """A message with the names of files, but not the folders of this machine that hold them."""
+    for folder in {tempfile.gettempdir(), str(Path.home()), str(Path.cwd())} - {"/"}:
+        text = re.sub(re.escape(folder) + r"(?=[/\\])", "", text)
+    return _FOLDERS.sub("", text)
 
 
 def painted_area(layers: list[Image.Image]) -> NDArray[np.bool_] | None:
