@@ -19,6 +19,7 @@ from facemask_inpaint.models.model_card import DATA_SETS, Card
 
 _COMMERCIAL = {True: "yes", False: "no", None: "not settled"}
 _REPLICAS = Path(__file__).parents[2] / "tests" / "published" / "replicas.toml"
+_FRAMED = {"celebahq": "CelebA-HQ", "ffhq": "FFHQ", "none": "any"}
 _ROW = re.compile(r"^\|(.+)\|\s*$")
 _logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def _section(cards: Sequence[Card], text: str) -> str:
     }
     rows = [(f"**{name}**", value) for name, value in facts.items() if value]
     head = (
-        *("name", "trained on", "side", "size", "commercial use", "weights"),
+        *("name", "trained on", "faces framed as", "side", "size", "commercial use", "weights"),
         "published form tested by a replica: how",
     )
     parts = [f"## {heading}", _origin(card), _table(("", ""), rows)]
@@ -113,6 +114,7 @@ def _edition(card: Card) -> tuple[str, ...]:
     return (
         f"`{card.name}`{mark}",
         _data(card) if card.weights_published else "\u2013",
+        _FRAMED[card.framing] if card.weights_published else "\u2013",
         str(card.resolution or "any"),
         _size(card),
         _COMMERCIAL[card.commercial_use],

@@ -56,6 +56,13 @@ def test_celebahq_leakage_is_recorded_exactly_where_faces_of_it_were_used(one: C
 
 
 @each_card
+def test_framing_is_that_of_the_faces_that_were_trained_on(one: Card) -> None:
+    assert one.framing in {"celebahq", "ffhq", "none"}
+    assert (one.framing == "ffhq") == (one.data == "ffhq")
+    assert (one.framing == "none") == (one.data in {"none", "places", "psv", "scenes14m"})
+
+
+@each_card
 def test_one_file_per_role_and_all_forms_share_it(one: Card) -> None:
     roles = [file.role for file in one.files]
     assert len(set(roles)) == len(roles)

@@ -34,6 +34,15 @@ DATA_SETS: dict[str, tuple[str, str]] = {
 }
 """Training data by the word used in model names: title, and the terms of the pictures."""
 
+FRAMINGS: dict[str, str] = {
+    "celeba": "celebahq",
+    "celebahq": "celebahq",
+    "ffhq": "ffhq",
+    "portraits": "celebahq",
+}
+"""How faces lie in the training data, as the data set does whose alignment comes nearest; data that
+are not here show no faces, or faces as they come."""
+
 TRAINING_SPLITS: dict[str, str] = {
     "none": "no picture of it was trained on",
     "celeba-train": (
@@ -57,6 +66,11 @@ _COMMERCIAL = {
 PUBLISHED = "lama-celebahq-256"
 """Card of faces that is fetched by itself, under a licence that asks for nothing."""
 
+_FRAMED = {
+    "celebahq": "expected aligned as in CelebA-HQ",
+    "ffhq": "expected aligned as in FFHQ",
+    "none": "in no particular place",
+}
 _MISSING = "; this network is not in this version of the library"
 
 
@@ -187,6 +201,11 @@ class Card:
         )
 
     @property
+    def framing(self) -> str:
+        """How the network knows faces: as in ``"celebahq"`` or ``"ffhq"``, or ``"none"``."""
+        return FRAMINGS.get(self.data, "none")
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the card's whole content, as 64 hex digits; the same in every process."""
         text = json.dumps(self.record(), sort_keys=True)
@@ -204,6 +223,7 @@ class Card:
         rows = {
             "network": self.architecture + ("" if self.available else _MISSING),
             "trained on": f"{size} (terms of the data: {terms})" if trained else "",
+            "faces": _FRAMED[self.framing] if trained else "",
             "CelebA-HQ": TRAINING_SPLITS[self.training_split] if trained else "",
             "licence": f"{self.licence} ({_COMMERCIAL[self.commercial_use]})",
             "paper": self.paper + (f", arXiv {self.arxiv}" if self.arxiv else ""),
