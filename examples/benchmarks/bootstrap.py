@@ -1,4 +1,4 @@
-"""How long the statistical comparison of two models takes, beside a single FID.
+"""How long the statistical comparison of models takes, beside a single FID.
 
 Run with ``python examples/benchmarks/bootstrap.py``; ``--help`` shows what can be chosen. Features
 are made up with ``--rank`` strong directions above a weak tail; the reduced basis holds all but a
@@ -22,12 +22,13 @@ Result = TypeVar("Result")
 QUIET = FeatureReader(progress=False)
 
 
-def made_up(n: int, width: int, rank: int, seed: int) -> tuple[np.ndarray, ...]:
-    """Real features and two models' fillings, ``(n, width)`` float64 each."""
+def made_up(n: int, width: int, rank: int, seed: int, models: int = 2) -> tuple[np.ndarray, ...]:
+    """Real features and the models' fillings, ``(n, width)`` float64 each."""
     rng = np.random.default_rng(seed)
     loading = np.random.default_rng(0).normal(size=(rank, width)) / np.sqrt(rank)
     common = rng.normal(size=(n, rank))
-    sides = [common + noise * rng.normal(size=(n, rank)) for noise in (0.0, 0.5, 0.4)]
+    noises = (0.0, *np.linspace(0.5, 0.4, models))
+    sides = [common + noise * rng.normal(size=(n, rank)) for noise in noises]
     return tuple(side @ loading + 1e-4 * rng.normal(size=(n, width)) for side in sides)
 
 
@@ -37,20 +38,21 @@ def timed(work: Callable[[], Result]) -> tuple[Result, float]:
     return work(), time.perf_counter() - start
 
 
-def resampling(groups: int, n: int, width: int, rank: int, replicates: int) -> None:
+def resampling(groups: int, n: int, width: int, rank: int, replicates: int, models: int) -> None:
     """Bootstrap and adjusted exchange tests of all groups."""
     names = [f"class {index}" for index in range(groups)]
-    sides = zip(*(made_up(n, width, rank, index + 1) for index in range(groups)))
-    real, a, b = (dict(zip(names, side)) for side in sides)
+    sides = zip(*(made_up(n, width, rank, index + 1, models) for index in range(groups)))
+    real, *fakes = (dict(zip(names, side)) for side in sides)
+    named = {f"model {index}": fake for index, fake in enumerate(fakes)}
     for exchanges in (1, 9_999):
         found, seconds = timed(
             lambda count=exchanges: compare(
-                real, {"a": a, "b": b}, replicates=replicates, exchanges=count, reader=QUIET
+                real, named, replicates=replicates, exchanges=count, reader=QUIET
             )
         )
         click.echo(
-            f"{groups} classes of {n}, {replicates} resamples, {exchanges} exchanges: "
-            f"{seconds:.1f} s (basis of {found.differences[0].basis_size})"
+            f"{models} models, {groups} classes of {n}, {replicates} resamples, "
+            f"{exchanges} exchanges: {seconds:.1f} s (basis of {found.differences[0].basis_size})"
         )
 
 
@@ -83,10 +85,11 @@ def replicate(n: int, width: int, rank: int) -> None:
 @click.option("--width", default=2048, show_default=True, help="Width of the features.")
 @click.option("--rank", default=100, show_default=True, help="Strong directions.")
 @click.option("--replicates", default=1000, show_default=True)
-def main(classes: int, pictures: int, width: int, rank: int, replicates: int) -> None:
+@click.option("--models", default=2, show_default=True)
+def main(classes: int, pictures: int, width: int, rank: int, replicates: int, models: int) -> None:
     """Time the comparison, the standard error, and single replicates."""
     click.echo(f"width {width}, {torch.get_num_threads()} threads")
-    resampling(classes, pictures, width, rank, replicates)
+    resampling(classes, pictures, width, rank, replicates, models)
     for n in (width // 4, 3 * width):
         standard_error(n, width)
     for size in (rank // 2, 2 * rank, 4 * rank, pictures):

@@ -195,7 +195,7 @@ def test_reduced_basis_leaves_out_no_more_than_allowed() -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(300, 80)) * np.logspace(0, -4, 80)
     for tolerance in (1e-2, 1e-4, 1e-6):
-        basis = paired._basis(torch.from_numpy(rows), tolerance, 0)
+        basis = paired._basis(torch.from_numpy(rows), tolerance, 0, limit=300)
         assert basis is not None
         kept = ((rows @ basis.numpy()) ** 2).sum()
         assert 1 - kept / (rows**2).sum() <= tolerance

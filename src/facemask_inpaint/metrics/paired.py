@@ -64,7 +64,8 @@ class PairedFrechet:
         stacked = torch.cat([real.double()[None], fakes.to(real.device).double()])
         stacked = stacked - stacked.mean(dim=(0, 1))
         self.fids, self.influence = influences(stacked)
-        basis = _basis(stacked.flatten(0, 1), tolerance, seed) if tolerance > 0 else None
+        rows = stacked.flatten(0, 1)
+        basis = _basis(rows, tolerance, seed, limit=len(real)) if tolerance > 0 else None
         reduced = stacked if basis is None else stacked @ basis
         self._replicates = _Replicates(reduced)
         self._correction: tuple[Tensor, Tensor] | None = None
@@ -306,17 +307,17 @@ def _nuclear(square: Tensor) -> Tensor:
     return torch.linalg.eigvalsh(square).clamp_min(0).sqrt().sum(-1)
 
 
-def _basis(rows: Tensor, tolerance: float, seed: int) -> Tensor | None:
+def _basis(rows: Tensor, tolerance: float, seed: int, *, limit: int) -> Tensor | None:
     """``(d, k)``: leading directions that hold all but ``tolerance`` of the rows' energy.
 
     A randomised range finder in growing blocks (Halko, Martinsson & Tropp 2011, algorithm 4.2 with
     one power step) that stops by the residual itself, so the tolerance is certain; then the
-    principal directions within the range. None when the basis would save nothing, or
-    there is no energy at all.
+    principal directions within the range. None when the basis would save nothing, with
+    ``limit`` directions or more, or there is no energy at all.
     """
     generator = torch.Generator(rows.device).manual_seed(seed)
     energy = (rows**2).sum()
-    limit, width = min(rows.shape), _FIRST_SKETCH
+    limit, width = min(*rows.shape, limit), _FIRST_SKETCH
     if not bool(energy):
         return None
     found = rows.new_zeros(rows.shape[1], 0)
