@@ -17,6 +17,7 @@ import torch
 
 import facemask_inpaint as fmi
 from facemask_inpaint import data, training
+from facemask_inpaint.checkpoints import transfer
 from facemask_inpaint.errors import DivergedError, OptionError, WeightsNotFoundError
 from facemask_inpaint.training import state
 from facemask_inpaint.training.validation import Validation
@@ -151,7 +152,7 @@ def test_sigkill_loses_at_most_one_interval(recipe, portraits, tmp_path) -> None
     endless = recipe.changed(steps=100_000, save_every=2)
     rng = random.Random(0)
     reached = 0
-    for _ in range(3):
+    for _ in range(2):
         process = start(endless, portraits, tmp_path / "run")
         wait_for_step(tmp_path / "run", reached + 2, process)
         time.sleep(rng.random() * 0.2)
@@ -224,6 +225,7 @@ def test_missing_auxiliary_weights_are_reported_before_anything_starts(
     recipe, portraits, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setenv("FACEMASK_INPAINT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(transfer, "BACKOFF_SECONDS", 0.01)
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(WeightsNotFoundError, match=r"losses\.perceptual=0"):

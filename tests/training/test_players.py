@@ -34,9 +34,9 @@ STEPS: dict[str, Recipe] = {
     "migan": Recipe(
         name="migan",
         architecture="migan",
-        options={"resolution": 256},
+        options={"resolution": 64, "channel_base": 4096, "channel_max": 64},
         critic_options={"channel_base": 1024, "channel_max": 32},
-        side=256,
+        side=64,
         batch=2,
         steps=1,
         losses=Losses(hole_l1=1, adversarial=1, r1=10),

@@ -44,8 +44,8 @@ def decode_mask(mask: Any, size: Size, *, name: str = "mask") -> Tensor:
         mask: a path, a PIL picture of any mode, a NumPy array or a torch tensor, ``(H, W)`` or
             with one channel, or three that are equal but for what lossy files leave, before or
             behind. Hole is True, 1 in fractions (0 to 1), and in whole numbers of any dtype 1, 255
-            or 65535, the smallest that no value exceeds. PIL pictures are turned upright first; their alpha is
-            ignored.
+            or 65535, the smallest that no value exceeds. PIL pictures are turned upright first;
+            their alpha is ignored.
         size: height and width of the picture.
         name: what errors call a mask that is not a file.
 

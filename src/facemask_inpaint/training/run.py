@@ -96,8 +96,6 @@ def train(
         players = _players(recipe, pictures, fresh=saved is None)
         watched = _validation(recipe, validation, reader)
         objective = Objective(recipe.losses, _perceptual(recipe, chosen))
-        if parallel.rank() == 0:
-            recipe.save(out / "recipe.yaml")
         trainer = Trainer(
             recipe,
             players,
@@ -110,6 +108,8 @@ def train(
             workers=workers if workers is not None else (4 if chosen.type == "cuda" else 0),
             progress=progress,
         )
+        if parallel.rank() == 0:
+            recipe.save(out / "recipe.yaml")
         inpainter = trainer.run()
         if on_end is not None and trainer.end is not None:
             on_end(trainer.end, trainer.step)
