@@ -75,6 +75,25 @@ def test_a_network_without_conditions_refuses_all_of_them() -> None:
             inpainter(sample.image, mask, **told)
 
 
+@pytest.mark.parametrize("architecture", ["ldm", "latentpaint"])
+def test_steps_of_latent_diffusion_change_only_their_call(architecture: str) -> None:
+    network = build(architecture)
+    network.eta = 1.0
+    inpainter = fmi.Inpainter(network, device="cpu")
+    image = fmi.data.sample(256).image.resize((64, 64))
+    mask = np.zeros((64, 64), dtype=bool)
+    mask[24:48, 16:40] = True
+    counts: list[int] = []
+    network.on_step = lambda done, total: counts.append(total)
+    usual = inpainter(image, mask, strategy="pad")
+    quick = inpainter(image, mask, strategy="pad", steps=2)
+    assert counts == [3, 3, 3, 2, 2]
+    assert usual.tobytes() != quick.tobytes()
+    assert inpainter(image, mask, strategy="pad").tobytes() == usual.tobytes()
+    with pytest.raises(OptionError, match="does not take guidance_scale; it takes steps"):
+        inpainter(image, mask, guidance_scale=2)
+
+
 @pytest.mark.parametrize("architecture", ["moebius", "pixelhacker"])
 def test_steps_and_guidance_reach_the_network_and_change_only_their_call(architecture: str) -> None:
     network = build(architecture)

@@ -102,14 +102,15 @@ class InpaintingNetwork(nn.Module):
         n, _, h, w = image.shape
         name = self.architecture or type(self).__name__
         told = check_conditions(self.condition_spec(), conditions or {}, n, name)
-        drawn = self.draw_latents(n, h, w, given=latents, generator=generator)
+        network = self.under(told)
+        drawn = network.draw_latents(n, h, w, given=latents, generator=generator)
         placed = {
             name: latent if name in self.stepwise else latent.to(image)
             for name, latent in drawn.items()
         }
         # Not a product: what is hidden may be infinite or no number at all.
         visible = image.masked_fill(mask == 1, 0)
-        return self.fill_conditioned(visible, mask, placed, told)
+        return network.fill_conditioned(visible, mask, placed, told)
 
     def fill_conditioned(
         self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any], told: Mapping[str, Any]
@@ -124,6 +125,10 @@ class InpaintingNetwork(nn.Module):
     def condition_spec(self) -> ConditionSpec:
         """What this network can be told beside image and mask, by name; nothing by default."""
         return {}
+
+    def under(self, told: Mapping[str, Any]) -> InpaintingNetwork:
+        """This network as it is under conditions on which its draws depend; itself by default."""
+        return self
 
     def default_conditions(self, mask_classes: Iterable[str]) -> dict[str, Any]:
         """What the network is told where nothing is said, for records: what JSON can hold.

@@ -7,6 +7,7 @@ Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models", 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from facemask_inpaint import membrane
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models.conditions import Condition, ConditionSpec
 from facemask_inpaint.models.layers.diffusion import (
     Stepped,
     noised,
@@ -187,6 +189,24 @@ class LatentDiffusionNetwork(Stepped, InpaintingNetwork):
         """
         last_beta = LAST_BETA[self.conditioned]
         return Ladder(self.steps, self.eta, last_beta, ends_clean=self.ends_clean)
+
+    def condition_spec(self) -> ConditionSpec:
+        return {
+            "steps": Condition(
+                kind=int,
+                meaning="noise levels of a run",
+                default=self.steps,
+                minimum=1,
+                maximum=TRAINED_STEPS - 1,
+            )
+        }
+
+    def under(self, told: Mapping[str, Any]) -> LatentDiffusionNetwork:
+        if told["steps"] == self.steps:
+            return self
+        other = copy.copy(self)  # with the same weights
+        other.steps = told["steps"]
+        return other
 
     def encode(self, picture: Tensor) -> Tensor:
         """Latent map ``(N, 3, H / 4, W / 4)``, not quantised, of ``(N, 3, H, W)`` in [-1, 1]."""
