@@ -45,6 +45,8 @@ def test_same_content_same_bytes(tmp_path: Path) -> None:
 
 
 def test_nothing_but_the_two_files(tmp_path: Path) -> None:
+    for name in (".config.fmi.part.json", ".model.fmi.part.safetensors"):
+        (tmp_path / name).write_bytes(b"left by a save that was killed")
     checkpoints.save_folder(tmp_path, CONFIG, {"w": torch.ones(1)})
     assert sorted(one.name for one in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
 

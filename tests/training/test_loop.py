@@ -48,7 +48,15 @@ def final_state(out: Path, folder: str = "checkpoints") -> dict:
 
 
 def test_a_run_leaves_a_model_that_fills(recipe, portraits, tmp_path) -> None:
+    half = [
+        tmp_path / "checkpoints" / ".step-000000999.fmi.part.pt",
+        tmp_path / "model" / ".model.fmi.part.safetensors",
+    ]
+    for path in half:  # what a killed run left in the middle of writing
+        path.parent.mkdir()
+        path.write_bytes(b"half")
     run(recipe, portraits, tmp_path, validation=None)
+    assert not any(path.exists() for path in half)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == 10
     assert {"hole_l1", "adversarial", "feature_matching", "critic_real", "r1"} <= lines[-1].keys()
