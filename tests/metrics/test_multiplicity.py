@@ -193,3 +193,21 @@ def test_one_test_is_not_adjusted_and_one_class_only_over_pairs() -> None:
 def test_only_p_values_at_their_floor_are_bounds() -> None:
     assert [p_text(p, 0.001) for p in (0.001, 0.002, 1.0)] == ["≤ 0.001", "0.002", "1"]
     assert p_text(1.0, 1.0) == "1"
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"exchanges": 99.5},
+        {"exchanges": "99"},
+        {"exchanges": True},
+        {"seed": -1},
+        {"replicates": 2.5},
+    ],
+)
+def test_numbers_that_are_no_counts_are_refused(numbers: dict[str, Any]) -> None:
+    real, fakes = groups(np.random.default_rng(0), 5, 1, 2)
+    with pytest.raises(OptionError, match=f"{next(iter(numbers))} is a whole number"):
+        compare(real, fakes, reader=QUIET, **numbers)
+    with pytest.raises(OptionError, match="mapping from names"):
+        compare(real, list(fakes.values()), reader=QUIET)  # type: ignore[arg-type]

@@ -319,3 +319,12 @@ def test_no_score_of_extreme_features_is_anything_but_a_number() -> None:
                     continue
             if hasattr(found, "to_json"):
                 assert not re.search(r'"(value|difference|low|p_value)": null', found.to_json())
+
+
+def test_no_features_and_files_instead_of_folders_are_told_as_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="at least two pictures; there are 0"):
+        fid(FEATURES[:0], FEATURES)
+    for name in ("features.npy", "statistics.npz", "picture.png"):
+        (tmp_path / name).touch()
+        with pytest.raises(ImageError, match=rf"{name} is a file: give a folder of pictures"):
+            kid(tmp_path / name, FEATURES)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from facemask_inpaint.errors import OptionError
 from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.metrics.feature_sets import (
     FeatureSet,
@@ -102,6 +103,8 @@ def frechet_distance(
         OptionError: different extractors or widths, or fewer than two pictures on a side.
     """
     common_identity(first.identity, second.identity)
+    if 0 in (first.n, second.n):
+        raise OptionError("a covariance needs at least two pictures; there are 0")
     common_width(first.dim, second.dim)
     step = first.mean - second.mean.to(first.device)
     one, other = (_shape(side, convention, first.device) for side in (first, second))

@@ -95,6 +95,8 @@ def open_pictures(source: Any) -> list[Picture] | Iterator[Picture]:
     """
     if isinstance(source, (str, os.PathLike)):
         folder = Path(source)
+        if folder.exists() and not folder.is_dir():
+            raise ImageError(f"{folder} is a file: give a folder of pictures, or a list of files")
         if not folder.is_dir():
             raise ImageError(f"{folder}: there is no such folder of pictures")
         return [_as_picture(path, 0) for path in list_images(folder)]

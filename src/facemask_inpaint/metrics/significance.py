@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,12 @@ def compare(
             different extractors.
         ImageError: a picture cannot be decoded.
     """
+    if not isinstance(models, Mapping):
+        raise OptionError(f"models= is a mapping from names to fillings, not {type(models)}")
     names = tuple(models)
     pairs = list(combinations(range(len(names)), 2))
     exchanges = sufficient_exchanges(len(pairs)) if exchanges is None else exchanges
-    _check_numbers(replicates, exchanges, confidence)
+    _check_numbers(replicates, exchanges, confidence, seed)
     reader = reader or FeatureReader()
     groups = read_groups(real, models, pictures, reader)
     draws = _Draws.of(groups, replicates, seed)
@@ -334,7 +337,11 @@ def _warnings(groups: Sequence[PictureGroup], exchanges: int, pairs: int) -> Ite
             )
 
 
-def _check_numbers(replicates: int, exchanges: int, confidence: float) -> None:
+def _check_numbers(replicates: int, exchanges: int, confidence: float, seed: int) -> None:
+    numbers = {"replicates": replicates, "exchanges": exchanges, "seed": seed}
+    for name, value in numbers.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
+            raise OptionError(f"{name} is a whole number from 0 on, not {value!r}")
     if replicates < 2 or exchanges < 1:
         raise OptionError(
             f"needed: 2 replicates and 1 exchange at least, not {replicates} and {exchanges}"
