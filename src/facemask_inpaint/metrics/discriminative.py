@@ -26,9 +26,9 @@ from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.metrics.feature_sets import (
     FeatureSet,
     common_identity,
-    common_width,
     input_warnings,
     provenance,
+    require_same_width,
 )
 from facemask_inpaint.metrics.features import FeatureReader
 from facemask_inpaint.metrics.results import MetricResult
@@ -268,7 +268,7 @@ def _feature_set(features: FeatureSet | np.ndarray | Tensor) -> FeatureSet:
 def _checked(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     if not len(real) or not len(fake):
         raise OptionError(f"both sides need pictures; there are {len(real)} and {len(fake)}")
-    common_width(real.shape[1], fake.shape[1])
+    require_same_width(real.shape[1], fake.shape[1])
     return real.detach(), fake.detach().to(real.device)
 
 

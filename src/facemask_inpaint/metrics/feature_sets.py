@@ -124,15 +124,14 @@ def common_identity(first: str | None, second: str | None) -> str | None:
     return first or second
 
 
-def common_width(first: int, second: int) -> int:
-    """The width that two sets of features share.
+def require_same_width(first: int, second: int) -> None:
+    """Refuse features of two widths.
 
     Raises:
-        OptionError: they differ in it.
+        OptionError: the widths differ.
     """
     if first != second:
         raise OptionError(f"features of widths {first} and {second} cannot be compared")
-    return first
 
 
 class Origin(Protocol):

@@ -24,9 +24,9 @@ from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.metrics.feature_sets import (
     FeatureSet,
     common_identity,
-    common_width,
     input_warnings,
     provenance,
+    require_same_width,
 )
 from facemask_inpaint.metrics.features import FeatureReader
 from facemask_inpaint.metrics.moments import Convention, FeatureStatistics
@@ -105,7 +105,7 @@ def frechet_distance(
     common_identity(first.identity, second.identity)
     if 0 in (first.n, second.n):
         raise OptionError("a covariance needs at least two pictures; there are 0")
-    common_width(first.dim, second.dim)
+    require_same_width(first.dim, second.dim)
     step = first.mean - second.mean.to(first.device)
     one, other = (_shape(side, convention, first.device) for side in (first, second))
     value = step @ step + one.trace + other.trace - 2 * _cross_trace(one, other)

@@ -14,9 +14,9 @@ from facemask_inpaint.errors import OptionError
 from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.metrics.feature_sets import (
     FeatureSet,
-    common_width,
     input_warnings,
     provenance,
+    require_same_width,
 )
 from facemask_inpaint.metrics.features import FeatureReader
 from facemask_inpaint.metrics.results import MetricResult, finite
@@ -78,7 +78,7 @@ def kernel_result(
 ) -> KernelResult:
     """KID of features that were read already; see :func:`kid`."""
     details = provenance(real, fake) | {"subsets": subsets}
-    common_width(real.values.shape[1], fake.values.shape[1])
+    require_same_width(real.values.shape[1], fake.values.shape[1])
     smaller = min(len(real), len(fake))
     if smaller < 2:
         raise OptionError(f"KID needs at least two pictures on each side; there are {smaller}")
