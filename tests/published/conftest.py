@@ -22,12 +22,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 @pytest.fixture
 def expect(monkeypatch: pytest.MonkeyPatch) -> Callable[[Card], None]:
     """Puts a card in the place of the one with its name."""
+    names = dict(cards._by_name())
+    monkeypatch.setattr(cards, "_by_name", lambda: names)
 
     def put(card: Card) -> None:
-        others = [one for one in cards.CARDS if one.name != card.name]
-        monkeypatch.setattr(cards, "CARDS", (*others, card))
-        cards._by_name.cache_clear()
+        names.update({name: card for name, one in names.items() if one.name == card.name})
 
-    yield put
-    monkeypatch.undo()
-    cards._by_name.cache_clear()
+    return put

@@ -9,9 +9,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product, zip_longest
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.models import Card, WeightFile, list_cards
@@ -21,11 +18,6 @@ from tests.published.tensors import Tensors, manifests, official
 
 TABLE = Path(__file__).with_name("replicas.toml")
 ROWS = tomllib.loads(TABLE.read_text(encoding="utf-8"))["replica"]
-
-
-def parameter(case: object, *more: object) -> Any:
-    """A case for ``parametrize`` under its own name."""
-    return pytest.param(case, *more, id=str(case))
 
 
 @dataclass(frozen=True)

@@ -171,10 +171,10 @@ def _spread(name: str) -> float:
 
 
 def quicken(network: Any) -> None:
-    """Let a sampler take few steps."""
+    """Let a sampler take few steps over a small picture."""
     if network.architecture == "repaint":
         network.sampling = {"steps": 3, "jump_length": 1, "jump_samples": 1}
     if network.architecture in ("ldm", *LATENT_CATEGORIES):
         network.steps = 2
-    if network.architecture == "pixelhacker":
+    if network.architecture in ("ldm", "pixelhacker", "repaint"):
         network.native_size = 64

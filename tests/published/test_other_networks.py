@@ -210,7 +210,7 @@ def put(case: Case, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -
     return tensors
 
 
-@pytest.mark.parametrize("case", [replicas.parameter(case) for case in CASES])
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_published_file_gives_the_official_network(
     case: Case, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

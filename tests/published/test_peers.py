@@ -59,7 +59,11 @@ def spandrel() -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "model."])
 def test_spandrels_mat_at_its_published_size(
-    prefix: str, spandrel: Any, site: Site, expect: Callable[[Card], None]
+    prefix: str,
+    spandrel: Any,
+    site: Site,
+    expect: Callable[[Card], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     published = card("mat-celebahq-512")
     source = published.files[0].sources[0]
@@ -83,6 +87,8 @@ def test_spandrels_mat_at_its_published_size(
     latents = {"z": z, **kept(inpainter.network.latent_spec(1, 512, 512))}
     with torch.inference_mode():
         ours = inpainter.network(image, hole, latents=latents)
+        # Theirs drops out what it was not asked to; a kept half counts whole.
+        monkeypatch.setattr(torch.nn.functional, "dropout", lambda x, **options: 2 * x)
         theirs = network(image * (1 - hole), 1 - hole, z, torch.zeros(1, 0), noise_mode="none")
     difference = (ours - theirs).abs().max()
     assert difference <= 1e-3 * theirs.abs().max(), difference

@@ -63,8 +63,8 @@ def sized() -> Iterator[tuple[str, Source, str]]:
         if not one.ships
     ]
     sources += [(name, source) for name, net in NETWORKS.items() for p in net.parts for source in p]
-    for name, source in sources:
-        for layout in replicas.known_layouts(name, source) if source.size else []:
+    for source, name in {source: name for name, source in sources if source.size}.items():
+        for layout in replicas.known_layouts(name, source):
             if layout not in TRAINING_STATE and "torchscript" not in layout:
                 yield name, source, layout
 
