@@ -163,7 +163,7 @@ class Run:
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.by_generator.step()
         self._follow()
-        return {name: float(value) for name, value in terms.items()} | told
+        return {name: value.item() for name, value in terms.items()} | told
 
     def _train_critics(
         self,
@@ -185,7 +185,8 @@ class Run:
         torch.stack(losses).sum().backward()
         parallel.average_gradients(self.critics)
         self.by_critics.step()
-        return {"critic_pixels": float(losses[0]), "critic_heads": float(sum(losses[1:]))}
+        pixels, *heads = (one.item() for one in losses)
+        return {"critic_pixels": pixels, "critic_heads": sum(heads)}
 
     def _views(self, batch: Holes) -> tuple[Views, Tensor]:
         """Views of a batch, filled, and how much the truth counts for each of its pictures."""
@@ -334,7 +335,7 @@ def main(
     seed = (parallel.rank(), settings.seed, run.step)
     stream = HoleStream(faces, share, settings.whole, seed)
     batches = iter(DataLoader(stream, batch_size=None, num_workers=workers))
-    saved = 0.0
+    saved, values = run.seconds, dict[str, float]()
     with tqdm(initial=run.step, unit="step", disable=parallel.rank() > 0) as bar:
         while True:
             left = min(1 - run.seconds / 60 / minutes, 1 - run.step / settings.steps)
@@ -349,6 +350,7 @@ def main(
             if parallel.any_process(run.seconds - saved > SAVE_EVERY):
                 saved = run.seconds
                 run.save()
+        log(out, run, values, bar)
     run.save()
 
 
