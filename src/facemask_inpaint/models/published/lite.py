@@ -20,7 +20,7 @@ CARDS = (
                         "package",
                         "models/weights",
                         "lite.safetensors",
-                        sha256="c154f38ee2b9efa5ea733e36051f049c52e4e6f6a247fa29ec54b3a825041699",
+                        sha256="f385b0fdee8479e04427ce8cbaef3010ad53fd3bdd128956a7bbcf9412916438",
                         size=11_461_680,
                     ),
                 ),
