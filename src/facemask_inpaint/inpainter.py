@@ -270,14 +270,15 @@ class Inpainter:
         named = {name: value for name, value in given.items() if value is not None}
         label = self.network.architecture or type(self.network).__name__
         spec = self.network.condition_spec()
-        told = conditions_of_images(spec, named, len(pictures), label)
+        conditions = conditions_of_images(spec, named, len(pictures), label)
         chosen = strategy or default_strategy(self.network)
         tasks = []
         for index, (picture, hole) in enumerate(zip(pictures, holes)):
             window = place(chosen, self.network, hole, margin)
             hole = hole.to(picture.rgb.device)
+            own = conditions[index]
             tasks += [
-                _Task(index, sample, picture, hole, window, _mix(seeds[index], sample), told[index])
+                _Task(index, sample, picture, hole, window, _mix(seeds[index], sample), own)
                 for sample in range(num_samples)
             ]
         results: dict[tuple[int, int], object] = {}
@@ -330,7 +331,7 @@ class Inpainter:
         hole = torch.stack([mask.to(self.device, self.dtype) for _, mask in looks])
         generators = [torch.Generator().manual_seed(task.seed) for task in batch]
         spec = self.network.condition_spec()
-        conditions = joined_conditions(spec, [task.told for task in batch])
+        conditions = joined_conditions(spec, [task.conditions for task in batch])
         answer = self.network(visible, hole, generator=generators, conditions=conditions)
         return answer.float()
 
@@ -344,7 +345,7 @@ class _Task(NamedTuple):
     hole: Tensor
     window: Window
     seed: int
-    told: Mapping[str, Any]
+    conditions: Mapping[str, Any]
 
     def composite(self, answer: Tensor, blend: Blend, border: int) -> object:
         """The caller's own kind of picture with the hole filled from the network's answer."""

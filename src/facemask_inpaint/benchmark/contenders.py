@@ -270,8 +270,8 @@ def _entry_of_folder(name: str, source: str, folder: Path) -> ModelEntry:
 
 
 def _entry_of_pipeline(name: str, source: str, folder: Path) -> ModelEntry:
-    told, digest = conditions_of_folder(folder, MaskClass), pipeline_identity(folder)
-    return ModelEntry(name, source, digest, training=NOT_RECORDED, conditions=told)
+    conditions, digest = conditions_of_folder(folder, MaskClass), pipeline_identity(folder)
+    return ModelEntry(name, source, digest, training=NOT_RECORDED, conditions=conditions)
 
 
 def _entry_of_card(name: str, source: str, card: models.Card, digest: str) -> ModelEntry:
@@ -286,13 +286,13 @@ def _entry_of_card(name: str, source: str, card: models.Card, digest: str) -> Mo
 def _entry_of_inpainter(name: str | None, inpainter: Inpainter) -> ModelEntry:
     network, card = inpainter.network, inpainter.card
     kind = network.architecture or type(network).__name__
-    digest, told = _digest_of(inpainter), network.default_conditions(MaskClass)
+    digest, conditions = _digest_of(inpainter), network.default_conditions(MaskClass)
     if card is not None:
         entry = _entry_of_card(name or card.name, card.name, card, digest)
-        return dataclasses.replace(entry, conditions=told)
+        return dataclasses.replace(entry, conditions=conditions)
     source, side = f"Inpainter({kind})", network.native_size
     return ModelEntry(
-        name or kind, source, digest, training=NOT_RECORDED, resolution=side, conditions=told
+        name or kind, source, digest, training=NOT_RECORDED, resolution=side, conditions=conditions
     )
 
 

@@ -105,17 +105,19 @@ def conditions_of_images(
     spec: ConditionSpec, given: Mapping[str, Any], n: int, network: str
 ) -> list[dict[str, Any]]:
     """What :func:`check_conditions` answers, image by image."""
-    told = check_conditions(spec, given, n, network)
+    conditions = check_conditions(spec, given, n, network).items()
     return [
-        {name: value[index] if spec[name].per_image else value for name, value in told.items()}
+        {name: value[index] if spec[name].per_image else value for name, value in conditions}
         for index in range(n)
     ]
 
 
-def joined_conditions(spec: ConditionSpec, told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def joined_conditions(
+    spec: ConditionSpec, conditions: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """Conditions of a batch from those of its images, which agree where they must."""
     return {
-        name: [one[name] for one in told] if condition.per_image else told[0][name]
+        name: [one[name] for one in conditions] if condition.per_image else conditions[0][name]
         for name, condition in spec.items()
     }
 

@@ -132,12 +132,16 @@ class Lite(InpaintingNetwork):
         return {"face": self.prior.draws_of(image, mask) / max(self.temperature, 1e-6)}
 
     def fill_conditioned(
-        self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any], told: Mapping[str, Any]
+        self,
+        visible: Tensor,
+        hole: Tensor,
+        latents: Mapping[str, Any],
+        conditions: Mapping[str, Any],
     ) -> Tensor:
         """The first guess plus what the network adds, within [-1, 1]."""
         embedded = None
         if self.class_conditional:
-            embedded = self._embedded(told["mask_class"], visible.device)
+            embedded = self._embedded(conditions["mask_class"], visible.device)
         visible = visible if self.training else muted(visible)
         if self.detail is not None and visible.shape[-1] > self.side:
             answer = self._larger(self.detail, visible, hole, embedded, latents)

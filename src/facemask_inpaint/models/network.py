@@ -101,8 +101,8 @@ class InpaintingNetwork(nn.Module):
         self._check(image, mask)
         n, _, h, w = image.shape
         name = self.architecture or type(self).__name__
-        told = check_conditions(self.condition_spec(), conditions or {}, n, name)
-        network = self.under(told)
+        conditions = check_conditions(self.condition_spec(), conditions or {}, n, name)
+        network = self.under(conditions)
         drawn = network.draw_latents(n, h, w, given=latents, generator=generator)
         placed = {
             name: latent if name in self.stepwise else latent.to(image)
@@ -110,10 +110,14 @@ class InpaintingNetwork(nn.Module):
         }
         # Not a product: what is hidden may be infinite or no number at all.
         visible = image.masked_fill(mask == 1, 0)
-        return network.fill_conditioned(visible, mask, placed, told)
+        return network.fill_conditioned(visible, mask, placed, conditions)
 
     def fill_conditioned(
-        self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any], told: Mapping[str, Any]
+        self,
+        visible: Tensor,
+        hole: Tensor,
+        latents: Mapping[str, Any],
+        conditions: Mapping[str, Any],
     ) -> Tensor:
         """Answer as :meth:`fill` does, under every condition of :meth:`condition_spec`."""
         return self.fill(visible, hole, latents)
@@ -126,7 +130,7 @@ class InpaintingNetwork(nn.Module):
         """What this network can be told beside image and mask, by name; nothing by default."""
         return {}
 
-    def under(self, told: Mapping[str, Any]) -> InpaintingNetwork:
+    def under(self, conditions: Mapping[str, Any]) -> InpaintingNetwork:
         """This network as it is under conditions on which its draws depend; itself by default."""
         return self
 

@@ -153,10 +153,10 @@ class PipelineNetwork(Stepped, InpaintingNetwork):
 
     def default_conditions(self, mask_classes: Iterable[str]) -> dict[str, Any]:
         """Steps, guidance, negative prompt, and the prompt of every mask class."""
-        told = super().default_conditions(mask_classes)
+        conditions = super().default_conditions(mask_classes)
         if "prompt" in self._call:
-            told["prompts"] = {str(name): self.prompt_of(name) for name in mask_classes}
-        return told
+            conditions["prompts"] = {str(name): self.prompt_of(name) for name in mask_classes}
+        return conditions
 
     def prompt_of(self, mask_class: str | None) -> str:
         """What is asked for in the hole of a mask class."""
@@ -172,7 +172,11 @@ class PipelineNetwork(Stepped, InpaintingNetwork):
         return torch.randint(256, shape, generator=generator).float()
 
     def fill_conditioned(
-        self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any], told: Mapping[str, Any]
+        self,
+        visible: Tensor,
+        hole: Tensor,
+        latents: Mapping[str, Any],
+        conditions: Mapping[str, Any],
     ) -> Tensor:
         answers = []
         for index in range(len(visible)):
@@ -180,7 +184,7 @@ class PipelineNetwork(Stepped, InpaintingNetwork):
             shown = membrane.interpolate(visible[index].float(), inside)
             single = {
                 name: value[index] if isinstance(value, list) else value
-                for name, value in told.items()
+                for name, value in conditions.items()
             }
             seed = bytes(int(byte) for byte in latents["seed"][index])
             generator = torch.Generator().manual_seed(int.from_bytes(seed, "big"))
@@ -188,7 +192,11 @@ class PipelineNetwork(Stepped, InpaintingNetwork):
         return torch.stack(answers).to(visible)
 
     def _answer(
-        self, shown: Tensor, inside: Tensor, generator: torch.Generator, told: Mapping[str, Any]
+        self,
+        shown: Tensor,
+        inside: Tensor,
+        generator: torch.Generator,
+        conditions: Mapping[str, Any],
     ) -> Tensor:
         """Answer ``(3, H, W)`` in [-1, 1] of the pipeline for one image."""
         height, width = inside.shape
@@ -201,11 +209,11 @@ class PipelineNetwork(Stepped, InpaintingNetwork):
             "strength": self.strength,
             "generator": generator,
             "output_type": "np",
-            "callback_on_step_end": self._watcher(told.get("steps", 0)),
-            "num_inference_steps": told.get("steps"),
-            "guidance_scale": told.get("guidance_scale"),
-            "prompt": told.get("prompt") or self.prompt_of(told.get("mask_class")),
-            "negative_prompt": told.get("negative_prompt"),
+            "callback_on_step_end": self._watcher(conditions.get("steps", 0)),
+            "num_inference_steps": conditions.get("steps"),
+            "guidance_scale": conditions.get("guidance_scale"),
+            "prompt": conditions.get("prompt") or self.prompt_of(conditions.get("mask_class")),
+            "negative_prompt": conditions.get("negative_prompt"),
         }
         taken = {
             name: value for name, value in given.items() if name in self._call and value is not None
@@ -302,13 +310,13 @@ def pipeline_class(folder: Path) -> Any:
 def conditions_of_folder(folder: Path, mask_classes: Iterable[str]) -> dict[str, Any]:
     """What :meth:`PipelineNetwork.default_conditions` will say, without loading the pipeline."""
     parameters = call_parameters(pipeline_class(folder))
-    told = {
+    conditions = {
         "negative_prompt": NEGATIVE_PROMPT if "negative_prompt" in parameters else None,
         "steps": parameters.get("num_inference_steps"),
         "guidance_scale": parameters.get("guidance_scale"),
         "prompts": {str(name): default_prompt(name) for name in mask_classes},
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in conditions.items() if value is not None}
 
 
 def fetch_pipeline(

@@ -173,12 +173,16 @@ class LatentCategoryNetwork(Stepped, InpaintingNetwork):
 
     @torch.no_grad()
     def fill_conditioned(
-        self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any], told: Mapping[str, Any]
+        self,
+        visible: Tensor,
+        hole: Tensor,
+        latents: Mapping[str, Any],
+        conditions: Mapping[str, Any],
     ) -> Tensor:
-        run = DDIMRun(told["steps"], self.strength)
+        run = DDIMRun(conditions["steps"], self.strength)
         condition = self.condition(visible, hole, latents)
         start = self.start(run, visible, condition, latents)
-        *_, latent = self.states(run, start, condition, told["guidance_scale"])
+        *_, latent = self.states(run, start, condition, conditions["guidance_scale"])
         return self.decode(latent).to(visible.dtype)
 
     def encode(self, image: Tensor, noise: Tensor | None) -> Tensor:

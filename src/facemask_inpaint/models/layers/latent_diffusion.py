@@ -201,11 +201,11 @@ class LatentDiffusionNetwork(Stepped, InpaintingNetwork):
             )
         }
 
-    def under(self, told: Mapping[str, Any]) -> LatentDiffusionNetwork:
-        if told["steps"] == self.steps:
+    def under(self, conditions: Mapping[str, Any]) -> LatentDiffusionNetwork:
+        if conditions["steps"] == self.steps:
             return self
         other = copy.copy(self)  # with the same weights
-        other.steps = told["steps"]
+        other.steps = conditions["steps"]
         return other
 
     def encode(self, picture: Tensor) -> Tensor:
