@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facemask_inpaint.devices import resolve_device
+from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.metrics import FeatureExtractor
 from facemask_inpaint.metrics.extractors import custom
 
@@ -22,6 +23,7 @@ _SIDE = 64
 _WIDTHS = (3, 16, 32, 64)
 
 
+@ordinary_torch()
 def random_convolutions(device: str | torch.device | None = None) -> FeatureExtractor:
     """Sixty-four features per picture from three untrained convolutions with fixed weights.
 
@@ -36,6 +38,7 @@ def random_convolutions(device: str | torch.device | None = None) -> FeatureExtr
     ]
     placed = [kernel.to(where) for kernel in kernels]
 
+    @ordinary_torch()
     def features(pictures: Tensor) -> Tensor:
         maps = pictures.float() / 127.5 - 1
         maps = F.interpolate(maps, (_SIDE, _SIDE), mode="bilinear", antialias=True)

@@ -192,7 +192,7 @@ def to_device(pictures: Sequence[Tensor], device: torch.device) -> Tensor:
         return torch.stack(list(pictures)).to(device)
     _, height, width = pictures[0].shape
     shape = (len(pictures), height, width, 3)
-    batch = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    batch = torch.empty(shape, dtype=torch.uint8, device="cpu", pin_memory=device.type == "cuda")
     for slot, picture in zip(batch, pictures):
         slot.copy_(picture.movedim(0, -1))
     return batch.to(device, non_blocking=True).movedim(-1, 1)
