@@ -105,7 +105,7 @@ def _controls(
     handlers: _Handlers, models: Sequence[str], parser: str
 ) -> tuple[_Inputs, gr.Button, gr.Button]:
     portrait, labels, easel = handlers.sample()
-    picture = _Portrait(
+    picture = gr.Image(
         portrait,
         type="filepath",
         image_mode=None,
@@ -114,6 +114,8 @@ def _controls(
         height=320,
         elem_id="portrait",
     )
+    # Not in a class of its own: Gradio would write stubs for that beside this file.
+    picture.preprocess = _dropped_file
     again = gr.Button("Use the sample portrait", size="sm", elem_id="sample")
     inputs = _Inputs(
         portrait=picture,
@@ -274,13 +276,9 @@ class _Handlers:
         return gr.DownloadButton(f"Download {name} (PNG)", value=str(target), visible=True)
 
 
-class _Portrait(gr.Image):
-    """Hands on the file that was dropped; whether it is a picture, this library says."""
-
-    is_template = True  # to the browser it is what it derives from
-
-    def preprocess(self, payload: Any) -> str | None:
-        return None if payload is None else payload.path
+def _dropped_file(payload: Any) -> str | None:
+    """The file that was dropped; whether it is a picture, this library says."""
+    return None if payload is None else payload.path
 
 
 @contextmanager
