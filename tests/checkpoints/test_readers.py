@@ -272,7 +272,15 @@ def test_survey_of_a_small_file_that_unfolds_endlessly_ends(tmp_path: Path) -> N
         content = {str(number): content for number in range(50)}
     torch.save(content, tmp_path / "w.pt")
     assert (tmp_path / "w.pt").stat().st_size < 50_000
-    with pytest.raises(CheckpointError, match="absurdly deep or in a circle"):
+    with pytest.raises(CheckpointError, match="more than 100,000 tensors"):
+        checkpoints.survey(tmp_path / "w.pt")
+
+
+def test_survey_of_a_small_file_with_long_keys_ends(tmp_path: Path) -> None:
+    tensor = torch.ones(1)
+    content = {"x" * 1_000_000: {str(number): tensor for number in range(1000)}}
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="a key of more than 1000 letters: 'xxx"):
         checkpoints.survey(tmp_path / "w.pt")
 
 

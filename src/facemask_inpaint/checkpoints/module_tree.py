@@ -12,6 +12,9 @@ from facemask_inpaint.errors import CheckpointError
 MAX_DEPTH = 100
 MAX_MODULES = 100_000
 MAX_ENTRIES = 1_000_000
+MAX_TENSORS = 100_000
+MAX_KEY = 1000
+"""The published files known here have fewer than 2,000 tensors, under keys of fewer than 100 letters."""
 
 Members = Callable[[Any, str], tuple[dict[str, Any], dict[str, Any]]]
 """Gives a module's own tensors and its children by name; the second argument is the file."""
@@ -34,10 +37,11 @@ def flatten_modules(root: Any, members: Members, file: str) -> dict[str, Any]:
         tensors, children = members(module, file)
         if not all(isinstance(name, str) for name in (*tensors, *children)):
             raise CheckpointError(f"{file}: a module or tensor whose name is not text")
-        found.update((prefix + name, tensor) for name, tensor in tensors.items())
+        found.update((_joined(prefix, name, file), tensor) for name, tensor in tensors.items())
+        _require_few(found, file)
         # The last one pushed is the first one popped: reversed keeps the file's order.
         for name, child in reversed(children.items()):
-            pending.append((f"{prefix}{name}.", child, depth + 1))
+            pending.append((f"{_joined(prefix, name, file)}.", child, depth + 1))
     return found
 
 
@@ -59,7 +63,20 @@ def nested_tensors(top: Mapping[Any, Any], file: str) -> dict[str, Lazy]:
             raise CheckpointError(f"{file}: dictionaries nested absurdly deep or in a circle")
         for name, value in content.items():
             if isinstance(name, str) and isinstance(value, Lazy) and value.holds_numbers:
-                found[prefix + name] = value
+                found[_joined(prefix, name, file)] = value
             elif isinstance(name, str) and isinstance(value, dict):
-                pending.append((f"{prefix}{name}{NESTING}", value, depth + 1))
+                pending.append((f"{_joined(prefix, name, file)}{NESTING}", value, depth + 1))
+        _require_few(found, file)
     return found
+
+
+def _joined(prefix: str, name: str, file: str) -> str:
+    """A key; long ones that a small file repeats would fill the memory."""
+    if len(prefix) + len(name) > MAX_KEY:
+        raise CheckpointError(f"{file}: a key of more than {MAX_KEY} letters: {name[:40]!r} …")
+    return prefix + name
+
+
+def _require_few(found: Mapping[str, Any], file: str) -> None:
+    if len(found) > MAX_TENSORS:
+        raise CheckpointError(f"{file}: more than {MAX_TENSORS:,} tensors")
