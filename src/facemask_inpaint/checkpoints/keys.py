@@ -15,6 +15,7 @@ NESTING = ":"
 """Stands in a key between a nested state dict's name and the keys in it."""
 
 _SHOWN = 5
+_SHOWN_LETTERS = 80
 _WRAPPER = r"(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 """What torch's wrappers (parallel, compiled, sharded, checkpointed modules) add to keys."""
 _WRAPPERS = re.compile(rf"(?<![^.:/]){_WRAPPER}")
@@ -82,8 +83,8 @@ def describe_starts(keys: Iterable[str]) -> str:
     shared = "".join(letter for letter, _ in pairs)
     shared = shared[: max(map(shared.rfind, (".", NESTING, "/"))) + 1]
     if shared and len(names) > 1:
-        return f"all {len(names)} keys start with {shared!r}"
-    starts = sorted({re.split(r"[.:]", key, maxsplit=1)[0] for key in names})
+        return f"all {len(names)} keys start with {shared[:_SHOWN_LETTERS]!r}"
+    starts = sorted({re.split(r"[.:]", key, maxsplit=1)[0][:_SHOWN_LETTERS] for key in names})
     return f"keys start with: {', '.join(starts[:_SHOWN])}" + (" …" if len(starts) > _SHOWN else "")
 
 

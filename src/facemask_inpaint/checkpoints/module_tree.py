@@ -14,7 +14,7 @@ MAX_MODULES = 100_000
 MAX_ENTRIES = 1_000_000
 MAX_TENSORS = 100_000
 MAX_KEY = 1000
-"""The published files known here have fewer than 2,000 tensors, under keys of fewer than 100 letters."""
+"""Published files have fewer than 2,000 tensors, under keys of fewer than 100 letters."""
 
 Members = Callable[[Any, str], tuple[dict[str, Any], dict[str, Any]]]
 """Gives a module's own tensors and its children by name; the second argument is the file."""
