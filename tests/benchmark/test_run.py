@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,6 +194,18 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
     half.write_bytes(b"half")
     small_run(["harmonic"], tmp_path, portraits(2), classes="eyes")
     assert not half.exists()
+
+
+@pytest.mark.parametrize("keep", [0, 60, -8])
+def test_damaged_features_are_made_anew(tmp_path: Path, keep: int) -> None:
+    model = {"grey": Counted()}
+    options: dict[str, Any] = {"classes": "eyes", "metrics": ("kid",)}
+    small_run(model, tmp_path, portraits(3), **options)
+    before = results(tmp_path)
+    for path in (tmp_path / "work" / "features").rglob("*.npy"):
+        path.write_bytes(path.read_bytes()[:keep])
+    small_run(model, tmp_path, portraits(3), **options)
+    assert results(tmp_path) == before
 
 
 def test_a_deleted_picture_is_filled_again(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class FeatureStore:
         """
         for block in blocks(paths):
             target = self._file(block)
-            if not target.exists():
+            if _stored(target, len(block)) is None:
                 values = self._reader.read(block).values
                 with atomic_path(target) as temporary:
                     np.save(temporary, values.cpu().numpy())
@@ -65,6 +65,15 @@ class FeatureStore:
 
     def _file(self, block: Sequence[Path]) -> Path:
         return self._store / f"{stamp_of(block, below=self._folder)}.npy"
+
+
+def _stored(path: Path, count: int) -> np.ndarray | None:
+    """Features of ``count`` pictures; ``None`` where there are none, or a disk has damaged them."""
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return values if values.ndim == 2 and len(values) == count else None
 
 
 def blocks(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
