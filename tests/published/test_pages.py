@@ -23,7 +23,7 @@ from tests.test_docs import PAGES, ROOT
 
 _BLOCK = re.compile(r"^```python\n(# no-run: (?:needs|downloads) weights\n.*?)^```", re.M | re.S)
 _COMMAND = re.compile(r"^\$ facemask-inpaint (.+?)(?:\s+#.*)?$", re.M)
-_NAMED = re.compile(r'from_pretrained\("([^"]+)"')
+_NAMED = re.compile(r'from_pretrained\(\s*"([^"]+)"')
 _OPENED = re.compile(r'from_checkpoint\([^()]*?,\s*"([\w-]+)"\s*[,)]')
 _FILE = re.compile(r'"([\w./-]+\.(?:bin|ckpt|pkl|pth?))"')
 _LOADS = re.compile(r"import|files = |from_pretrained|from_checkpoint")

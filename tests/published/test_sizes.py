@@ -53,7 +53,7 @@ TRAINING_STATE = {"lama lightning", "latentcode lightning"}
 
 
 def sized() -> Iterator[tuple[str, Source, str]]:
-    """Files of known size: whose, where, and in which layout."""
+    """Files of known size, each once: whose, where, and in which layout."""
     sources = [
         (one.name, source)
         for one in list_cards()
@@ -63,10 +63,12 @@ def sized() -> Iterator[tuple[str, Source, str]]:
         if not one.ships
     ]
     sources += [(name, source) for name, net in NETWORKS.items() for p in net.parts for source in p]
-    for source, name in {source: name for name, source in sources if source.size}.items():
+    found: dict[tuple[str, int], tuple[str, Source, str]] = {}
+    for name, source in sources:
         for layout in replicas.known_layouts(name, source):
-            if layout not in TRAINING_STATE and "torchscript" not in layout:
-                yield name, source, layout
+            if source.size and layout not in TRAINING_STATE and "torchscript" not in layout:
+                found.setdefault((layout, source.size), (name, source, layout))
+    yield from found.values()
 
 
 def full_size(name: str, source: Source) -> Tensors:
