@@ -12,11 +12,14 @@ demo: $(INSTALLED)
 benchmark: $(INSTALLED)
 	$(BIN)/python examples/benchmark_portraits.py
 
+# Two processes of one thread each; the tests of one file share fixtures and stay together.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: lint
-	$(BIN)/python -m pytest --slow
+	$(PYTEST) --slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

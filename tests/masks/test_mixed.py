@@ -352,7 +352,7 @@ def test_anybodys_generator_gives_masks_of_one_kind(kind: str, labels: np.ndarra
         (np.zeros((SIZE, SIZE, 2)), r"must be \(H, W\)"),
         (np.zeros((1, 1, SIZE, SIZE)), r"must be \(H, W\)"),
         (np.full((SIZE, SIZE), np.nan), "NaN"),
-        (np.full((SIZE, SIZE), 3.0), "from 3 to 3"),
+        (np.full((SIZE, SIZE), 3.5), r"from 3\.5 to 3\.5"),
         (np.full((SIZE, SIZE), -1), "from -1 to -1"),
         (np.zeros((SIZE, SIZE), complex), "complex128"),
         (None, "NoneType"),
