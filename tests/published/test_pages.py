@@ -33,11 +33,13 @@ DOWNLOADED = {name for name, one in cards._by_name().items() if one.downloadable
 """Names and aliases of cards whose weights the suite must serve."""
 
 
-def blocks() -> Iterator[object]:
+def pages() -> Iterator[object]:
+    """What each page says about loading, as one script: later blocks lean on earlier ones."""
     for page in PAGES:
-        for number, block in enumerate(_BLOCK.findall(page.read_text(encoding="utf-8"))):
-            if _NAMED.search(block) or _OPENED.search(block):
-                yield pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
+        blocks = _BLOCK.findall(page.read_text(encoding="utf-8"))
+        script = "".join(one for one in blocks if _NAMED.search(one) or _OPENED.search(one))
+        if script:
+            yield pytest.param(script, id=str(page.relative_to(ROOT)))
 
 
 def commands() -> Iterator[object]:
@@ -82,15 +84,15 @@ def write_file(name: str, file: str) -> None:
     Path(file).write_bytes(replicas.write(case).contents[role])
 
 
-@pytest.mark.parametrize("block", list(blocks()))
-def test_models_of_the_pages_load(block: str, published: Callable[[str], None]) -> None:
-    for name in _NAMED.findall(block):
+@pytest.mark.parametrize("script", list(pages()))
+def test_models_of_the_pages_load(script: str, published: Callable[[str], None]) -> None:
+    for name in _NAMED.findall(script):
         published(name)
-    architectures = _OPENED.findall(block)
-    for number, file in enumerate(_FILE.findall(block)):
+    architectures = _OPENED.findall(script)
+    for number, file in enumerate(_FILE.findall(script)):
         write_file(architectures[min(number, len(architectures) - 1)], file)
     names: dict[str, object] = {"fmi": fmi}
-    for statement in ast.parse(block).body:
+    for statement in ast.parse(script).body:
         text = ast.unparse(statement).replace("device='cuda'", "device='cpu'")
         if _LOADS.search(text):
             exec(text, names)
