@@ -43,8 +43,8 @@ def decode_mask(mask: Any, size: Size, *, name: str = "mask") -> Tensor:
     Args:
         mask: a path, a PIL picture of any mode, a NumPy array or a torch tensor, ``(H, W)`` or
             with one channel, or three that are equal but for what lossy files leave, before or
-            behind. Hole is True, 1 in fractions (0 to 1), and in whole numbers of any dtype 1, 255
-            or 65535, the smallest that no value exceeds. PIL pictures are turned upright first;
+            behind. Hole is True, 1 in floats (0 to 1; or 0 and 255 alone), and in whole numbers 1,
+            255 or 65535, the smallest that no value exceeds. PIL pictures are turned upright first;
             their alpha is ignored.
         size: height and width of the picture.
         name: what errors call a mask that is not a file.
@@ -175,8 +175,10 @@ def _scaled(values: Tensor, name: str) -> Tensor:
     least, most = (float(end) for end in values.aminmax())
     if not math.isfinite(least) or not math.isfinite(most):
         raise MaskError(f"{name} holds NaN or infinity")
-    whole = not values.is_floating_point() or bool((values == values.round()).all())
-    scales = _SCALES if whole else (1,)
+    levels = not values.is_floating_point() or (
+        most in _SCALES and bool(((values == 0) | (values == most)).all())
+    )
+    scales = _SCALES if levels else (1,)
     scale = next((scale for scale in scales if most <= scale + _ROUNDING), None)
     if scale is None or least < -_ROUNDING:
         raise MaskError(
