@@ -59,7 +59,7 @@ def published(
     monkeypatch.chdir(tmp_path)
 
     def put(name: str) -> None:
-        case = next(one for one in replicas.cases() if one.card == card(name))
+        case = next(one for one in replicas.cases() if one.card.name == card(name).name)
         replica = replicas.write(case)
         contents = {source: replica.contents[role] for role, source in case.sources.items()}
         for source, content in contents.items():
@@ -72,7 +72,8 @@ def published(
 def write_file(name: str, file: str) -> None:
     """A replica as a user has it: of the card's file of that name, else of its first file."""
     borrowed = {"latentpaint": "ldm-celebahq-256"}
-    known = [one for one in replicas.cases() if one.card == card(borrowed.get(name, name))]
+    owner = card(borrowed.get(name, name)).name
+    known = [one for one in replicas.cases() if one.card.name == owner]
     wanted = [
         (case, role)
         for case in (*known, *replicas.cases())
