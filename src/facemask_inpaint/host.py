@@ -28,6 +28,9 @@ _MADE = {
 _KEEPS_TYPE = {torch.from_numpy, torch.asarray, Tensor.double}
 """What makes float64 because that was asked for."""
 
+_READS_NUMBERS = {torch.tensor, torch.as_tensor, torch.full, torch.arange, torch.scalar_tensor}
+"""What gives Python's numbers a type, which rounds them."""
+
 _DRAWN = {torch.rand, torch.randn}
 _DRAWN_INTO = {
     *(Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.bernoulli_),
@@ -130,7 +133,11 @@ class _Float32(TorchFunctionMode):
         if found.dtype != torch.get_default_dtype() or not found.is_floating_point():
             return found
         told = any(_decides_type(value) for value in _flat((*args, *given.values())))
-        return found if told else found.to(torch.float32)
+        if told:
+            return found
+        if func in _READS_NUMBERS:
+            return func(*args, **{**given, "dtype": torch.float32})
+        return found.to(torch.float32)
 
 
 class _Undrawn(TorchFunctionMode):

@@ -63,9 +63,8 @@ def test_files_load_whatever_wrapper_wrote_their_keys(wrapper: str, tmp_path: Pa
 
 def test_the_published_size_is_read_off_the_keys() -> None:
     shapes = recipe.official_shapes("aotgan", "manifest.json")
-    tensors = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
-    with torch.device("meta"):
-        network = registry.from_official("aotgan", tensors)
+    tensors = {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
+    network = registry.from_official("aotgan", tensors)
     assert network.options == {"width": 64, "blocks": 8}
     assert sum(p.numel() for p in network.parameters()) == 15_200_835
 

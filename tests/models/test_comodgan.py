@@ -152,7 +152,7 @@ def test_checkpoints_that_do_not_fit_are_refused_by_key(
     [
         ("resolution", 4, "at least 8"),
         ("resolution", 96, "power of two"),
-        ("noise_mode", "fixed", "noise_mode must be one of"),
+        ("noise_mode", "fixed", "noise_mode is one of"),
     ],
 )
 def test_impossible_options_are_refused(option: str, value: object, message: str) -> None:

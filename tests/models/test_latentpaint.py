@@ -458,15 +458,8 @@ def test_a_conditioned_model_is_refused() -> None:
         registry.from_official("latentpaint", tensors)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"fused": ("down0", "middel")}, "unknown block 'middel': did you mean 'middle'"),
-        ({"feature_mask": "softer"}, "unknown feature_mask 'softer': did you mean 'soft'"),
-    ],
-)
-def test_unknown_names_are_refused_with_the_near_ones(
-    options: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(UnknownNameError, match=message):
-        made(**options)
+def test_unknown_names_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="unknown block 'middel': did you mean 'middle'"):
+        made(fused=("down0", "middel"))
+    with pytest.raises(OptionError, match="feature_mask is one of soft, hard, not 'softer'"):
+        made(feature_mask="softer")

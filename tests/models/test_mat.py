@@ -61,7 +61,7 @@ def answer(network: MAT, image: Tensor, mask: Tensor, seed: int = 0) -> Tensor:
         ("resolution", 64, "at least 128"),
         ("resolution", 384, "power of two"),
         ("width", 100, "multiple of 6"),
-        ("noise_mode", "fixed", "noise_mode must be one of"),
+        ("noise_mode", "fixed", "noise_mode is one of"),
     ],
 )
 def test_impossible_options_are_refused(option: str, value: object, message: str) -> None:

@@ -258,7 +258,10 @@ def test_a_run_can_be_watched_and_cancelled(network: RePaint) -> None:
     assert torch.equal(network(image, mask, generator=seeded(2)[0]), expected)
 
 
-def test_a_bar_counts_the_steps(network: RePaint, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bar_counts_the_steps(
+    network: RePaint, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facemask_inpaint.progress.is_visible", lambda: True)
     network.progress = True
     try:
         network(*square())
