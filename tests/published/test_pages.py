@@ -22,6 +22,7 @@ from tests.published.test_other_networks import CASES, put
 from tests.test_docs import PAGES, ROOT
 
 _BLOCK = re.compile(r"^```python\n(# no-run: (?:needs|downloads) weights\n.*?)^```", re.M | re.S)
+_PYTHON = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
 _COMMAND = re.compile(r"^\$ facemask-inpaint (.+?)(?:\s+#.*)?$", re.M)
 _NAMED = re.compile(r'from_pretrained\(\s*"([^"]+)"')
 _OPENED = re.compile(r'from_checkpoint\([^()]*?,\s*"([\w-]+)"\s*[,)]')
@@ -100,6 +101,13 @@ def test_models_of_the_pages_load(script: str, published: Callable[[str], None])
     assert any(isinstance(value, fmi.Inpainter) for value in names.values())
 
 
+def prepare_benchmark(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data set that the pages name, with few portraits, and Inception's weights."""
+    write_dataset(folder / "CelebAMask-HQ", range(9))
+    inception = next(case for case in CASES if case.name == "inception")
+    put(inception, site, folder, monkeypatch)
+
+
 @pytest.mark.parametrize("words", list(commands()))
 def test_commands_of_the_pages_run(
     words: list[str],
@@ -115,11 +123,26 @@ def test_commands_of_the_pages_run(
     for name in DOWNLOADED & set(words):
         published(name)
     if words[0] == "benchmark":
-        write_dataset(tmp_path / "CelebAMask-HQ", range(9))
-        inception = next(case for case in CASES if case.name == "inception")
-        put(inception, site, tmp_path, monkeypatch)
+        prepare_benchmark(site, tmp_path, monkeypatch)
     write_file("lama", "best.ckpt")
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     if "--out" in words:
         assert any(Path(words[words.index("--out") + 1]).rglob("*"))
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_readme_runs(
+    published: Callable[[str], None], site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = _PYTHON.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    statements = [ast.unparse(one) for block in blocks for one in ast.parse(block).body]
+    (statement,) = (one for one in statements if "benchmark.run(" in one)
+    for name in ("lama", "mat"):
+        published(name)
+    prepare_benchmark(site, tmp_path, monkeypatch)
+    names: dict[str, object] = {"fmi": fmi}
+    exec(statement, names)
+    table = (tmp_path / "runs" / "celebahq" / "tables" / "scores-512.md").read_text()
+    assert all(name in table for name in ("lite", "lama", "mat"))
+    assert not (tmp_path / "runs" / "celebahq" / "faults.jsonl").read_text()
