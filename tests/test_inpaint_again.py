@@ -52,7 +52,7 @@ def with_labels(faces: Path, *more: object) -> Result:
 
 def times(faces: Path) -> dict[str, int]:
     out = faces.parent / "out"
-    return {str(p.relative_to(out)): p.stat().st_mtime_ns for p in sorted(out.rglob("*.png"))}
+    return {str(p.relative_to(out)): p.stat().st_mtime_ns for p in sorted(out.rglob("[!.]*.png"))}
 
 
 def mirror(path: Path, keep_time: bool = False) -> None:
