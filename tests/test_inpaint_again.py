@@ -190,6 +190,7 @@ def test_a_killed_run_goes_on_and_two_at_once_are_refused(faces: Path, tmp_path:
     while len(list((tmp_path / "out").glob("[!.]*.png"))) < 3:
         assert process.poll() is None
         time.sleep(0.005)
+    process.send_signal(signal.SIGSTOP)  # so that it cannot end before the other one has begun
     refused = with_masks(faces)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
