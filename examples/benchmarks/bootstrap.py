@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from facemask_inpaint.metrics import FeatureReader, PairedFrechet, compare, fid
-from facemask_inpaint.metrics.paired import influences
+from facemask_inpaint.metrics.comparison.paired import influences
 
 Result = TypeVar("Result")
 QUIET = FeatureReader(progress=False)

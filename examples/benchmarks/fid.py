@@ -17,7 +17,7 @@ import scipy.linalg
 import torch
 
 from facemask_inpaint.metrics import fid
-from facemask_inpaint.metrics.moments import FeatureStatistics
+from facemask_inpaint.metrics.features.statistics import FeatureStatistics
 
 Method = Callable[[np.ndarray, np.ndarray], float]
 

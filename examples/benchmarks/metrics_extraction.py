@@ -20,7 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask_inpaint.metrics import InceptionExtractor, fid
-from facemask_inpaint.metrics.inception import BATCH_NORM_EPS, STATE_DICT_NAMES, Inception2015
+from facemask_inpaint.metrics.features.inception import (
+    BATCH_NORM_EPS,
+    STATE_DICT_NAMES,
+    Inception2015,
+)
 
 Extract = Callable[[Tensor], Tensor]
 """``(N, 3, H, W)`` uint8 to ``(N, 2048)``."""

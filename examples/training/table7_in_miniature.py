@@ -30,7 +30,7 @@ from facemask_inpaint.errors import FacemaskInpaintError
 from facemask_inpaint.files import atomic_path
 from facemask_inpaint.masks import MaskClass
 from facemask_inpaint.metrics import Comparison, FeatureReader
-from facemask_inpaint.metrics.comparison import p_text
+from facemask_inpaint.metrics.comparison.results import p_text
 from facemask_inpaint.training import Augmentation, Losses, Masks, Optimiser, Recipe, state
 
 STRATEGIES = ("random", "semantic", "mixed")

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from facemask_inpaint.benchmark import Run
 from facemask_inpaint.cli.benchmarking import benchmark
 from facemask_inpaint.errors import OptionError, WeightsNotFoundError
-from facemask_inpaint.metrics.extractors import WEIGHTS_VARIABLE
+from facemask_inpaint.metrics.features.extractors import WEIGHTS_VARIABLE
 
 from .runs import PORTRAITS, write_model
 

@@ -22,7 +22,7 @@ from facemask_inpaint.errors import (
     WeightsNotFoundError,
 )
 from facemask_inpaint.metrics import FeatureReader, PairReader, fid, psnr, ssim
-from facemask_inpaint.metrics.extractors import WEIGHTS_VARIABLE
+from facemask_inpaint.metrics.features.extractors import WEIGHTS_VARIABLE
 from tests.models.reduced import build
 
 from .runs import WITHOUT_HAIR, Counted, portraits, results, small_run, tables, write_model

@@ -19,12 +19,12 @@ from facemask_inpaint.metrics import (
     ConvergenceError,
     FeatureReader,
     FeatureSet,
+    _svm,
     discriminative_scores,
     pids,
-    svm,
     uids,
 )
-from facemask_inpaint.metrics.svm import Hyperplane, SquaredHingeSVM, exact_step
+from facemask_inpaint.metrics._svm import Hyperplane, SquaredHingeSVM, exact_step
 
 from . import synth
 from .conftest import DATA, write_folder
@@ -275,7 +275,7 @@ def test_ill_conditioned_features_still_reach_the_optimum() -> None:
 
 
 def test_running_out_of_steps_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(svm, "MAX_NEWTON_STEPS", 2)
+    monkeypatch.setattr(_svm, "MAX_NEWTON_STEPS", 2)
     with pytest.raises(ConvergenceError, match="relative gradient"):
         discriminative_scores(*both("separable_d64"))
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from facemask_inpaint import metrics
 from facemask_inpaint.errors import OptionError, UnknownNameError
 from facemask_inpaint.metrics import FeatureReader, PairReader, custom, evaluate
-from facemask_inpaint.metrics.extractors import CustomExtractor
+from facemask_inpaint.metrics.features.extractors import CustomExtractor
 
 from . import synth
 from .conftest import means_and_spreads, write_folder

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.metrics import FeatureReader, FeatureSet, custom, fid
-from facemask_inpaint.metrics.cache import CachedFeature, FeatureCache
-from facemask_inpaint.metrics.extractors import CustomExtractor
-from facemask_inpaint.metrics.feature_sets import input_warnings
+from facemask_inpaint.metrics.features._cache import CachedFeature, FeatureCache
+from facemask_inpaint.metrics.features.extractors import CustomExtractor
+from facemask_inpaint.metrics.features.sets import input_warnings
 from facemask_inpaint.metrics.inputs import in_order, match, open_pictures
 
 from . import synth

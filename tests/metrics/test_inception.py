@@ -19,9 +19,9 @@ from facemask_inpaint.errors import (
     WeightsNotFoundError,
 )
 from facemask_inpaint.metrics import InceptionExtractor
-from facemask_inpaint.metrics.extractors import WEIGHTS_VARIABLE, _exact_float32
-from facemask_inpaint.metrics.frontends import FRONT_ENDS
-from facemask_inpaint.metrics.inception import Inception2015
+from facemask_inpaint.metrics.features.extractors import WEIGHTS_VARIABLE, _exact_float32
+from facemask_inpaint.metrics.features.frontends import FRONT_ENDS
+from facemask_inpaint.metrics.features.inception import Inception2015
 
 from . import synth
 

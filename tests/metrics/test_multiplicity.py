@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.metrics import FeatureReader, PairedFrechet, compare, holm
-from facemask_inpaint.metrics.comparison import p_text
-from facemask_inpaint.metrics.multiplicity import (
+from facemask_inpaint.metrics.comparison.multiplicity import (
     exchange_test,
     holm_over_families,
     step_down,
     sufficient_exchanges,
 )
+from facemask_inpaint.metrics.comparison.results import p_text
 
 QUIET = FeatureReader(progress=False)
 MODELS, CLASSES, WIDTH = 6, 12, 3

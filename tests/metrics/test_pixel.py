@@ -21,7 +21,7 @@ from facemask_inpaint.errors import (
     UnknownNameError,
 )
 from facemask_inpaint.metrics import PairReader, l1, load_perceptual_distance, lpips, psnr, ssim
-from facemask_inpaint.metrics.perceptual import PerceptualDistance
+from facemask_inpaint.metrics.features.perceptual import PerceptualDistance
 
 from . import synth
 from .conftest import write_folder

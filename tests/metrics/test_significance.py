@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.metrics import FeatureReader, PairedFrechet, compare, fid, holm, paired
-from facemask_inpaint.metrics.significance import signed_rank_p_value
+from facemask_inpaint.metrics import FeatureReader, PairedFrechet, compare, fid, holm
+from facemask_inpaint.metrics.comparison import paired
+from facemask_inpaint.metrics.comparison.significance import signed_rank_p_value
 
 from . import synth
 from .conftest import DATA, write_folder

@@ -28,9 +28,9 @@ from facemask_inpaint.metrics import (
     kid,
     pids,
     psnr,
-    statistics_files,
     uids,
 )
+from facemask_inpaint.metrics.features import _statistics_files
 
 from .conftest import write_folder
 
@@ -223,7 +223,7 @@ def test_what_expands_is_limited_in_all_and_strangers_are_not_read(
     assert path.stat().st_size < 20_000
     with pytest.warns(UserWarning, match="count"):
         assert FeatureStatistics.load(path).dim == 128
-    monkeypatch.setattr(statistics_files, "LARGEST_BYTES", 128 * 128 * 8)
+    monkeypatch.setattr(_statistics_files, "LARGEST_BYTES", 128 * 128 * 8)
     with pytest.raises(OptionError, match="expand"):
         FeatureStatistics.load(path)
 

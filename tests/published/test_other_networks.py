@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from facemask_inpaint.checkpoints.sources import Source
-from facemask_inpaint.metrics import InceptionExtractor, extractors, perceptual
-from facemask_inpaint.metrics.inception import Inception2015
+from facemask_inpaint.metrics import InceptionExtractor
+from facemask_inpaint.metrics.features import extractors, perceptual
+from facemask_inpaint.metrics.features.inception import Inception2015
 from facemask_inpaint.parsing import PhotoParser, bisenet, load_parser, segformer
 from facemask_inpaint.training import perceptual as perceptual_loss
 from tests.checkpoints.hub_server import Site

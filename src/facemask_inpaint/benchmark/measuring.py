@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS, diagnose
 from facemask_inpaint.masks.from_photos import Parser
+from facemask_inpaint.metrics.pairs import Measure
 from facemask_inpaint.metrics.pixel import (
     SSIM_WINDOW,
-    Measure,
     absolute_difference,
     peak_signal_to_noise,
     structural_similarity,

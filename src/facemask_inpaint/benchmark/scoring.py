@@ -31,8 +31,8 @@ from facemask_inpaint.benchmark.settings import Settings
 from facemask_inpaint.benchmark.standin import WARNING, is_stand_in
 from facemask_inpaint.errors import FacemaskInpaintError
 from facemask_inpaint.metrics import FeatureSet
+from facemask_inpaint.metrics.comparison.paired import influences
 from facemask_inpaint.metrics.evaluation import feature_scores
-from facemask_inpaint.metrics.paired import influences
 from facemask_inpaint.models.model_card import TRAINING_SPLITS
 from facemask_inpaint.progress import progress_bar
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.metrics import FeatureExtractor
-from facemask_inpaint.metrics.extractors import custom
+from facemask_inpaint.metrics.features.extractors import custom
 
 STAND_IN = "random-convolutions"
 WARNING = (

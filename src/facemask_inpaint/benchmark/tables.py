@@ -12,7 +12,7 @@ from facemask_inpaint.benchmark.records import ClassEntry, Score
 from facemask_inpaint.benchmark.standin import STAND_IN, is_stand_in
 from facemask_inpaint.benchmark.tabulate import MISSING, Cell, Table, csv_text, decimals
 from facemask_inpaint.files import atomic_path
-from facemask_inpaint.metrics.comparison import EXCHANGE_TEST, p_text
+from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, p_text
 
 MARKED = 3
 """Places that are marked, and counted in the ranking."""

@@ -23,16 +23,16 @@ from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.host import ordinary_torch
-from facemask_inpaint.metrics.feature_sets import (
+from facemask_inpaint.metrics._svm import Hyperplane, SquaredHingeSVM
+from facemask_inpaint.metrics.features.reader import FeatureReader
+from facemask_inpaint.metrics.features.sets import (
     FeatureSet,
     common_identity,
     input_warnings,
     provenance,
     require_same_width,
 )
-from facemask_inpaint.metrics.features import FeatureReader
 from facemask_inpaint.metrics.results import MetricResult
-from facemask_inpaint.metrics.svm import Hyperplane, SquaredHingeSVM
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def pids(
     """Paired inception discriminative score of fake against real pictures.
 
     Args:
-        real: pictures or features ``(n, d)``, as :class:`~.features.FeatureReader` takes them.
+        real: pictures or features ``(n, d)``, as :class:`~.reader.FeatureReader` takes them.
         fake: their fillings. Files pair by stem, everything else by order.
         reader: how pictures become features; default ``FeatureReader()``.
         null_swaps: refits with randomly exchanged pairs for :attr:`DiscriminativeScore.null`.
@@ -168,7 +168,7 @@ def discriminative_scores(
         null_swaps: refits for the null reference, 0 for none. The labels of random pairs are
             exchanged, or of random rows when the sides differ in number.
         seed: of the null reference.
-        tolerance: relative gradient to reach, see :meth:`~.svm.SquaredHingeSVM.fit`.
+        tolerance: relative gradient to reach, see :meth:`~._svm.SquaredHingeSVM.fit`.
 
     Raises:
         OptionError: empty sides, features of different extractors or widths.

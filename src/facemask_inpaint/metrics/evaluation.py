@@ -10,17 +10,15 @@ from typing import Any
 
 from facemask_inpaint.errors import OptionError, unknown_name
 from facemask_inpaint.metrics.discriminative import DiscriminativeScores, discriminative_scores
-from facemask_inpaint.metrics.feature_sets import FeatureSet, is_feature_array
-from facemask_inpaint.metrics.features import FeatureReader
+from facemask_inpaint.metrics.features.perceptual import load_perceptual_distance
+from facemask_inpaint.metrics.features.reader import FeatureReader
+from facemask_inpaint.metrics.features.sets import FeatureSet, is_feature_array
+from facemask_inpaint.metrics.features.statistics import Convention
 from facemask_inpaint.metrics.frechet import frechet_result
 from facemask_inpaint.metrics.inputs import open_pictures
 from facemask_inpaint.metrics.kernel import kernel_result
-from facemask_inpaint.metrics.moments import Convention
-from facemask_inpaint.metrics.perceptual import load_perceptual_distance
+from facemask_inpaint.metrics.pairs import HOLE, Measure, PairReader
 from facemask_inpaint.metrics.pixel import (
-    HOLE,
-    Measure,
-    PairReader,
     absolute_difference,
     peak_signal_to_noise,
     structural_similarity,

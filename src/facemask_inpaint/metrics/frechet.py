@@ -21,21 +21,21 @@ from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.host import ordinary_torch
-from facemask_inpaint.metrics.feature_sets import (
+from facemask_inpaint.metrics._linear_algebra import (
+    congruent_eigenvalues,
+    pivoted_factor,
+    spectral_norm,
+)
+from facemask_inpaint.metrics.features.reader import FeatureReader
+from facemask_inpaint.metrics.features.sets import (
     FeatureSet,
     common_identity,
     input_warnings,
     provenance,
     require_same_width,
 )
-from facemask_inpaint.metrics.features import FeatureReader
-from facemask_inpaint.metrics.moments import Convention, FeatureStatistics
+from facemask_inpaint.metrics.features.statistics import Convention, FeatureStatistics
 from facemask_inpaint.metrics.results import MetricResult, finite
-from facemask_inpaint.metrics.symmetric import (
-    congruent_eigenvalues,
-    pivoted_factor,
-    spectral_norm,
-)
 
 FEW = 2048
 """Below this many pictures FID is marked as biased."""
@@ -58,8 +58,8 @@ def fid(
 
     Args:
         real: a folder, a list of paths or pictures, a uint8 batch, an iterator of pictures, an
-            ``(n, d)`` float array of features, a :class:`~.features.FeatureSet`, a
-            :class:`~.moments.FeatureStatistics` or the path of a saved one.
+            ``(n, d)`` float array of features, a :class:`~.reader.FeatureSet`, a
+            :class:`~.statistics.FeatureStatistics` or the path of a saved one.
         fake: the same; sides need not be equal in number, and are not paired.
         convention: divisor of the covariance, ``"n-1"`` (most tools) or ``"n"`` (StyleGAN2-ADA,
             MAT).

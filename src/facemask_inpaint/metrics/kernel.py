@@ -12,13 +12,13 @@ from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.host import ordinary_torch
-from facemask_inpaint.metrics.feature_sets import (
+from facemask_inpaint.metrics.features.reader import FeatureReader
+from facemask_inpaint.metrics.features.sets import (
     FeatureSet,
     input_warnings,
     provenance,
     require_same_width,
 )
-from facemask_inpaint.metrics.features import FeatureReader
 from facemask_inpaint.metrics.results import MetricResult, finite
 
 _BLOCK = 1024

@@ -12,7 +12,7 @@ from facemask_inpaint.benchmark.report.plots import Point, Scale, axis, marker, 
 from facemask_inpaint.benchmark.report.sortable import Head, table
 from facemask_inpaint.benchmark.report.words import MINUS, fixed, lettered, share
 from facemask_inpaint.benchmark.tabulate import decimals
-from facemask_inpaint.metrics.comparison import EXCHANGE_TEST, p_text
+from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, p_text
 
 LEVEL = 0.05
 """Adjusted p-values below this count as a difference."""

@@ -23,7 +23,7 @@ from torch import Tensor
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.images import native
 from facemask_inpaint.images.opening import is_file
-from facemask_inpaint.metrics.feature_sets import LARGEST, sensible
+from facemask_inpaint.metrics.features.sets import LARGEST, sensible
 
 LARGEST_BYTES = 2**30
 """What a file's arrays may hold: a covariance of 11,000 features, five times Inception's."""

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.metrics.feature_sets import (
+from facemask_inpaint.metrics.features.reader import FeatureReader
+from facemask_inpaint.metrics.features.sets import (
     FeatureSet,
     common_identity,
     input_warnings,
     provenance,
 )
-from facemask_inpaint.metrics.features import FeatureReader
 from facemask_inpaint.metrics.inputs import open_pictures
 
 SINGLE_GROUP = "all"

@@ -16,8 +16,8 @@ from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import OptionError, WeightsNotFoundError
 from facemask_inpaint.host import Override, ordinary_torch, without_draws
-from facemask_inpaint.metrics.frontends import DEFAULT, front_end
-from facemask_inpaint.metrics.inception import TAPS, Inception2015
+from facemask_inpaint.metrics.features.frontends import DEFAULT, front_end
+from facemask_inpaint.metrics.features.inception import TAPS, Inception2015
 
 WEIGHTS_VARIABLE = "FACEMASK_INPAINT_INCEPTION"
 """Environment variable that may hold the path of any of the three published weight files."""
@@ -64,7 +64,7 @@ class InceptionExtractor:
     """The 2015 Inception network behind one of the published front ends.
 
     Args:
-        name: front end, see :mod:`~facemask_inpaint.metrics.frontends`.
+        name: front end, see :mod:`~facemask_inpaint.metrics.features.frontends`.
         weights: local copy of any of the three published files; ``None`` looks at the environment
             variable ``FACEMASK_INPAINT_INCEPTION`` and then downloads pytorch-fid's file, whose
             hash is pinned.

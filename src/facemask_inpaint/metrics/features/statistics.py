@@ -14,15 +14,15 @@ from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.files import atomic_path
-from facemask_inpaint.metrics.feature_sets import FeatureSet, common_identity
-from facemask_inpaint.metrics.statistics_files import (
+from facemask_inpaint.metrics._linear_algebra import gram
+from facemask_inpaint.metrics.features._statistics_files import (
     checked_count,
     checked_covariance,
     checked_identity,
     checked_mean,
     read_arrays,
 )
-from facemask_inpaint.metrics.symmetric import gram
+from facemask_inpaint.metrics.features.sets import FeatureSet, common_identity
 
 Convention = Literal["n-1", "n"]
 """Divisor of the covariance: ``n-1`` (pytorch-fid, torch-fidelity, clean-fid, torchmetrics,

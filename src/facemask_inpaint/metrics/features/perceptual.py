@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +20,6 @@ from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import CheckpointError, UnknownNameError
 from facemask_inpaint.host import ordinary_torch, without_draws
-from facemask_inpaint.metrics.pixel import PairedResult, PairReader
 
 Layer = tuple[int, int, int, int, int]
 """Input and output channels, kernel, stride and padding of a convolution."""
@@ -114,7 +112,7 @@ BACKBONES = {
 
 
 class PerceptualDistance(nn.Module):
-    """LPIPS as a network; also a :data:`~.pixel.Measure`, by :meth:`measure`."""
+    """LPIPS as a network; also a :data:`~.pairs.Measure`, by :meth:`measure`."""
 
     shift: Tensor
     scale: Tensor
@@ -185,7 +183,7 @@ class PerceptualDistance(nn.Module):
     @ordinary_torch()
     @torch.inference_mode()
     def measure(self, real: Tensor, fake: Tensor, hole: Tensor | None) -> float:
-        """Distance of one pair, as a :data:`~.pixel.Measure`.
+        """Distance of one pair, as a :data:`~.pairs.Measure`.
 
         Over the hole: the mean, over its pixels, of the maps enlarged to the picture's size.
         """
@@ -228,34 +226,6 @@ def load_perceptual_distance(
     ]
     with without_draws():
         return PerceptualDistance.from_official(name, *parts).to(resolve_device(device))
-
-
-def lpips(
-    real: Any,
-    fake: Any,
-    mask: Any = None,
-    *,
-    network: PerceptualDistance | str = "alex",
-    reader: PairReader | None = None,
-) -> PairedResult:
-    """Learned perceptual distance, averaged over pictures; 0 is best.
-
-    Args:
-        real: as for :func:`~.pixel.psnr`, like ``fake`` and ``mask``.
-        fake: the same.
-        mask: over the hole only; ``None`` is the whole frame.
-        network: ``"alex"``, ``"vgg"``, or what :func:`load_perceptual_distance` returned.
-        reader: how pairs are read; default ``PairReader()``.
-
-    Raises:
-        ImageError: an undecodable picture, or a pair of different sizes.
-        WeightsNotFoundError: the weights are neither there nor to be had.
-    """
-    reader = reader or PairReader()
-    if isinstance(network, str):
-        network = load_perceptual_distance(network, device=reader.device)
-    (result,) = reader.measure(real, fake, {"lpips": network.measure}, mask).values()
-    return result
 
 
 def _backbone(name: str) -> Backbone:

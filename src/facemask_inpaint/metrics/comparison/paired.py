@@ -21,7 +21,7 @@ from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.host import Override
-from facemask_inpaint.metrics.gram import lower_gram, symmetric_gram
+from facemask_inpaint.metrics._linear_algebra import lower_gram, symmetric_gram
 from facemask_inpaint.metrics.inputs import in_order
 
 BASIS_TOLERANCE = 1e-6

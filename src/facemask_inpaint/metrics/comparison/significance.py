@@ -28,22 +28,22 @@ import torch
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.folders import listed
 from facemask_inpaint.host import ordinary_torch
-from facemask_inpaint.metrics.comparison import (
-    Comparison,
-    FidDifference,
-    Interval,
-    OverallDifference,
-)
-from facemask_inpaint.metrics.features import FeatureReader
-from facemask_inpaint.metrics.groups import PictureGroup, read_groups
-from facemask_inpaint.metrics.multiplicity import (
+from facemask_inpaint.metrics.comparison._groups import PictureGroup, read_groups
+from facemask_inpaint.metrics.comparison.multiplicity import (
     LARGEST_FLOOR,
     adjustment,
     exchange_test,
     floors,
     sufficient_exchanges,
 )
-from facemask_inpaint.metrics.paired import BASIS_TOLERANCE, PairedFrechet
+from facemask_inpaint.metrics.comparison.paired import BASIS_TOLERANCE, PairedFrechet
+from facemask_inpaint.metrics.comparison.results import (
+    Comparison,
+    FidDifference,
+    Interval,
+    OverallDifference,
+)
+from facemask_inpaint.metrics.features.reader import FeatureReader
 from facemask_inpaint.progress import progress_bar
 
 
@@ -67,7 +67,7 @@ def compare(
         >>> print(result)  # doctest: +SKIP
 
     Args:
-        real: pictures or features ``(n, d)``, as :class:`~.features.FeatureReader` takes them; or
+        real: pictures or features ``(n, d)``, as :class:`~.reader.FeatureReader` takes them; or
             a mapping from group (mask class) to such a source; one source with models given by
             group serves every group.
         models: name of the model to its fillings, in the form of ``real``: files pair by stem,

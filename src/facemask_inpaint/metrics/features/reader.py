@@ -15,10 +15,10 @@ from torch import Tensor
 
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.folders import listed
-from facemask_inpaint.metrics.cache import CachedFeature, FeatureCache
-from facemask_inpaint.metrics.extractors import FeatureExtractor, resolve_extractor
-from facemask_inpaint.metrics.feature_sets import FeatureSet, is_feature_array
-from facemask_inpaint.metrics.frontends import DEFAULT
+from facemask_inpaint.metrics.features._cache import CachedFeature, FeatureCache
+from facemask_inpaint.metrics.features.extractors import FeatureExtractor, resolve_extractor
+from facemask_inpaint.metrics.features.frontends import DEFAULT
+from facemask_inpaint.metrics.features.sets import FeatureSet, is_feature_array
 from facemask_inpaint.metrics.inputs import (
     OnError,
     OnSkip,

@@ -34,7 +34,7 @@ class FeatureCache:
 
     Args:
         folder: shared by all extractors; created when needed.
-        identity: the extractor's, see :class:`~.features.FeatureExtractor`.
+        identity: the extractor's, see :class:`~.reader.FeatureExtractor`.
     """
 
     def __init__(self, folder: str | Path, identity: str) -> None:

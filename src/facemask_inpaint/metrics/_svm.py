@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import FacemaskInpaintError
-from facemask_inpaint.metrics.gram import lower_gram
+from facemask_inpaint.metrics._linear_algebra import lower_gram
 
 MAX_NEWTON_STEPS = 200
 MAX_CONJUGATE_GRADIENT_STEPS = 40
