@@ -11,7 +11,7 @@ from tests.extensions import load_extension
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "facemask_inpaint"
-FACE = {"Inpainter": "inpainter", "MaskClass": "masks", "MixedMaskSampler": "masks"}
+FACE = {"Inpainter": "inpainting", "MaskClass": "masks", "MixedMaskSampler": "masks"}
 FACE["SemanticMasker"] = "masks"
 
 
@@ -40,7 +40,7 @@ def test_the_table_names_every_module_once() -> None:
     named = [
         module for row in load_extension("layers").LAYERS for box in row for module in box.modules
     ]
-    there = {path.stem for path in PACKAGE.iterdir() if not path.name.startswith("_")}
+    there = {path.stem for path in PACKAGE.iterdir() if path.name[:2] != "__"}
     assert sorted(named) == sorted(there - {"py"})
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from facemask_inpaint.files import atomic_path
+from facemask_inpaint._internal.files import atomic_path
 
 _WIDTH, _HEIGHT, _GAP = 720, 54, 10
 
@@ -38,38 +38,25 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
         _part("tables, diagnostics, the page", "benchmark"),
         _part("recipes, losses, the loop", "training"),
         _part("a local page", "app"),
+        _part("do weights do what they should", "verification"),
     ),
-    (
-        _part(
-            "any picture in, the same kind out",
-            "inpainter",
-            "checking",
-            "loading",
-            "strategies",
-            "certificate",
-            "against",
-        ),
-    ),
+    (_part("any image in, the same kind out", "inpainting"),),
     (
         _part("networks, cards", "models"),
-        _part("labelled portraits, how a face is framed", "data", "alignment"),
+        _part("labelled portraits", "data"),
         _part("FID, P-IDS, U-IDS, …", "metrics"),
     ),
     (_part("label map or photo → hole", "masks"),),
     (_part("photo → label map", "parsing"),),
     (_part("published files → tensors", "checkpoints"),),
+    (_part("PIL, NumPy, torch → one form, and back", "images"),),
     (
-        _part("PIL, NumPy, torch → one form, and back", "images", "sheets", "membrane"),
-        _part("where to compute", "devices", "host"),
-    ),
-    (
-        _part("safe writing, what inputs were", "files", "folders", "formats", "identity"),
-        _part("one run at a time, progress bars", "locks", "progress"),
-        _part("settings from files, checked", "values"),
+        _part("files, settings, progress bars, PyTorch's state", "_internal"),
+        _part("one run at a time", "locks"),
     ),
     (
         _part("what goes wrong", "errors"),
-        _part("the nineteen labels", "vocabulary"),
+        _part("the nineteen labels", "labels"),
     ),
 )
 """Rows from top to bottom. A part imports itself and rows below it, nothing beside or above."""

@@ -11,8 +11,8 @@ from PIL import Image
 from sphinx.application import Sphinx
 
 from facemask_inpaint import Inpainter, MaskClass, SemanticMasker, data, images
+from facemask_inpaint.images.contact_sheets import Cell, contact_sheet, paint_hole
 from facemask_inpaint.masks import GENERATORS, LABEL_NAMES
-from facemask_inpaint.sheets import Cell, contact_sheet, paint_hole
 
 _SIDE = 256
 _DETAIL = (180, 215, 330, 365)  # the mouth of the 512-pixel sample

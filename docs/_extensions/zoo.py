@@ -13,8 +13,8 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from facemask_inpaint import models
+from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.checkpoints.sources import Source
-from facemask_inpaint.files import atomic_path
 from facemask_inpaint.models.model_card import DATA_SETS, Card
 
 _COMMERCIAL = {True: "yes", False: "no", None: "not settled"}

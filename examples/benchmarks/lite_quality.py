@@ -35,10 +35,10 @@ from scipy import ndimage
 import facemask_inpaint as fmi
 from facemask_inpaint.benchmark.diagnostics import agreement
 from facemask_inpaint.errors import ComponentAbsentError
+from facemask_inpaint.images.contact_sheets import Cell, contact_sheet, paint_hole
 from facemask_inpaint.metrics.features.statistics import FeatureStatistics
 from facemask_inpaint.metrics.frechet import frechet_distance
 from facemask_inpaint.parsing import load_parser
-from facemask_inpaint.sheets import Cell, contact_sheet, paint_hole
 
 SIDE = 128
 CONTEXT = 1.5

@@ -27,7 +27,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from facemask_inpaint import folders, metrics
+from facemask_inpaint import metrics
+from facemask_inpaint.images import folders
 from facemask_inpaint.models.layers.diffusion import linear_betas, signal_shares
 from facemask_inpaint.models.repaint import PRESETS, RePaint
 from facemask_inpaint.models.repaint.schedule import Levels

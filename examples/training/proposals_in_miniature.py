@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facemask_inpaint import Inpainter, SemanticMasker, data, training
-from facemask_inpaint.files import atomic_path
+from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.masks import GENERATORS
 from facemask_inpaint.training import Augmentation, Losses, Masks, Optimiser, Recipe
 

@@ -24,10 +24,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from facemask_inpaint import Inpainter, SemanticMasker, data, images, metrics, sheets, training
+from facemask_inpaint import Inpainter, SemanticMasker, data, images, metrics, training
+from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.benchmark.tabulate import MISSING, Cell, Table
 from facemask_inpaint.errors import FacemaskInpaintError
-from facemask_inpaint.files import atomic_path
+from facemask_inpaint.images import contact_sheets
 from facemask_inpaint.masks import MaskClass
 from facemask_inpaint.metrics import Comparison, FeatureReader
 from facemask_inpaint.metrics.comparison.results import p_text
@@ -292,10 +293,10 @@ def sheet(work: Work, filled: Filled) -> Image.Image:
         place = number % len(task.keys)
         original = work.portraits[task.keys[place]]
         answers = [images.read_image(filled[name][task.mask_class][place]) for name in STRATEGIES]
-        cut = sheets.paint_hole(original, task.holes[place])
-        cells.append(sheets.Cell(task.mask_class, (original, cut, *answers)))
+        cut = contact_sheets.paint_hole(original, task.holes[place])
+        cells.append(contact_sheets.Cell(task.mask_class, (original, cut, *answers)))
     title = f"original, hole, {', '.join(STRATEGIES)}"
-    return sheets.contact_sheet(cells, columns=2, side=128, title=title)
+    return contact_sheets.contact_sheet(cells, columns=2, side=128, title=title)
 
 
 def extractor(kind: str, portraits: data.Faces, side: int) -> metrics.FeatureExtractor:

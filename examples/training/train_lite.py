@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from facemask_inpaint import Inpainter, data, models
-from facemask_inpaint.files import atomic_path
+from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.models.layers.lite_blocks import halved
 from facemask_inpaint.models.lite import Lite
 from facemask_inpaint.training import parallel

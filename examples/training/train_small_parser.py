@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from facemask_inpaint import data
-from facemask_inpaint.files import atomic_path
+from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.masks import LABEL_NAMES, Annotation
 from facemask_inpaint.parsing.small import LABELS, SIDE, SmallParser
 

@@ -13,10 +13,10 @@ from collections import Counter
 
 import pytest
 
+from facemask_inpaint._internal.files import sha256_of
 from facemask_inpaint.checkpoints.fetching import PACKAGE
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.errors import UnknownNameError
-from facemask_inpaint.files import sha256_of
 from facemask_inpaint.models import model_card, registry
 from facemask_inpaint.models.cards import card, list_cards, list_pretrained
 from facemask_inpaint.models.model_card import Card

@@ -239,7 +239,7 @@ def test_a_run_can_be_watched_and_cancelled(inpainting: LDM) -> None:
 def test_a_bar_counts_the_steps(
     inpainting: LDM, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facemask_inpaint.progress.is_visible", lambda: True)
+    monkeypatch.setattr("facemask_inpaint._internal.progress.is_visible", lambda: True)
     inpainting(*square())
     assert capsys.readouterr().err == ""
     inpainting.progress = True

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import facemask_inpaint as fmi
-from facemask_inpaint import membrane
 from facemask_inpaint.errors import CheckpointError, FacemaskInpaintError, OptionError
+from facemask_inpaint.images.harmonic import fill_harmonically
 from facemask_inpaint.models import registry
 from facemask_inpaint.models.layers.diffusion import linear_betas, signal_shares
 from facemask_inpaint.models.layers.diffusion_unet import SteadyGroupNorm
@@ -163,7 +163,7 @@ def test_known_pixels_enter_every_call_at_its_noise_level(network: RePaint) -> N
         share = float(signal_shares(linear_betas())[time])
         expected = share**0.5 * image + (1 - share) ** 0.5 * latents["known"][:, index]
         torch.testing.assert_close(x[keep], expected[keep])
-    guess = membrane.interpolate(image[0] * (1 - mask[0]), mask[0, 0] > 0)
+    guess = fill_harmonically(image[0] * (1 - mask[0]), mask[0, 0] > 0)
     share = levels.share(network.sampling.top)
     expected = share**0.5 * guess + (1 - share) ** 0.5 * latents["start"][0]
     torch.testing.assert_close(seen[0][0][0], expected)
@@ -261,7 +261,7 @@ def test_a_run_can_be_watched_and_cancelled(network: RePaint) -> None:
 def test_a_bar_counts_the_steps(
     network: RePaint, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facemask_inpaint.progress.is_visible", lambda: True)
+    monkeypatch.setattr("facemask_inpaint._internal.progress.is_visible", lambda: True)
     network.progress = True
     try:
         network(*square())

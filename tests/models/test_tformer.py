@@ -10,7 +10,7 @@ from einops import einsum
 from torch import Tensor
 
 from facemask_inpaint.errors import CheckpointError, SizeError, WeightsNotFoundError
-from facemask_inpaint.inpainter import Inpainter
+from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.models import registry
 from facemask_inpaint.models.tformer import TransformerBlock, taylor_attention
 from tests.models.largest import LargestTensor

@@ -27,7 +27,7 @@ from facemask_inpaint.app.studio import (
     without_places,
 )
 from facemask_inpaint.errors import FacemaskInpaintError, UnknownNameError
-from facemask_inpaint.inpainter import Blend
+from facemask_inpaint.inpainting.inpainter import Blend
 from facemask_inpaint.masks import MaskClass
 from facemask_inpaint.models import card
 

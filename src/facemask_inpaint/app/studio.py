@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemask_inpaint import images, loading, models, parsing, sheets
+from facemask_inpaint import images, models, parsing
 from facemask_inpaint.errors import LabelMapError, MaskError, OptionError
-from facemask_inpaint.inpainter import Blend, Inpainter
+from facemask_inpaint.images import contact_sheets
+from facemask_inpaint.inpainting import pretrained
+from facemask_inpaint.inpainting.inpainter import Blend, Inpainter
 from facemask_inpaint.masks import SemanticMasker
 
 MOST_MODELS = 2
@@ -123,13 +125,13 @@ class Studio:
             name: self._model(name)(portrait, hole, seed=request.seed, blend=request.blend)
             for name in names
         }
-        cut = sheets.paint_hole(portrait, hole)
+        cut = contact_sheets.paint_hole(portrait, hole)
         return Answer(portrait, cut, filled, absent, float(hole.mean()))
 
     def _model(self, name: str) -> Inpainter:
         """A model as it is now, loaded again only where its files have changed."""
         source = self._folders.get(name, name)
-        return self._inpainter(source, loading.weights_stamp(source))
+        return self._inpainter(source, pretrained.weights_stamp(source))
 
     def _load(self, source: str, stamp: str) -> Inpainter:
         return Inpainter.from_pretrained(source, device=self._device)

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 
 from facemask_inpaint import images
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.benchmark.contenders import Batch, Contender, Filler
 from facemask_inpaint.benchmark.faults import FaultLog
 from facemask_inpaint.benchmark.journal import Journal
 from facemask_inpaint.benchmark.memory import PeakMemory
 from facemask_inpaint.errors import ImageError
-from facemask_inpaint.host import ordinary_torch
 
 PATIENCE = 16
 """Pictures in a row that may fail before a model is given up."""

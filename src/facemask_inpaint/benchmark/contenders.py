@@ -14,15 +14,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from facemask_inpaint import Inpainter, checkpoints, images, loading, models
+from facemask_inpaint import Inpainter, checkpoints, images, models
+from facemask_inpaint._internal.identity import content_of
 from facemask_inpaint.benchmark.arguments import several
 from facemask_inpaint.benchmark.functions import digest_of, version_of
 from facemask_inpaint.benchmark.records import ModelEntry
 from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME
 from facemask_inpaint.errors import ImageError, OptionError
-from facemask_inpaint.folders import find_image
-from facemask_inpaint.identity import content_of
+from facemask_inpaint.images.folders import find_image
 from facemask_inpaint.images.holes import large_holes_are_meant
+from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.masks import MaskClass
 from facemask_inpaint.models.model_card import DATA_SETS, TRAINING_SPLITS
 from facemask_inpaint.models.pipeline import (
@@ -246,8 +247,8 @@ def _contender(name: str | None, model: Any) -> Contender:
 
 
 def _entry_of_source(name: str | None, source: str) -> ModelEntry:
-    if loading.is_pipeline(source):
-        folder = loading.pipeline_folder(source, None, loading.Download())
+    if pretrained.is_pipeline(source):
+        folder = pretrained.pipeline_folder(source, None, pretrained.Download())
         label = Path(source).resolve().name if is_pipeline_folder(source) else source
         return _entry_of_pipeline(name or label.rpartition("/")[2], source, folder)
     if checkpoints.is_folder(source):

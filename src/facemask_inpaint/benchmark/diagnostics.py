@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from facemask_inpaint.benchmark.colour import ciede2000, to_lab
 from facemask_inpaint.errors import ImageError, MaskError
+from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES
 from facemask_inpaint.masks import morphology
 from facemask_inpaint.masks.from_photos import Parser
 from facemask_inpaint.masks.labels import LabelMapLike, open_labels
 from facemask_inpaint.masks.morphology import Hole
-from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES
 
 Picture = NDArray[np.uint8]
 """``(H, W, 3)`` uint8 sRGB."""

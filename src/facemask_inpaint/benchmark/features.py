@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facemask_inpaint.files import atomic_path
-from facemask_inpaint.identity import stamp_of
+from facemask_inpaint._internal.files import atomic_path
+from facemask_inpaint._internal.identity import stamp_of
 from facemask_inpaint.metrics import FeatureReader, FeatureSet
 
 BLOCK = 256

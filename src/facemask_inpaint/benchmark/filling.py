@@ -15,6 +15,8 @@ import torch
 from PIL import Image
 
 from facemask_inpaint import images
+from facemask_inpaint._internal.identity import Identity
+from facemask_inpaint._internal.progress import Bar, progress_bar
 from facemask_inpaint.benchmark.attempts import PATIENCE, Attempt, Finishers
 from facemask_inpaint.benchmark.contenders import Batch, Contender
 from facemask_inpaint.benchmark.faults import FaultLog
@@ -26,10 +28,8 @@ from facemask_inpaint.benchmark.ranks import World
 from facemask_inpaint.benchmark.records import PictureRecord
 from facemask_inpaint.benchmark.settings import Settings
 from facemask_inpaint.errors import FacemaskInpaintError, ImageError
-from facemask_inpaint.identity import Identity
 from facemask_inpaint.masks.from_photos import Parser
 from facemask_inpaint.metrics.inputs import in_order
-from facemask_inpaint.progress import Bar, progress_bar
 
 _AHEAD = 6
 """Chunks that are read while a model is at work."""

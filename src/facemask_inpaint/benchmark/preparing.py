@@ -13,6 +13,9 @@ import numpy as np
 from PIL import Image
 
 from facemask_inpaint import SemanticMasker, images
+from facemask_inpaint._internal.files import atomic_path
+from facemask_inpaint._internal.identity import Identity
+from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint.benchmark.faults import FaultLog
 from facemask_inpaint.benchmark.journal import Journal
 from facemask_inpaint.benchmark.layout import Layout
@@ -20,11 +23,8 @@ from facemask_inpaint.benchmark.ranks import World
 from facemask_inpaint.benchmark.settings import Settings
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.errors import FacemaskInpaintError, ImageError, OptionError
-from facemask_inpaint.files import atomic_path
-from facemask_inpaint.identity import Identity
 from facemask_inpaint.masks.labels import LabelMap, LabelSource
 from facemask_inpaint.metrics.inputs import in_order
-from facemask_inpaint.progress import progress_bar
 
 _COMPRESSION = 1
 """Of PNG files: higher levels take five times as long and save a tenth."""

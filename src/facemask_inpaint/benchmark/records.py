@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.files import atomic_path
 
 Kind = TypeVar("Kind", "ClassEntry", "ModelEntry", "PictureRecord", "Score", "Timing", "Fault")
 

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from facemask_inpaint import SemanticMasker
+from facemask_inpaint._internal.devices import own_device, resolve_dtype
+from facemask_inpaint._internal.files import DISK_FULL, atomic_path, remove_abandoned
 from facemask_inpaint.benchmark.arguments import (
     checked_dataset,
     checked_folder,
@@ -51,12 +53,10 @@ from facemask_inpaint.benchmark.settings import (
 from facemask_inpaint.benchmark.standin import STAND_IN
 from facemask_inpaint.benchmark.tables import write_tables
 from facemask_inpaint.data.faces import Faces
-from facemask_inpaint.devices import own_device, resolve_dtype
 from facemask_inpaint.errors import (
     FacemaskInpaintError,
     WeightsNotFoundError,
 )
-from facemask_inpaint.files import DISK_FULL, atomic_path, remove_abandoned
 from facemask_inpaint.locks import locked
 from facemask_inpaint.masks.from_photos import Parser, parser_of
 from facemask_inpaint.metrics import FeatureReader

@@ -17,6 +17,7 @@ import scipy.stats
 import torch
 
 from facemask_inpaint import __version__
+from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
 from facemask_inpaint.benchmark.faults import FaultLog
 from facemask_inpaint.benchmark.features import FeatureStore, blocks
@@ -34,7 +35,6 @@ from facemask_inpaint.metrics import FeatureSet
 from facemask_inpaint.metrics.comparison.paired import influences
 from facemask_inpaint.metrics.evaluation import feature_scores
 from facemask_inpaint.models.model_card import TRAINING_SPLITS
-from facemask_inpaint.progress import progress_bar
 
 CONFIDENCE = 0.95
 

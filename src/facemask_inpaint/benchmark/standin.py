@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facemask_inpaint.devices import resolve_device
-from facemask_inpaint.host import ordinary_torch
+from facemask_inpaint._internal.devices import resolve_device
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.metrics import FeatureExtractor
 from facemask_inpaint.metrics.features.extractors import custom
 

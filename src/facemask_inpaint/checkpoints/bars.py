@@ -11,7 +11,7 @@ from huggingface_hub.utils import (
     enable_progress_bars,
 )
 
-from facemask_inpaint.progress import is_visible
+from facemask_inpaint._internal.progress import is_visible
 
 
 @contextmanager

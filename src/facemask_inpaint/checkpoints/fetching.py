@@ -19,6 +19,7 @@ from huggingface_hub import (
 )
 from huggingface_hub.utils import WeakFileLock
 
+from facemask_inpaint._internal.files import sha256_of
 from facemask_inpaint.checkpoints.bars import hub_bars
 from facemask_inpaint.checkpoints.integrity import verify
 from facemask_inpaint.checkpoints.reachability import NoNetworkError, why_unreachable
@@ -31,7 +32,6 @@ from facemask_inpaint.errors import (
     UnsafeCheckpointError,
     WeightsNotFoundError,
 )
-from facemask_inpaint.files import sha256_of
 
 CACHE_VARIABLE = "FACEMASK_INPAINT_CACHE"
 """Environment variable with the folder for downloads."""

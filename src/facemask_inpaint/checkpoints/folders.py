@@ -10,9 +10,9 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.checkpoints.readers import read
 from facemask_inpaint.errors import CheckpointError
-from facemask_inpaint.files import atomic_path
 
 CONFIG_NAME = "config.json"
 TENSORS_NAME = "model.safetensors"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from facemask_inpaint._internal.files import sha256_of
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.errors import IntegrityError
-from facemask_inpaint.files import sha256_of
 
 
 def verify(path: Path, source: Source) -> None:

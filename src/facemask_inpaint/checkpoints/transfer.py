@@ -10,9 +10,9 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint.checkpoints.reachability import NoNetworkError, why_unreachable
 from facemask_inpaint.errors import WeightsNotFoundError
-from facemask_inpaint.progress import progress_bar
 
 ATTEMPTS = 5
 BACKOFF_SECONDS = 0.5

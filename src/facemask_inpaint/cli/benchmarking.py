@@ -177,9 +177,9 @@ def _reader(
     names: list[str], extractor: str, front_end: str, weights: Path | None, device: str | None
 ) -> FeatureReader | None:
     """How pictures become features; ``None`` where no metric needs any."""
+    from facemask_inpaint._internal.devices import own_device
     from facemask_inpaint.benchmark.measures import FEATURE_METRICS
     from facemask_inpaint.benchmark.standin import random_convolutions
-    from facemask_inpaint.devices import own_device
     from facemask_inpaint.metrics import FeatureReader, InceptionExtractor
 
     if not set(names) & set(FEATURE_METRICS):

@@ -54,9 +54,10 @@ def demo(
         raise click.UsageError("--image and --labels belong together")
     import numpy as np
 
-    from facemask_inpaint import Inpainter, SemanticMasker, data, formats, images, sheets
-    from facemask_inpaint.alignment import face_box
+    from facemask_inpaint import Inpainter, SemanticMasker, data, images
+    from facemask_inpaint.images import contact_sheets, formats
     from facemask_inpaint.locks import locked
+    from facemask_inpaint.parsing.alignment import face_box
 
     options.require_folder(out)
     sample = data.sample(512)
@@ -84,12 +85,12 @@ def demo(
     sheet = out / "contact_sheet.png"
     with locked(out, "demo"):
         for (name, hole), filled in zip(holes.items(), results):
-            cut = sheets.paint_hole(portrait, hole)
+            cut = contact_sheets.paint_hole(portrait, hole)
             images.save_image(cut, out / f"{name}_hole.png")
             suffix = formats.exact_suffix(filled.mode) or ".png"
             images.save_image(filled, out / f"{name}_filled{suffix}")
-            cells.append(sheets.Cell(f"{name}  {hole.mean():.1%}", (portrait, cut, filled)))
+            cells.append(contact_sheets.Cell(f"{name}  {hole.mean():.1%}", (portrait, cut, filled)))
         title = f"{model}: original, hole, filled"
         advice = inpainter.card.advice if inpainter.card is not None else ""
-        images.save_image(sheets.contact_sheet(cells, title=title, note=advice), sheet)
+        images.save_image(contact_sheets.contact_sheet(cells, title=title, note=advice), sheet)
     click.echo(f"{len(holes)} classes filled with {model}; look at {sheet}")

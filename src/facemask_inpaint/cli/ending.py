@@ -14,8 +14,8 @@ from typing import Any, TextIO
 
 import click
 
+from facemask_inpaint._internal.files import DISK_FULL
 from facemask_inpaint.errors import FacemaskInpaintError
-from facemask_inpaint.files import DISK_FULL
 
 DEBUG = "--debug"
 """Option of every command, for those who look for a fault: show where it happened."""

@@ -109,7 +109,7 @@ def inpaint(
     """
     from facemask_inpaint import Inpainter, SemanticMasker
     from facemask_inpaint.cli.memory import Memory
-    from facemask_inpaint.loading import weights_identity
+    from facemask_inpaint.inpainting.pretrained import weights_identity
     from facemask_inpaint.locks import locked
 
     samples = call["num_samples"]
@@ -190,7 +190,7 @@ def _refine(inpainter: Inpainter) -> None:
 
 
 def _jobs_from_masks(image: Path, masks: Path, out: Path, samples: int) -> list[_Job]:
-    from facemask_inpaint import folders
+    from facemask_inpaint.images import folders
 
     by_class = folders.class_folders(masks)
     pairs: list[tuple[Path, Path, Path, dict[str, str]]]
@@ -229,7 +229,7 @@ def _jobs_from_labels(
 
 def _paired(image: Path, partner: Path, kind: str) -> list[tuple[Path, Path]]:
     """Pairs by stem; pictures without a partner are named, and left out."""
-    from facemask_inpaint import folders
+    from facemask_inpaint.images import folders
 
     pairs = folders.pair_by_stem(image, partner)
     if not pairs.matched:

@@ -62,9 +62,10 @@ def mask(
         facemask-inpaint mask photo.jpg --classes hair,eyes --out masks
         facemask-inpaint mask labels/ --classes A-L --out masks
     """
-    from facemask_inpaint import SemanticMasker, folders, parsing
+    from facemask_inpaint import SemanticMasker, parsing
     from facemask_inpaint.benchmark.settings import masker_record
     from facemask_inpaint.cli.memory import Memory
+    from facemask_inpaint.images import folders
     from facemask_inpaint.locks import locked
 
     options.require_folder(out)

@@ -183,7 +183,7 @@ def _named_folder(text: str) -> tuple[str, Path]:
 
 def _by_class(folder: Path) -> Path | dict[str, Path]:
     """The folder itself, or its sub-folders by name where it holds no pictures."""
-    from facemask_inpaint.folders import class_folders
+    from facemask_inpaint.images.folders import class_folders
 
     return class_folders(folder) or folder
 
@@ -198,7 +198,7 @@ def _as_csv(found: Evaluation) -> str:
 
 def _write(target: Path | None, text: Callable[[], str]) -> None:
     if target is not None:
-        from facemask_inpaint.files import atomic_path
+        from facemask_inpaint._internal.files import atomic_path
 
         with atomic_path(target) as path:
             path.write_text(text().rstrip("\n") + "\n", encoding="utf-8")

@@ -13,10 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from facemask_inpaint._internal.identity import Identity
 from facemask_inpaint.benchmark.journal import Journal
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.folders import listed
-from facemask_inpaint.identity import Identity
+from facemask_inpaint.images.folders import listed
 
 
 class Result(NamedTuple):

@@ -123,7 +123,7 @@ def masker_options(dilate: float | None, class_table: Path | None = None) -> dic
 
 def require_folder(out: Path) -> None:
     """Refuse an ``--out`` for several files that is a file, or is named like a picture."""
-    from facemask_inpaint.formats import image_suffixes
+    from facemask_inpaint.images.formats import image_suffixes
 
     if out.is_file() or (out.suffix.lower() in image_suffixes() and not out.exists()):
         raise click.UsageError(f"--out {out}: there are several files to write; name a folder")
@@ -171,6 +171,6 @@ def require_none_failed(failures: Sequence[str]) -> None:
 
 def progress(items: Sequence[Item]) -> Iterable[Item]:
     """The items behind a bar with the time left; no bar where nobody watches."""
-    from facemask_inpaint.progress import progress_bar
+    from facemask_inpaint._internal.progress import progress_bar
 
     return progress_bar(items, shown=True)

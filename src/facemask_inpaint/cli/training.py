@@ -123,7 +123,7 @@ def _portraits(data: Path, split: str | None, held_out: Faces | None) -> Faces:
 
 
 def _setting(text: str) -> tuple[str, object]:
-    from facemask_inpaint.values import parse_yaml
+    from facemask_inpaint._internal.settings import parse_yaml
 
     name, equals, value = text.partition("=")
     if not equals:

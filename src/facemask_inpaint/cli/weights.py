@@ -12,7 +12,7 @@ import click
 from facemask_inpaint.cli import options
 
 if TYPE_CHECKING:
-    from facemask_inpaint.checking import Verdict
+    from facemask_inpaint.verification.published_files import Verdict
 
 
 @click.command()
@@ -70,12 +70,12 @@ def models(
     elif name is not None and not check:
         _show(name)
     else:
-        from facemask_inpaint import checking
+        from facemask_inpaint.verification import published_files
 
         if all_local is not None:
-            _report(checking.check_folder(all_local, device=device))
+            _report(published_files.check_folder(all_local, device=device))
         else:
-            _report([checking.check_model(str(name), files, device=device)])
+            _report([published_files.check_model(str(name), files, device=device)])
 
 
 def _require_sensible(
@@ -125,7 +125,7 @@ def _compare_with_authors(
 ) -> None:
     """Fill published examples, and say how far the answers are those of the authors."""
     from facemask_inpaint import Inpainter
-    from facemask_inpaint.against import agreements, examples
+    from facemask_inpaint.verification.published_examples import agreements, examples
 
     found = examples(folder)
     if files:

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.data.threads import in_threads
 from facemask_inpaint.errors import ImageError, LabelMapError
+from facemask_inpaint.labels import LABEL_IDS
 from facemask_inpaint.masks.labels import Annotation, LabelSource
 from facemask_inpaint.masks.semantic import SemanticMasker
-from facemask_inpaint.vocabulary import LABEL_IDS
 
 Size = tuple[int, int]
 """Width and height."""

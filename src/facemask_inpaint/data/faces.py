@@ -11,14 +11,14 @@ from PIL import Image
 
 from facemask_inpaint import images
 from facemask_inpaint.errors import LabelMapError, OptionError
-from facemask_inpaint.folders import compose
+from facemask_inpaint.images.folders import compose
+from facemask_inpaint.labels import LABEL_NAMES
 from facemask_inpaint.masks.labels import (
     PICTURES_PER_FOLDER,
     LabelSource,
     open_labels,
     read_annotation_folder,
 )
-from facemask_inpaint.vocabulary import LABEL_NAMES
 
 
 @dataclass(frozen=True)

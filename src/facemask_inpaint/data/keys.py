@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TypeAlias
 
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.folders import compose
-from facemask_inpaint.formats import image_suffixes
+from facemask_inpaint.images.folders import compose
+from facemask_inpaint.images.formats import image_suffixes
 
 KeyList: TypeAlias = str | Path | Iterable[str]
 """Keys, or the text file that holds one a line."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.data.keys import KeyList, read_keys
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.folders import key_of, list_images
+from facemask_inpaint.images.folders import key_of, list_images
 
 IMAGES = "images"
 LABELS = "labels"

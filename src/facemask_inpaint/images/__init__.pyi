@@ -1,3 +1,7 @@
+from . import contact_sheets as contact_sheets
+from . import folders as folders
+from . import formats as formats
+from . import harmonic as harmonic
 from .blending import feather_alpha as feather_alpha
 from .blending import poisson_blend as poisson_blend
 from .holes import as_hole as as_hole

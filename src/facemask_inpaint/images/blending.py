@@ -6,8 +6,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from facemask_inpaint import membrane
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.images.harmonic import fill_harmonically
 
 
 def feather_alpha(hole: Tensor, radius: int) -> Tensor:
@@ -51,5 +51,5 @@ def poisson_blend(rgb: Tensor, filled: Tensor, hole: Tensor) -> Tensor:
         to [-1, 1], in the hole.
     """
     filled = filled.to(rgb)
-    correction = membrane.interpolate(rgb - filled, hole)
+    correction = fill_harmonically(rgb - filled, hole)
     return torch.where(hole, (filled + correction).clamp(-1, 1), rgb)

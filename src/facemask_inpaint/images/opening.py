@@ -17,8 +17,8 @@ from typing import IO
 
 from PIL import Image
 
-from facemask_inpaint import formats
 from facemask_inpaint.errors import ImageError
+from facemask_inpaint.images import formats
 
 PIPE_SECONDS = 5.0
 """How long a named pipe may stay silent before it is given up."""

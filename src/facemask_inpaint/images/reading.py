@@ -10,9 +10,9 @@ from typing import Any
 
 from PIL import Image
 
-from facemask_inpaint import formats
+from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.errors import ImageError
-from facemask_inpaint.files import atomic_path
+from facemask_inpaint.images import formats
 from facemask_inpaint.images.opening import identify, is_file, open_binary
 from facemask_inpaint.images.repair import leaner
 
@@ -154,7 +154,7 @@ def result_mode(image: Image.Image) -> str:
 def result_name(path: str | Path) -> str:
     """Name for the file of what is made from a picture file: its own, unless that cannot hold it.
 
-    Only the header is read. See :func:`facemask_inpaint.formats.result_suffix`.
+    Only the header is read. See :func:`facemask_inpaint.images.formats.result_suffix`.
     """
     path = Path(path)
     if not is_file(path):

@@ -8,9 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, SupportsIndex, TypeAlias
 
+from facemask_inpaint._internal.settings import parse_json, parse_yaml, read_text
 from facemask_inpaint.errors import LabelMapError, OptionError, UnknownNameError, unknown_name
-from facemask_inpaint.values import parse_json, parse_yaml, read_text
-from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES, OVAL
+from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES, OVAL
 
 GLASSES = LABEL_IDS["eye_g"]
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from facemask_inpaint import images
 from facemask_inpaint.errors import ComponentAbsentError, ImageError, LabelMapError, OptionError
+from facemask_inpaint.labels import LABEL_NAMES
 from facemask_inpaint.masks.components import GLASSES, Component
 from facemask_inpaint.masks.labels import is_photo
-from facemask_inpaint.vocabulary import LABEL_NAMES
 
 Parser = Callable[[Any], NDArray[np.uint8]]
 """From a photo to its label map ``(H, W)``: a :class:`facemask_inpaint.parsing.FaceParser`."""

@@ -14,7 +14,7 @@ from PIL import Image
 
 from facemask_inpaint import images
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.folders import list_images
+from facemask_inpaint.images.folders import list_images
 from facemask_inpaint.masks.freeform import ATTEMPTS
 from facemask_inpaint.masks.morphology import Hole
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from facemask_inpaint import formats, images
+from facemask_inpaint import images
 from facemask_inpaint.errors import LabelMapError, MaskError, UnknownNameError
+from facemask_inpaint.images import formats
+from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES, LABEL_ORDERS
 from facemask_inpaint.masks.morphology import Hole
-from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES, LABEL_ORDERS
 
 Labels = NDArray[np.uint8]
 """``(H, W)`` uint8 ids in CelebAMask-HQ order."""

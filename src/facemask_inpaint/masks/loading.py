@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch.utils.data import Dataset, default_collate
 
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.masks.mixed import MaskSample, MixedMaskSampler
 
 Item = Mapping[str, Any] | Sequence[Any]

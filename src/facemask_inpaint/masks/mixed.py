@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import LabelMapError, OptionError, unknown_name
-from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.images import as_hole
 from facemask_inpaint.masks.components import Component
 from facemask_inpaint.masks.freeform import GENERATORS, HoleGenerator

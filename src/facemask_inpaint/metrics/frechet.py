@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.metrics._linear_algebra import (
     congruent_eigenvalues,
     pivoted_factor,

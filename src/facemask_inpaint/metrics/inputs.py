@@ -16,11 +16,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from facemask_inpaint._internal.files import sha256_of
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import ImageError, OptionError
-from facemask_inpaint.files import sha256_of
-from facemask_inpaint.folders import key_of, list_images, listed
-from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.images import is_file, native, to_rgb
+from facemask_inpaint.images.folders import key_of, list_images, listed
 
 OnError = Literal["raise", "skip"]
 Item = TypeVar("Item")

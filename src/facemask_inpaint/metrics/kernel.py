@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.metrics.features.reader import FeatureReader
 from facemask_inpaint.metrics.features.sets import (
     FeatureSet,

@@ -15,11 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint import __version__
-from facemask_inpaint.devices import resolve_device
+from facemask_inpaint._internal.devices import resolve_device
+from facemask_inpaint._internal.progress import progress_bar
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import ImageError, MaskError, OptionError
-from facemask_inpaint.folders import key_of, list_images, listed
-from facemask_inpaint.host import ordinary_torch
 from facemask_inpaint.images import decode_mask
+from facemask_inpaint.images.folders import key_of, list_images, listed
 from facemask_inpaint.metrics.inputs import (
     OnError,
     OnSkip,
@@ -30,7 +31,6 @@ from facemask_inpaint.metrics.inputs import (
     open_pictures,
 )
 from facemask_inpaint.metrics.results import MetricResult, label_of
-from facemask_inpaint.progress import progress_bar
 
 Measure = Callable[[Tensor, Tensor, Tensor | None], float]
 """Real and fake ``(3, H, W)`` float64 in [0, 1], and the hole ``(H, W)`` bool or ``None`` for the

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import torch
 from torch.overrides import TorchFunctionMode
 
+from facemask_inpaint._internal.settings import Range, require_options
 from facemask_inpaint.errors import FacemaskInpaintError, OptionError
-from facemask_inpaint.values import Range, require_options
 
 Built = TypeVar("Built")
 

@@ -1,8 +1,8 @@
 """Membrane interpolation as a network without weights: the baseline of every table.
 
-The hole is filled by the solution of Laplace's equation (:mod:`facemask_inpaint.membrane`), the
-smoothest continuation of what is known. Nothing is learned, so whatever a learned network adds
-shows as a distance to this one.
+The hole is filled by the solution of Laplace's equation, the smoothest continuation of what is
+known (:mod:`facemask_inpaint.images.harmonic`). Nothing is learned, so whatever a learned network
+adds shows as a distance to this one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from facemask_inpaint import membrane
+from facemask_inpaint.images.harmonic import fill_harmonically
 from facemask_inpaint.models.network import InpaintingNetwork
 
 
@@ -27,4 +27,4 @@ class Harmonic(InpaintingNetwork):
     def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         """Each picture's hole as a membrane; see :meth:`InpaintingNetwork.fill`."""
         pairs = zip(visible, hole[:, 0] > 0.5)
-        return torch.stack([membrane.interpolate(picture, inside) for picture, inside in pairs])
+        return torch.stack([fill_harmonically(picture, inside) for picture, inside in pairs])

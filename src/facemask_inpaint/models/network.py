@@ -9,8 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from facemask_inpaint._internal.torch_state import has_ordinary_defaults, ordinary_defaults
 from facemask_inpaint.errors import MaskError, OptionError, SizeError
-from facemask_inpaint.host import has_ordinary_defaults, ordinary_defaults
 from facemask_inpaint.models.conditions import ConditionSpec, check_conditions
 from facemask_inpaint.models.layers.step_draws import Latent, StepDraws
 

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from facemask_inpaint import membrane
+from facemask_inpaint._internal.identity import content_of
 from facemask_inpaint.checkpoints.bars import hub_bars
 from facemask_inpaint.errors import (
     CheckpointError,
@@ -27,7 +27,7 @@ from facemask_inpaint.errors import (
     UnsafeCheckpointError,
     WeightsNotFoundError,
 )
-from facemask_inpaint.identity import content_of
+from facemask_inpaint.images.harmonic import fill_harmonically
 from facemask_inpaint.models.conditions import Condition, ConditionSpec
 from facemask_inpaint.models.layers.diffusion import Stepped
 from facemask_inpaint.models.layers.diffusion_unet import diffusers
@@ -181,7 +181,7 @@ class PipelineNetwork(Stepped, InpaintingNetwork):
         answers = []
         for index in range(len(visible)):
             inside = hole[index, 0] > 0.5
-            shown = membrane.interpolate(visible[index].float(), inside)
+            shown = fill_harmonically(visible[index].float(), inside)
             single = {
                 name: value[index] if isinstance(value, list) else value
                 for name, value in conditions.items()

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import torch
 
+from facemask_inpaint._internal.files import sha256_of
 from facemask_inpaint.checkpoints import Contents, Source, own_keys, survey
 from facemask_inpaint.errors import CheckpointError
-from facemask_inpaint.files import sha256_of
 from facemask_inpaint.models.cards import list_cards
 from facemask_inpaint.models.model_card import Card, WeightFile
 from facemask_inpaint.models.registry import MISFITS, network_class

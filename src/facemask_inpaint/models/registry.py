@@ -68,7 +68,7 @@ def create(architecture: str, /, **options: Any) -> InpaintingNetwork:
         UnknownNameError: no such architecture or option; the message names the near ones.
         OptionError: an option is of another kind, or no network can be built with them.
     """
-    from facemask_inpaint.host import ordinary_torch
+    from facemask_inpaint._internal.torch_state import ordinary_torch
     from facemask_inpaint.models.building import build
 
     with ordinary_torch():
@@ -94,7 +94,7 @@ def from_official(
         CheckpointError: keys or shapes do not fit; the message names the first few.
         OptionError: an option is not one of the network's, or outside its range.
     """
-    from facemask_inpaint.host import ordinary_torch
+    from facemask_inpaint._internal.torch_state import ordinary_torch
 
     with ordinary_torch():
         return _from_official(network_class(architecture), architecture, tensors, options)
@@ -138,7 +138,7 @@ def _fitting(
 
 def blank(architecture: str, /, **options: Any) -> InpaintingNetwork:
     """Build a network whose weights are about to be loaded; nothing is drawn for them."""
-    from facemask_inpaint.host import without_draws
+    from facemask_inpaint._internal.torch_state import without_draws
 
     with without_draws():
         return create(architecture, **options)

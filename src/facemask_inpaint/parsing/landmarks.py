@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw
 
 from facemask_inpaint.errors import ImageError, MissingDependencyError, OptionError
 from facemask_inpaint.images import to_rgb
+from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES
 from facemask_inpaint.parsing.layouts import Layout, layout_of
 from facemask_inpaint.parsing.photos import FaceChoice, check_face, choose_faces
 from facemask_inpaint.parsing.protocol import Labels
-from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES
 
 Points = NDArray[np.float64]
 """``(n, 2)`` x and y in pixels."""

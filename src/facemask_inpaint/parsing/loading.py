@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from facemask_inpaint._internal.devices import resolve_device
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.checkpoints import fetch_readable, read, read_own
-from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import WeightsNotFoundError, unknown_name
-from facemask_inpaint.host import ordinary_torch
+from facemask_inpaint.labels import LABEL_ORDERS
 from facemask_inpaint.parsing.landmarks import LandmarkParser
 from facemask_inpaint.parsing.networks import LabelNetwork, fill
 from facemask_inpaint.parsing.photos import FaceChoice, PhotoParser
 from facemask_inpaint.parsing.protocol import FaceParser
-from facemask_inpaint.vocabulary import LABEL_ORDERS
 
 PARSERS: Mapping[str, str] = {
     "small": "compact network whose weights ship with the library; no download, weak labels",

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import CheckpointError
-from facemask_inpaint.host import ordinary_torch
-from facemask_inpaint.vocabulary import LABEL_IDS, LABEL_NAMES
+from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES
 
 Channels = tuple[float, float, float]
 Network = TypeVar("Network", bound=nn.Module)

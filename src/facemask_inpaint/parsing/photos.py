@@ -12,12 +12,12 @@ from scipy import ndimage
 
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images import to_rgb
+from facemask_inpaint.labels import LABEL_IDS
 from facemask_inpaint.parsing.faces import find_faces
 from facemask_inpaint.parsing.networks import LabelNetwork
 from facemask_inpaint.parsing.protocol import Labels
 from facemask_inpaint.parsing.sides import assign_sides
 from facemask_inpaint.parsing.views import View
-from facemask_inpaint.vocabulary import LABEL_IDS
 
 FaceChoice = int | str
 """Which faces of a photo: ``"largest"``, ``"all"``, or one by its number, 0 being the largest."""

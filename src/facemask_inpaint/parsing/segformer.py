@@ -17,8 +17,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from facemask_inpaint.checkpoints import Source
+from facemask_inpaint.labels import LABEL_NAMES
 from facemask_inpaint.parsing.networks import fill
-from facemask_inpaint.vocabulary import LABEL_NAMES
 
 CHANNELS = LABEL_NAMES
 """Label of each channel: CelebAMask-HQ's own order. The hub's ``config.json`` named another one

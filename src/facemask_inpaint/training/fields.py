@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import Field, field, fields, is_dataclass
 from typing import Any, TypeVar
 
+from facemask_inpaint._internal.settings import Range, as_kind
 from facemask_inpaint.errors import OptionError, UnknownNameError, unknown_name
 from facemask_inpaint.masks import SemanticMasker
-from facemask_inpaint.values import Range, as_kind
 
 Settings = TypeVar("Settings")
 

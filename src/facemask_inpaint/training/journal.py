@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facemask_inpaint.files import atomic_path
+from facemask_inpaint._internal.files import atomic_path
 
 EVERY = 10
 """Steps that one line of the log is the mean of."""

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from facemask_inpaint import images
+from facemask_inpaint._internal.progress import Bar, progress_bar, time_bar
 from facemask_inpaint.errors import CheckpointError, DivergedError, OptionError
-from facemask_inpaint.inpainter import Inpainter
+from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.masks import AdaptiveMaskSampler
-from facemask_inpaint.progress import Bar, progress_bar, time_bar
 from facemask_inpaint.training import optimisation, parallel, state
 from facemask_inpaint.training.journal import Journal
 from facemask_inpaint.training.objective import Objective, Terms

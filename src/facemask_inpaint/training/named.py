@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from facemask_inpaint._internal.settings import read_text
 from facemask_inpaint.errors import OptionError, UnknownNameError, unknown_name
 from facemask_inpaint.training.recipes import Augmentation, Losses, Masks, Optimiser, Recipe
-from facemask_inpaint.values import read_text
 
 _MAT_GENERATOR = Optimiser(rate=1e-3, betas=(0.0, 0.99), lazy=4 / 5)
 _MAT_CRITIC = Optimiser(rate=1e-3, betas=(0.0, 0.99), lazy=16 / 17)

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from facemask_inpaint._internal.files import atomic_path
+from facemask_inpaint._internal.settings import Range, parse_yaml
 from facemask_inpaint.errors import OptionError, unknown_name
-from facemask_inpaint.files import atomic_path
 from facemask_inpaint.masks import GENERATORS
 from facemask_inpaint.models import list_architectures
 from facemask_inpaint.training.fields import (
@@ -21,7 +22,6 @@ from facemask_inpaint.training.fields import (
     read,
     weights_by_class,
 )
-from facemask_inpaint.values import Range, parse_yaml
 
 MaskKind = Literal["random", "semantic", "mixed"]
 Precision = Literal["float32", "bfloat16"]

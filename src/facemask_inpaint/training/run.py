@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint import data as datasets
-from facemask_inpaint import loading
+from facemask_inpaint._internal.devices import own_device
+from facemask_inpaint._internal.files import remove_abandoned
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.data import Faces
-from facemask_inpaint.devices import own_device
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.files import remove_abandoned
-from facemask_inpaint.host import ordinary_torch
-from facemask_inpaint.inpainter import Inpainter
+from facemask_inpaint.inpainting import pretrained
+from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.locks import locked
 from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler, SemanticMasker
 from facemask_inpaint.metrics import FeatureReader
@@ -180,7 +180,7 @@ def _players(recipe: Recipe, pictures: TrainingPictures, fresh: bool) -> Players
 
 def _start_from(network: InpaintingNetwork, start: str) -> None:
     """Give a network another's weights; all of them must have a place in it."""
-    state = loading.load(start, download=loading.Download()).network.state_dict()
+    state = pretrained.load(start, download=pretrained.Download()).network.state_dict()
     own = network.state_dict()
     strange = [key for key in state if key not in own or own[key].shape != state[key].shape]
     if strange:

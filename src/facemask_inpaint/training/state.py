@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint import checkpoints
+from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.errors import CheckpointError
-from facemask_inpaint.files import atomic_path
 
 KEPT = 2
 """Checkpoints that stay; the older one is for the case that the newest is damaged on disk."""

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from facemask_inpaint import metrics, sheets
+from facemask_inpaint import metrics
 from facemask_inpaint.data import Faces
+from facemask_inpaint.images import contact_sheets
 from facemask_inpaint.masks import GENERATORS, SemanticMasker
 from facemask_inpaint.masks.adaptive import RANDOM
 from facemask_inpaint.models.network import InpaintingNetwork
@@ -92,9 +93,9 @@ class Validation:
             few = _Group(group.name, group.image[:each], group.hole[:each])
             for original, hole, answer in zip(few.image, few.hole, filled(network, few)):
                 first, last = _picture(original), _picture(answer)
-                cut = sheets.paint_hole(first, hole[0].numpy())
-                cells.append(sheets.Cell(group.name, (first, cut, last)))
-        return sheets.contact_sheet(cells, columns=each * 2, title=title)
+                cut = contact_sheets.paint_hole(first, hole[0].numpy())
+                cells.append(contact_sheets.Cell(group.name, (first, cut, last)))
+        return contact_sheets.contact_sheet(cells, columns=each * 2, title=title)
 
 
 @torch.inference_mode()

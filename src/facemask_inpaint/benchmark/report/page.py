@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
+from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
 from facemask_inpaint.benchmark.layout import Run
 from facemask_inpaint.benchmark.measures import MEASURES
@@ -16,7 +17,6 @@ from facemask_inpaint.benchmark.report.markup import Child, Html, element
 from facemask_inpaint.benchmark.report.notices import notices
 from facemask_inpaint.benchmark.report.plots import marker
 from facemask_inpaint.benchmark.report.words import counted, spoken
-from facemask_inpaint.files import atomic_path
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 

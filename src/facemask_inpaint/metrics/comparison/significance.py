@@ -25,9 +25,10 @@ import numpy as np
 import scipy.stats
 import torch
 
+from facemask_inpaint._internal.progress import progress_bar
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.folders import listed
-from facemask_inpaint.host import ordinary_torch
+from facemask_inpaint.images.folders import listed
 from facemask_inpaint.metrics.comparison._groups import PictureGroup, read_groups
 from facemask_inpaint.metrics.comparison.multiplicity import (
     LARGEST_FLOOR,
@@ -44,7 +45,6 @@ from facemask_inpaint.metrics.comparison.results import (
     OverallDifference,
 )
 from facemask_inpaint.metrics.features.reader import FeatureReader
-from facemask_inpaint.progress import progress_bar
 
 
 @ordinary_torch()

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facemask_inpaint.files import atomic_path, remove_abandoned
+from facemask_inpaint._internal.files import atomic_path, remove_abandoned
 
 logger = logging.getLogger(__name__)
 FLUSH_EVERY = 256

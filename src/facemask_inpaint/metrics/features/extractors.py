@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint import checkpoints
+from facemask_inpaint._internal.devices import resolve_device
+from facemask_inpaint._internal.torch_state import Override, ordinary_torch, without_draws
 from facemask_inpaint.checkpoints.sources import Source
-from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import OptionError, WeightsNotFoundError
-from facemask_inpaint.host import Override, ordinary_torch, without_draws
 from facemask_inpaint.metrics.features.frontends import DEFAULT, front_end
 from facemask_inpaint.metrics.features.inception import TAPS, Inception2015
 

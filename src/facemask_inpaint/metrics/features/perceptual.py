@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask_inpaint import checkpoints
+from facemask_inpaint._internal.devices import resolve_device
+from facemask_inpaint._internal.torch_state import ordinary_torch, without_draws
 from facemask_inpaint.checkpoints.sources import Source
-from facemask_inpaint.devices import resolve_device
 from facemask_inpaint.errors import CheckpointError, UnknownNameError
-from facemask_inpaint.host import ordinary_torch, without_draws
 
 Layer = tuple[int, int, int, int, int]
 """Input and output channels, kernel, stride and padding of a convolution."""

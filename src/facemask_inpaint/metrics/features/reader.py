@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, TypeVar, get_args
 import torch
 from torch import Tensor
 
+from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint.errors import ImageError, OptionError
-from facemask_inpaint.folders import listed
+from facemask_inpaint.images.folders import listed
 from facemask_inpaint.metrics.features._cache import CachedFeature, FeatureCache
 from facemask_inpaint.metrics.features.extractors import FeatureExtractor, resolve_extractor
 from facemask_inpaint.metrics.features.frontends import DEFAULT
@@ -28,7 +29,6 @@ from facemask_inpaint.metrics.inputs import (
     match,
     open_pictures,
 )
-from facemask_inpaint.progress import progress_bar
 
 Item = TypeVar("Item")
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from facemask_inpaint import __version__
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.folders import listed
 from facemask_inpaint.images import is_plain, native
+from facemask_inpaint.images.folders import listed
 from facemask_inpaint.metrics.inputs import LOSSY_SUFFIXES, Skipped
 
 LARGEST = 1e30

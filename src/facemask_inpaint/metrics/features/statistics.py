@@ -12,8 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.files import atomic_path
 from facemask_inpaint.metrics._linear_algebra import gram
 from facemask_inpaint.metrics.features._statistics_files import (
     checked_count,

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from torch import Tensor
 
-from facemask_inpaint.progress import progress_bar
+from facemask_inpaint._internal.progress import progress_bar
 
 Item = TypeVar("Item")
 StepWatcher = Callable[[int, int], None]

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facemask_inpaint import membrane
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.images.harmonic import fill_harmonically
 from facemask_inpaint.models.conditions import Condition, ConditionSpec
 from facemask_inpaint.models.layers.diffusion import (
     Stepped,
@@ -227,9 +227,7 @@ class LatentDiffusionNetwork(Stepped, InpaintingNetwork):
             hole: ``(N, 1, H, W)``, 1 = fill.
         """
         pairs = zip(visible, hole[:, 0] > 0.5)
-        return self.encode(
-            torch.stack([membrane.interpolate(one, inside) for one, inside in pairs])
-        )
+        return self.encode(torch.stack([fill_harmonically(one, inside) for one, inside in pairs]))
 
     def epsilon(self, x: Tensor, time: int | Tensor) -> Tensor:
         """Noise ``(N, 3, h, w)`` that the U-Net sees in ``x`` ``(N, C, h, w)``, as precise as x."""

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facemask_inpaint import membrane
 from facemask_inpaint.errors import FacemaskInpaintError, OptionError
+from facemask_inpaint.images.harmonic import fill_harmonically
 from facemask_inpaint.models.layers.diffusion import Stepped, noised
 from facemask_inpaint.models.layers.diffusion_unet import BLOCKS, GROUPS, UNetShape
 from facemask_inpaint.models.layers.float32 import widened
@@ -195,4 +195,4 @@ def _first_block(level: int) -> str:
 
 def _membranes(clean: Tensor, hole: Tensor) -> Tensor:
     pairs = zip(clean, hole[:, 0] > 0)
-    return torch.stack([membrane.interpolate(picture, inside) for picture, inside in pairs])
+    return torch.stack([fill_harmonically(picture, inside) for picture, inside in pairs])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facemask_inpaint.errors import ImageError
-from facemask_inpaint.formats import image_suffixes
+from facemask_inpaint.images.formats import image_suffixes
 
 _SHOWN = 5
 _LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini"})

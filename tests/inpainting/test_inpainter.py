@@ -23,8 +23,8 @@ from facemask_inpaint.errors import (
     UnknownNameError,
     WeightsNotFoundError,
 )
+from facemask_inpaint.inpainting.strategies import STRATEGIES
 from facemask_inpaint.models.network import InpaintingNetwork
-from facemask_inpaint.strategies import STRATEGIES
 from tests.parity import recipe
 
 SIZES = [(64, 64), (50, 80), (131, 77)]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facemask_inpaint.errors import OptionError, SizeError
-from facemask_inpaint.strategies import STRATEGIES, default_strategy, place
+from facemask_inpaint.inpainting.strategies import STRATEGIES, default_strategy, place
 
 
 def _sizing(

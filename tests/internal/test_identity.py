@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from facemask_inpaint.identity import Identity, stamp_of
+from facemask_inpaint._internal.identity import Identity, stamp_of
 
 
 @pytest.fixture

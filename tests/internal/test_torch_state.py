@@ -19,7 +19,7 @@ import torch
 
 import facemask_inpaint as fmi
 from facemask_inpaint import data, images, metrics, models
-from facemask_inpaint.host import Override, ordinary_torch
+from facemask_inpaint._internal.torch_state import Override, ordinary_torch
 from tests.models.reduced import REDUCED, build
 
 HOSTS = ("float64", "bfloat16", "device", "autocast", "inference_mode", "no_grad")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from facemask_inpaint import membrane
+from facemask_inpaint.images.harmonic import fill_harmonically
 from facemask_inpaint.models.harmonic import Harmonic
 from facemask_inpaint.models.registry import create
 
@@ -36,7 +36,7 @@ def test_fills_each_hole_with_its_membrane(network: Harmonic, height: int, width
     assert torch.equal(out[known], image[known])
     assert out.abs().max() <= 1
     for picture, hole, answer in zip(image, mask[:, 0].bool(), out):
-        assert torch.equal(answer, membrane.interpolate(picture, hole))
+        assert torch.equal(answer, fill_harmonically(picture, hole))
 
 
 def test_batch_equals_single_and_repeats(network: Harmonic) -> None:

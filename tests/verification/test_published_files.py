@@ -10,12 +10,13 @@ import torch
 from click.testing import CliRunner, Result
 from torch import Tensor
 
-from facemask_inpaint import checking, checkpoints, models
+from facemask_inpaint import checkpoints, models
 from facemask_inpaint.checkpoints.fetching import PACKAGE
 from facemask_inpaint.cli import main
 from facemask_inpaint.errors import CheckpointError
 from facemask_inpaint.models import recognition
 from facemask_inpaint.models.recognition import recognise
+from facemask_inpaint.verification import published_files
 from tests.models.test_latentcode_files import parts
 from tests.models.test_unwrapping import migan_tensors
 from tests.official import lama_tensors
@@ -130,12 +131,12 @@ def test_a_folder_is_checked_and_strangers_are_named(tmp_path: Path) -> None:
 def test_models_in_parts_need_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for role, tensors in parts().items():
         torch.save({"state_dict": tensors}, tmp_path / f"celeba_{role}.ckpt")
-    monkeypatch.setattr(checking, "_try_out", lambda loaded, device: "tried")
-    (verdict,) = checking.check_folder(tmp_path)
+    monkeypatch.setattr(published_files, "_try_out", lambda loaded, device: "tried")
+    (verdict,) = published_files.check_folder(tmp_path)
     assert (verdict.status, verdict.text.endswith("tried")) == ("works", True)
     assert verdict.text.startswith("latentcode-celebahq-256; celeba_vqgan.ckpt (")
     (tmp_path / "celeba_decoder.ckpt").unlink()
-    verdicts = list(checking.check_folder(tmp_path))
+    verdicts = list(published_files.check_folder(tmp_path))
     assert [verdict.status for verdict in verdicts] == ["skipped"] * 3
     assert "vqgan of latentcode-celebahq-256, whose other files are not here" in {
         verdict.text for verdict in verdicts
@@ -146,7 +147,7 @@ def test_models_in_parts_need_all_of_them(tmp_path: Path, monkeypatch: pytest.Mo
 def test_parsers_are_recognised_too(wrapper: str, tmp_path: Path) -> None:
     tensors = recipe.official_tensors("face_parsing_bisenet", "manifest.json")
     torch.save({wrapper + key: value for key, value in tensors.items()}, tmp_path / "w.pth")
-    (verdict,) = checking.check_folder(tmp_path)
+    (verdict,) = published_files.check_folder(tmp_path)
     assert verdict.status == "works"
     assert verdict.text.startswith("the parser bisenet; found")
 
@@ -193,7 +194,7 @@ def test_a_network_that_fills_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> 
         return torch.zeros_like(visible)
 
     monkeypatch.setattr(models.registry.network_class("harmonic"), "fill", grey)
-    assert checking.check_model("harmonic").status == "fails"
+    assert published_files.check_model("harmonic").status == "fails"
 
 
 def test_a_verdict_is_one_line_whatever_the_reasons(
@@ -209,5 +210,5 @@ def test_a_verdict_is_one_line_whatever_the_reasons(
 
 def test_no_folder() -> None:
     with pytest.raises(CheckpointError, match="no such folder"):
-        list(checking.check_folder("nowhere"))
+        list(published_files.check_folder("nowhere"))
     assert checkpoints.survey(LITE).keys

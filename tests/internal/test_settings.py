@@ -10,8 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from facemask_inpaint.errors import OptionError, UnknownNameError
-from facemask_inpaint.values import (
+from facemask_inpaint._internal.settings import (
     MAX_TEXT,
     Range,
     as_kind,
@@ -20,6 +19,7 @@ from facemask_inpaint.values import (
     read_text,
     require_options,
 )
+from facemask_inpaint.errors import OptionError, UnknownNameError
 
 BILLION_LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]"

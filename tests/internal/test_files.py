@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from facemask_inpaint import files
-from facemask_inpaint.files import atomic_path, remove_abandoned
+from facemask_inpaint._internal import files
+from facemask_inpaint._internal.files import atomic_path, remove_abandoned
 
 _WRITER = """
 import sys, time
-from facemask_inpaint.files import atomic_path
+from facemask_inpaint._internal.files import atomic_path
 with atomic_path(sys.argv[1]) as path:
     path.write_bytes(b"x" * 100_000)
     print("writing", flush=True)

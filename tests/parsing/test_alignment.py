@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from facemask_inpaint import data
-from facemask_inpaint.alignment import EYES_APART, EYES_AT, face_box
 from facemask_inpaint.errors import ComponentAbsentError
 from facemask_inpaint.masks import LABEL_IDS
+from facemask_inpaint.parsing.alignment import EYES_APART, EYES_AT, face_box
 
 
 def centre(labels: np.ndarray, name: str) -> np.ndarray:

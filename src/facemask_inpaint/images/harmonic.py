@@ -29,7 +29,7 @@ _RELATIVE_RESIDUAL = 1e-10
 _MOST_STEPS = 200
 
 
-def interpolate(values: Tensor, hole: Tensor) -> Tensor:
+def fill_harmonically(values: Tensor, hole: Tensor) -> Tensor:
     """Fill the hole so that Laplace's equation holds in it.
 
     Args:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
-from facemask_inpaint.membrane import interpolate
+from facemask_inpaint.images.harmonic import fill_harmonically
 
 holes = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
 
@@ -51,7 +51,7 @@ def dense_solution(plane: np.ndarray, hole: np.ndarray) -> np.ndarray:
 @given(holes.filter(lambda hole: hole.any() and not hole.all()), st.integers(0, 99))
 def test_agrees_with_a_dense_solver(hole: np.ndarray, seed: int) -> None:
     values = noise(2, *hole.shape, seed=seed)
-    filled = interpolate(values, torch.from_numpy(hole)).numpy()
+    filled = fill_harmonically(values, torch.from_numpy(hole)).numpy()
     for plane, answer in zip(values.numpy(), filled):
         np.testing.assert_allclose(answer, dense_solution(plane, hole), atol=1e-8)
 
@@ -59,7 +59,7 @@ def test_agrees_with_a_dense_solver(hole: np.ndarray, seed: int) -> None:
 @given(holes.filter(lambda hole: not hole.all()), st.integers(0, 99))
 def test_known_values_stay_and_bound_the_hole(hole: np.ndarray, seed: int) -> None:
     values, inside = noise(3, *hole.shape, seed=seed).float(), torch.from_numpy(hole)
-    filled = interpolate(values, inside)
+    filled = fill_harmonically(values, inside)
     assert torch.equal(filled[:, ~inside], values[:, ~inside])
     known = values[:, ~inside]
     assert (filled <= known.amax(1)[:, None, None] + 1e-6).all()
@@ -77,13 +77,13 @@ def test_exact_on_discrete_harmonic_functions(height: int, width: int) -> None:
     hole = torch.zeros(height, width, dtype=torch.bool)
     hole[3:-5, 4:-3] = True
     hole[height // 2, width // 2] = False
-    assert (interpolate(values, hole) - values).abs().max() < 1e-8
+    assert (fill_harmonically(values, hole) - values).abs().max() < 1e-8
 
 
 def test_large_ragged_hole_at_the_border_satisfies_the_equation() -> None:
     hole = noise(150, 140, seed=3) < 0.5
     hole[:90, :60] = True
-    filled = interpolate(noise(1, 150, 140), hole)[0]
+    filled = fill_harmonically(noise(1, 150, 140), hole)[0]
     worst = 0.0
     for y, x in hole.nonzero().tolist():
         near = [filled[place] for place in neighbours(y, x, (150, 140))]
@@ -95,7 +95,7 @@ def test_the_picture_border_is_free() -> None:
     y, _ = coordinates(64, 80)
     hole = torch.zeros(64, 80, dtype=torch.bool)
     hole[10:50] = True
-    assert torch.allclose(interpolate(y[None], hole)[0], y, atol=1e-9)
+    assert torch.allclose(fill_harmonically(y[None], hole)[0], y, atol=1e-9)
 
 
 def test_what_is_under_the_hole_is_ignored() -> None:
@@ -103,23 +103,23 @@ def test_what_is_under_the_hole_is_ignored() -> None:
     hole[5:15, 5:20] = True
     values = noise(3, 20, 20)
     poisoned = torch.where(hole, torch.nan, values)
-    assert torch.equal(interpolate(values, hole), interpolate(poisoned, hole))
+    assert torch.equal(fill_harmonically(values, hole), fill_harmonically(poisoned, hole))
     assert poisoned[:, 7, 7].isnan().all(), "the input must not be written to"
 
 
 def test_nothing_known_gives_the_middle_and_no_hole_changes_nothing() -> None:
     values = noise(3, 6, 5)
-    assert not interpolate(values, torch.ones(6, 5, dtype=torch.bool)).any()
-    assert torch.equal(interpolate(values, torch.zeros(6, 5, dtype=torch.bool)), values)
+    assert not fill_harmonically(values, torch.ones(6, 5, dtype=torch.bool)).any()
+    assert torch.equal(fill_harmonically(values, torch.zeros(6, 5, dtype=torch.bool)), values)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_batch_equals_single_in_every_float_type(dtype: torch.dtype) -> None:
     values = noise(2, 3, 70, 60).to(dtype)
     hole = noise(70, 60, seed=1) < 0.4
-    filled = interpolate(values, hole)
+    filled = fill_harmonically(values, hole)
     assert filled.dtype == dtype
-    singles = torch.stack([interpolate(one, hole) for one in values])
+    singles = torch.stack([fill_harmonically(one, hole) for one in values])
     assert torch.allclose(filled, singles, rtol=0, atol=max(1e-9, torch.finfo(dtype).eps))
 
 
@@ -127,10 +127,10 @@ def test_input_that_does_not_fit_is_refused() -> None:
     hole = torch.ones(4, 5, dtype=torch.bool)
     hole[0] = False
     with pytest.raises(TypeError, match="uint8"):
-        interpolate(torch.zeros(3, 4, 5, dtype=torch.uint8), hole)
+        fill_harmonically(torch.zeros(3, 4, 5, dtype=torch.uint8), hole)
     with pytest.raises(TypeError, match="float32"):
-        interpolate(torch.zeros(3, 4, 5), hole.float())
+        fill_harmonically(torch.zeros(3, 4, 5), hole.float())
     with pytest.raises(ValueError, match="do not fit"):
-        interpolate(torch.zeros(3, 5, 4), hole)
+        fill_harmonically(torch.zeros(3, 5, 4), hole)
     with pytest.raises(ValueError, match="NaN"):
-        interpolate(torch.full((3, 4, 5), torch.nan), hole)
+        fill_harmonically(torch.full((3, 4, 5), torch.nan), hole)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from facemask_inpaint.files import sha256_of
+from facemask_inpaint._internal.files import sha256_of
 
 _DIGITS = 32
 

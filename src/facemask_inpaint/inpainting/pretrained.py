@@ -12,6 +12,9 @@ from typing import Any, NamedTuple, TypeVar
 from torch import Tensor
 
 from facemask_inpaint import checkpoints, models
+from facemask_inpaint._internal.identity import content_of, stamp_of
+from facemask_inpaint._internal.settings import as_kind
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME
 from facemask_inpaint.errors import (
     CheckpointError,
@@ -19,8 +22,6 @@ from facemask_inpaint.errors import (
     UnknownNameError,
     WeightsNotFoundError,
 )
-from facemask_inpaint.host import ordinary_torch
-from facemask_inpaint.identity import content_of, stamp_of
 from facemask_inpaint.models.building import require_size
 from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.models.pipeline import (
@@ -32,7 +33,6 @@ from facemask_inpaint.models.pipeline import (
 )
 from facemask_inpaint.models.registry import blank, load_exactly, network_class
 from facemask_inpaint.models.unwrapping import WHOLE, anchors_of, part_name, roles_of
-from facemask_inpaint.values import as_kind
 
 Content = TypeVar("Content")
 

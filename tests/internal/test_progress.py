@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from facemask_inpaint import progress
-from facemask_inpaint.progress import progress_bar, time_bar
+from facemask_inpaint._internal import progress
+from facemask_inpaint._internal.progress import progress_bar, time_bar
 
 _EVERY_BAR = """
 import sys
@@ -27,7 +27,7 @@ metrics.psnr([s.image] * 3, filled)
 data.check(data.open_faces(sys.argv[1]), "eyes")
 print("done")
 """
-PORTRAITS = Path(__file__).parent / "data_portraits"
+PORTRAITS = Path(__file__).parents[1] / "data_portraits"
 
 
 class Terminal(io.StringIO):

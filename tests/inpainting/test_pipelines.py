@@ -15,7 +15,6 @@ from PIL import Image
 
 import facemask_inpaint as fmi
 from facemask_inpaint import benchmark
-from facemask_inpaint.certificate import hidden_pixel_influence
 from facemask_inpaint.cli import main
 from facemask_inpaint.errors import (
     CheckpointError,
@@ -26,6 +25,7 @@ from facemask_inpaint.errors import (
 from facemask_inpaint.masks import MaskClass
 from facemask_inpaint.models.pipeline import PipelineNetwork
 from facemask_inpaint.models.prompts import PROMPTS, default_prompt
+from facemask_inpaint.verification.hidden_pixels import hidden_pixel_influence
 from tests.benchmark.runs import PORTRAITS
 from tests.tiny_pipelines import stable_diffusion
 

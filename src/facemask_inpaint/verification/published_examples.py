@@ -12,8 +12,8 @@ import numpy as np
 
 from facemask_inpaint import Inpainter, images
 from facemask_inpaint.errors import ImageError, OptionError
-from facemask_inpaint.folders import key_of, list_images
-from facemask_inpaint.formats import image_suffixes
+from facemask_inpaint.images.folders import key_of, list_images
+from facemask_inpaint.images.formats import image_suffixes
 
 PROVED_SHARE = 0.99
 """Share of samples within one level from which on two answers count as the same."""

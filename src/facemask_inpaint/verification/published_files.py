@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from facemask_inpaint import checkpoints, data, loading, models
+from facemask_inpaint import checkpoints, data, models
+from facemask_inpaint._internal.files import sha256_of
 from facemask_inpaint.errors import CheckpointError, FacemaskInpaintError
-from facemask_inpaint.files import sha256_of
-from facemask_inpaint.inpainter import Inpainter
+from facemask_inpaint.inpainting import pretrained
+from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.masks import SemanticMasker
 from facemask_inpaint.models.recognition import Match, file_of, recognise
 from facemask_inpaint.models.registry import network_class
@@ -48,7 +49,7 @@ def check_model(
     name: str,
     files: Sequence[str | Path] = (),
     *,
-    download: loading.Download | None = None,
+    download: pretrained.Download | None = None,
     device: str | None = None,
 ) -> Verdict:
     """Check that a published model's files can be read and make a network that fills a hole.
@@ -67,9 +68,9 @@ def check_model(
     card = models.card(name)
     try:
         if files:
-            loaded = loading.load_checkpoint(files, card.name)
+            loaded = pretrained.load_checkpoint(files, card.name)
         else:
-            loaded = loading.load(card.name, download=download or loading.Download())
+            loaded = pretrained.load(card.name, download=download or pretrained.Download())
         facts = [_describe(card, role, path) for role, path in loaded.files.items()]
         return Verdict(card.name, "works", "; ".join([*facts, _try_out(loaded, device)]))
     except (FacemaskInpaintError, OSError, RuntimeError, MemoryError) as error:
@@ -183,7 +184,7 @@ def _layout(card: models.Card, role: str, keys: Sequence[str]) -> str:
     return f"{len(names)} of {len(keys)} tensors" + (f" behind {place!r}" if place else "")
 
 
-def _try_out(loaded: loading.Loaded, device: str | None) -> str:
+def _try_out(loaded: pretrained.Loaded, device: str | None) -> str:
     """Fill a component of the bundled portrait, and look at the answer."""
     network: Any = loaded.network
     if network.architecture == "repaint":

@@ -14,10 +14,10 @@ from PIL import Image
 from torch import Tensor
 
 import facemask_inpaint as fmi
-from facemask_inpaint.certificate import hidden_pixel_influence
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models import registry
 from facemask_inpaint.models.layers.latent_categories import LatentCategoryNetwork
+from facemask_inpaint.verification.hidden_pixels import hidden_pixel_influence
 from tests.models.reduced import REDUCED, build
 
 LEAKING = ("moebius", "pixelhacker")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from facemask_inpaint.errors import ComponentAbsentError
-from facemask_inpaint.vocabulary import LABEL_IDS
+from facemask_inpaint.labels import LABEL_IDS
 
 EYES_APART = 0.235
 """Distance of the eyes as a share of the side, in CelebA-HQ and its like."""

@@ -18,9 +18,9 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin, features
 
-from facemask_inpaint import folders, formats, images
+from facemask_inpaint import images
 from facemask_inpaint.errors import ImageError
-from facemask_inpaint.images import opening
+from facemask_inpaint.images import folders, formats, opening
 from tests.bad_files import BAD, encoded, photo, png_chunk
 
 GREY_PROFILE = b"\0" * 16 + b"GRAY" + b"\0" * 108

@@ -14,16 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemask_inpaint import checkpoints, images, loading, models
-from facemask_inpaint.devices import resolve_device, resolve_dtype
+from facemask_inpaint import checkpoints, images, models
+from facemask_inpaint._internal.devices import resolve_device, resolve_dtype
+from facemask_inpaint._internal.progress import progress_bar
+from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.host import ordinary_torch
+from facemask_inpaint.inpainting import pretrained
+from facemask_inpaint.inpainting.strategies import Strategy, Window, default_strategy, place
 from facemask_inpaint.models.conditions import conditions_of_images, joined_conditions
 from facemask_inpaint.models.layers.diffusion import Stepped
 from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.models.pipeline import PipelineNetwork
-from facemask_inpaint.progress import progress_bar
-from facemask_inpaint.strategies import Strategy, Window, default_strategy, place
 
 Blend = Literal["none", "feather", "poisson"]
 
@@ -94,14 +95,14 @@ class Inpainter:
         """
         # Refused before a long download.
         device, dtype = resolve_device(device), resolve_dtype(dtype)
-        download = loading.Download(cache_dir, local_files_only, progress)
-        loaded = loading.load(name, revision=revision, download=download)
+        download = pretrained.Download(cache_dir, local_files_only, progress)
+        loaded = pretrained.load(name, revision=revision, download=download)
         return cls(loaded.network, card=loaded.card, device=device, dtype=dtype)
 
     @classmethod
     def from_checkpoint(
         cls,
-        path: loading.Paths,
+        path: pretrained.Paths,
         architecture: str,
         *,
         device: str | torch.device | None = None,
@@ -123,7 +124,7 @@ class Inpainter:
             UnsafeCheckpointError: the file asks for something that weights do not need.
         """
         device, dtype = resolve_device(device), resolve_dtype(dtype)
-        loaded = loading.load_checkpoint(path, architecture, **options)
+        loaded = pretrained.load_checkpoint(path, architecture, **options)
         return cls(loaded.network, card=loaded.card, device=device, dtype=dtype)
 
     @classmethod
@@ -158,8 +159,8 @@ class Inpainter:
             CheckpointError: the folder holds no pipeline that can inpaint.
         """
         if isinstance(source, str | Path):
-            download = loading.Download(cache_dir, local_files_only)
-            network = loading.open_pipeline(source, revision, download, **options)
+            download = pretrained.Download(cache_dir, local_files_only)
+            network = pretrained.open_pipeline(source, revision, download, **options)
             return cls(network, device=device, dtype=dtype or torch.float32)
         in_place = device is None and dtype is None
         network = PipelineNetwork(source, in_place=in_place, **options)

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 import facemask_inpaint as fmi
-from facemask_inpaint.against import agreements, examples
 from facemask_inpaint.cli import main
 from facemask_inpaint.errors import ImageError, OptionError
+from facemask_inpaint.verification.published_examples import agreements, examples
 from tests.models.reduced import build
 
 SIDE = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from facemask_inpaint.devices import numbered, own_device, resolve_device
+from facemask_inpaint._internal.devices import numbered, own_device, resolve_device
 from facemask_inpaint.errors import OptionError
 
 

@@ -1,0 +1,5 @@
+"""Do weights, networks and methods do what they should? Three checks of it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
