@@ -6,7 +6,7 @@ from pathlib import Path
 
 from facemask_inpaint.benchmark.standin import random_convolutions
 from facemask_inpaint.metrics import FeatureReader
-from tests.test_host import host, state
+from tests.internal.test_torch_state import host, state
 
 from .runs import portraits, results, small_run
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from facemask_inpaint import data, training
 from facemask_inpaint.training import Recipe
-from tests.test_host import host, state
+from tests.internal.test_torch_state import host, state
 
 
 def weights(recipe: Recipe, portraits: Path, out: Path) -> bytes:
