@@ -68,7 +68,7 @@ def test_imports_go_down() -> None:
 def test_networks_know_nothing_of_each_other() -> None:
     networks = {
         target.partition(":")[0].rpartition(".")[2]
-        for target in facemask_inpaint.models.registry.ARCHITECTURES.values()
+        for target in facemask_inpaint.models._registry.ARCHITECTURES.values()
     }
     assert {"lama", "mat", "harmonic"} <= networks
     wrong = []

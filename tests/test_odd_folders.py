@@ -11,7 +11,7 @@ import pytest
 
 from facemask_inpaint import Inpainter
 from facemask_inpaint.errors import CheckpointError, FacemaskInpaintError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from tests.models.reduced import REDUCED
 
 MEBIBYTE = 1024  # of ru_maxrss on Linux
@@ -54,7 +54,7 @@ ODD: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    network = registry.create("aotgan", **REDUCED["aotgan"].options)
+    network = _registry.create("aotgan", **REDUCED["aotgan"].options)
     return Inpainter(network, device="cpu").save_pretrained(tmp_path_factory.mktemp("model"))
 
 
@@ -94,14 +94,14 @@ def test_a_card_that_nobody_knows_costs_nothing(card: Any, folder: Path) -> None
         path.write_text(sound)
 
 
-@pytest.mark.parametrize("architecture", registry.list_architectures())
+@pytest.mark.parametrize("architecture", _registry.list_architectures())
 def test_every_network_can_be_measured_before_it_is_built(architecture: str) -> None:
     """Else a folder of it could ask for any amount of memory."""
-    from facemask_inpaint.models.building import require_size
+    from facemask_inpaint.models._building import require_size
 
     options = REDUCED[architecture].options
     if architecture == "harmonic":  # has no numbers at all
         return
     with pytest.raises(FacemaskInpaintError, match="too large"):
-        require_size(registry.network_class(architecture), options, 10**12, 10, "too large")
-    require_size(registry.network_class(architecture), options, 2**31, 4000, "too large")
+        require_size(_registry.network_class(architecture), options, 10**12, 10, "too large")
+    require_size(_registry.network_class(architecture), options, 2**31, 4000, "too large")

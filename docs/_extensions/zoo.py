@@ -15,7 +15,7 @@ from sphinx.util import logging
 from facemask_inpaint import models
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.checkpoints.sources import Source
-from facemask_inpaint.models.model_card import DATA_SETS, Card
+from facemask_inpaint.models import DATA_SETS, Card
 
 _COMMERCIAL = {True: "yes", False: "no", None: "not settled"}
 _REPLICAS = Path(__file__).parents[2] / "tests" / "published" / "replicas.toml"

@@ -19,7 +19,7 @@ import torch
 
 from facemask_inpaint import models
 from facemask_inpaint.errors import SizeError
-from facemask_inpaint.models.lama_refinement import Refinement
+from facemask_inpaint.models.lama import Refinement
 
 MEBIBYTE = 2**20
 

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from facemask_inpaint.checkpoints.torch_files import LEGACY_MAGIC
+from facemask_inpaint.checkpoints._torch_files import LEGACY_MAGIC
 
 STOP = b"."
 P2, P4 = b"\x80\x02", b"\x80\x04"

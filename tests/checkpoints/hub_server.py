@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from huggingface_hub import constants
 
-from facemask_inpaint.checkpoints import transfer
+from facemask_inpaint.checkpoints import _transfer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _STORE = "xet-bridge/"
@@ -248,7 +248,7 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FACEMASK_INPAINT_CACHE", str(folder / "cache"))
     monkeypatch.setenv("FACEMASK_INPAINT_WEIGHTS", str(folder / "weights"))
-    monkeypatch.setattr(transfer, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(_transfer, "BACKOFF_SECONDS", 0.01)
     with Server() as site:
         # Read from HF_ENDPOINT on import; a test in a fresh process sets the variable itself.
         template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, site.url)

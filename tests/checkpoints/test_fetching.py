@@ -14,7 +14,7 @@ import pytest
 from huggingface_hub import constants
 
 from facemask_inpaint import checkpoints
-from facemask_inpaint.checkpoints import Source, transfer
+from facemask_inpaint.checkpoints import Source, _transfer
 from facemask_inpaint.errors import IntegrityError, WeightsNotFoundError
 from tests.checkpoints.hub_server import COMMIT, Site
 
@@ -279,7 +279,7 @@ def test_without_a_network_one_sentence_comes_at_once(
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", NOWHERE)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", NOWHERE + "/{repo_id}/{filename}")
-    monkeypatch.setattr(transfer.time, "sleep", lambda _: pytest.fail("waited for a retry"))
+    monkeypatch.setattr(_transfer.time, "sleep", lambda _: pytest.fail("waited for a retry"))
     with pytest.raises(WeightsNotFoundError) as caught:
         fetch(*sources)
     message = str(caught.value)

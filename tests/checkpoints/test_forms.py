@@ -22,7 +22,7 @@ from facemask_inpaint.errors import (
     UnsafeCheckpointError,
     WeightsNotFoundError,
 )
-from facemask_inpaint.models.model_card import Card, WeightFile
+from facemask_inpaint.models import Card, WeightFile
 from tests.checkpoints.hub_server import Site
 from tests.checkpoints.writers import foreign_modules
 from tests.official import lama_tensors

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from facemask_inpaint import Inpainter, checkpoints
-from facemask_inpaint.checkpoints import bars
+from facemask_inpaint.checkpoints import _transfer
 from facemask_inpaint.errors import CheckpointError, WeightsNotFoundError
 from tests.checkpoints.hub_server import COMMIT, Site
 
@@ -58,7 +58,7 @@ def test_bars_appear_only_where_they_are_wanted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     checkpoints.push_folder(folder, "someone/mine", token="hf_test")
-    monkeypatch.setattr(bars, "is_visible", lambda: True)
+    monkeypatch.setattr(_transfer, "is_visible", lambda: True)
     capsys.readouterr()
     with pytest.raises(CheckpointError):  # its tensors are not LaMa's; the files are fetched first
         Inpainter.from_pretrained("someone/mine", progress=progress)

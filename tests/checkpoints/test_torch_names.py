@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask_inpaint import checkpoints
-from facemask_inpaint.checkpoints.torch_files import LEGACY_MAGIC
+from facemask_inpaint.checkpoints._torch_files import LEGACY_MAGIC
 from facemask_inpaint.errors import CheckpointError
 from tests.checkpoints import hostile
 

@@ -24,7 +24,7 @@ from facemask_inpaint.errors import (
     WeightsNotFoundError,
 )
 from facemask_inpaint.inpainting.strategies import STRATEGIES
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork
 from tests.parity import recipe
 
 SIZES = [(64, 64), (50, 80), (131, 77)]

@@ -23,8 +23,7 @@ from facemask_inpaint.errors import (
     UnsafeCheckpointError,
 )
 from facemask_inpaint.masks import MaskClass
-from facemask_inpaint.models.pipeline import PipelineNetwork
-from facemask_inpaint.models.prompts import PROMPTS, default_prompt
+from facemask_inpaint.models import PROMPTS, PipelineNetwork, default_prompt
 from facemask_inpaint.verification.hidden_pixels import hidden_pixel_influence
 from tests.benchmark.runs import PORTRAITS
 from tests.tiny_pipelines import stable_diffusion

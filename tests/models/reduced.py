@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from facemask_inpaint.models import registry
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork, _registry
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def build(architecture: str, seed: int = 0) -> InpaintingNetwork:
     reduced = REDUCED[architecture]
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        network = registry.create(architecture, **reduced.options)
+        network = _registry.create(architecture, **reduced.options)
         for parameter in network.parameters():
             parameter *= reduced.gain
     return network

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from facemask_inpaint import checkpoints
 from facemask_inpaint.errors import CheckpointError, SizeError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.aotgan import AOTGAN, GateNorm
 from tests.models.reduced import build
 from tests.parity import recipe
@@ -39,12 +39,12 @@ def test_the_largest_dilation_sets_the_smallest_side() -> None:
         network(torch.zeros(1, 3, 32, 64), torch.ones(1, 1, 32, 64))
     with pytest.raises(SizeError, match="multiples of 4"):
         network(torch.zeros(1, 3, 38, 64), torch.ones(1, 1, 38, 64))
-    nearer = registry.create("aotgan", width=8, blocks=1, dilations=[1, 2])
+    nearer = _registry.create("aotgan", width=8, blocks=1, dilations=[1, 2])
     assert nearer(torch.zeros(1, 3, 12, 12), torch.ones(1, 1, 12, 12)).shape == (1, 3, 12, 12)
 
 
 def test_training_starts_from_small_weights_and_no_bias() -> None:
-    parameters = dict(registry.create("aotgan", width=16, blocks=2).named_parameters())
+    parameters = dict(_registry.create("aotgan", width=16, blocks=2).named_parameters())
     weights = torch.cat([p.flatten() for name, p in parameters.items() if name.endswith("weight")])
     assert weights.std().item() == pytest.approx(0.02, rel=0.02)
     assert not any(p.any() for name, p in parameters.items() if name.endswith("bias"))
@@ -55,7 +55,7 @@ def test_files_load_whatever_wrapper_wrote_their_keys(wrapper: str, tmp_path: Pa
     tensors = narrow_tensors()
     torch.save({wrapper + key: tensor for key, tensor in tensors.items()}, tmp_path / "model.bin")
     read = checkpoints.read(tmp_path / "model.bin", "torch").tensors
-    network = registry.from_official("aotgan", read)
+    network = _registry.from_official("aotgan", read)
     assert network.options == {"width": 8, "blocks": 8}
     expected = AOTGAN.translate_official(tensors)
     assert all(torch.equal(tensor, expected[key]) for key, tensor in network.state_dict().items())
@@ -64,7 +64,7 @@ def test_files_load_whatever_wrapper_wrote_their_keys(wrapper: str, tmp_path: Pa
 def test_the_published_size_is_read_off_the_keys() -> None:
     shapes = recipe.official_shapes("aotgan", "manifest.json")
     tensors = {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
-    network = registry.from_official("aotgan", tensors)
+    network = _registry.from_official("aotgan", tensors)
     assert network.options == {"width": 64, "blocks": 8}
     assert sum(p.numel() for p in network.parameters()) == 15_200_835
 
@@ -72,15 +72,15 @@ def test_the_published_size_is_read_off_the_keys() -> None:
 def test_checkpoints_that_do_not_fit_are_refused_by_key() -> None:
     tensors = narrow_tensors()
     with pytest.raises(CheckpointError, match=r"encoder\.1\.weight"):
-        registry.from_official("aotgan", {})
+        _registry.from_official("aotgan", {})
     with pytest.raises(CheckpointError, match=r"middle\.3\.fuse\.1\.bias"):
-        registry.from_official("aotgan", without(tensors, "middle.3.fuse.1.bias"))
+        _registry.from_official("aotgan", without(tensors, "middle.3.fuse.1.bias"))
     with pytest.raises(CheckpointError, match=r"middle\.5\.block02\.1\.weight"):
-        registry.from_official("aotgan", without(tensors, "middle.5.block02.1.weight"))
+        _registry.from_official("aotgan", without(tensors, "middle.5.block02.1.weight"))
     with pytest.raises(CheckpointError, match="discriminator"):
-        registry.from_official("aotgan", {**tensors, "discriminator.w": torch.zeros(1)})
+        _registry.from_official("aotgan", {**tensors, "discriminator.w": torch.zeros(1)})
     with pytest.raises(CheckpointError, match="needed"):
-        registry.from_official("aotgan", tensors, width=16)
+        _registry.from_official("aotgan", tensors, width=16)
 
 
 def narrow_tensors() -> dict[str, Tensor]:

@@ -17,9 +17,7 @@ from facemask_inpaint._internal.files import sha256_of
 from facemask_inpaint.checkpoints.fetching import PACKAGE
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.errors import UnknownNameError
-from facemask_inpaint.models import model_card, registry
-from facemask_inpaint.models.cards import card, list_cards, list_pretrained
-from facemask_inpaint.models.model_card import Card
+from facemask_inpaint.models import Card, _model_card, _registry, card, list_cards, list_pretrained
 
 CARDS = list_cards()
 LEARNED = [one for one in CARDS if one.needs_weights]
@@ -41,8 +39,8 @@ def test_name_says_network_data_and_resolution(one: Card) -> None:
 
 @each_card
 def test_card_is_complete(one: Card) -> None:
-    assert one.data in model_card.DATA_SETS
-    assert one.training_split in model_card.TRAINING_SPLITS
+    assert one.data in _model_card.DATA_SETS
+    assert one.training_split in _model_card.TRAINING_SPLITS
     assert one.licence
     assert one.paper
     assert one.note.endswith(".")
@@ -70,7 +68,7 @@ def test_one_file_per_role_and_all_forms_share_it(one: Card) -> None:
 
 
 @pytest.mark.parametrize("form", [form for _, form in FORMS], ids=[name for name, _ in FORMS])
-def test_form_has_sources_and_where_needed_a_section(form: model_card.WeightFile) -> None:
+def test_form_has_sources_and_where_needed_a_section(form: _model_card.WeightFile) -> None:
     sections = {
         "lightning": "state_dict",
         "stylegan2-ada": "G_ema",
@@ -123,7 +121,7 @@ def test_names_and_aliases_are_unique_and_hide_no_architecture() -> None:
 
 def test_every_architecture_has_one_default_card() -> None:
     defaults = Counter(one.architecture for one in CARDS if one.default)
-    assert set(defaults) >= set(registry.ARCHITECTURES)
+    assert set(defaults) >= set(_registry.ARCHITECTURES)
     assert set(defaults) == {one.architecture for one in CARDS}
     assert set(defaults.values()) == {1}
 
@@ -187,10 +185,10 @@ def test_harmonic_needs_no_weights() -> None:
 
 
 def test_downloadable_needs_every_part_but_only_one_form() -> None:
-    by_hand = model_card.WeightFile(
+    by_hand = _model_card.WeightFile(
         role="a", container="torch", sources=(Source("manual", "https://host/page", "a.pt"),)
     )
-    plain = model_card.WeightFile(
+    plain = _model_card.WeightFile(
         role="b", container="torch", sources=(Source("url", "https://host/b.pt", "b.pt"),)
     )
     either = dataclasses.replace(by_hand, alternatives=(plain,))
@@ -203,7 +201,7 @@ def test_downloadable_needs_every_part_but_only_one_form() -> None:
 def test_available_follows_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     one = card("lama")
     assert one.available
-    monkeypatch.delitem(registry.ARCHITECTURES, "lama")
+    monkeypatch.delitem(_registry.ARCHITECTURES, "lama")
     assert not one.available
     assert "not in this version" in one.summary()
 
@@ -255,7 +253,7 @@ socket.socket.connect = refuse
 from facemask_inpaint import models
 names = models.list_pretrained()
 texts = [str(models.card(name)) for name in names]
-networks = {path.partition(":")[0] for path in models.registry.ARCHITECTURES.values()}
+networks = {path.partition(":")[0] for path in models._registry.ARCHITECTURES.values()}
 heavy = {"torch", "numpy", "PIL", "scipy", "huggingface_hub", "safetensors"} | networks
 print(len(texts), models.card("mat").digest, sorted(heavy & set(sys.modules)))
 """
@@ -274,5 +272,5 @@ def test_listing_imports_no_torch_and_no_network_and_digests_agree() -> None:
 def test_what_comes_along_names_a_published_network_that_can_be_fetched() -> None:
     for one in CARDS:
         assert bool(one.advice) == (one.ships or not one.needs_weights), one.name
-    assert f"--model {model_card.PUBLISHED}" in card("lite").advice
-    assert card(model_card.PUBLISHED).downloadable
+    assert f"--model {_model_card.PUBLISHED}" in card("lite").advice
+    assert card(_model_card.PUBLISHED).downloadable

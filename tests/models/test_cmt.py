@@ -11,7 +11,7 @@ from einops import einsum, rearrange
 from torch import Tensor
 
 from facemask_inpaint.errors import CheckpointError, OptionError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.cmt import coarse, windows
 from facemask_inpaint.models.cmt.coarse import CoarseStage, MaskedAttention
 from facemask_inpaint.models.cmt.refinement import sinusoids
@@ -140,13 +140,13 @@ def test_positions_tell_column_then_row() -> None:
 
 def test_sizes_that_no_grid_fits_are_refused() -> None:
     with pytest.raises(OptionError, match="resolution must be a multiple of 128, not 192"):
-        registry.create("cmt", resolution=192)
+        _registry.create("cmt", resolution=192)
     with pytest.raises(OptionError, match="refine_width must be a multiple of 16, not 8"):
-        registry.create("cmt", refine_width=8)
+        _registry.create("cmt", refine_width=8)
 
 
 def test_the_published_size_is_read_off_the_keys() -> None:
-    network = registry.from_official("cmt", official_tensors())
+    network = _registry.from_official("cmt", official_tensors())
     assert network.options == {
         "resolution": 256,
         "width": 768,
@@ -163,11 +163,11 @@ def test_wrappers_and_derived_constants_do_not_matter() -> None:
     tensors = official_tensors()
     derived = [key for key in tensors if key.rpartition(".")[2] in DERIVED]
     assert len(derived) == 71
-    registry.from_official("cmt", {f"module.{key}": t for key, t in tensors.items()})
-    registry.from_official(
+    _registry.from_official("cmt", {f"module.{key}": t for key, t in tensors.items()})
+    _registry.from_official(
         "cmt", {key.replace(".", ".module.", 1): t for key, t in tensors.items()}
     )
-    registry.from_official("cmt", without(tensors, *derived))
+    _registry.from_official("cmt", without(tensors, *derived))
 
 
 DERIVED = ("relative_coords_table", "relative_position_index", "attn_mask", "_float_tensor")
@@ -192,7 +192,7 @@ def small_stage(side: int = 4, depth: int = 1) -> CoarseStage:
 
 
 def refused(tensors: dict[str, Tensor]) -> None:
-    registry.from_official("cmt", tensors)
+    _registry.from_official("cmt", tensors)
 
 
 def official_tensors() -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from facemask_inpaint import checkpoints
 from facemask_inpaint.errors import CheckpointError, OptionError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.comodgan import CoModGAN, official
 from facemask_inpaint.models.layers.stylegan2 import StyledConv
 from tests.models import comodgan_layouts as layouts
@@ -67,7 +67,7 @@ def composited(network: CoModGAN, golden: Tensors, **draws: Tensor) -> Tensor:
 
 
 def loaded(tensors: Tensors, **options: object) -> CoModGAN:
-    network = registry.from_official("comodgan", tensors, **options)
+    network = _registry.from_official("comodgan", tensors, **options)
     assert isinstance(network, CoModGAN)
     return network
 
@@ -157,11 +157,11 @@ def test_checkpoints_that_do_not_fit_are_refused_by_key(
 )
 def test_impossible_options_are_refused(option: str, value: object, message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        registry.create("comodgan", **{option: value})
+        _registry.create("comodgan", **{option: value})
 
 
 def test_draws_follow_the_options() -> None:
-    network = registry.create("comodgan", **SMALL, code_dropout=True, noise_mode="random")
+    network = _registry.create("comodgan", **SMALL, code_dropout=True, noise_mode="random")
     assert isinstance(network, CoModGAN)
     noise = [f"noise_{i}" for i in range(5)]
     spec = network.latent_spec(2, 16, 16)
@@ -176,7 +176,7 @@ def test_draws_follow_the_options() -> None:
 
 
 def test_the_clamp_reaches_every_activation() -> None:
-    network = registry.create("comodgan", **SMALL, activation_clamp=0.25)
+    network = _registry.create("comodgan", **SMALL, activation_clamp=0.25)
     clamps = [
         module.clamp
         for module in network.modules()
@@ -206,7 +206,7 @@ def test_the_1024_network_takes_the_original_tensors() -> None:
     ],
 )
 def test_the_1024_network_runs(options: dict[str, int]) -> None:
-    network = registry.create("comodgan", resolution=1024, **options)
+    network = _registry.create("comodgan", resolution=1024, **options)
     image, mask = torch.zeros(1, 3, 1024, 1024), torch.zeros(1, 1, 1024, 1024)
     mask[..., 300:700, 300:700] = 1
     with torch.inference_mode():

@@ -10,7 +10,7 @@ import torch
 
 import facemask_inpaint as fmi
 from facemask_inpaint.errors import OptionError, UnknownNameError
-from facemask_inpaint.models.conditions import Condition, check_conditions
+from facemask_inpaint.models._conditions import Condition, check_conditions
 from tests.models.reduced import build
 
 SPEC = {

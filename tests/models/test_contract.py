@@ -13,14 +13,13 @@ from torch import Tensor
 
 import facemask_inpaint
 from facemask_inpaint.errors import MaskError, SizeError
-from facemask_inpaint.models import registry
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork, _registry
 from tests.models.reduced import REDUCED, build
 
 PORTRAIT = Path(facemask_inpaint.__file__).parent / "data" / "samples" / "portrait_256.png"
 
 
-@pytest.fixture(scope="module", params=registry.list_architectures())
+@pytest.fixture(scope="module", params=_registry.list_architectures())
 def architecture(request: pytest.FixtureRequest) -> str:
     assert request.param in REDUCED, "add a row to tests/models/reduced.py"
     return request.param
@@ -106,7 +105,7 @@ def test_state_dict_round_trip(
 ) -> None:
     save_file(network.state_dict(), tmp_path / "model.safetensors")
     other = build(architecture, seed=1)
-    registry.load_exactly(other, load_file(tmp_path / "model.safetensors"))
+    _registry.load_exactly(other, load_file(tmp_path / "model.safetensors"))
     assert torch.equal(answer(network, *batch), answer(other, *batch))
 
 

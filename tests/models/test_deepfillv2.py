@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import CheckpointError, OptionError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import InpaintingNetwork, _registry
 from facemask_inpaint.models.layers import contextual_attention
 from facemask_inpaint.models.layers.contextual_attention import ContextualAttention, nearest
-from facemask_inpaint.models.network import InpaintingNetwork
 from tests.models.reduced import build
 from tests.parity import adapters, recipe
 
@@ -162,7 +161,7 @@ def test_smallest_picture_and_whole_hole_are_answered() -> None:
 def test_unknown_options_are_refused_by_name(options: dict[str, object]) -> None:
     (name,) = options
     with pytest.raises(OptionError, match=name):
-        registry.create("deepfillv2", **options)
+        _registry.create("deepfillv2", **options)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +182,7 @@ def test_the_fusion_constant_may_be_missing() -> None:
 
 def test_checkpoints_that_do_not_fit_are_refused_by_key() -> None:
     with pytest.raises(CheckpointError, match=r"conv2_downsample\.conv\.weight"):
-        registry.from_official("deepfillv2", {})
+        _registry.from_official("deepfillv2", {})
     tensors = official("manifest.json")
     with pytest.raises(CheckpointError, match=r"discriminator\.w"):
         from_shapes({**tensors, "discriminator.w": torch.zeros(1)})
@@ -199,4 +198,4 @@ def official(manifest: str) -> dict[str, Tensor]:
 
 
 def from_shapes(tensors: dict[str, Tensor]) -> InpaintingNetwork:
-    return registry.from_official("deepfillv2", tensors)
+    return _registry.from_official("deepfillv2", tensors)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.images.harmonic import fill_harmonically
+from facemask_inpaint.models import create
 from facemask_inpaint.models.harmonic import Harmonic
-from facemask_inpaint.models.registry import create
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import CheckpointError, SizeError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.lama import FourierUnit, inverse_rfft2
 from tests.models.reduced import build
 from tests.parity import recipe
@@ -54,20 +54,20 @@ def test_sides_below_sixteen_are_refused() -> None:
 def test_block_count_is_read_off_the_keys(manifest: str) -> None:
     tensors = official_tensors(manifest)
     blocks = {"manifest.json": 9, "manifest.big.json": 18}[manifest]
-    options = registry.network_class("lama").official_options(tensors)
+    options = _registry.network_class("lama").official_options(tensors)
     assert options == {"width": 64, "blocks": blocks}
 
 
 def test_checkpoints_that_do_not_fit_are_refused_by_key() -> None:
     tensors = official_tensors("manifest.json")
     with pytest.raises(CheckpointError, match=r"model\.1\.ffc\.convl2l\.weight"):
-        registry.from_official("lama", {})
+        _registry.from_official("lama", {})
     with pytest.raises(CheckpointError, match=r"model\.9\.conv2\.bn_g\.bias"):
-        registry.from_official("lama", without(tensors, "model.9.conv2.bn_g.bias"))
+        _registry.from_official("lama", without(tensors, "model.9.conv2.bn_g.bias"))
     with pytest.raises(CheckpointError, match=r"head\.weight"):
-        registry.from_official("lama", without(tensors, "model.25.weight"))
+        _registry.from_official("lama", without(tensors, "model.25.weight"))
     with pytest.raises(CheckpointError, match="discriminator"):
-        registry.from_official("lama", {**tensors, "discriminator.w": torch.zeros(1)})
+        _registry.from_official("lama", {**tensors, "discriminator.w": torch.zeros(1)})
 
 
 def official_tensors(manifest: str) -> dict[str, Tensor]:

@@ -11,9 +11,8 @@ from torch import Tensor
 
 import facemask_inpaint as fmi
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.models import lama_refinement
-from facemask_inpaint.models.lama import LaMa
-from facemask_inpaint.models.lama_refinement import Refinement
+from facemask_inpaint.models.lama import LaMa, refinement
+from facemask_inpaint.models.lama.refinement import Refinement
 from tests.models.reduced import build
 
 HALF_ROWS = [0, 4, 5, 6, 6, 7, 7, 7, 7, 7, 6, 6, 5, 4, 0]
@@ -66,7 +65,7 @@ def by_the_book(network: LaMa, image: Tensor, mask: Tensor, steps: int, rate: fl
         z.requires_grad_()
         out = network.decode(network.blocks(z))
         known = (out - picture).abs()[(mask == 0).expand_as(out)].mean()
-        shrunk = lama_refinement._halved(out)
+        shrunk = refinement._halved(out)
         loss = known + (shrunk - goal).abs()[inner.expand_as(goal)].mean()
         (slope,) = torch.autograd.grad(loss, z)
         mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
@@ -100,13 +99,13 @@ def test_refined_answer_follows_the_published_procedure(
 
 def test_more_steps_come_closer_to_the_smaller_scale(network: LaMa) -> None:
     image, mask = portrait(128, 96)
-    inner = lama_refinement._inner_hole(mask)
+    inner = refinement._inner_hole(mask)
     assert inner.any()
     small = answer(network, *portrait(64, 48), None)
     apart = []
     for steps in (1, 5, 15):
         refined = answer(network, image, mask, Refinement(steps=steps, smallest_side=48))
-        apart.append(((lama_refinement._halved(refined) - small).abs() * inner).sum().item())
+        apart.append(((refinement._halved(refined) - small).abs() * inner).sum().item())
     assert apart[0] > apart[1] > apart[2]
 
 
@@ -143,13 +142,13 @@ def test_scales_end_at_the_limit() -> None:
 
 def test_halving_is_blur_and_mean_of_four() -> None:
     x = torch.rand(1, 2, 10, 14, generator=torch.Generator().manual_seed(0))
-    np.testing.assert_allclose(lama_refinement._halved(x), smoothed(x), atol=1e-6)
+    np.testing.assert_allclose(refinement._halved(x), smoothed(x), atol=1e-6)
 
 
 def test_inner_hole_is_eroded_by_the_ellipse_but_not_at_the_border() -> None:
     hole = torch.ones(1, 1, 60, 80)
     hole[..., 30, 41] = 0
-    inner = lama_refinement._inner_hole(hole)[0, 0].bool().numpy()
+    inner = refinement._inner_hole(hole)[0, 0].bool().numpy()
     expected = np.ones((30, 40), dtype=bool)
     expected[8:23, 13:28] = ~ellipse()
     np.testing.assert_array_equal(inner, expected)

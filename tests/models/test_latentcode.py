@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.latentcode import VQGAN, LatentCode
 from facemask_inpaint.models.latentcode.autoencoder import Composer
 from facemask_inpaint.models.latentcode.blocks import GroupNorm
@@ -278,7 +278,7 @@ def test_each_part_can_be_trained_on_its_own(network: LatentCode) -> None:
 )
 def test_impossible_options_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        registry.create("latentcode", **options)
+        _registry.create("latentcode", **options)
 
 
 def test_impossible_settings_are_refused_when_they_are_used() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import facemask_inpaint as fmi
 from facemask_inpaint.errors import CheckpointError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.latentcode import LatentCode
 from tests.parity import recipe
 
@@ -55,7 +55,7 @@ def pictures(inpainter: fmi.Inpainter, image: Image.Image, mask: np.ndarray) -> 
 def test_files_in_another_order_are_taken_by_role(tmp_path: Path) -> None:
     files = {role: write(tmp_path, role, tensors) for role, tensors in reversed(parts().items())}
     by_role = fmi.Inpainter.from_checkpoint(files, "latentcode", heads=4).network.state_dict()
-    official = registry.from_official("latentcode", joined(parts()), heads=4).state_dict()
+    official = _registry.from_official("latentcode", joined(parts()), heads=4).state_dict()
     assert all(torch.equal(by_role[key], tensor) for key, tensor in official.items())
     with pytest.raises(CheckpointError, match=r"vqgan: 'quantize\.embedding\.weight'"):
         fmi.Inpainter.from_checkpoint(list(files.values()), "latentcode", heads=4)
@@ -82,13 +82,13 @@ def test_a_missing_tensor_is_named(key: str, message: str) -> None:
     tensors = joined(parts())
     del tensors[key]
     with pytest.raises(CheckpointError, match=message):
-        registry.from_official("latentcode", tensors, heads=4)
+        _registry.from_official("latentcode", tensors, heads=4)
 
 
 def test_a_tensor_without_a_place_is_named() -> None:
     tensors = joined(parts()) | {"encoder/encoder.down.1.block.7.conv1.conv.bias": torch.zeros(64)}
     with pytest.raises(CheckpointError, match=r"unexpected encoder\.levels\.1\.blocks\.7"):
-        registry.from_official("latentcode", tensors, heads=4)
+        _registry.from_official("latentcode", tensors, heads=4)
 
 
 def parts() -> dict[str, dict[str, Tensor]]:

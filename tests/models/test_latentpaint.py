@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import facemask_inpaint as fmi
 from facemask_inpaint.errors import CheckpointError, OptionError, UnknownNameError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.latentpaint import BLOCKS, KeepPyramid, LatentPaint, Propagation
 from tests.models.reduced import REDUCED
 from tests.parity import recipe
@@ -34,7 +34,7 @@ def made(**options: Any) -> LatentPaint:
         torch.manual_seed(0)
         return cast(
             LatentPaint,
-            registry.create("latentpaint", **{**REDUCED["latentpaint"].options, **options}),
+            _registry.create("latentpaint", **{**REDUCED["latentpaint"].options, **options}),
         )
 
 
@@ -444,7 +444,7 @@ def test_a_run_can_be_watched_and_cancelled(
 
 def test_it_loads_the_face_models_checkpoint_and_needs_no_propagation() -> None:
     tensors = recipe.official_tensors("ldm", "manifest.celeba256.small.json")
-    network, base = (registry.from_official(name, tensors) for name in ("latentpaint", "ldm"))
+    network, base = (_registry.from_official(name, tensors) for name in ("latentpaint", "ldm"))
     assert network.options == {"width": 32, "picture_width": 32, "codes": 512}
     ours, theirs = network.state_dict(), base.state_dict()
     assert ours.keys() == theirs.keys()
@@ -455,7 +455,7 @@ def test_a_conditioned_model_is_refused() -> None:
     shapes = recipe.official_shapes("ldm", "manifest.json")
     tensors = {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
     with pytest.raises(CheckpointError, match="whole pictures"):
-        registry.from_official("latentpaint", tensors)
+        _registry.from_official("latentpaint", tensors)
 
 
 def test_unknown_names_are_refused_with_the_known_ones() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import facemask_inpaint as fmi
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.layers.diffusion_unet import SteadyGroupNorm
 from facemask_inpaint.models.layers.latent_diffusion import LAST_BETA, Ladder, unet_shape
 from facemask_inpaint.models.layers.vector_autoencoder import Codebook
@@ -35,7 +35,7 @@ def faces() -> LDM:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         options = {**REDUCED["ldm"].options, "conditioned": False}
-        return cast(LDM, registry.create("ldm", **options))
+        return cast(LDM, _registry.create("ldm", **options))
 
 
 def square(n: int = 1, side: int = 64) -> tuple[Tensor, Tensor]:
@@ -123,7 +123,7 @@ def test_only_covering_finds_thin_holes(reduction: str) -> None:
     options = {**REDUCED["ldm"].options, "mask_reduction": reduction}
     hole = torch.zeros(1, 1, 64, 64)
     hole[..., 30:32, 5:60] = 1
-    hidden = cast(LDM, registry.create("ldm", **options)).hidden_cells(hole)
+    hidden = cast(LDM, _registry.create("ldm", **options)).hidden_cells(hole)
     assert hidden.sum() == (14 if reduction == "cover" else 0)
 
 
@@ -149,7 +149,7 @@ def test_a_perfect_denoiser_is_followed_in_any_number_of_steps(
     conditioned: bool, steps: int
 ) -> None:
     options = {**REDUCED["ldm"].options, "conditioned": conditioned, "steps": steps}
-    network = cast(LDM, registry.create("ldm", **options)).double()
+    network = cast(LDM, _registry.create("ldm", **options)).double()
     ladder = network.ladder()
     centre, known = torch.randn(2, 1, 3, 16, 16, dtype=torch.float64)
     network.unet = toy = PointMass(centre, ladder.shares)
@@ -188,7 +188,7 @@ def test_known_latents_enter_every_step_at_its_noise_level(faces: LDM) -> None:
 
 def test_eta_adds_draws_and_they_matter(inpainting: LDM) -> None:
     assert inpainting.latent_spec(2, 64, 96) == {"start": (2, 3, 16, 24)}
-    network = cast(LDM, registry.create("ldm", **REDUCED["ldm"].options, eta=1.0))
+    network = cast(LDM, _registry.create("ldm", **REDUCED["ldm"].options, eta=1.0))
     network.load_state_dict(inpainting.state_dict())
     assert network.latent_spec(2, 64, 96)["posterior"] == (2, 3, 3, 16, 24)
     image, mask = square()
@@ -303,12 +303,12 @@ def test_nothing_known_is_an_answer_too(faces: LDM) -> None:
 )
 def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        registry.create("ldm", **{**REDUCED["ldm"].options, **options})
+        _registry.create("ldm", **{**REDUCED["ldm"].options, **options})
 
 
 def test_unknown_mask_reduction_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="mask_reduction is one of nearest, cover, not 'average'"):
-        registry.create("ldm", **REDUCED["ldm"].options, mask_reduction="average")
+        _registry.create("ldm", **REDUCED["ldm"].options, mask_reduction="average")
 
 
 def tensors_of(network: LDM, n: int, side: int) -> dict[str, Tensor]:

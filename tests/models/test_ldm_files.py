@@ -16,7 +16,7 @@ from torch import Tensor
 
 import facemask_inpaint as fmi
 from facemask_inpaint.errors import CheckpointError, MissingDependencyError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.ldm import LDM
 from tests.models.reduced import REDUCED
 from tests.parity import recipe
@@ -41,7 +41,7 @@ def faces() -> LDM:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         options = {**REDUCED["ldm"].options, "conditioned": False}
-        return cast(LDM, registry.create("ldm", **options))
+        return cast(LDM, _registry.create("ldm", **options))
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS)
@@ -83,18 +83,20 @@ def test_files_that_do_not_fit_are_refused_by_key() -> None:
     tensors = recipe.official_tensors("ldm", "manifest.small.json")
     key = "model_ema.diffusion_modelmiddle_block1qkvweight"
     with pytest.raises(CheckpointError, match=r"mid_block\.attentions\.0\.to_q\.weight"):
-        registry.from_official("ldm", {k: v for k, v in tensors.items() if k != key})
+        _registry.from_official("ldm", {k: v for k, v in tensors.items() if k != key})
     with pytest.raises(CheckpointError, match="block99"):
-        registry.from_official("ldm", {**tensors, "model_ema.diffusion_modelblock99": tensors[key]})
+        _registry.from_official(
+            "ldm", {**tensors, "model_ema.diffusion_modelblock99": tensors[key]}
+        )
     key = "first_stage_model.decoder.up.1.block.0.conv1.weight"
     with pytest.raises(CheckpointError, match=r"decoder\.up_blocks\.1\.resnets\.0\.conv1"):
-        registry.from_official("ldm", {k: v for k, v in tensors.items() if k != key})
+        _registry.from_official("ldm", {k: v for k, v in tensors.items() if k != key})
     with pytest.raises(CheckpointError, match="has no first stage"):
-        registry.from_official(
+        _registry.from_official(
             "ldm", {k: v for k, v in tensors.items() if not k.startswith("first_stage")}
         )
     with pytest.raises(CheckpointError, match="has no U-Net"):
-        registry.from_official(
+        _registry.from_official(
             "ldm", {k: v for k, v in tensors.items() if k.startswith("first_stage")}
         )
 
@@ -109,7 +111,7 @@ def test_files_converted_for_diffusers_load_too(faces: LDM, former: bool) -> Non
             key = key.replace(now, then)
         tensors[key] = tensor
     assert any("query" in key for key in tensors) == former
-    loaded = registry.from_official("ldm", tensors)
+    loaded = _registry.from_official("ldm", tensors)
     assert loaded.options["conditioned"] is False
     same(loaded.state_dict(), faces.state_dict())
 
@@ -143,7 +145,7 @@ def test_the_two_files_of_the_hub_load(faces: LDM, name: str, tmp_path: Path) ->
 def test_without_diffusers_the_error_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(MissingDependencyError, match=r"pip install .*\[diffusion\]"):
-        registry.create("ldm", **REDUCED["ldm"].options)
+        _registry.create("ldm", **REDUCED["ldm"].options)
 
 
 def test_loading_an_averaged_network_warns_of_nothing() -> None:

@@ -12,7 +12,7 @@ from einops import einsum, rearrange
 from torch import Tensor
 
 from facemask_inpaint.errors import CheckpointError, SizeError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.madf import MADF, MaskAwareConv, all_kernels
 from tests.models.reduced import build
 from tests.parity import recipe
@@ -83,8 +83,8 @@ def test_training_checkpoints_load_with_and_without_their_wrapper() -> None:
     wrapped = official_tensors()
     plain = {key.removeprefix(WRAPPER): tensor for key, tensor in wrapped.items()}
     assert MADF.official_options(plain) == {"width": 64, "mask_features": 16}
-    network = registry.from_official("madf", plain)
-    registry.from_official("madf", wrapped | {"module.extractor.enc_1.0.weight": nothing()})
+    network = _registry.from_official("madf", plain)
+    _registry.from_official("madf", wrapped | {"module.extractor.enc_1.0.weight": nothing()})
     unused = sum(t.numel() for k, t in plain.items() if k in UNUSED_PARAMETERS)
     assert sum(p.numel() for p in network.parameters()) == 85_141_214 - unused
 
@@ -111,7 +111,7 @@ def test_checkpoints_that_do_not_fit_are_refused_by_key() -> None:
 
 
 def refused(tensors: dict[str, Tensor]) -> None:
-    registry.from_official("madf", tensors)
+    _registry.from_official("madf", tensors)
 
 
 def official_tensors() -> dict[str, Tensor]:

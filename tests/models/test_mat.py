@@ -12,7 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import CheckpointError, OptionError, SizeError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.mat import MAT, Discriminator, official
 from facemask_inpaint.models.mat.attention import PartialConv2d, WindowAttention, region_bias
 from tests.parity import recipe
@@ -36,7 +36,7 @@ def seeded() -> None:
 
 @pytest.fixture
 def network() -> MAT:
-    network = registry.create("mat", **SMALL)
+    network = _registry.create("mat", **SMALL)
     assert isinstance(network, MAT)
     network.mapping.w_avg.normal_()
     return network
@@ -66,7 +66,7 @@ def answer(network: MAT, image: Tensor, mask: Tensor, seed: int = 0) -> Tensor:
 )
 def test_impossible_options_are_refused(option: str, value: object, message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        registry.create("mat", **{option: value})
+        _registry.create("mat", **{option: value})
 
 
 def test_known_pixels_come_back_bit_for_bit(network: MAT, picture: tuple[Tensor, Tensor]) -> None:
@@ -326,7 +326,7 @@ def shrunk(key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def test_a_small_snapshot_tells_its_own_widths(snapshot: dict[str, Tensor]) -> None:
-    network = registry.from_official("mat", snapshot)
+    network = _registry.from_official("mat", snapshot)
     assert network.options == {
         "resolution": 256,
         "width": 12,
@@ -338,8 +338,8 @@ def test_a_small_snapshot_tells_its_own_widths(snapshot: dict[str, Tensor]) -> N
 
 def test_half_precision_snapshots_are_loaded_as_float32(snapshot: dict[str, Tensor]) -> None:
     rounded = {key: tensor.half() for key, tensor in snapshot.items()}
-    ours = registry.from_official("mat", rounded).state_dict()
-    for key, tensor in registry.from_official("mat", snapshot).state_dict().items():
+    ours = _registry.from_official("mat", rounded).state_dict()
+    for key, tensor in _registry.from_official("mat", snapshot).state_dict().items():
         assert ours[key].dtype == torch.float32
         assert torch.equal(ours[key], tensor.half().float()), key
 
@@ -364,6 +364,6 @@ def test_a_snapshot_must_be_complete_and_nothing_else(snapshot: dict[str, Tensor
         official.translate_generator({**snapshot, "mapping.embed.weight": torch.zeros(1)})
     noise = "synthesis.dec.Dec_32x32.conv1.noise_const"
     with pytest.raises(CheckpointError, match=r"blocks\.0\.merge\.noise_const"):
-        registry.from_official("mat", {k: v for k, v in snapshot.items() if k != noise})
+        _registry.from_official("mat", {k: v for k, v in snapshot.items() if k != noise})
     with pytest.raises(CheckpointError, match="no checkpoint of MAT"):
-        registry.from_official("mat", {"encoder.weight": torch.zeros(3)})
+        _registry.from_official("mat", {"encoder.weight": torch.zeros(3)})

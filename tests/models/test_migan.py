@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import CheckpointError, OptionError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.migan import activate
 from tests.parity import recipe
 
@@ -24,11 +24,11 @@ def published() -> dict[str, Tensor]:
 @pytest.mark.parametrize("resolution", [4, 96, 0])
 def test_resolution_must_be_a_power_of_two(resolution: int) -> None:
     with pytest.raises(OptionError, match="power of two"):
-        registry.create("migan", resolution=resolution)
+        _registry.create("migan", resolution=resolution)
 
 
 def test_the_resolution_is_the_only_size() -> None:
-    network = registry.create("migan", resolution=32, channel_base=256, channel_max=16)
+    network = _registry.create("migan", resolution=32, channel_base=256, channel_max=16)
     assert (network.native_size, network.any_size) == (32, False)
 
 
@@ -42,8 +42,8 @@ def test_a_training_checkpoint_gives_the_network_it_is_fused_to(
     published: dict[str, Tensor],
 ) -> None:
     plain, expanded = as_trained(published)
-    ours = registry.from_official("migan", expanded).state_dict()
-    expected = registry.from_official("migan", plain).state_dict()
+    ours = _registry.from_official("migan", expanded).state_dict()
+    expected = _registry.from_official("migan", plain).state_dict()
     assert ours.keys() == expected.keys()
     for key, tensor in ours.items():
         torch.testing.assert_close(tensor, expected[key])
@@ -51,12 +51,12 @@ def test_a_training_checkpoint_gives_the_network_it_is_fused_to(
 
 def test_checkpoints_that_do_not_fit_are_refused_by_key(published: dict[str, Tensor]) -> None:
     with pytest.raises(CheckpointError, match="MIGAN"):
-        registry.from_official("migan", {})
+        _registry.from_official("migan", {})
     missing = "synthesis.b64.conv1.noise_const"
     with pytest.raises(CheckpointError, match=r"missing decoder\.4\.enter\.noise"):
-        registry.from_official("migan", {k: v for k, v in published.items() if k != missing})
+        _registry.from_official("migan", {k: v for k, v in published.items() if k != missing})
     with pytest.raises(CheckpointError, match="mapping"):
-        registry.from_official("migan", {**published, "mapping.fc0.weight": torch.zeros(1)})
+        _registry.from_official("migan", {**published, "mapping.fc0.weight": torch.zeros(1)})
 
 
 def as_trained(published: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import CheckpointError
-from facemask_inpaint.models import registry
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork, _registry
 from tests.models.reduced import REDUCED
 
 TAKEN: dict[str, Callable[[Tensor], Tensor]] = {
@@ -35,7 +34,7 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
 
 @pytest.fixture
 def network() -> InpaintingNetwork:
-    return registry.create("aotgan", **REDUCED["aotgan"].options)
+    return _registry.create("aotgan", **REDUCED["aotgan"].options)
 
 
 def _replaced(network: InpaintingNetwork, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
@@ -49,8 +48,8 @@ def _replaced(network: InpaintingNetwork, change: Callable[[Tensor], Tensor]) ->
 @pytest.mark.parametrize("name", TAKEN)
 def test_numbers_in_another_form_are_taken(name: str, network: InpaintingNetwork) -> None:
     state = _replaced(network, TAKEN[name])
-    other = registry.create(network.architecture, **network.options)
-    registry.load_exactly(other, state)
+    other = _registry.create(network.architecture, **network.options)
+    _registry.load_exactly(other, state)
     for key, value in network.state_dict().items():
         assert torch.allclose(other.state_dict()[key], value, rtol=0.15, atol=2**-10)
 
@@ -60,4 +59,4 @@ def test_numbers_in_another_form_are_taken(name: str, network: InpaintingNetwork
 def test_what_is_no_weight_is_refused(name: str, network: InpaintingNetwork) -> None:
     change, message = REFUSED[name]
     with pytest.raises(CheckpointError, match=message):
-        registry.load_exactly(network, _replaced(network, change))
+        _registry.load_exactly(network, _replaced(network, change))

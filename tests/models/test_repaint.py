@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import facemask_inpaint as fmi
 from facemask_inpaint.errors import CheckpointError, FacemaskInpaintError, OptionError
 from facemask_inpaint.images.harmonic import fill_harmonically
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.layers.diffusion import linear_betas, signal_shares
 from facemask_inpaint.models.layers.diffusion_unet import SteadyGroupNorm
 from facemask_inpaint.models.repaint import PRESETS, RePaint, Sampling
@@ -128,10 +128,10 @@ def test_options_are_read_off_the_tensors(manifest: str, width: int) -> None:
 def test_files_of_other_networks_are_refused_by_key() -> None:
     tensors = recipe.official_tensors("repaint", "manifest.small.json")
     with pytest.raises(CheckpointError, match=r"label_emb\.weight"):
-        registry.from_official("repaint", {**tensors, "label_emb.weight": torch.zeros(1000, 128)})
+        _registry.from_official("repaint", {**tensors, "label_emb.weight": torch.zeros(1000, 128)})
     del tensors["middle_block.1.qkv.bias"]
     with pytest.raises(CheckpointError, match=r"mid_block\.attentions\.0\.to_q\.bias"):
-        registry.from_official("repaint", tensors)
+        _registry.from_official("repaint", tensors)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from facemask_inpaint.errors import CheckpointError, SizeError, WeightsNotFoundError
 from facemask_inpaint.inpainting.inpainter import Inpainter
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.tformer import TransformerBlock, taylor_attention
 from tests.models.largest import LargestTensor
 from tests.models.reduced import build
@@ -70,7 +70,7 @@ def test_sides_are_multiples_of_8_from_16_on() -> None:
 
 
 def test_training_starts_from_small_weights_and_no_bias() -> None:
-    parameters = dict(registry.create("tformer", width=16).named_parameters())
+    parameters = dict(_registry.create("tformer", width=16).named_parameters())
     weights = torch.cat([p.flatten() for name, p in parameters.items() if name.endswith("weight")])
     assert weights.std().item() == pytest.approx(0.02, rel=0.02)
     assert not any(p.any() for name, p in parameters.items() if name.endswith("bias"))
@@ -79,8 +79,8 @@ def test_training_starts_from_small_weights_and_no_bias() -> None:
 def test_the_published_size_is_read_off_the_keys() -> None:
     tensors = official_tensors()
     never_called = [key for key in tensors if key.startswith("module.trand2562.")]
-    network = registry.from_official("tformer", tensors)
-    registry.from_official("tformer", without(tensors, *never_called))
+    network = _registry.from_official("tformer", tensors)
+    _registry.from_official("tformer", without(tensors, *never_called))
     assert network.options == {"width": 48, "blocks": BLOCKS}
     assert sum(tensor.numel() for tensor in tensors.values()) == 14_830_917
     assert sum(p.numel() for p in network.parameters()) == 14_830_917 - 37_038
@@ -88,7 +88,7 @@ def test_the_published_size_is_read_off_the_keys() -> None:
 
 @pytest.mark.parametrize("wrapper", ["", "module."])
 def test_files_open_with_and_without_their_wrapper(wrapper: str, tmp_path: Path) -> None:
-    reference = registry.create("tformer", width=4)
+    reference = _registry.create("tformer", width=4)
     tensors = narrow_tensors()
     torch.save({wrapper + key: t for key, t in tensors.items()}, tmp_path / "latest_net_G.pth")
     network = Inpainter.from_checkpoint(
@@ -116,11 +116,11 @@ def test_checkpoints_that_do_not_fit_are_refused_by_key() -> None:
     with pytest.raises(CheckpointError, match="netD"):
         refused({**tensors, "module.netD.w": torch.zeros(1)})
     with pytest.raises(CheckpointError, match="needed"):
-        registry.from_official("tformer", tensors, width=24)
+        _registry.from_official("tformer", tensors, width=24)
 
 
 def refused(tensors: dict[str, Tensor]) -> None:
-    registry.from_official("tformer", tensors)
+    _registry.from_official("tformer", tensors)
 
 
 def official_tensors() -> dict[str, Tensor]:

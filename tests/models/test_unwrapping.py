@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import CheckpointError
-from facemask_inpaint.models import registry
-from facemask_inpaint.models.unwrapping import channels_first, roles_of, unwrapped
+from facemask_inpaint.models import _registry
+from facemask_inpaint.models._unwrapping import channels_first, roles_of, unwrapped
 from tests.parity import recipe
 
 LAYOUTS = [
@@ -27,7 +27,7 @@ WRAPPERS = ["module.", "_orig_mod.", "generator.", "netG.", "G_ema.", "model.gen
 def published(architecture: str, manifest: str) -> dict[str, Tensor]:
     """Tensors of the right shapes, without memory, under the keys of the published file."""
     shapes = recipe.official_shapes(architecture, f"{manifest}.json")
-    roles = roles_of(registry.network_class(architecture))
+    roles = roles_of(_registry.network_class(architecture))
     named = {}
     for key, shape in shapes.items():
         file, parted, own = key.partition("::")
@@ -58,7 +58,7 @@ each_layout = pytest.mark.parametrize(
 
 @each_layout
 def test_no_wrapper_hides_a_network(architecture: str, manifest: str) -> None:
-    network = registry.network_class(architecture)
+    network = _registry.network_class(architecture)
     tensors = unwrapped(network, published(architecture, manifest))
     assert network.official_options(tensors)
     for wrapper in WRAPPERS:
@@ -68,7 +68,7 @@ def test_no_wrapper_hides_a_network(architecture: str, manifest: str) -> None:
 
 def test_every_network_with_weights_can_be_found() -> None:
     weightless = {"harmonic"}
-    classes = {name: registry.network_class(name) for name in registry.list_architectures()}
+    classes = {name: _registry.network_class(name) for name in _registry.list_architectures()}
     assert {name for name, one in classes.items() if not one.anchors} == weightless
 
 
@@ -76,14 +76,14 @@ def test_kernels_in_the_order_of_mlx_are_turned() -> None:
     """All kernels as MLX keeps them, or all but a constant that a converter left alone."""
     tensors = migan_tensors()
     constant = "synthesis.b8.upsample.filter_const"
-    expected = registry.from_official("migan", tensors).state_dict()
+    expected = _registry.from_official("migan", tensors).state_dict()
     for kept in ((), (constant,)):
         turned = {
             key: t.permute(0, 2, 3, 1).contiguous() if t.ndim == 4 and key not in kept else t
             for key, t in tensors.items()
         }
         assert turned["encoder.b4.conv1.conv1.weight"].shape == (32, 3, 3, 1)
-        found = registry.from_official("migan", turned).state_dict()
+        found = _registry.from_official("migan", turned).state_dict()
         assert all(torch.equal(found[key], t) for key, t in expected.items())
 
 
@@ -121,9 +121,9 @@ def migan_tensors() -> dict[str, Tensor]:
 )
 def test_migan_without_constants_loads(left_out: str, lost: list[str]) -> None:
     tensors = migan_tensors()
-    network = registry.from_official("migan", without(tensors, left_out))
+    network = _registry.from_official("migan", without(tensors, left_out))
     state = network.state_dict()
-    whole = registry.from_official("migan", tensors).state_dict()
+    whole = _registry.from_official("migan", tensors).state_dict()
     for key, tensor in whole.items():
         gone = key.rpartition(".")[2] in lost
         assert torch.equal(state[key], torch.zeros_like(tensor) if gone else tensor), key
@@ -133,7 +133,7 @@ def test_noise_that_is_partly_there_is_a_damaged_file() -> None:
     tensors = migan_tensors()
     del tensors["synthesis.b8.conv1.noise_const"]
     with pytest.raises(CheckpointError, match=r"missing decoder\.1\.enter\.noise"):
-        registry.from_official("migan", tensors)
+        _registry.from_official("migan", tensors)
 
 
 def without(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
@@ -158,8 +158,8 @@ def test_surprising_shapes_end_in_one_sentence(
     shapes = recipe.official_shapes(architecture, "manifest.json")
     with torch.device("meta"):
         tensors = {key: torch.empty(shape) for key, shape in shapes.items()}
-        anchor = registry.network_class(architecture).anchors[0]
+        anchor = _registry.network_class(architecture).anchors[0]
         (spoilt,) = (key for key in tensors if key == anchor or key.endswith(f".{anchor}"))
         tensors[spoilt] = spoil(tensors[spoilt])
         with pytest.raises(CheckpointError):
-            registry.from_official(architecture, tensors)
+            _registry.from_official(architecture, tensors)

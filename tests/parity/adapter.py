@@ -12,8 +12,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from facemask_inpaint.models import registry
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork, _registry
 from tests.parity import cases, recipe
 from tests.parity.cases import Case
 
@@ -103,7 +102,7 @@ class Adapter:
 
     def build(self, case: Case) -> InpaintingNetwork:
         """The network of a case; cases of equal manifest and options share one."""
-        return registry.from_official(self.architecture, self.tensors(case), **self.options(case))
+        return _registry.from_official(self.architecture, self.tensors(case), **self.options(case))
 
     def inputs(self, case: Case) -> tuple[Tensor, Tensor]:
         """Picture ``(1, 3, H, W)`` in [-1, 1] and mask ``(1, 1, H, W)``, 1 = hole."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork
 from tests.parity import adapters
 from tests.parity.cases import Case
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from facemask_inpaint.models import Card, cards
+from facemask_inpaint.models import Card, _cards
 from tests.checkpoints.hub_server import Site, serving
 
 
@@ -22,8 +22,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 @pytest.fixture
 def expect(monkeypatch: pytest.MonkeyPatch) -> Callable[[Card], None]:
     """Puts a card in the place of the one with its name."""
-    names = dict(cards._by_name())
-    monkeypatch.setattr(cards, "_by_name", lambda: names)
+    names = dict(_cards._by_name())
+    monkeypatch.setattr(_cards, "_by_name", lambda: names)
 
     def put(card: Card) -> None:
         names.update({name: card for name, one in names.items() if one.name == card.name})

@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.layers import kl_autoencoder
 from facemask_inpaint.models.ldm import LDM
 from tests.checkpoints import writers
@@ -170,7 +170,7 @@ def latentcode_part(tensors: Tensors, role: str) -> Written:
 
 def diffusers_parts(tensors: Tensors) -> dict[str, bytes]:
     """Files by role, written by diffusers' own models after they were given the tensors."""
-    network = cast(LDM, registry.from_official("ldm", tensors))
+    network = cast(LDM, _registry.from_official("ldm", tensors))
     autoencoder = network.autoencoder
     vqvae = diffusers.VQModel(**autoencoder.net.config)
     codebook = {"quantize.embedding.weight": autoencoder.codebook.vectors.weight}

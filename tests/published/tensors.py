@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facemask_inpaint.models import Card, registry
+from facemask_inpaint.models import Card, _registry
 from tests.models import test_latentcode_files as latentcode
 from tests.models.reduced import REDUCED
 from tests.parity import recipe
@@ -59,7 +59,7 @@ def _latent_categories(architecture: str) -> Mapping[str, Tensors]:
     options = {**REDUCED[architecture].options, "autoencoder_widths": [32, 64, 96, 96]}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = registry.create(
+        network = _registry.create(
             architecture, **{**options, "widths": LATENT_CATEGORIES[architecture]}
         )
     state = network.state_dict()

@@ -14,7 +14,7 @@ from PIL import Image
 
 import facemask_inpaint as fmi
 from facemask_inpaint.cli import main
-from facemask_inpaint.models import Card, card, cards
+from facemask_inpaint.models import Card, _cards, card
 from tests.checkpoints.hub_server import Site
 from tests.data.official import write_dataset
 from tests.published import replicas
@@ -30,7 +30,7 @@ _FILE = re.compile(r'"([\w./-]+\.(?:bin|ckpt|pkl|pth?))"')
 _LOADS = re.compile(r"import|files = |from_pretrained|from_checkpoint")
 
 
-DOWNLOADED = {name for name, one in cards._by_name().items() if one.downloadable and not one.ships}
+DOWNLOADED = {name for name, one in _cards._by_name().items() if one.downloadable and not one.ships}
 """Names and aliases of cards whose weights the suite must serve."""
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import facemask_inpaint as fmi
-from facemask_inpaint.models import Card, InpaintingNetwork, list_cards, registry
+from facemask_inpaint.models import Card, InpaintingNetwork, _registry, list_cards
 from tests.checkpoints.hub_server import Site
 from tests.published import replicas
 from tests.published.replicas import Case
@@ -48,7 +48,7 @@ def test_a_published_file_gives_the_official_network(
         replicas.publish(site, tmp_path / "weights", source, content)
     expect(replicas.pinned(case.card, contents))
     ours = fmi.Inpainter.from_pretrained(case.card.name, device="cpu", progress=False)
-    network = registry.from_official(
+    network = _registry.from_official(
         case.card.architecture, replica.amounts_to, **case.card.options
     )
     same_network(ours.network, network)

@@ -17,7 +17,7 @@ import torch
 
 import facemask_inpaint as fmi
 from facemask_inpaint import data, training
-from facemask_inpaint.checkpoints import transfer
+from facemask_inpaint.checkpoints import _transfer
 from facemask_inpaint.errors import DivergedError, OptionError, WeightsNotFoundError
 from facemask_inpaint.training import state
 from facemask_inpaint.training.validation import Validation
@@ -233,7 +233,7 @@ def test_missing_auxiliary_weights_are_reported_before_anything_starts(
     recipe, portraits, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setenv("FACEMASK_INPAINT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(transfer, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(_transfer, "BACKOFF_SECONDS", 0.01)
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(WeightsNotFoundError, match=r"losses\.perceptual=0"):

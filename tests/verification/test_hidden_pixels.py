@@ -15,7 +15,7 @@ from torch import Tensor
 
 import facemask_inpaint as fmi
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.models import registry
+from facemask_inpaint.models import _registry
 from facemask_inpaint.models.layers.latent_categories import LatentCategoryNetwork
 from facemask_inpaint.verification.hidden_pixels import hidden_pixel_influence
 from tests.models.reduced import REDUCED, build
@@ -35,7 +35,7 @@ def _scene(portrait: Image.Image, side: int) -> tuple[Image.Image, np.ndarray]:
     return portrait.resize((side, side)), mask
 
 
-@pytest.mark.parametrize("architecture", registry.list_architectures())
+@pytest.mark.parametrize("architecture", _registry.list_architectures())
 def test_no_network_lets_hidden_pixels_through(architecture: str, portrait: Image.Image) -> None:
     inpainter = fmi.Inpainter(build(architecture), device="cpu")
     image, mask = _scene(portrait, REDUCED[architecture].side)

@@ -14,8 +14,7 @@ from facemask_inpaint import checkpoints, models
 from facemask_inpaint.checkpoints.fetching import PACKAGE
 from facemask_inpaint.cli import main
 from facemask_inpaint.errors import CheckpointError
-from facemask_inpaint.models import recognition
-from facemask_inpaint.models.recognition import recognise
+from facemask_inpaint.models import _recognition, recognise
 from facemask_inpaint.verification import published_files
 from tests.models.test_latentcode_files import parts
 from tests.models.test_unwrapping import migan_tensors
@@ -51,9 +50,9 @@ def test_a_published_file_that_cannot_be_read_is_known_by_its_hash(
     def unreadable(path: Path) -> None:
         raise CheckpointError(f"{path}: nobody can read this")
 
-    monkeypatch.setattr(recognition, "survey", unreadable)
+    monkeypatch.setattr(_recognition, "survey", unreadable)
     assert _names(LITE) == [("lite-portraits-256", "network", "hash")]
-    monkeypatch.setattr(recognition, "sha256_of", None)
+    monkeypatch.setattr(_recognition, "sha256_of", None)
     (tmp_path / "notes.txt").write_text("of no published size")
     with pytest.raises(CheckpointError, match="nobody can read this"):
         recognise(tmp_path / "notes.txt")
@@ -193,7 +192,7 @@ def test_a_network_that_fills_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> 
     def grey(self: object, visible: Tensor, hole: Tensor, latents: object) -> Tensor:
         return torch.zeros_like(visible)
 
-    monkeypatch.setattr(models.registry.network_class("harmonic"), "fill", grey)
+    monkeypatch.setattr(models._registry.network_class("harmonic"), "fill", grey)
     assert published_files.check_model("harmonic").status == "fails"
 
 

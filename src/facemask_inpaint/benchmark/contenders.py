@@ -25,7 +25,7 @@ from facemask_inpaint.images.folders import find_image
 from facemask_inpaint.images.holes import large_holes_are_meant
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.masks import MaskClass
-from facemask_inpaint.models.model_card import DATA_SETS, TRAINING_SPLITS
+from facemask_inpaint.models import DATA_SETS, TRAINING_SPLITS
 from facemask_inpaint.models.pipeline import (
     conditions_of_folder,
     is_pipeline_folder,

@@ -42,7 +42,7 @@ class ModelEntry:
             code; ``None`` where nothing can.
         licence: of the weights; empty where not known.
         training: what it was trained on, and which part of CelebA-HQ it may have seen.
-        training_split: key of ``models.model_card.TRAINING_SPLITS``; ``"unknown"`` where nothing
+        training_split: key of ``models.TRAINING_SPLITS``; ``"unknown"`` where nothing
             is recorded.
         resolution: side in pixels it was trained at, where there is one.
         conditions: what it is told besides image and mask: steps, guidance, prompts by mask class.

@@ -34,7 +34,7 @@ from facemask_inpaint.errors import FacemaskInpaintError
 from facemask_inpaint.metrics import FeatureSet
 from facemask_inpaint.metrics.comparison.paired import influences
 from facemask_inpaint.metrics.evaluation import feature_scores
-from facemask_inpaint.models.model_card import TRAINING_SPLITS
+from facemask_inpaint.models import TRAINING_SPLITS
 
 CONFIDENCE = 0.95
 

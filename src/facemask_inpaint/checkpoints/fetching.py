@@ -20,11 +20,14 @@ from huggingface_hub import (
 from huggingface_hub.utils import WeakFileLock
 
 from facemask_inpaint._internal.files import sha256_of
-from facemask_inpaint.checkpoints.bars import hub_bars
-from facemask_inpaint.checkpoints.integrity import verify
-from facemask_inpaint.checkpoints.reachability import NoNetworkError, why_unreachable
-from facemask_inpaint.checkpoints.sources import Source
-from facemask_inpaint.checkpoints.transfer import download, forget
+from facemask_inpaint.checkpoints._transfer import (
+    NoNetworkError,
+    download,
+    forget,
+    hub_bars,
+    why_unreachable,
+)
+from facemask_inpaint.checkpoints.sources import Source, verify
 from facemask_inpaint.errors import (
     CheckpointError,
     IntegrityError,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -11,29 +10,20 @@ from typing import Any, get_args
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from facemask_inpaint.checkpoints.inert import Budget
-from facemask_inpaint.checkpoints.keys import select
-from facemask_inpaint.checkpoints.lazy_tensors import Lazy
-from facemask_inpaint.checkpoints.metadata import plain_entries
-from facemask_inpaint.checkpoints.module_tree import flatten_modules
-from facemask_inpaint.checkpoints.network_pickles import (
-    load_network_pickle,
-    persistent_networks,
-    persistent_tensors,
-    tensorflow_networks,
-    tensorflow_tensors,
+from facemask_inpaint.checkpoints._containers import (
+    NETWORK_TENSORS,
+    Unread,
+    damaged_safetensors,
+    open_torch_object,
+    open_unread,
+    tensor_entries,
 )
+from facemask_inpaint.checkpoints._safe_pickle.lazy_tensors import Lazy
+from facemask_inpaint.checkpoints._safe_pickle.trees import nested_tensors, plain_entries
+from facemask_inpaint.checkpoints.keys import NESTING, own_keys, select
 from facemask_inpaint.checkpoints.sources import Container
-from facemask_inpaint.checkpoints.torch_files import (
-    LEGACY_MAGIC,
-    TorchArchive,
-    read_legacy,
-    script_members,
-)
 from facemask_inpaint.errors import CheckpointError
 
-_COPIES = 2  # bytes text-encoded by protocol 2 are decoded once and copied once
-_LIGHTNING_MARK = "pytorch-lightning_version"
 _DEFAULT_SECTIONS = {"stylegan2-ada": "G_ema", "stylegan-tf": "Gs"}
 
 
@@ -55,20 +45,60 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Unread:
-    """A file's content before any tensor is read.
+class Contents:
+    """What a checkpoint file holds, before any tensor is read.
 
     Attributes:
+        path: the file.
         container: what wrote it.
-        sections: named sections of unread tensors; networks of a pickle are not followed yet.
-        metadata: plain values beside them.
-        top: the main object of files of ``torch.save``.
+        keys: of every tensor; those of nested state dicts and of a pickle's networks behind the
+            name and ``":"``.
     """
 
+    path: Path
     container: Container
-    sections: Mapping[str, Any]
-    metadata: dict[str, Any] = field(default_factory=dict)
-    top: Any = None
+    _unread: Mapping[str, Lazy | _Slice] = field(repr=False)
+
+    @property
+    def keys(self) -> list[str]:
+        return list(self._unread)
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """Shape of the tensor under ``key``.
+
+        Raises:
+            CheckpointError: it has none that could be told.
+        """
+        return self._unread[key].shape
+
+    def read(self, keys: Mapping[str, str]) -> dict[str, Tensor]:
+        """Tensors on the CPU under new keys.
+
+        Args:
+            keys: new key to the file's.
+
+        Raises:
+            CheckpointError: the bytes of one are missing.
+        """
+        try:
+            return {new: self._unread[key].tensor() for new, key in keys.items()}
+        except (SafetensorError, OSError) as error:
+            raise damaged_safetensors(self.path, error) from error
+
+
+@dataclass(frozen=True, eq=False)
+class _Slice:
+    """One tensor of an open safetensors file."""
+
+    file: Any
+    key: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.file.get_slice(self.key).get_shape())
+
+    def tensor(self) -> Tensor:
+        return self.file.get_tensor(self.key)
 
 
 def read(
@@ -126,18 +156,65 @@ def read_all(path: str | Path) -> Any:
         CheckpointError: the file is missing, damaged, cut off or of another kind.
     """
     path = Path(path)
-    data = _map(path)
-    kind, budget = _sniff(data, path), Budget(str(path), _COPIES * len(data))
-    if kind == "zip":
-        top = TorchArchive(data, budget).load()
-    elif kind == "legacy":
-        top = read_legacy(data, budget)
-    else:
-        raise CheckpointError(f"{path}: a {kind} file, not one of torch.save")
+    top = open_torch_object(path)
     try:
         return _read_nested(top, {})
     except RecursionError:
         raise CheckpointError(f"{path}: nested absurdly deep or in a circle") from None
+
+
+def identify(path: str | Path) -> Container:
+    """What wrote a checkpoint file, from its bytes; no tensor is read.
+
+    Raises:
+        UnsafeCheckpointError: the file asks for something outside the closed list.
+        CheckpointError: the file is missing, damaged, cut off or of an unknown kind.
+    """
+    return open_unread(Path(path)).container
+
+
+def survey(path: str | Path) -> Contents:
+    """List what a checkpoint file holds without reading its tensors.
+
+    Unlike :func:`read`, this looks into every nested state dict and network at once.
+
+    Raises:
+        UnsafeCheckpointError: the file asks for something outside the closed list.
+        CheckpointError: the file is missing, damaged, cut off or of an unknown kind.
+    """
+    path = Path(path)
+    unread = open_unread(path)
+    if unread.container == "safetensors":
+        entries: Mapping[str, Lazy | _Slice] = _slices(path)
+    elif unread.container in ("stylegan2-ada", "stylegan-tf"):
+        entries = _all_networks(unread, path)
+    else:
+        top = unread.sections[""] if unread.container == "torchscript" else unread.top
+        entries = nested_tensors(top, str(path))
+    return Contents(path, unread.container, entries)
+
+
+def read_own(
+    path: str | Path, anchors: Sequence[str], network: str, *, preferred: Collection[str] = ()
+) -> dict[str, Tensor]:
+    """Tensors of one network in a file, under its own keys, wherever in the file it is.
+
+    Args:
+        path: the file, in any container.
+        anchors: see :func:`own_keys`, as for the other arguments.
+        network: name for error messages.
+        preferred: prefixes that count before others.
+
+    Raises:
+        UnsafeCheckpointError: the file asks for something outside the closed list.
+        CheckpointError: the file cannot be read, or does not hold the network exactly once.
+    """
+    contents = survey(path)
+    try:
+        names = own_keys(contents.keys, anchors, network, preferred=preferred)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    return contents.read(names)
 
 
 def _read_nested(value: Any, read: dict[int, Any]) -> Any:
@@ -153,63 +230,6 @@ def _read_nested(value: Any, read: dict[int, Any]) -> Any:
             made = type(value)(_read_nested(item, read) for item in value)
         read[id(value)] = made
     return read[id(value)]
-
-
-def identify(path: str | Path) -> Container:
-    """What wrote a checkpoint file, from its bytes; no tensor is read.
-
-    Raises:
-        UnsafeCheckpointError: the file asks for something outside the closed list.
-        CheckpointError: the file is missing, damaged, cut off or of an unknown kind.
-    """
-    return open_unread(Path(path)).container
-
-
-def open_unread(path: Path) -> Unread:
-    """Open a file of any known container; see :func:`read` for what it raises."""
-    data = _map(path)
-    kind = _sniff(data, path)
-    if kind == "safetensors":
-        return Unread("safetensors", {})
-    return _LOADERS[kind](data, Budget(str(path), _COPIES * len(data)))
-
-
-def _map(path: Path) -> memoryview:
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder, not a checkpoint file")
-    if path.exists() and not path.is_file():  # a pipe would keep its reader waiting for ever
-        raise CheckpointError(f"{path} is no ordinary file")
-    try:
-        with open(path, "rb") as file:
-            if not file.seek(0, 2):
-                raise CheckpointError(f"{path}: the file is empty")
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def _sniff(data: memoryview, path: Path) -> str:
-    """Kind of file by its first bytes."""
-    head = bytes(data[:64])
-    # First, since a header length may look like the start of a pickle, but not the reverse.
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= len(data) - 8:
-        return "safetensors"
-    if head.startswith(LEGACY_MAGIC):
-        return "legacy"
-    if head.startswith(b"PK\x03\x04"):
-        return "zip"
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return "pickle"
-    raise CheckpointError(f"{path}: {_describe(head)}")
-
-
-def _describe(head: bytes) -> str:
-    text = head.lstrip().lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page, not a checkpoint; its download wants a browser"
-    if text.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the file itself; fetch it with git lfs pull"
-    return "of no known kind (neither safetensors, torch, TorchScript nor a network pickle)"
 
 
 def _fits(found: Container, expected: Container) -> bool:
@@ -229,77 +249,18 @@ def _read_safetensors(path: Path, section: str | None, prefix: str) -> Checkpoin
         raise damaged_safetensors(path, error) from error
 
 
-def damaged_safetensors(path: Path, error: Exception) -> CheckpointError:
-    """Error for what the safetensors library says of a file."""
-    return CheckpointError(f"{path}: cut off or damaged safetensors ({error})")
-
-
-def _load_zip(data: memoryview, budget: Budget) -> Unread:
-    archive = TorchArchive(data, budget)
-    top = archive.load()
-    if archive.is_torchscript:
-        return Unread("torchscript", {"": flatten_modules(top, script_members, budget.file)})
-    return _from_dictionary(top, "torch", budget)
-
-
-def _load_legacy(data: memoryview, budget: Budget) -> Unread:
-    return _from_dictionary(read_legacy(data, budget), "torch", budget)
-
-
-def _load_pickle(data: memoryview, budget: Budget) -> Unread:
-    top = load_network_pickle(data, budget)
-    if networks := persistent_networks(top):
-        return Unread("stylegan2-ada", networks, plain_entries(top))
-    if networks := tensorflow_networks(top):
-        return Unread("stylegan-tf", networks)
-    raise CheckpointError(
-        f"{budget.file}: a pickle, but neither a StyleGAN2-ADA snapshot nor a TensorFlow-era "
-        "(G, D, Gs) network file"
-    )
-
-
-_LOADERS = {"zip": _load_zip, "legacy": _load_legacy, "pickle": _load_pickle}
-
-
-def _from_dictionary(top: Any, container: Container, budget: Budget) -> Unread:
-    """Sections of a (nested) state dict; the top level itself is the section ``""``."""
-    if not isinstance(top, dict):
-        raise CheckpointError(f"{budget.file}: holds a {type(top).__name__}, not a state dict")
-    tensors = _numbers(top)
-    sections: dict[str, Any] = {"": tensors} if tensors else {}
-    for name, value in top.items():
-        if isinstance(value, dict) and _numbers(value):
-            sections[str(name)] = value
-    if _LIGHTNING_MARK in top:
-        container = "lightning"
-    return Unread(container, sections, plain_entries(top), top)
-
-
-NETWORK_TENSORS = {"stylegan2-ada": persistent_tensors, "stylegan-tf": tensorflow_tensors}
-"""How the tensors of a network in a pickle are found, by container."""
-
-
 def _finish(unread: Unread, section: str | None, prefix: str, path: Path) -> Checkpoint:
     content = unread.sections[_section(unread, section, path)]
     metadata = unread.metadata
     if follow := NETWORK_TENSORS.get(unread.container):
         content, facts = follow(content, str(path))
         metadata = {**metadata, **plain_entries(facts)}
-    lazy = _numbers(content)
+    lazy = tensor_entries(content)
     if not all(isinstance(name, str) for name in lazy):
         raise CheckpointError(f"{path}: a tensor whose key is not text")
     chosen = _selected(lazy, prefix, path)
     tensors = {name: value.tensor() for name, value in chosen.items()}
     return Checkpoint(tensors, metadata, unread.container)
-
-
-def _numbers(entries: Mapping[Any, Any]) -> dict[Any, Lazy]:
-    """The entries that are tensors."""
-    return {
-        name: value
-        for name, value in entries.items()
-        if isinstance(value, Lazy) and value.holds_numbers
-    }
 
 
 def _selected(entries: Mapping[str, Any], prefix: str, path: Path) -> dict[str, Any]:
@@ -325,3 +286,27 @@ def _section(unread: Unread, wanted: str | None, path: Path) -> str:
             f"{path}: {'several' if names else 'no'} state dicts; say section=… (there: {shown})"
         )
     return names[0]
+
+
+def _slices(path: Path) -> dict[str, _Slice]:
+    try:
+        file = safe_open(path, framework="pt", device="cpu")
+        return {key: _Slice(file, key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise damaged_safetensors(path, error) from error
+
+
+def _all_networks(unread: Unread, path: Path) -> dict[str, Lazy]:
+    """Unread tensors of every network of a pickle that can be followed."""
+    found: dict[str, Lazy] = {}
+    failures: list[CheckpointError] = []
+    for name, network in unread.sections.items():
+        try:
+            tensors, _ = NETWORK_TENSORS[unread.container](network, str(path))
+        except CheckpointError as error:
+            failures.append(error)
+        else:
+            found |= {f"{name}{NESTING}{key}": value for key, value in tensors.items()}
+    if failures and not found:
+        raise failures[0]
+    return found

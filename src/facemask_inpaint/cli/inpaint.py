@@ -181,8 +181,7 @@ def _sample_by(inpainter: Inpainter, sampling: str) -> None:
 
 
 def _refine(inpainter: Inpainter) -> None:
-    from facemask_inpaint.models.lama import LaMa
-    from facemask_inpaint.models.lama_refinement import Refinement
+    from facemask_inpaint.models.lama import LaMa, Refinement
 
     if not isinstance(inpainter.network, LaMa):
         raise click.UsageError("--refine works with LaMa only")

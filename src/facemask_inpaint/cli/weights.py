@@ -102,13 +102,13 @@ def _report(verdicts: Iterable[Verdict]) -> None:
 
 
 def _show(name: str) -> None:
-    from facemask_inpaint.models.cards import card
+    from facemask_inpaint.models import card
 
     click.echo(card(name).summary())
 
 
 def _list() -> None:
-    from facemask_inpaint.models.cards import list_cards
+    from facemask_inpaint.models import list_cards
 
     rows = [("name", "px", "weights", "licence")]
     for one in list_cards():

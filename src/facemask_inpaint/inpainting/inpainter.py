@@ -21,10 +21,9 @@ from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.inpainting.strategies import Strategy, Window, default_strategy, place
-from facemask_inpaint.models.conditions import conditions_of_images, joined_conditions
+from facemask_inpaint.models import InpaintingNetwork, PipelineNetwork
+from facemask_inpaint.models._conditions import conditions_of_images, joined_conditions
 from facemask_inpaint.models.layers.diffusion import Stepped
-from facemask_inpaint.models.network import InpaintingNetwork
-from facemask_inpaint.models.pipeline import PipelineNetwork
 
 Blend = Literal["none", "feather", "poisson"]
 

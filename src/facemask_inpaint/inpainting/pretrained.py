@@ -22,8 +22,10 @@ from facemask_inpaint.errors import (
     UnknownNameError,
     WeightsNotFoundError,
 )
-from facemask_inpaint.models.building import require_size
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork
+from facemask_inpaint.models._building import require_size
+from facemask_inpaint.models._registry import blank, load_exactly, network_class
+from facemask_inpaint.models._unwrapping import WHOLE, anchors_of, part_name, roles_of
 from facemask_inpaint.models.pipeline import (
     PipelineNetwork,
     fetch_pipeline,
@@ -31,8 +33,6 @@ from facemask_inpaint.models.pipeline import (
     load_pipeline,
     pipeline_identity,
 )
-from facemask_inpaint.models.registry import blank, load_exactly, network_class
-from facemask_inpaint.models.unwrapping import WHOLE, anchors_of, part_name, roles_of
 
 Content = TypeVar("Content")
 

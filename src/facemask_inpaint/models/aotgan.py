@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.float32 import Float32Module
 from facemask_inpaint.models.layers.official import OfficialTensors
-from facemask_inpaint.models.network import InpaintingNetwork
 
 
 class AOTGAN(InpaintingNetwork):

@@ -21,13 +21,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.contextual_attention import (
     ContextualAttention,
     Sampling,
     nearest,
 )
 from facemask_inpaint.models.layers.official import OfficialTensors
-from facemask_inpaint.models.network import InpaintingNetwork
 
 Padding = Literal["same", "symmetric"]
 

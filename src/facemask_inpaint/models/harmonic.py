@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.images.harmonic import fill_harmonically
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models._network import InpaintingNetwork
 
 
 class Harmonic(InpaintingNetwork):

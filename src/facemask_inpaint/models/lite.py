@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import MASK_CLASSES
-from facemask_inpaint.models.conditions import Condition, ConditionSpec
+from facemask_inpaint.models._conditions import Condition, ConditionSpec
+from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.colour_range import in_known_colours, muted
 from facemask_inpaint.models.layers.face_prior import FacePrior
 from facemask_inpaint.models.layers.lite_blocks import (
@@ -35,7 +36,6 @@ from facemask_inpaint.models.layers.lite_blocks import (
     to_blocks,
 )
 from facemask_inpaint.models.layers.pyramid_fill import pyramid_fill
-from facemask_inpaint.models.network import InpaintingNetwork
 
 PRIOR_SIDE = 64
 """Side of the pictures that the normal distribution is over."""

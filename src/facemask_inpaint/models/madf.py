@@ -21,8 +21,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import CheckpointError
+from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.official import OfficialTensors
-from facemask_inpaint.models.network import InpaintingNetwork
 
 KERNEL_SIZES = (7, 5, 3, 3, 3, 3, 3)
 """Side of the kernels of each encoder level; every level halves height and width."""

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint._internal.identity import content_of
-from facemask_inpaint.checkpoints.bars import hub_bars
+from facemask_inpaint.checkpoints._transfer import hub_bars
 from facemask_inpaint.errors import (
     CheckpointError,
     FacemaskInpaintError,
@@ -28,11 +28,11 @@ from facemask_inpaint.errors import (
     WeightsNotFoundError,
 )
 from facemask_inpaint.images.harmonic import fill_harmonically
-from facemask_inpaint.models.conditions import Condition, ConditionSpec
+from facemask_inpaint.models._conditions import Condition, ConditionSpec
+from facemask_inpaint.models._network import InpaintingNetwork
+from facemask_inpaint.models._prompts import NEGATIVE_PROMPT, default_prompt
 from facemask_inpaint.models.layers.diffusion import Stepped
 from facemask_inpaint.models.layers.diffusion_unet import diffusers
-from facemask_inpaint.models.network import InpaintingNetwork
-from facemask_inpaint.models.prompts import NEGATIVE_PROMPT, default_prompt
 
 INDEX_NAME = "model_index.json"
 """File by which a folder is known to hold a pipeline."""

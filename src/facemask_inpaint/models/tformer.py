@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.float32 import widened
 from facemask_inpaint.models.layers.official import OfficialTensors
-from facemask_inpaint.models.network import InpaintingNetwork
 
 EXPANSION = 2.66
 """Width of a feed-forward block against that of its input."""

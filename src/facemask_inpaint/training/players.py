@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from facemask_inpaint import models
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.models.building import build
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork
+from facemask_inpaint.models._building import build
 from facemask_inpaint.training.critics import Judgement, PatchCritic
 from facemask_inpaint.training.pictures import Batch
 

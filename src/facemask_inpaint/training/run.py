@@ -20,7 +20,7 @@ from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.locks import locked
 from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler, SemanticMasker
 from facemask_inpaint.metrics import FeatureReader
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.training import parallel, perceptual, state
 from facemask_inpaint.training.loop import End, Trainer
 from facemask_inpaint.training.named import open_recipe

@@ -15,7 +15,7 @@ from facemask_inpaint.data import Faces
 from facemask_inpaint.images import contact_sheets
 from facemask_inpaint.masks import GENERATORS, SemanticMasker
 from facemask_inpaint.masks.adaptive import RANDOM
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.training.pictures import from_bytes, read_square
 from facemask_inpaint.training.recipes import Masks
 

@@ -17,9 +17,9 @@ from facemask_inpaint.errors import CheckpointError, FacemaskInpaintError
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.masks import SemanticMasker
-from facemask_inpaint.models.recognition import Match, file_of, recognise
-from facemask_inpaint.models.registry import network_class
-from facemask_inpaint.models.unwrapping import WHOLE, anchors_of, part_name
+from facemask_inpaint.models._recognition import Match, file_of, recognise
+from facemask_inpaint.models._registry import network_class
+from facemask_inpaint.models._unwrapping import WHOLE, anchors_of, part_name
 from facemask_inpaint.parsing import bisenet, load_parser, segformer
 
 _FEW_STEPS = 2

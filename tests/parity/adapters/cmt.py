@@ -6,8 +6,8 @@ from typing import cast
 import numpy as np
 from torch import Tensor
 
+from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models.cmt import CMT
-from facemask_inpaint.models.network import InpaintingNetwork
 from tests.parity.adapter import Adapter, Answer
 from tests.parity.cases import Case
 

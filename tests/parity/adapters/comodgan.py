@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
+from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models.comodgan import CoModGAN
-from facemask_inpaint.models.network import InpaintingNetwork
 from tests.parity.adapter import Adapter, Answer
 from tests.parity.cases import Case
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork
 from tests.parity import cases
 from tests.parity.adapter import Adapter, Answer
 from tests.parity.cases import Case

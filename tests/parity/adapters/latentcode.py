@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models.latentcode import VQGAN, LatentCode
-from facemask_inpaint.models.network import InpaintingNetwork
 from tests.parity import recipe
 from tests.parity.adapter import Adapter, Answer
 from tests.parity.cases import Case

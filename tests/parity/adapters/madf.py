@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from einops import rearrange
 
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork
 from tests.parity.adapter import Adapter, Answer
 from tests.parity.cases import Case
 

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models.layers.latent_categories import DDIMRun
 from facemask_inpaint.models.layers.token_unet import sinusoids
 from facemask_inpaint.models.moebius import Moebius
-from facemask_inpaint.models.network import InpaintingNetwork
 from tests.parity import recipe, rules
 from tests.parity.adapter import Adapter, Answer, subsample
 from tests.parity.cases import Case

@@ -12,9 +12,9 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
+from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models.layers.gated_linear_attention import GATE_NORMALISER, chunked
 from facemask_inpaint.models.layers.latent_categories import DDIMRun
-from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.models.pixelhacker import PixelHacker
 from tests.parity import recipe, rules
 from tests.parity.adapter import Adapter, Answer, Levels, subsample

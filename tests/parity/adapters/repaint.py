@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models.layers.diffusion import linear_betas, noised, signal_shares
-from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.models.repaint import RePaint, Sampling
 from facemask_inpaint.models.repaint.sampler import Sampler
 from tests.parity import rules

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from facemask_inpaint.models.network import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models.tformer import TransformerBlock
 from tests.parity.adapter import Adapter, Answer
 from tests.parity.cases import Case

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.cmt import official
 from facemask_inpaint.models.cmt.coarse import CoarseStage
 from facemask_inpaint.models.cmt.refinement import SMALLEST_RESOLUTION, RefinementStage
-from facemask_inpaint.models.network import InpaintingNetwork
 
 
 class CMT(InpaintingNetwork):

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.comodgan import official
 from facemask_inpaint.models.layers.skip_decoder import NoiseMode, SkipDecoder, check_noise_mode
 from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear, MappingNetwork
-from facemask_inpaint.models.network import InpaintingNetwork
 
 INNER_SIDE = 4
 """Side of the innermost features."""

@@ -10,13 +10,13 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.latentcode import official
 from facemask_inpaint.models.latentcode.autoencoder import Autoencoder, Composer
 from facemask_inpaint.models.latentcode.blocks import GROUPS, SHRINKAGE
 from facemask_inpaint.models.latentcode.encoder import PartialEncoder
 from facemask_inpaint.models.latentcode.sampling import complete
 from facemask_inpaint.models.latentcode.transformer import CodeTransformer
-from facemask_inpaint.models.network import InpaintingNetwork
 
 
 class LatentCode(InpaintingNetwork):

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import OptionError, unknown_name
-from facemask_inpaint.models.conditions import Condition, ConditionSpec
+from facemask_inpaint.models._conditions import Condition, ConditionSpec
+from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers import kl_autoencoder
 from facemask_inpaint.models.layers.diffusion import Stepped
 from facemask_inpaint.models.layers.diffusion_unet import diffusers
@@ -27,7 +28,6 @@ from facemask_inpaint.models.layers.kl_autoencoder import (
 )
 from facemask_inpaint.models.layers.official import OfficialTensors
 from facemask_inpaint.models.layers.token_unet import TokenUNet, TokenUNetShape
-from facemask_inpaint.models.network import InpaintingNetwork
 
 TRAINED_STEPS = 1000
 FIRST_BETA, LAST_BETA = 0.00085, 0.012

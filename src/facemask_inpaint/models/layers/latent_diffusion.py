@@ -17,7 +17,8 @@ from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.images.harmonic import fill_harmonically
-from facemask_inpaint.models.conditions import Condition, ConditionSpec
+from facemask_inpaint.models._conditions import Condition, ConditionSpec
+from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.diffusion import (
     Stepped,
     noised,
@@ -32,7 +33,6 @@ from facemask_inpaint.models.layers.vector_autoencoder import (
     SHRINKAGE,
     VectorAutoencoder,
 )
-from facemask_inpaint.models.network import InpaintingNetwork
 
 TRAINED_STEPS = 1000
 """Steps of the schedule that the networks learnt."""

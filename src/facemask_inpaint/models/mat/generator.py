@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.skip_decoder import NoiseMode, check_noise_mode
 from facemask_inpaint.models.layers.stylegan2 import MappingNetwork
 from facemask_inpaint.models.mat import official
 from facemask_inpaint.models.mat.coarse import HEADS, TOKEN_SIDE, CoarseStage
 from facemask_inpaint.models.mat.refinement import INNER_SIDE, RefinementStage
-from facemask_inpaint.models.network import InpaintingNetwork
 
 
 class MAT(InpaintingNetwork):

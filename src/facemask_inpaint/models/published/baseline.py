@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facemask_inpaint.models.model_card import Card
+from facemask_inpaint.models._model_card import Card
 
 CARDS = (
     Card(

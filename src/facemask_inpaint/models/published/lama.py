@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from facemask_inpaint.checkpoints.sources import Source
-from facemask_inpaint.models.model_card import Card, WeightFile
+from facemask_inpaint.models._model_card import Card, WeightFile
 from facemask_inpaint.models.published.pages import drive_folder
 
 _FOLDER = "1B2x7eQDgecTL0oh3LSIBDGj0fTxs6Ips"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from facemask_inpaint.checkpoints.sources import Source
-from facemask_inpaint.models.model_card import Card, WeightFile
+from facemask_inpaint.models._model_card import Card, WeightFile
 
 _REVISIONS = {
     "hustvl/Moebius": "cd01f47fb648219d3fa605806c5ce00b713faa5e",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from facemask_inpaint.checkpoints.sources import Source
-from facemask_inpaint.models.model_card import Card, WeightFile
+from facemask_inpaint.models._model_card import Card, WeightFile
 
 CARDS = (
     Card(

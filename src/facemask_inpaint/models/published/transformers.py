@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from facemask_inpaint.models.model_card import Card, WeightFile
+from facemask_inpaint.models._model_card import Card, WeightFile
 from facemask_inpaint.models.published.pages import drive_file, drive_folder
 
 _cmt = partial(

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from facemask_inpaint.errors import FacemaskInpaintError, OptionError
 from facemask_inpaint.images.harmonic import fill_harmonically
+from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.diffusion import Stepped, noised
 from facemask_inpaint.models.layers.diffusion_unet import BLOCKS, GROUPS, UNetShape
 from facemask_inpaint.models.layers.float32 import widened
 from facemask_inpaint.models.layers.official import OfficialTensors
-from facemask_inpaint.models.network import InpaintingNetwork
 from facemask_inpaint.models.repaint.sampler import Sampler
 from facemask_inpaint.models.repaint.schedule import Sampling, as_sampling
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from facemask_inpaint._internal.torch_state import has_ordinary_defaults, ordinary_defaults
 from facemask_inpaint.errors import MaskError, OptionError, SizeError
-from facemask_inpaint.models.conditions import ConditionSpec, check_conditions
+from facemask_inpaint.models._conditions import ConditionSpec, check_conditions
 from facemask_inpaint.models.layers.step_draws import Latent, StepDraws
 
 Generators = torch.Generator | Sequence[torch.Generator] | None

@@ -15,7 +15,7 @@ from facemask_inpaint.checkpoints.keys import own_keys
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemask_inpaint.models.network import InpaintingNetwork
+    from facemask_inpaint.models._network import InpaintingNetwork
 
 
 WHOLE = "network"

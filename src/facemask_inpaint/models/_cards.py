@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from facemask_inpaint.errors import UnknownNameError, unknown_name
-from facemask_inpaint.models.model_card import Card
+from facemask_inpaint.models._model_card import Card
 from facemask_inpaint.models.published import CARDS
 
 _PATH_MARKS = frozenset("/\\.~:")

@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from facemask_inpaint.models.lama_refinement import Refinement, refine
+from facemask_inpaint.models._network import InpaintingNetwork
+from facemask_inpaint.models.lama.refinement import Refinement, refine
 from facemask_inpaint.models.layers.float32 import Float32Module
 from facemask_inpaint.models.layers.official import OfficialTensors
-from facemask_inpaint.models.network import InpaintingNetwork
 
 GLOBAL_SHARE = 0.75
 """Share of the channels that pass through the Fourier units."""

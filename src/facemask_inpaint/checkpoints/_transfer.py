@@ -1,17 +1,26 @@
-"""Plain HTTP downloads that resume after a break."""
+"""The network: HTTP downloads that resume after a break, its absence, and its progress bars."""
 
 from __future__ import annotations
 
+import errno
 import http.client
 import logging
+import socket
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from facemask_inpaint._internal.progress import progress_bar
-from facemask_inpaint.checkpoints.reachability import NoNetworkError, why_unreachable
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+)
+
+from facemask_inpaint._internal.progress import is_visible, progress_bar
 from facemask_inpaint.errors import WeightsNotFoundError
 
 ATTEMPTS = 5
@@ -142,3 +151,42 @@ def forget(part: Path) -> None:
 
 def _validator_file(part: Path) -> Path:
     return part.with_name(f"{part.name}.validator")
+
+
+_NO_WAY = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
+
+
+class NoNetworkError(WeightsNotFoundError):
+    """A host has no address here, or nothing leads to it."""
+
+
+def why_unreachable(error: BaseException) -> str | None:
+    """Why no network leads to a host; ``None`` where a failure is of another kind.
+
+    Clients wrap what the system said, each in its own way, so everything behind ``error`` is
+    looked at.
+    """
+    pending, seen = [error], set()
+    while pending:
+        one = pending.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, socket.gaierror) or (isinstance(one, OSError) and one.errno in _NO_WAY):
+            return one.strerror or str(one)
+        inner = (one.__cause__, one.__context__, getattr(one, "reason", None), *one.args)
+        pending += [part for part in inner if isinstance(part, BaseException)]
+    return None
+
+
+@contextmanager
+def hub_bars(progress: bool) -> Iterator[None]:
+    """Switch the bars off when no progress is wanted, and back to what they were afterwards."""
+    change = not (progress and is_visible()) and not are_progress_bars_disabled()
+    if change:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if change:
+            enable_progress_bars()

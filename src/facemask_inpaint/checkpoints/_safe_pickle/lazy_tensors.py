@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemask_inpaint.checkpoints.inert import Budget, Global, StandIn
+from facemask_inpaint.checkpoints._safe_pickle.inert import Budget, Global, StandIn
 from facemask_inpaint.errors import CheckpointError
 
 DTYPES: dict[str, torch.dtype] = {

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facemask_inpaint.checkpoints.inert import Global
-from facemask_inpaint.checkpoints.lazy_tensors import (
+from facemask_inpaint.checkpoints._safe_pickle.inert import Global
+from facemask_inpaint.checkpoints._safe_pickle.lazy_tensors import (
     DTYPES,
     STORAGE_DTYPES,
     Lazy,
@@ -22,7 +22,7 @@ from facemask_inpaint.checkpoints.lazy_tensors import (
     StorageView,
     is_view,
 )
-from facemask_inpaint.checkpoints.safe_pickle import Machine, Rebuild, Vocabulary
+from facemask_inpaint.checkpoints._safe_pickle.machine import Machine, Rebuild, Vocabulary
 from facemask_inpaint.errors import CheckpointError
 
 _COMPRESSED = {

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from facemask_inpaint.checkpoints.inert import Global, Record
-from facemask_inpaint.checkpoints.numpy_values import NUMPY
-from facemask_inpaint.checkpoints.safe_pickle import Machine, Vocabulary
-from facemask_inpaint.checkpoints.torch_values import STORAGES, TENSORS
+from facemask_inpaint.checkpoints._safe_pickle.inert import Global, Record
+from facemask_inpaint.checkpoints._safe_pickle.machine import Machine, Vocabulary
+from facemask_inpaint.checkpoints._safe_pickle.numpy_values import NUMPY
+from facemask_inpaint.checkpoints._safe_pickle.torch_values import STORAGES, TENSORS
 from facemask_inpaint.errors import CheckpointError
 
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"

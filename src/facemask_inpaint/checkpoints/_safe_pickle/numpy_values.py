@@ -10,9 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facemask_inpaint.checkpoints.inert import Budget, StandIn
-from facemask_inpaint.checkpoints.lazy_tensors import MAX_DIMENSIONS, Lazy, LazyTensor, Storage
-from facemask_inpaint.checkpoints.safe_pickle import Machine, Vocabulary
+from facemask_inpaint.checkpoints._safe_pickle.inert import Budget, StandIn
+from facemask_inpaint.checkpoints._safe_pickle.lazy_tensors import (
+    MAX_DIMENSIONS,
+    Lazy,
+    LazyTensor,
+    Storage,
+)
+from facemask_inpaint.checkpoints._safe_pickle.machine import Machine, Vocabulary
 from facemask_inpaint.errors import CheckpointError
 
 NUMPY_DTYPES: dict[str, torch.dtype] = {

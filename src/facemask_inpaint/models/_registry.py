@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from facemask_inpaint.checkpoints.keys import describe_starts
 from facemask_inpaint.errors import CheckpointError, OptionError, unknown_name
-from facemask_inpaint.models.unwrapping import channels_first, unwrapped, with_optional
+from facemask_inpaint.models._unwrapping import channels_first, unwrapped, with_optional
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from facemask_inpaint.models.network import InpaintingNetwork
+    from facemask_inpaint.models._network import InpaintingNetwork
 
 ARCHITECTURES: dict[str, str] = {
     "aotgan": "facemask_inpaint.models.aotgan:AOTGAN",
@@ -69,7 +69,7 @@ def create(architecture: str, /, **options: Any) -> InpaintingNetwork:
         OptionError: an option is of another kind, or no network can be built with them.
     """
     from facemask_inpaint._internal.torch_state import ordinary_torch
-    from facemask_inpaint.models.building import build
+    from facemask_inpaint.models._building import build
 
     with ordinary_torch():
         network = build(network_class(architecture), options, architecture)

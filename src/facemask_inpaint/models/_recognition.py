@@ -13,10 +13,10 @@ import torch
 from facemask_inpaint._internal.files import sha256_of
 from facemask_inpaint.checkpoints import Contents, Source, own_keys, survey
 from facemask_inpaint.errors import CheckpointError
-from facemask_inpaint.models.cards import list_cards
-from facemask_inpaint.models.model_card import Card, WeightFile
-from facemask_inpaint.models.registry import MISFITS, network_class
-from facemask_inpaint.models.unwrapping import (
+from facemask_inpaint.models._cards import list_cards
+from facemask_inpaint.models._model_card import Card, WeightFile
+from facemask_inpaint.models._registry import MISFITS, network_class
+from facemask_inpaint.models._unwrapping import (
     WHOLE,
     anchors_of,
     channels_first,

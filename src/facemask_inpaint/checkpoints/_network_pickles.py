@@ -12,12 +12,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from facemask_inpaint.checkpoints.allowed import NETWORK_PICKLE, PERSISTENT, TF_NETWORK
-from facemask_inpaint.checkpoints.inert import Budget, Record
-from facemask_inpaint.checkpoints.lazy_tensors import Lazy, Storage
-from facemask_inpaint.checkpoints.module_tree import flatten_modules
-from facemask_inpaint.checkpoints.safe_pickle import Machine, Vocabulary
-from facemask_inpaint.checkpoints.torch_files import read_legacy
+from facemask_inpaint.checkpoints._safe_pickle.inert import Budget, Record
+from facemask_inpaint.checkpoints._safe_pickle.lazy_tensors import Lazy, Storage
+from facemask_inpaint.checkpoints._safe_pickle.machine import Machine, Vocabulary
+from facemask_inpaint.checkpoints._safe_pickle.trees import flatten_modules
+from facemask_inpaint.checkpoints._safe_pickle.vocabularies import (
+    NETWORK_PICKLE,
+    PERSISTENT,
+    TF_NETWORK,
+)
+from facemask_inpaint.checkpoints._torch_files import read_legacy
 from facemask_inpaint.errors import CheckpointError
 
 PERSISTENT_VERSION = 6

@@ -14,7 +14,7 @@ from typing import Any
 
 from facemask_inpaint.checkpoints.keys import NESTING
 from facemask_inpaint.checkpoints.sources import Container, Source
-from facemask_inpaint.models.registry import ARCHITECTURES
+from facemask_inpaint.models._registry import ARCHITECTURES
 
 DATA_SETS: dict[str, tuple[str, str]] = {
     "none": ("no data", "no terms"),

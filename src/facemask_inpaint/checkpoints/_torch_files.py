@@ -9,10 +9,20 @@ from typing import Any
 
 import torch
 
-from facemask_inpaint.checkpoints.allowed import LIGHTNING, STORAGES, TORCH, TORCHSCRIPT
-from facemask_inpaint.checkpoints.inert import Budget, Record
-from facemask_inpaint.checkpoints.lazy_tensors import Lazy, Storage, StorageView, storage_dtype
-from facemask_inpaint.checkpoints.safe_pickle import Machine, Vocabulary
+from facemask_inpaint.checkpoints._safe_pickle.inert import Budget, Record
+from facemask_inpaint.checkpoints._safe_pickle.lazy_tensors import (
+    Lazy,
+    Storage,
+    StorageView,
+    storage_dtype,
+)
+from facemask_inpaint.checkpoints._safe_pickle.machine import Machine, Vocabulary
+from facemask_inpaint.checkpoints._safe_pickle.vocabularies import (
+    LIGHTNING,
+    STORAGES,
+    TORCH,
+    TORCHSCRIPT,
+)
 from facemask_inpaint.errors import CheckpointError, UnsafeCheckpointError
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."

@@ -2,10 +2,9 @@
 
 Python's own ``pickle`` looks names up and calls what it finds. This machine does neither: it
 interprets the instruction stream itself, over a read-only view of the file, and knows a closed
-:class:`~facemask_inpaint.checkpoints.inert.Vocabulary`. A name in the vocabulary becomes plain
-data through one of our functions, or an inert record; any other name is refused the moment it is
-mentioned. No name is ever imported, no object from a file is ever called, and byte strings are
-views, not copies.
+:class:`Vocabulary`. A name in the vocabulary becomes plain data through one of our functions, or an
+inert record; any other name is refused the moment it is mentioned. No name is ever imported,
+no object from a file is ever called, and byte strings are views, not copies.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from facemask_inpaint.checkpoints.inert import Budget, Global, Record, StandIn
+from facemask_inpaint.checkpoints._safe_pickle.inert import Budget, Global, Record, StandIn
 from facemask_inpaint.errors import CheckpointError, UnsafeCheckpointError
 
 _KNOWN_NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
