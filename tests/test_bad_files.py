@@ -115,7 +115,7 @@ def test_evaluate(tmp_path: Path, faces: Path, bad_side: str) -> None:
 
 def test_compare(tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from facemask_inpaint import metrics
-    from facemask_inpaint.benchmark.standin import random_convolutions
+    from facemask_inpaint.benchmark.random_features import random_convolutions
 
     monkeypatch.setattr(metrics, "InceptionExtractor", lambda *_, **__: random_convolutions("cpu"))
     for name in ("one", "two"):

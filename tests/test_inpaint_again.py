@@ -253,7 +253,7 @@ def test_foreign_masks_are_not_replaced_unasked(faces: Path, tmp_path: Path) -> 
 def test_a_folder_that_somebody_works_in(
     command: str, faces: Path, tmp_path: Path, official_lama: Path
 ) -> None:
-    from facemask_inpaint.locks import locked
+    from facemask_inpaint._internal.locks import locked
 
     out = tmp_path / "out"
     given = {

@@ -50,10 +50,7 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
     (_part("photo → label map", "parsing"),),
     (_part("published files → tensors", "checkpoints"),),
     (_part("PIL, NumPy, torch → one form, and back", "images"),),
-    (
-        _part("files, settings, progress bars, PyTorch's state", "_internal"),
-        _part("one run at a time", "locks"),
-    ),
+    (_part("files, locks, threads, processes, progress bars", "_internal"),),
     (
         _part("what goes wrong", "errors"),
         _part("the nineteen labels", "labels"),

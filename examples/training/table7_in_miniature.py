@@ -26,7 +26,7 @@ from PIL import Image
 
 from facemask_inpaint import Inpainter, SemanticMasker, data, images, metrics, training
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint.benchmark.tabulate import MISSING, Cell, Table
+from facemask_inpaint.benchmark.report.text_tables import MISSING, Cell, Table
 from facemask_inpaint.errors import FacemaskInpaintError
 from facemask_inpaint.images import contact_sheets
 from facemask_inpaint.masks import MaskClass

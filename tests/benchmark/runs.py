@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from facemask_inpaint import Inpainter, benchmark, data
-from facemask_inpaint.benchmark.standin import random_convolutions
+from facemask_inpaint.benchmark.random_features import random_convolutions
 from facemask_inpaint.data import Faces
 from facemask_inpaint.metrics import FeatureReader
 from tests.models.reduced import build

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from facemask_inpaint import Inpainter, SemanticMasker, data
-from facemask_inpaint.benchmark.colour import ciede2000, to_lab
 from facemask_inpaint.benchmark.diagnostics import (
     agreement,
     asymmetry,
@@ -18,6 +17,7 @@ from facemask_inpaint.benchmark.diagnostics import (
     diagnose,
     seam,
 )
+from facemask_inpaint.benchmark.diagnostics.colour import ciede2000, to_lab
 from facemask_inpaint.errors import ImageError, MaskError
 from facemask_inpaint.masks import LABEL_IDS, MASK_CLASSES, Annotation, MaskClass, flip_labels
 from facemask_inpaint.masks.morphology import dilate

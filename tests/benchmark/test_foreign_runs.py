@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from facemask_inpaint.benchmark import Run
-from facemask_inpaint.benchmark.layout import Layout
+from facemask_inpaint.benchmark.store.layout import Layout
 from facemask_inpaint.errors import OptionError
 from tests.benchmark.runs import portraits, small_run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facemask_inpaint.benchmark.standin import random_convolutions
+from facemask_inpaint.benchmark.random_features import random_convolutions
 from facemask_inpaint.metrics import FeatureReader
 from tests.internal.test_torch_state import host, state
 

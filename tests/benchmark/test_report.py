@@ -17,11 +17,11 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from facemask_inpaint import benchmark, data
 from facemask_inpaint.benchmark import Run
-from facemask_inpaint.benchmark.records import PictureRecord
+from facemask_inpaint.benchmark.random_features import random_convolutions
 from facemask_inpaint.benchmark.report import Selection, write_report
 from facemask_inpaint.benchmark.report.markup import element
-from facemask_inpaint.benchmark.report.notices import gathered, spanning
-from facemask_inpaint.benchmark.standin import random_convolutions
+from facemask_inpaint.benchmark.report.warnings import gathered, spanning
+from facemask_inpaint.benchmark.store.records import PictureRecord
 from facemask_inpaint.cli.reporting import report as report_command
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import flip_labels

@@ -8,12 +8,12 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from facemask_inpaint.benchmark.records import PictureRecord, Score
 from facemask_inpaint.benchmark.report import Selection
-from facemask_inpaint.benchmark.report.choosing import cross_section, extremes, spread
 from facemask_inpaint.benchmark.report.markup import Html, element
-from facemask_inpaint.benchmark.report.notices import gathered, spanning
 from facemask_inpaint.benchmark.report.plots import COLOURS, Point, Scale, strip
+from facemask_inpaint.benchmark.report.selection import cross_section, extremes, spread
+from facemask_inpaint.benchmark.report.warnings import gathered, spanning
+from facemask_inpaint.benchmark.store.records import PictureRecord, Score
 from facemask_inpaint.errors import OptionError
 
 

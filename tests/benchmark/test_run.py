@@ -13,8 +13,8 @@ from PIL import Image
 
 from facemask_inpaint import Inpainter, SemanticMasker, benchmark, models
 from facemask_inpaint.benchmark import Results, Run, measures
-from facemask_inpaint.benchmark.filling import picture_seed
 from facemask_inpaint.benchmark.measures import MEASURES, Measure, checked_metrics
+from facemask_inpaint.benchmark.stages.predict import picture_seed
 from facemask_inpaint.errors import (
     FacemaskInpaintError,
     OptionError,

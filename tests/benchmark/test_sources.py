@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from facemask_inpaint import Inpainter, benchmark, data
-from facemask_inpaint.benchmark.functions import digest_of
+from facemask_inpaint.benchmark._functions import digest_of
 from facemask_inpaint.data import Faces
 from facemask_inpaint.errors import OptionError
 from tests.models.reduced import build

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from facemask_inpaint.benchmark import MEASURES, Run
-from facemask_inpaint.benchmark.layout import Layout
-from facemask_inpaint.benchmark.records import (
+from facemask_inpaint.benchmark.report.tables import places, write_tables
+from facemask_inpaint.benchmark.report.text_tables import MISSING, Cell, Table, decimals
+from facemask_inpaint.benchmark.store.layout import Layout
+from facemask_inpaint.benchmark.store.records import (
     ClassEntry,
     ModelEntry,
     Score,
@@ -18,9 +20,7 @@ from facemask_inpaint.benchmark.records import (
     read_lines,
     write_records,
 )
-from facemask_inpaint.benchmark.settings import Settings, write_settings
-from facemask_inpaint.benchmark.tables import places, write_tables
-from facemask_inpaint.benchmark.tabulate import MISSING, Cell, Table, decimals
+from facemask_inpaint.benchmark.store.settings import Settings, write_settings
 
 CLASSES = (ClassEntry("full_mouth", "C", (10, 11, 12), True), ClassEntry("moles_50%", "", (1,)))
 FIDS = {

@@ -14,12 +14,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from facemask_inpaint._internal.concurrency import in_order
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.metrics import FeatureReader, FeatureSet, custom, fid
 from facemask_inpaint.metrics.features._cache import CachedFeature, FeatureCache
 from facemask_inpaint.metrics.features.extractors import CustomExtractor
 from facemask_inpaint.metrics.features.sets import input_warnings
-from facemask_inpaint.metrics.inputs import in_order, match, open_pictures
+from facemask_inpaint.metrics.inputs import match, open_pictures
 
 from . import synth
 from .conftest import means_and_spreads, write_folder

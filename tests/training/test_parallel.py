@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from facemask_inpaint._internal import distributed
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.training import parallel, train
+from facemask_inpaint.training import train
 
 ONE_STEP = """
 import sys
 import torch
 from facemask_inpaint import data, training
-from facemask_inpaint.training import parallel
+from facemask_inpaint._internal import distributed
 
 class Shows(training.Trainer):
     def train_step(self, batches):
@@ -26,7 +27,7 @@ class Shows(training.Trainer):
         for stage in (self.players.generator.coarse, self.players.generator.detail):
             torch.nn.init.normal_(stage.to_pixels.weight, std=0.05, generator=draws)
         terms = super().train_step(batches)
-        if parallel.rank() == 0:
+        if distributed.rank() == 0:
             torch.save({n: p.grad for n, p in self.players.named_parameters()}, sys.argv[2])
         return terms
 
@@ -75,7 +76,7 @@ def test_a_batch_that_cannot_be_split_is_refused(
     recipe, portraits, tmp_path, monkeypatch, batch, passes
 ) -> None:
     """That two processes count as two is what the test above shows."""
-    monkeypatch.setattr(parallel, "world", lambda: 2)
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
     odd = recipe.changed(steps=1, batch=batch, passes=passes)
     with pytest.raises(OptionError, match=f"batch of {batch} cannot be split over 2"):
         train(odd, portraits, out=tmp_path / "run", device="cpu", progress=False)

@@ -1,15 +1,32 @@
-"""The numbers of a run by name: what each is, and which way is better."""
+"""The numbers of a run: what each means, which way is better, and how an image's own are made."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
-from facemask_inpaint.benchmark.measuring import PICTURE_MEASURES
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS, diagnose
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.metrics import evaluation
+from facemask_inpaint.masks.from_photos import Parser
+from facemask_inpaint.metrics import evaluation, pairs, pixel
+
+Pixels = NDArray[np.uint8]
+Hole = NDArray[np.bool_]
+
+_DIGITS = 6
+_IN_HOLE: Mapping[str, pairs.Measure] = {
+    "l1_hole": pixel.absolute_difference,
+    "psnr_hole": pixel.peak_signal_to_noise,
+    "ssim_hole": pixel.structural_similarity,
+}
+PICTURE_MEASURES = (*_IN_HOLE, *DIAGNOSTICS)
+"""What :func:`measure_picture` computes."""
 
 
 @dataclass(frozen=True)
@@ -86,3 +103,50 @@ def checked_metrics(metrics: str | Sequence[str], parser: bool) -> tuple[str, ..
     if "agreement" in names and not parser:
         raise OptionError("agreement needs a parser: give parser=, such as 'small'")
     return names
+
+
+def measure_picture(
+    original: Pixels,
+    filled: Pixels,
+    hole: Hole,
+    labels: NDArray[np.uint8],
+    label_ids: tuple[int, ...],
+    parser: Parser | None = None,
+) -> dict[str, float]:
+    """Every measure that is defined for this picture, by name; see ``benchmark.measures``.
+
+    Args:
+        original: ``(H, W, 3)`` uint8.
+        filled: the same with the hole filled.
+        hole: ``(H, W)`` bool with at least one pixel.
+        labels: ``(H, W)`` uint8 label ids of the original.
+        label_ids: ids that the hole's class covers.
+        parser: labels the filled picture, for its agreement with ``labels``.
+    """
+    found = _in_hole(original, filled, hole)
+    found |= diagnose(original, filled, hole, labels, label_ids, parser)
+    return {name: rounded(value) for name, value in found.items() if math.isfinite(value)}
+
+
+def rounded(value: float) -> float:
+    """To six significant digits: the order of a sum, which threads decide, shows in none."""
+    return float(f"{value:.{_DIGITS}g}")
+
+
+def _in_hole(original: Pixels, filled: Pixels, hole: Hole) -> dict[str, float]:
+    """L1, PSNR and SSIM over the hole; as ``metrics`` computes them from the whole picture."""
+    window = _around(hole, pixel.SSIM_WINDOW)
+    first, second = (
+        torch.from_numpy(picture[window] / 255).movedim(-1, 0) for picture in (original, filled)
+    )
+    inside = torch.from_numpy(hole[window].copy())
+    return {name: measure(first, second, inside) for name, measure in _IN_HOLE.items()}
+
+
+def _around(hole: Hole, margin: int) -> tuple[slice, slice]:
+    """The rectangle around the hole, and a margin that no SSIM window of a hole pixel leaves."""
+    rows, columns = (
+        slice(max(0, int(where[0]) - margin), int(where[-1]) + 1 + margin)
+        for where in (np.flatnonzero(hole.any(axis=axis)) for axis in (1, 0))
+    )
+    return rows, columns

@@ -15,8 +15,10 @@ import torch
 
 from facemask_inpaint import SemanticMasker
 from facemask_inpaint._internal.devices import own_device, resolve_dtype
+from facemask_inpaint._internal.distributed import Ranks, joined_ranks
 from facemask_inpaint._internal.files import DISK_FULL, atomic_path, remove_abandoned
-from facemask_inpaint.benchmark.arguments import (
+from facemask_inpaint._internal.locks import locked
+from facemask_inpaint.benchmark._arguments import (
     checked_dataset,
     checked_folder,
     checked_masker,
@@ -24,40 +26,38 @@ from facemask_inpaint.benchmark.arguments import (
     checked_sides,
     whole_number,
 )
-from facemask_inpaint.benchmark.comparing import compare_models
-from facemask_inpaint.benchmark.contenders import Contender, contenders
-from facemask_inpaint.benchmark.faults import FaultLog
-from facemask_inpaint.benchmark.features import FeatureStore
-from facemask_inpaint.benchmark.filling import Filling
-from facemask_inpaint.benchmark.functions import digest_of
-from facemask_inpaint.benchmark.journal import Journal, by_age
-from facemask_inpaint.benchmark.layout import Layout, Run
+from facemask_inpaint.benchmark._functions import digest_of
 from facemask_inpaint.benchmark.measures import (
     DEFAULT_METRICS,
     FEATURE_METRICS,
     MEASURES,
     checked_metrics,
+    rounded,
 )
-from facemask_inpaint.benchmark.measuring import rounded
-from facemask_inpaint.benchmark.preparing import Index, Preparation
-from facemask_inpaint.benchmark.ranks import World, joined
-from facemask_inpaint.benchmark.records import PictureRecord, Timing, from_dict, write_records
-from facemask_inpaint.benchmark.scoring import Scoring
-from facemask_inpaint.benchmark.settings import (
+from facemask_inpaint.benchmark.methods import Contender, contenders
+from facemask_inpaint.benchmark.random_features import STAND_IN
+from facemask_inpaint.benchmark.report.tables import write_tables
+from facemask_inpaint.benchmark.stages.compare import compare_models
+from facemask_inpaint.benchmark.stages.predict import Filling
+from facemask_inpaint.benchmark.stages.prepare import Index, Preparation
+from facemask_inpaint.benchmark.stages.score import Scoring
+from facemask_inpaint.benchmark.store.failures import FaultLog
+from facemask_inpaint.benchmark.store.features import FeatureStore
+from facemask_inpaint.benchmark.store.journal import Journal, by_age
+from facemask_inpaint.benchmark.store.layout import Layout, Run
+from facemask_inpaint.benchmark.store.records import PictureRecord, Timing, from_dict, write_records
+from facemask_inpaint.benchmark.store.settings import (
     Settings,
     class_entries,
     joined_with_earlier,
     masker_record,
     write_settings,
 )
-from facemask_inpaint.benchmark.standin import STAND_IN
-from facemask_inpaint.benchmark.tables import write_tables
 from facemask_inpaint.data.faces import Faces
 from facemask_inpaint.errors import (
     FacemaskInpaintError,
     WeightsNotFoundError,
 )
-from facemask_inpaint.locks import locked
 from facemask_inpaint.masks.from_photos import Parser, parser_of
 from facemask_inpaint.metrics import FeatureReader
 
@@ -143,7 +143,7 @@ def run(
     layout = Layout(checked_folder(out))
     faces = checked_dataset(dataset)
     chosen = contenders(models)
-    with joined() as world:
+    with joined_ranks() as ranks:
         device = own_device(device)
         features = _features(metrics, reader, device)
         labeller = parser_of(parser, align=False, device=device, progress=False)
@@ -160,19 +160,19 @@ def run(
             extractor=features.network.identity if features else None,
             parser=_parser_name(parser),
         )
-        with locked(layout.folder, "benchmark", group=world.group):
+        with locked(layout.folder, "benchmark", group=ranks.group):
             settings = joined_with_earlier(wanted, layout)
-            if world.rank == 0:
+            if ranks.rank == 0:
                 remove_abandoned(layout.folder)
-            world.wait()  # all have read the earlier settings
-            job = _Job(layout, settings, world, FaultLog(layout, world.rank), progress)
+            ranks.barrier()  # all have read the earlier settings
+            job = _Job(layout, settings, ranks, FaultLog(layout, ranks.rank), progress)
             index = job.prepare(faces, masker)
             job.fill(chosen, index, batch_size, device, labeller)
             scoring = job.score(index, features)
-            if world.rank == 0:
+            if ranks.rank == 0:
                 comparer = partial(compare_models, exchanges=exchanges) if compare else None
                 job.write_results(scoring, {one.entry.name for one in chosen}, comparer, report)
-            world.wait()
+            ranks.barrier()
     return Run.open(layout.folder)
 
 
@@ -182,23 +182,23 @@ class _Job:
 
     layout: Layout
     settings: Settings
-    world: World
+    ranks: Ranks
     faults: FaultLog
     progress: bool
 
     @property
     def _shown(self) -> bool:
-        return self.progress and self.world.rank == 0
+        return self.progress and self.ranks.rank == 0
 
     def prepare(self, faces: Faces, masker: SemanticMasker) -> Index:
         """Portraits and masks at every side."""
-        preparation = Preparation(self.layout, self.settings, masker, self.world, self.faults)
+        preparation = Preparation(self.layout, self.settings, masker, self.ranks, self.faults)
         preparation.require_same_sources(faces)
-        self.faults.begin(self.world.size)
-        if self.world.rank == 0:
+        self.faults.begin(self.ranks.world_size)
+        if self.ranks.rank == 0:
             write_settings(self.settings, self.layout)
         preparation.run(faces, progress=self._shown)
-        self.world.wait()
+        self.ranks.barrier()
         index = preparation.index()
         if not index.portraits:
             raise FacemaskInpaintError(
@@ -220,25 +220,25 @@ class _Job:
             self.layout,
             self.settings,
             index,
-            self.world,
+            self.ranks,
             self.faults,
             batch_size=batch_size,
             device=device,
             parser=parser,
         )
         filling.run(chosen, progress=self._shown)
-        self.world.wait()
+        self.ranks.barrier()
 
     def score(self, index: Index, features: FeatureReader | None) -> Scoring:
         """Features and what is computed from them."""
         store = None
         if features is not None:
             store = FeatureStore(self.layout.folder, self.layout.work / "features", features)
-        scoring = Scoring(self.layout, self.settings, index, self.world, self.faults, store)
+        scoring = Scoring(self.layout, self.settings, index, self.ranks, self.faults, store)
         scoring.extract(progress=self._shown)
-        self.world.wait()
+        self.ranks.barrier()
         scoring.score(progress=self._shown)
-        self.world.wait()
+        self.ranks.barrier()
         return scoring
 
     def write_results(

@@ -179,7 +179,7 @@ def _reader(
     """How pictures become features; ``None`` where no metric needs any."""
     from facemask_inpaint._internal.devices import own_device
     from facemask_inpaint.benchmark.measures import FEATURE_METRICS
-    from facemask_inpaint.benchmark.standin import random_convolutions
+    from facemask_inpaint.benchmark.random_features import random_convolutions
     from facemask_inpaint.metrics import FeatureReader, InceptionExtractor
 
     if not set(names) & set(FEATURE_METRICS):

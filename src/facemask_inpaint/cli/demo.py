@@ -55,8 +55,8 @@ def demo(
     import numpy as np
 
     from facemask_inpaint import Inpainter, SemanticMasker, data, images
+    from facemask_inpaint._internal.locks import locked
     from facemask_inpaint.images import contact_sheets, formats
-    from facemask_inpaint.locks import locked
     from facemask_inpaint.parsing.alignment import face_box
 
     options.require_folder(out)

@@ -108,9 +108,9 @@ def inpaint(
             --model diffusers:owner/pipeline --steps 30
     """
     from facemask_inpaint import Inpainter, SemanticMasker
+    from facemask_inpaint._internal.locks import locked
     from facemask_inpaint.cli.memory import Memory
     from facemask_inpaint.inpainting.pretrained import weights_identity
-    from facemask_inpaint.locks import locked
 
     samples = call["num_samples"]
     if masks is not None and labels is None:
@@ -213,7 +213,7 @@ def _jobs_from_masks(image: Path, masks: Path, out: Path, samples: int) -> list[
 def _jobs_from_labels(
     image: Path, labels: Path, masker: SemanticMasker, names: list[str], out: Path, samples: int
 ) -> list[_Job]:
-    from facemask_inpaint.benchmark.settings import masker_record
+    from facemask_inpaint.benchmark.store.settings import masker_record
 
     jobs = []
     how = masker_record(masker)

@@ -63,10 +63,10 @@ def mask(
         facemask-inpaint mask labels/ --classes A-L --out masks
     """
     from facemask_inpaint import SemanticMasker, parsing
-    from facemask_inpaint.benchmark.settings import masker_record
+    from facemask_inpaint._internal.locks import locked
+    from facemask_inpaint.benchmark.store.settings import masker_record
     from facemask_inpaint.cli.memory import Memory
     from facemask_inpaint.images import folders
-    from facemask_inpaint.locks import locked
 
     options.require_folder(out)
     chosen = int(face) if face.isdecimal() else face

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from facemask_inpaint._internal.identity import Identity
-from facemask_inpaint.benchmark.journal import Journal
+from facemask_inpaint.benchmark.store.journal import Journal
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.images.folders import listed
 

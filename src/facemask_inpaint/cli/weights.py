@@ -158,7 +158,7 @@ def convert(architecture: str, checkpoint: tuple[Path, ...], out: Path) -> None:
         facemask-inpaint inpaint face.png --mask hole.png --model weights/lama --out out.png
     """
     from facemask_inpaint import Inpainter
-    from facemask_inpaint.locks import locked
+    from facemask_inpaint._internal.locks import locked
 
     inpainter = Inpainter.from_checkpoint(checkpoint, architecture, device="cpu")
     with locked(out, "convert"):

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from facemask_inpaint._internal.concurrency import in_threads
 from facemask_inpaint.data.faces import Face, Faces
-from facemask_inpaint.data.threads import in_threads
 from facemask_inpaint.errors import ImageError, LabelMapError
 from facemask_inpaint.labels import LABEL_IDS
 from facemask_inpaint.masks.labels import Annotation, LabelSource

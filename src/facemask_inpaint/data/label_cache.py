@@ -11,10 +11,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from facemask_inpaint import images
+from facemask_inpaint._internal.concurrency import in_threads
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint._internal.identity import stamp_of
 from facemask_inpaint.data.faces import Face, Faces
-from facemask_inpaint.data.threads import in_threads
 from facemask_inpaint.errors import ImageError, LabelMapError, OptionError
 from facemask_inpaint.masks.labels import Annotation
 

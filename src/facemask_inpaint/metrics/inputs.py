@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,14 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint._internal.files import sha256_of
-from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images import is_file, native, to_rgb
 from facemask_inpaint.images.folders import key_of, list_images, listed
 
 OnError = Literal["raise", "skip"]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".webp"})
 
@@ -137,32 +132,6 @@ def match(real: Sequence[str | None], fake: Sequence[str | None]) -> list[int]:
         parts += [f"{len(extra)} fake without real: {listed(extra)}"] if extra else []
         raise OptionError("pictures are paired by file stem; " + "; ".join(parts))
     return [position[key] for key in real]
-
-
-def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None, ahead: int
-) -> Iterator[Result]:
-    """``map`` in threads (decoders release the interpreter), keeping order.
-
-    Args:
-        function: called in a worker thread.
-        items: consumed no further than ``ahead`` beyond what was yielded.
-        workers: threads; ``None`` for one per processor, at most eight.
-        ahead: how many results may wait.
-    """
-    workers = workers or min(8, os.cpu_count() or 1)
-    function = ordinary_torch()(function)  # a new thread has the process's defaults
-    iterator = iter(items)
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        waiting = deque(pool.submit(function, item) for item in islice(iterator, ahead))
-        try:
-            while waiting:
-                result = waiting.popleft().result()
-                waiting.extend(pool.submit(function, item) for item in islice(iterator, 1))
-                yield result
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def _as_picture(item: Any, index: int) -> Picture:

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint import __version__
+from facemask_inpaint._internal.concurrency import in_order
 from facemask_inpaint._internal.devices import resolve_device
 from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint._internal.torch_state import ordinary_torch
@@ -26,7 +27,6 @@ from facemask_inpaint.metrics.inputs import (
     OnSkip,
     Picture,
     Skipped,
-    in_order,
     match,
     open_pictures,
 )

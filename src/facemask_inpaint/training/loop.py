@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from facemask_inpaint import images
+from facemask_inpaint._internal import distributed
 from facemask_inpaint._internal.progress import Bar, progress_bar, time_bar
 from facemask_inpaint.errors import CheckpointError, DivergedError, OptionError
 from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.masks import AdaptiveMaskSampler
-from facemask_inpaint.training import optimisation, parallel, state
+from facemask_inpaint.training import optimisation, state
 from facemask_inpaint.training.journal import Journal
 from facemask_inpaint.training.objective import Objective, Terms
 from facemask_inpaint.training.pictures import Batch, TrainingPictures, digest
@@ -74,11 +75,11 @@ class Trainer:
         workers: int = 0,
         progress: bool = True,
     ) -> None:
-        share = recipe.batch // parallel.world()
-        if share * parallel.world() != recipe.batch or share % recipe.passes:
+        share = recipe.batch // distributed.world_size()
+        if share * distributed.world_size() != recipe.batch or share % recipe.passes:
             raise OptionError(
-                f"a batch of {recipe.batch} cannot be split over {parallel.world()} processes of "
-                f"{recipe.passes} passes each"
+                f"a batch of {recipe.batch} cannot be split over {distributed.world_size()} "
+                f"processes of {recipe.passes} passes each"
             )
         self.recipe, self.objective, self.pictures = recipe, objective, pictures
         self.out, self.device, self.validation = out, device, validation
@@ -95,7 +96,7 @@ class Trainer:
         self.seconds = 0.0
         self.asked_to_stop = self.stopped = False
         self.end: End | None = None
-        self._leads = parallel.rank() == 0
+        self._leads = distributed.rank() == 0
         self.journal = self._resume(saved)
 
     def run(self) -> Inpainter:
@@ -128,7 +129,7 @@ class Trainer:
         """Why the run is over."""
         if self.step == self.steps:
             return "complete"
-        return "stopped" if parallel.any_process(self.asked_to_stop) else "time"
+        return "stopped" if distributed.any_process(self.asked_to_stop) else "time"
 
     def train_step(self, batches: Sequence[Batch]) -> Terms:
         """One step on this process's share of a batch, given in passes.
@@ -136,7 +137,7 @@ class Trainer:
         Draws from the global generator, such as a dropout's, depend on the step and process alone.
         """
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(_seed(self.recipe.seed, self.step, _GLOBAL, parallel.rank()))
+            torch.manual_seed(_seed(self.recipe.seed, self.step, _GLOBAL, distributed.rank()))
             return self._train_step(batches)
 
     def _train_step(self, batches: Sequence[Batch]) -> Terms:
@@ -189,7 +190,7 @@ class Trainer:
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0) + value / len(batches)
         self._require_finite(sums, batches)
-        parallel.average_gradients(learning)
+        distributed.average_gradients(learning)
         self.optimisers[player].step()
         return sums
 
@@ -224,15 +225,15 @@ class Trainer:
 
     def _slices(self, step: int) -> list[list[int]]:
         """Positions of this process's passes of a step."""
-        share = self.recipe.batch // parallel.world()
+        share = self.recipe.batch // distributed.world_size()
         size = share // self.recipe.passes
-        first = step * self.recipe.batch + parallel.rank() * share
+        first = step * self.recipe.batch + distributed.rank() * share
         starts = range(first, first + share, size)
         return [list(range(start, start + size)) for start in starts]
 
     def _after(self, terms: Terms, bar: Bar) -> None:
         """Everything that follows a step: log, checkpoint, validation, limits."""
-        parallel.average(terms.values())
+        distributed.average(terms.values())
         values = {name: float(value) for name, value in terms.items()}
         rate = self.recipe.batch * self.step / max(self.seconds, 1e-9)
         if self.journal is not None:
@@ -243,7 +244,7 @@ class Trainer:
         every = self.recipe.validate_every
         if every and (self.step % every == 0 or self.step == self.steps):
             self._validate(rate)
-        self.stopped = parallel.any_process(self.asked_to_stop or self._is_over_time())
+        self.stopped = distributed.any_process(self.asked_to_stop or self._is_over_time())
         if self.step % self.recipe.save_every == 0 and not self.stopped:
             self._save()
 
@@ -268,7 +269,7 @@ class Trainer:
 
     def _require_finite(self, terms: Terms, batches: Sequence[Batch]) -> None:
         bad = [name for name, value in terms.items() if not bool(torch.isfinite(value))]
-        if not parallel.any_process(bool(bad)):
+        if not distributed.any_process(bool(bad)):
             return
         record = {
             "step": self.step,
@@ -277,7 +278,7 @@ class Trainer:
             "pictures": [key for batch in batches for key in batch.keys],
             "classes": [name or "random" for batch in batches for name in batch.classes],
         }
-        path = self.out / f"diverged-{parallel.rank()}.json"
+        path = self.out / f"diverged-{distributed.rank()}.json"
         path.write_text(json.dumps(record, indent=1), encoding="utf-8")
         raise DivergedError(
             f"step {self.step}: {', '.join(bad) or 'a loss of another process'} is not a finite "
@@ -287,7 +288,7 @@ class Trainer:
     def _share_buffers(self) -> None:
         """Give all processes one running mean; each has seen other pictures."""
         floats = [b for b in self.players.generator.buffers() if b.is_floating_point()]
-        parallel.average(floats)
+        distributed.average(floats)
 
     def _save(self) -> None:
         if self.journal is None:

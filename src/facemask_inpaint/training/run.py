@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint import data as datasets
+from facemask_inpaint._internal import distributed
 from facemask_inpaint._internal.devices import own_device
 from facemask_inpaint._internal.files import remove_abandoned
+from facemask_inpaint._internal.locks import locked
 from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.data import Faces
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.inpainting.inpainter import Inpainter
-from facemask_inpaint.locks import locked
 from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler, SemanticMasker
 from facemask_inpaint.metrics import FeatureReader
 from facemask_inpaint.models import InpaintingNetwork
-from facemask_inpaint.training import parallel, perceptual, state
+from facemask_inpaint.training import perceptual, state
 from facemask_inpaint.training.loop import End, Trainer
 from facemask_inpaint.training.named import open_recipe
 from facemask_inpaint.training.objective import Objective
@@ -84,7 +85,8 @@ def train(
         recipe = recipe.changed(**{"masks.kind": masks})
     out = Path(out)
     chosen = own_device(device)
-    with parallel.processes(chosen), locked(out, "train"):
+    backend = "nccl" if chosen.type == "cuda" else "gloo"
+    with distributed.process_group(backend), locked(out, "train"):
         faces = data
         if isinstance(faces, str | Path):
             faces = datasets.open_faces(faces, preferred="train")
@@ -108,7 +110,7 @@ def train(
             workers=workers if workers is not None else (4 if chosen.type == "cuda" else 0),
             progress=progress,
         )
-        if parallel.rank() == 0:
+        if distributed.rank() == 0:
             recipe.save(out / "recipe.yaml")
         inpainter = trainer.run()
         if on_end is not None and trainer.end is not None:
@@ -130,7 +132,7 @@ def _saved(recipe: Recipe, faces: Faces, out: Path) -> dict[str, Any] | None:
     Raises:
         OptionError: there are checkpoints of other runs only.
     """
-    if parallel.rank() == 0:
+    if distributed.rank() == 0:
         remove_abandoned(out)
     refusal: OptionError | None = None
     for saved in state.usable(out / "checkpoints"):

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facemask_inpaint.benchmark.layout import Run
+from facemask_inpaint.benchmark.report.format import MINUS, fixed, lettered, share
 from facemask_inpaint.benchmark.report.markup import Html, element
 from facemask_inpaint.benchmark.report.plots import Point, Scale, axis, marker, strip
 from facemask_inpaint.benchmark.report.sortable import Head, table
-from facemask_inpaint.benchmark.report.words import MINUS, fixed, lettered, share
-from facemask_inpaint.benchmark.tabulate import decimals
+from facemask_inpaint.benchmark.report.text_tables import decimals
+from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, p_text
 
 LEVEL = 0.05

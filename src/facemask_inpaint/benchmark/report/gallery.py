@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-from facemask_inpaint.benchmark.layout import Run
 from facemask_inpaint.benchmark.measures import MEASURES
-from facemask_inpaint.benchmark.records import ClassEntry, PictureRecord
-from facemask_inpaint.benchmark.report.album import (
+from facemask_inpaint.benchmark.report.assets import (
     FILLED,
     Album,
     filled_name,
@@ -16,10 +14,12 @@ from facemask_inpaint.benchmark.report.album import (
     hole_name,
     original_name,
 )
-from facemask_inpaint.benchmark.report.choosing import Case, End, Row
+from facemask_inpaint.benchmark.report.format import brief, counted, lettered, spoken
 from facemask_inpaint.benchmark.report.markup import Child, Html, element
 from facemask_inpaint.benchmark.report.plots import marker
-from facemask_inpaint.benchmark.report.words import brief, counted, lettered, spoken
+from facemask_inpaint.benchmark.report.selection import Case, End, Row
+from facemask_inpaint.benchmark.store.layout import Run
+from facemask_inpaint.benchmark.store.records import ClassEntry, PictureRecord
 from facemask_inpaint.masks import MaskClass
 
 _ENDS: dict[End, str] = {"worst": "Worst of each model", "best": "Best of each model"}

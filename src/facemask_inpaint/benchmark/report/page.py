@@ -9,14 +9,14 @@ from pathlib import Path
 
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
-from facemask_inpaint.benchmark.layout import Run
 from facemask_inpaint.benchmark.measures import MEASURES
 from facemask_inpaint.benchmark.report import differences, gallery, provenance, scores
-from facemask_inpaint.benchmark.report.album import Album, Selection
+from facemask_inpaint.benchmark.report.assets import Album, Selection
+from facemask_inpaint.benchmark.report.format import counted, spoken
 from facemask_inpaint.benchmark.report.markup import Child, Html, element
-from facemask_inpaint.benchmark.report.notices import notices
 from facemask_inpaint.benchmark.report.plots import marker
-from facemask_inpaint.benchmark.report.words import counted, spoken
+from facemask_inpaint.benchmark.report.warnings import notices
+from facemask_inpaint.benchmark.store.layout import Run
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 

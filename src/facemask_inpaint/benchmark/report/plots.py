@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from facemask_inpaint.benchmark.report.format import MINUS
 from facemask_inpaint.benchmark.report.markup import Html, element
-from facemask_inpaint.benchmark.report.words import MINUS
 
 MARKERS = (
     "M0-4.6A4.6 4.6 0 1 1 0 4.6A4.6 4.6 0 1 1 0-4.6Z",

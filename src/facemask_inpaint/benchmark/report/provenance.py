@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from facemask_inpaint.benchmark.layout import Run
-from facemask_inpaint.benchmark.records import Fault, Timing
+from facemask_inpaint.benchmark.report.format import DASH, brief, counted, spoken
 from facemask_inpaint.benchmark.report.markup import Html, element
 from facemask_inpaint.benchmark.report.plots import Point, Scale, axis, marker, strip
 from facemask_inpaint.benchmark.report.sortable import Head, table
-from facemask_inpaint.benchmark.report.words import DASH, brief, counted, spoken
+from facemask_inpaint.benchmark.store.layout import Run
+from facemask_inpaint.benchmark.store.records import Fault, Timing
 
 _FAULTS_SHOWN = 200
 _TOLD_ELSEWHERE = frozenset({"format", "dataset", "classes", "models", "sides", "metrics"})

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from facemask_inpaint.benchmark.layout import Run
 from facemask_inpaint.benchmark.measures import MEASURES, Measure
-from facemask_inpaint.benchmark.records import ClassEntry, Score
+from facemask_inpaint.benchmark.report.format import DASH, counted, fixed, lettered, share
 from facemask_inpaint.benchmark.report.markup import Html, element
 from facemask_inpaint.benchmark.report.plots import Point, Scale, axis, marker, strip
 from facemask_inpaint.benchmark.report.sortable import Head, table
-from facemask_inpaint.benchmark.report.words import DASH, counted, fixed, lettered, share
-from facemask_inpaint.benchmark.tables import MARKED, TOP_THREE_FROM, places
-from facemask_inpaint.benchmark.tabulate import decimals
+from facemask_inpaint.benchmark.report.tables import MARKED, TOP_THREE_FROM, places
+from facemask_inpaint.benchmark.report.text_tables import decimals
+from facemask_inpaint.benchmark.store.layout import Run
+from facemask_inpaint.benchmark.store.records import ClassEntry, Score
 
 _DIGITS = 2
 
@@ -43,7 +43,7 @@ class Board:
         return [score for score in found if score is not None]
 
     def places(self, mask_class: str) -> dict[str, int]:
-        """Model to place in one class, see :func:`~facemask_inpaint.benchmark.tables.places`."""
+        """Model to place in one class, see :func:`~.tables.places`."""
         return places({one.model: one.value for one in self.of(mask_class)}, self.measure)
 
 

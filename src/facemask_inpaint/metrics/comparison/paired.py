@@ -19,10 +19,10 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from facemask_inpaint._internal.concurrency import in_order
 from facemask_inpaint._internal.torch_state import Override
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.metrics._linear_algebra import lower_gram, symmetric_gram
-from facemask_inpaint.metrics.inputs import in_order
 
 BASIS_TOLERANCE = 1e-6
 _FIRST_SKETCH = 64

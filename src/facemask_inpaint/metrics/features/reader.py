@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 import torch
 from torch import Tensor
 
+from facemask_inpaint._internal.concurrency import in_order
 from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images.folders import listed
@@ -25,7 +26,6 @@ from facemask_inpaint.metrics.inputs import (
     OnSkip,
     Picture,
     Skipped,
-    in_order,
     match,
     open_pictures,
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from facemask_inpaint import __version__
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint.benchmark.scoring import Place, Scoring
+from facemask_inpaint.benchmark.stages.score import Place, Scoring
 from facemask_inpaint.errors import FacemaskInpaintError
 from facemask_inpaint.metrics import FeatureReader, FeatureSet
 from facemask_inpaint.metrics import compare as compare_features

@@ -6,10 +6,10 @@ import logging
 import threading
 from dataclasses import asdict
 
-from facemask_inpaint.benchmark.journal import Journal
-from facemask_inpaint.benchmark.layout import Layout
-from facemask_inpaint.benchmark.records import Fault, from_dict, read_records
-from facemask_inpaint.benchmark.settings import Settings
+from facemask_inpaint.benchmark.store.journal import Journal
+from facemask_inpaint.benchmark.store.layout import Layout
+from facemask_inpaint.benchmark.store.records import Fault, from_dict, read_records
+from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.errors import OptionError
 
 _log = logging.getLogger(__name__)

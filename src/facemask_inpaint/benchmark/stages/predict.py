@@ -15,21 +15,21 @@ import torch
 from PIL import Image
 
 from facemask_inpaint import images
+from facemask_inpaint._internal.concurrency import BackgroundTasks, in_order
+from facemask_inpaint._internal.distributed import Ranks
 from facemask_inpaint._internal.identity import Identity
 from facemask_inpaint._internal.progress import Bar, progress_bar
-from facemask_inpaint.benchmark.attempts import PATIENCE, Attempt, Finishers
-from facemask_inpaint.benchmark.contenders import Batch, Contender
-from facemask_inpaint.benchmark.faults import FaultLog
-from facemask_inpaint.benchmark.journal import Journal, by_age
-from facemask_inpaint.benchmark.layout import Layout
-from facemask_inpaint.benchmark.measuring import measure_picture
-from facemask_inpaint.benchmark.preparing import Index, labels_path, write_png
-from facemask_inpaint.benchmark.ranks import World
-from facemask_inpaint.benchmark.records import PictureRecord
-from facemask_inpaint.benchmark.settings import Settings
+from facemask_inpaint.benchmark.measures import measure_picture
+from facemask_inpaint.benchmark.methods import Batch, Contender
+from facemask_inpaint.benchmark.stages._calls import PATIENCE, Attempt
+from facemask_inpaint.benchmark.stages.prepare import Index, labels_path, write_png
+from facemask_inpaint.benchmark.store.failures import FaultLog
+from facemask_inpaint.benchmark.store.journal import Journal, by_age
+from facemask_inpaint.benchmark.store.layout import Layout
+from facemask_inpaint.benchmark.store.records import PictureRecord
+from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.errors import FacemaskInpaintError, ImageError
 from facemask_inpaint.masks.from_photos import Parser
-from facemask_inpaint.metrics.inputs import in_order
 
 _AHEAD = 6
 """Chunks that are read while a model is at work."""
@@ -79,7 +79,7 @@ class Filling:
         layout: of the run.
         settings: of the run.
         index: which portrait has which component.
-        world: the processes of the run.
+        ranks: the processes of the run.
         faults: takes what fails.
         batch_size: pictures per call of a model.
         device: where models compute.
@@ -91,7 +91,7 @@ class Filling:
         layout: Layout,
         settings: Settings,
         index: Index,
-        world: World,
+        ranks: Ranks,
         faults: FaultLog,
         *,
         batch_size: int,
@@ -105,9 +105,9 @@ class Filling:
         self._device = device
         self._parser = parser
         self._label_ids = {one.name: one.label_ids for one in settings.classes}
-        self._records = Journal(layout.work, "pictures", world.rank)
-        self._timings = Journal(layout.work, "timings", world.rank)
-        self._chunks = world.share(_chunks(settings, index, batch_size))
+        self._records = Journal(layout.work, "pictures", ranks.rank)
+        self._timings = Journal(layout.work, "timings", ranks.rank)
+        self._chunks = ranks.shard(_chunks(settings, index, batch_size))
         known = {
             (line["model"], line["side"], line["mask_class"], line["key"]): line.get("source")
             for line in by_age(self._records.read("model", "side", "mask_class", "key"))
@@ -188,11 +188,11 @@ class Filling:
                 self._faults.add("load", error, model=model)
                 chunks = [chunk for chunk in chunks if self._has_unmeasured(model, chunk)]
         attempt = Attempt(contender, filler, self._timings, self._faults, self._device)
-        with Finishers() as finishers:
+        with BackgroundTasks() as background:
             for found in self._loaded(contender, chunks):
-                self._finish_chunk(attempt, found, finishers)
+                self._finish_chunk(attempt, found, background)
                 bar.update(len(found.chunk.keys))
-                if max(attempt.failures, finishers.failures) >= PATIENCE:
+                if max(attempt.failures, background.failures) >= PATIENCE:
                     last = f"gave up after {PATIENCE} failures in a row"
                     self._faults.add("fill", last, model=model, side=found.chunk.side)
                     break
@@ -224,7 +224,7 @@ class Filling:
             items.append(_Item(*found))
         return _Loaded(chunk, items)
 
-    def _finish_chunk(self, attempt: Attempt, found: _Loaded, finishers: Finishers) -> None:
+    def _finish_chunk(self, attempt: Attempt, found: _Loaded, background: BackgroundTasks) -> None:
         filled = {}
         if unfilled := [item for item in found.items if item.unfilled]:
             together = found.items if attempt.batched else unfilled
@@ -233,7 +233,7 @@ class Filling:
         for item in found.items:
             if item.unmeasured and (item.key in filled or not item.unfilled):
                 fresh = filled[item.key] if item.unfilled else None
-                finishers.submit(partial(self._finish, attempt.model, found.chunk, item, fresh))
+                background.submit(partial(self._finish, attempt.model, found.chunk, item, fresh))
 
     def _batch(self, chunk: Chunk, items: Sequence[_Item]) -> Batch:
         side, mask_class, _ = chunk

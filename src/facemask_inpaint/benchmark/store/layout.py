@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from facemask_inpaint.benchmark.records import (
+from facemask_inpaint.benchmark.store.records import (
     ClassEntry,
     Fault,
     ModelEntry,

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from facemask_inpaint.benchmark.layout import Run
 from facemask_inpaint.benchmark.measures import MEASURES
-from facemask_inpaint.benchmark.records import Score
+from facemask_inpaint.benchmark.report.format import DASH, counted, spoken
 from facemask_inpaint.benchmark.report.markup import Html, element
-from facemask_inpaint.benchmark.report.words import DASH, counted, spoken
+from facemask_inpaint.benchmark.store.layout import Run
+from facemask_inpaint.benchmark.store.records import Score
 
 _NAMED = 3
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")

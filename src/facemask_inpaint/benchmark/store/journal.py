@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from facemask_inpaint.benchmark.records import read_lines
+from facemask_inpaint.benchmark.store.records import read_lines
 
 
 class Journal:

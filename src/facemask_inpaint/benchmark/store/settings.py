@@ -15,11 +15,11 @@ import torch
 
 from facemask_inpaint import SemanticMasker, __version__
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint.benchmark.arguments import checked_classes
-from facemask_inpaint.benchmark.layout import FORMAT, Layout, Run
-from facemask_inpaint.benchmark.records import ClassEntry, ModelEntry
+from facemask_inpaint._internal.locks import LOCK_NAME
+from facemask_inpaint.benchmark._arguments import checked_classes
+from facemask_inpaint.benchmark.store.layout import FORMAT, Layout, Run
+from facemask_inpaint.benchmark.store.records import ClassEntry, ModelEntry
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.locks import LOCK_NAME
 from facemask_inpaint.masks import MASK_CLASSES, Component, MaskClass
 
 

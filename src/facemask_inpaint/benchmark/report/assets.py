@@ -10,9 +10,9 @@ from pathlib import Path
 
 from PIL import Image, features
 
-from facemask_inpaint.benchmark.layout import Run
-from facemask_inpaint.benchmark.records import PictureRecord
-from facemask_inpaint.benchmark.report.choosing import Case, Row, cross_section, extremes
+from facemask_inpaint.benchmark.report.selection import Case, Row, cross_section, extremes
+from facemask_inpaint.benchmark.store.layout import Run
+from facemask_inpaint.benchmark.store.records import PictureRecord
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images import read_image, to_rgb
 

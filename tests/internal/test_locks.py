@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from facemask_inpaint import locks
+from facemask_inpaint._internal import locks
+from facemask_inpaint._internal.locks import LOCK_NAME, locked
 from facemask_inpaint.errors import FolderInUseError
-from facemask_inpaint.locks import LOCK_NAME, locked
 from tests.benchmark.runs import arguments
 
 _OWNER = """
 import os, sys, time
-from facemask_inpaint.locks import locked
+from facemask_inpaint._internal.locks import locked
 with locked(sys.argv[1], "benchmark"):
     if len(sys.argv) > 2 and not os.fork():
         time.sleep(60)  # a reader of pictures, which a kill of its parent leaves behind
@@ -32,7 +32,7 @@ _RANKS = """
 import json, sys
 import torch.distributed as dist
 from facemask_inpaint.errors import FolderInUseError
-from facemask_inpaint.locks import locked
+from facemask_inpaint._internal.locks import locked
 dist.init_process_group("gloo")
 with locked(sys.argv[1], "benchmark"):
     said = {"first": "entered"}

@@ -17,19 +17,18 @@ import scipy.stats
 import torch
 
 from facemask_inpaint import __version__
+from facemask_inpaint._internal.distributed import Ranks
 from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
-from facemask_inpaint.benchmark.faults import FaultLog
-from facemask_inpaint.benchmark.features import FeatureStore, blocks
-from facemask_inpaint.benchmark.journal import Journal
-from facemask_inpaint.benchmark.layout import Layout
-from facemask_inpaint.benchmark.measures import FEATURE_METRICS, MEASURES
-from facemask_inpaint.benchmark.measuring import rounded
-from facemask_inpaint.benchmark.preparing import Index
-from facemask_inpaint.benchmark.ranks import World
-from facemask_inpaint.benchmark.records import ModelEntry, PictureRecord, Score, from_dict
-from facemask_inpaint.benchmark.settings import Settings
-from facemask_inpaint.benchmark.standin import WARNING, is_stand_in
+from facemask_inpaint.benchmark.measures import FEATURE_METRICS, MEASURES, rounded
+from facemask_inpaint.benchmark.random_features import WARNING, is_stand_in
+from facemask_inpaint.benchmark.stages.prepare import Index
+from facemask_inpaint.benchmark.store.failures import FaultLog
+from facemask_inpaint.benchmark.store.features import FeatureStore, blocks
+from facemask_inpaint.benchmark.store.journal import Journal
+from facemask_inpaint.benchmark.store.layout import Layout
+from facemask_inpaint.benchmark.store.records import ModelEntry, PictureRecord, Score, from_dict
+from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.errors import FacemaskInpaintError
 from facemask_inpaint.metrics import FeatureSet
 from facemask_inpaint.metrics.comparison.paired import influences
@@ -56,7 +55,7 @@ class Scoring:
         layout: of the run.
         settings: of the run.
         index: which portrait has which component.
-        world: the processes of the run.
+        ranks: the processes of the run.
         faults: takes what fails.
         store: features; ``None`` without feature metrics.
     """
@@ -64,7 +63,7 @@ class Scoring:
     layout: Layout
     settings: Settings
     index: Index
-    world: World
+    ranks: Ranks
     faults: FaultLog
     store: FeatureStore | None
 
@@ -89,7 +88,7 @@ class Scoring:
             work += blocks([self.layout.original(side, key) for key in keys])
         for place in self.places:
             work += blocks(self._fillings(place))
-        mine = self.world.share(work)
+        mine = self.ranks.shard(work)
         for block in progress_bar(mine, "features", shown=progress and bool(mine), unit="block"):
             with suppress(FacemaskInpaintError, OSError):  # score() says what could not be read
                 self.store.compute(block)
@@ -98,9 +97,9 @@ class Scoring:
         """Compute this rank's share of the feature scores that are not known yet."""
         if self.store is None:
             return
-        journal = Journal(self.layout.work, "scores", self.world.rank)
+        journal = Journal(self.layout.work, "scores", self.ranks.rank)
         known = {line["fingerprint"] for line in journal.read("fingerprint", "scores")}
-        mine = self.world.share(self.places)
+        mine = self.ranks.shard(self.places)
         for place in progress_bar(mine, "scores", shown=progress and bool(mine), unit="score"):
             where = {"model": place.model, "mask_class": place.mask_class, "side": place.side}
             try:
@@ -185,7 +184,7 @@ class Scoring:
         """Known feature scores of the pictures as they are now."""
         if self.store is None:
             return []
-        lines = Journal(self.layout.work, "scores", self.world.rank).read("fingerprint", "scores")
+        lines = Journal(self.layout.work, "scores", self.ranks.rank).read("fingerprint", "scores")
         known = {line["fingerprint"]: line["scores"] for line in lines}
         found: list[Score] = []
         for place in self.places:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from facemask_inpaint.benchmark.records import ClassEntry
 from facemask_inpaint.benchmark.report.markup import Html, element
+from facemask_inpaint.benchmark.store.records import ClassEntry
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"

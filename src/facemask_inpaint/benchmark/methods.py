@@ -16,9 +16,9 @@ from PIL import Image
 
 from facemask_inpaint import Inpainter, checkpoints, images, models
 from facemask_inpaint._internal.identity import content_of
-from facemask_inpaint.benchmark.arguments import several
-from facemask_inpaint.benchmark.functions import digest_of, version_of
-from facemask_inpaint.benchmark.records import ModelEntry
+from facemask_inpaint.benchmark._arguments import several
+from facemask_inpaint.benchmark._functions import digest_of, version_of
+from facemask_inpaint.benchmark.store.records import ModelEntry
 from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images.folders import find_image

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint.benchmark.layout import Run
 from facemask_inpaint.benchmark.measures import FEATURE_METRICS, MEASURES, Measure
-from facemask_inpaint.benchmark.records import ClassEntry, Score
-from facemask_inpaint.benchmark.standin import STAND_IN, is_stand_in
-from facemask_inpaint.benchmark.tabulate import MISSING, Cell, Table, csv_text, decimals
+from facemask_inpaint.benchmark.random_features import STAND_IN, is_stand_in
+from facemask_inpaint.benchmark.report.text_tables import MISSING, Cell, Table, csv_text, decimals
+from facemask_inpaint.benchmark.store.layout import Run
+from facemask_inpaint.benchmark.store.records import ClassEntry, Score
 from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, p_text
 
 MARKED = 3

@@ -13,18 +13,18 @@ import numpy as np
 from PIL import Image
 
 from facemask_inpaint import SemanticMasker, images
+from facemask_inpaint._internal.concurrency import in_order
+from facemask_inpaint._internal.distributed import Ranks
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint._internal.identity import Identity
 from facemask_inpaint._internal.progress import progress_bar
-from facemask_inpaint.benchmark.faults import FaultLog
-from facemask_inpaint.benchmark.journal import Journal
-from facemask_inpaint.benchmark.layout import Layout
-from facemask_inpaint.benchmark.ranks import World
-from facemask_inpaint.benchmark.settings import Settings
+from facemask_inpaint.benchmark.store.failures import FaultLog
+from facemask_inpaint.benchmark.store.journal import Journal
+from facemask_inpaint.benchmark.store.layout import Layout
+from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.errors import FacemaskInpaintError, ImageError, OptionError
 from facemask_inpaint.masks.labels import LabelMap, LabelSource
-from facemask_inpaint.metrics.inputs import in_order
 
 _COMPRESSION = 1
 """Of PNG files: higher levels take five times as long and save a tenth."""
@@ -99,7 +99,7 @@ class Preparation:
         layout: of the run.
         settings: of the run.
         masker: cuts the masks.
-        world: the processes of the run.
+        ranks: the processes of the run.
         faults: takes what cannot be read.
     """
 
@@ -108,15 +108,15 @@ class Preparation:
         layout: Layout,
         settings: Settings,
         masker: SemanticMasker,
-        world: World,
+        ranks: Ranks,
         faults: FaultLog,
     ) -> None:
         self._layout = layout
         self._settings = settings
         self._masker = masker
-        self._world = world
+        self._ranks = ranks
         self._faults = faults
-        self._journal = Journal(layout.work, "prepared", world.rank)
+        self._journal = Journal(layout.work, "prepared", ranks.rank)
 
     def require_same_sources(self, faces: Faces) -> None:
         """Refuse portraits and label maps that are other files than those the run began with.
@@ -143,7 +143,7 @@ class Preparation:
         """Prepare this rank's share of what is not there yet."""
         known = self._known()
         jobs = []
-        for face in self._world.share(faces):
+        for face in self._ranks.shard(faces):
             missing = self._missing(face.key, known)
             if missing:
                 jobs.append((face, missing))

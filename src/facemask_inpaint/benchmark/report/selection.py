@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal, TypeVar
 
-from facemask_inpaint.benchmark.records import PictureRecord
+from facemask_inpaint.benchmark.store.records import PictureRecord
 
 End = Literal["worst", "best"]
 Item = TypeVar("Item")

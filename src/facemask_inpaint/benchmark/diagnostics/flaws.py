@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facemask_inpaint.benchmark.colour import ciede2000, to_lab
+from facemask_inpaint.benchmark.diagnostics.colour import ciede2000, to_lab
 from facemask_inpaint.errors import ImageError, MaskError
 from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES
 from facemask_inpaint.masks import morphology

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 
 import torch
 from PIL import Image
 
 from facemask_inpaint import images
-from facemask_inpaint._internal.torch_state import ordinary_torch
-from facemask_inpaint.benchmark.contenders import Batch, Contender, Filler
-from facemask_inpaint.benchmark.faults import FaultLog
-from facemask_inpaint.benchmark.journal import Journal
-from facemask_inpaint.benchmark.memory import PeakMemory
+from facemask_inpaint.benchmark.methods import Batch, Contender, Filler
+from facemask_inpaint.benchmark.stages._memory import PeakMemory
+from facemask_inpaint.benchmark.store.failures import FaultLog
+from facemask_inpaint.benchmark.store.journal import Journal
 from facemask_inpaint.errors import ImageError
 
 PATIENCE = 16
 """Pictures in a row that may fail before a model is given up."""
-
-_MOST_THREADS = 8
 
 
 class Attempt:
@@ -106,36 +99,6 @@ class Attempt:
             self._timings.append(line)
         except OSError as error:
             self._faults.add("write", error, model=self.model)
-
-
-class Finishers:
-    """Threads that write and measure, never far behind the model."""
-
-    _WAITING = 32
-
-    def __init__(self) -> None:
-        self.failures = 0
-        threads = min(_MOST_THREADS, os.cpu_count() or 1)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="finish")
-        self._pending: deque[Future[bool]] = deque()
-
-    def submit(self, task: partial[bool]) -> None:
-        """Start a task as soon as a thread is free; waits when too many wait already."""
-        while len(self._pending) >= self._WAITING:
-            self._settle()
-        self._pending.append(self._pool.submit(ordinary_torch()(task)))
-
-    def _settle(self) -> None:
-        succeeded = self._pending.popleft().result()
-        self.failures = 0 if succeeded else self.failures + 1
-
-    def __enter__(self) -> Finishers:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._pool.shutdown()
-        while self._pending:
-            self._settle()
 
 
 def _checked(picture: object, side: int) -> Image.Image:

@@ -1,0 +1,1 @@
+"""The stages of a benchmark in their order: prepare, predict, score, compare."""

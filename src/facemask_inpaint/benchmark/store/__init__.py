@@ -1,0 +1,1 @@
+"""The folder of a run: its settings, records, journals and features on disk."""
