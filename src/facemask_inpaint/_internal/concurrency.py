@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from facemask_inpaint.host import ordinary_torch
-from facemask_inpaint.progress import progress_bar
+from facemask_inpaint._internal.progress import progress_bar
+from facemask_inpaint._internal.torch_state import ordinary_torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
