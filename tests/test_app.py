@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import facemask_inpaint as fmi
-from facemask_inpaint.app import Request, Studio, model_choices, running
+from facemask_inpaint.app import InpaintingRequest, Studio, model_choices, serve
 from facemask_inpaint.app.studio import painted_area, read_portrait, without_places
 from facemask_inpaint.cli.app import app as app_command
 from facemask_inpaint.errors import (
@@ -63,10 +63,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def ask(files: Path, **changes: Any) -> Request:
+def ask(files: Path, **changes: Any) -> InpaintingRequest:
     """A request for the sample portrait with its label map, and ``changes``."""
     known = {"portrait": files / "portrait.png", "labels": files / "labels.png"}
-    return Request(**{**known, "models": ("harmonic",), **changes})
+    return InpaintingRequest(**{**known, "models": ("harmonic",), **changes})
 
 
 def expected(hole: np.ndarray, **options: Any) -> np.ndarray:
@@ -192,7 +192,7 @@ def test_models_that_need_no_download_come_first() -> None:
 def test_missing_gradio_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     advice = r"pip install 'facemask-inpaint\[app\]'"
-    with pytest.raises(MissingDependencyError, match=advice), running(["harmonic"]):
+    with pytest.raises(MissingDependencyError, match=advice), serve(["harmonic"]):
         pass
 
 
@@ -237,7 +237,7 @@ def test_weights_that_change_are_loaded_again(studio: Studio, files: Path, tmp_p
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with running(["harmonic"], device="cpu") as (address,):
+    with serve(["harmonic"], device="cpu") as (address,):
         yield address
 
 
@@ -301,7 +301,7 @@ def test_refusals_are_sentences_without_places(
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = dict(os.environ)
-    with running(["harmonic"]):
+    with serve(["harmonic"]):
         assert list(tmp_path.rglob("sample.png"))
         assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
     assert list(tmp_path.iterdir()) == []
@@ -312,7 +312,7 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]:
     """The page as somebody sees it who has just opened it."""
     with (
-        running(["harmonic"], device="cpu") as (address,),
+        serve(["harmonic"], device="cpu") as (address,),
         browser.browser(tmp_path_factory.mktemp("browser")) as tab,
     ):
         tab.resize(1280, 1400)

@@ -11,7 +11,7 @@ from PIL import Image
 from sphinx.application import Sphinx
 
 from facemask_inpaint import Inpainter, MaskClass, SemanticMasker, data, images
-from facemask_inpaint.images.contact_sheets import Cell, contact_sheet, paint_hole
+from facemask_inpaint.images.contact_sheets import SheetEntry, contact_sheet, paint_hole
 from facemask_inpaint.masks import GENERATORS, LABEL_NAMES
 
 _SIDE = 256
@@ -30,7 +30,7 @@ def tour() -> Image.Image:
         ("hole: mouth_and_nose", paint_hole(sample.image, hole)),
         ("filled by lite", filled("lite", [hole])[0]),
     )
-    return contact_sheet([Cell(name, (one,)) for name, one in cells], columns=4, side=320)
+    return contact_sheet([SheetEntry(name, (one,)) for name, one in cells], columns=4, side=320)
 
 
 def mask_classes() -> Image.Image:
@@ -38,7 +38,7 @@ def mask_classes() -> Image.Image:
     sample = data.sample(512)
     masker = SemanticMasker()
     cells = [
-        Cell(f"{one.letter}  {one}", (paint_hole(sample.image, masker(sample.labels, one)),))
+        SheetEntry(f"{one.letter}  {one}", (paint_hole(sample.image, masker(sample.labels, one)),))
         for one in MaskClass
     ]
     return contact_sheet(cells, columns=4, side=320)
@@ -51,7 +51,7 @@ def random_masks() -> Image.Image:
     for name, generator in GENERATORS.items():
         rng = np.random.default_rng(0)
         draws = [paint_hole(portrait, generator(_SIDE, rng)) for _ in range(_DRAWS)]
-        cells.append(Cell(name, tuple(draws)))
+        cells.append(SheetEntry(name, tuple(draws)))
     return contact_sheet(cells, columns=2, side=240)
 
 
@@ -76,7 +76,7 @@ def fillings() -> Image.Image:
     holes = {one: SemanticMasker()(sample.labels, one) for one in MaskClass}
     columns = [filled(model, list(holes.values())) for model in _FREE]
     cells = [
-        Cell(str(name), (paint_hole(sample.image, hole), *results))
+        SheetEntry(str(name), (paint_hole(sample.image, hole), *results))
         for (name, hole), *results in zip(holes.items(), *columns)
     ]
     title = ", ".join(("Left to right: the hole", *_FREE))
@@ -107,13 +107,13 @@ def coloured(labels: np.ndarray) -> Image.Image:
     return Image.fromarray(colours[labels])
 
 
-def _lips(setting: dict[str, float]) -> Cell:
+def _lips(setting: dict[str, float]) -> SheetEntry:
     sample = data.sample(512)
     mask: Any = SemanticMasker(**setting)(sample.labels, "lips")
     weight = Image.fromarray((255 * mask.astype(np.float32)).round().astype(np.uint8))
     painted = paint_hole(sample.image, np.ones(mask.shape, dtype=bool))
     picture = Image.composite(painted, sample.image, weight).crop(_DETAIL)
-    return Cell(", ".join(f"{name}={value}" for name, value in setting.items()), (picture,))
+    return SheetEntry(", ".join(f"{name}={value}" for name, value in setting.items()), (picture,))
 
 
 def draw_all(app: Sphinx) -> None:

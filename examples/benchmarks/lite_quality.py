@@ -35,7 +35,7 @@ from scipy import ndimage
 import facemask_inpaint as fmi
 from facemask_inpaint.benchmark.diagnostics import agreement
 from facemask_inpaint.errors import ComponentAbsentError
-from facemask_inpaint.images.contact_sheets import Cell, contact_sheet, paint_hole
+from facemask_inpaint.images.contact_sheets import SheetEntry, contact_sheet, paint_hole
 from facemask_inpaint.metrics.features.statistics import FeatureStatistics
 from facemask_inpaint.metrics.frechet import frechet_distance
 from facemask_inpaint.parsing import load_parser
@@ -210,7 +210,7 @@ def sheet(
         found = subjects_of(root, split, 10**9, masker, name)
         one = found[number * len(found) // people]
         filled = [fill(model, [one], seed=number)[0] for model in models]
-        cells.append(Cell(name, (one.picture, paint_hole(one.picture, one.hole), *filled)))
+        cells.append(SheetEntry(name, (one.picture, paint_hole(one.picture, one.hole), *filled)))
     return contact_sheet(cells, columns=2, side=side, title="original, hole, " + ", ".join(models))
 
 

@@ -294,7 +294,7 @@ def sheet(work: Work, filled: Filled) -> Image.Image:
         original = work.portraits[task.keys[place]]
         answers = [images.read_image(filled[name][task.mask_class][place]) for name in STRATEGIES]
         cut = contact_sheets.paint_hole(original, task.holes[place])
-        cells.append(contact_sheets.Cell(task.mask_class, (original, cut, *answers)))
+        cells.append(contact_sheets.SheetEntry(task.mask_class, (original, cut, *answers)))
     title = f"original, hole, {', '.join(STRATEGIES)}"
     return contact_sheets.contact_sheet(cells, columns=2, side=128, title=title)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
-from facemask_inpaint.images import feather_alpha, poisson_blend, resize, shrink_hole
+from facemask_inpaint.images import feather_alpha, poisson_blend, resample_hole, resize
 
 sides = st.integers(1, 13)
 
@@ -33,7 +33,7 @@ def sources_of(target: int, have: int, want: int) -> range:
     width=sides,
 )
 def test_no_hole_pixel_is_lost_at_any_ratio(hole: np.ndarray, height: int, width: int) -> None:
-    resized = shrink_hole(torch.from_numpy(hole), (height, width))
+    resized = resample_hole(torch.from_numpy(hole), (height, width))
     assert resized.shape == (height, width)
     assert resized.dtype == torch.bool
     covered = np.zeros_like(hole)
@@ -49,9 +49,9 @@ def test_no_hole_pixel_is_lost_at_any_ratio(hole: np.ndarray, height: int, width
 
 def test_holes_keep_leading_axes() -> None:
     holes = noise(2, 1, 20, 30) > 0.9
-    resized = shrink_hole(holes, (7, 45))
+    resized = resample_hole(holes, (7, 45))
     assert resized.shape == (2, 1, 7, 45)
-    assert torch.equal(resized[1, 0], shrink_hole(holes[1, 0], (7, 45)))
+    assert torch.equal(resized[1, 0], resample_hole(holes[1, 0], (7, 45)))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

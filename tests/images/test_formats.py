@@ -45,7 +45,7 @@ def test_every_failure_of_reading_names_the_file(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(ImageError, match=rf"{fault}\.png") as caught:
-            images.decode(path)
+            images.decode_image(path)
     assert "\n" not in str(caught.value)
 
 
@@ -183,14 +183,14 @@ def test_lost_bits_are_said_before_anything_is_written(tmp_path: Path, name: str
     path = tmp_path / name
     path.write_bytes(DEEP[name])
     with pytest.warns(UserWarning, match=rf"{name} holds colours of 16 bits"):
-        picture = images.decode(path)
+        picture = images.decode_image(path)
     with pytest.warns(UserWarning, match=rf"{name} holds colours of 16 bits"):
-        images.decode(images.read_image(path))
+        images.decode_image(images.read_image(path))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         images.to_rgb(path)
         result = picture.compose(picture.rgb, torch.zeros(8, 8, dtype=torch.bool))
-        again = images.decode(result)
+        again = images.decode_image(result)
     assert again.size == (8, 8)
 
 
@@ -219,12 +219,12 @@ def test_almost_black_samples_of_16_bits_are_questioned() -> None:
     grey = np.arange(200, dtype=np.uint16).reshape(10, 20)
     for source in (grey, Image.fromarray(grey), Image.fromarray(grey.astype(np.int32))):
         with pytest.warns(UserWarning, match="almost black"):
-            images.decode(source)
+            images.decode_image(source)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        images.decode(grey, value_range=(0, 255))
-        images.decode(grey * 0)
-        images.decode(grey * 300)
+        images.decode_image(grey, value_range=(0, 255))
+        images.decode_image(grey * 0)
+        images.decode_image(grey * 300)
 
 
 # --- what is written -------------------------------------------------------------------------
@@ -258,7 +258,7 @@ def test_results_go_into_a_file_that_holds_them(
     source = source if source.mode == mode else source.convert(mode)
     (tmp_path / name).write_bytes(encoded(source, picture_format))
     assert images.result_name(tmp_path / name) == expected
-    picture = images.decode(tmp_path / name)
+    picture = images.decode_image(tmp_path / name)
     result = picture.compose(picture.rgb, torch.zeros(32, 32, dtype=torch.bool))
     assert isinstance(result, Image.Image)
     (tmp_path / "out").mkdir()
@@ -305,7 +305,7 @@ def test_a_profile_never_outlives_its_colour_space(
     for path in (tmp_path / "a.tif", tmp_path / "a.jpg"):
         images.save_image(source, path)
         assert ("icc_profile" in images.read_image(path).info) == stays
-    picture = images.decode(source)
+    picture = images.decode_image(source)
     result = picture.compose(picture.rgb, torch.zeros(64, 64, dtype=torch.bool))
     assert isinstance(result, Image.Image)
     assert ("icc_profile" in result.info) == stays

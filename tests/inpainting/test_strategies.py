@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facemask_inpaint.errors import OptionError, SizeError
-from facemask_inpaint.inpainting.strategies import STRATEGIES, default_strategy, place
+from facemask_inpaint.inpainting.strategies import STRATEGIES, choose_crop, default_strategy
 
 
 def _sizing(
@@ -63,9 +63,9 @@ def test_window_gives_a_legal_size_and_holds_the_hole(height, width, strategy, s
     _, hole = _scene(height, width, height // 2, width // 3, 5)
     if strategy == "pad" and sizing is FIXED and max(height, width) > 64:
         with pytest.raises(SizeError, match="resize"):
-            place(strategy, sizing, hole, margin)
+            choose_crop(strategy, sizing, hole, margin)
         return
-    window = place(strategy, sizing, hole, margin)
+    window = choose_crop(strategy, sizing, hole, margin)
     assert all(side % sizing.size_multiple == 0 for side in window.padded)
     assert sizing is not FIXED or window.padded == (64, 64)
     assert min(window.padded) >= sizing.smallest_size
@@ -80,16 +80,16 @@ def test_window_gives_a_legal_size_and_holds_the_hole(height, width, strategy, s
 @pytest.mark.parametrize("sizing", [FREE, STEPPED], ids=["free", "stepped"])
 def test_hidden_pixels_never_reach_the_network(strategy: str, sizing: SimpleNamespace) -> None:
     rgb, hole = _scene(90, 123, 30, 41, 20)
-    window = place(strategy, sizing, hole, 0.5)
+    window = choose_crop(strategy, sizing, hole, 0.5)
     other = torch.where(hole, 1.0, rgb)
-    seen, masked = window.look(rgb, hole)
-    assert torch.equal(seen, window.look(other, hole)[0])
+    seen, masked = window.crop(rgb, hole)
+    assert torch.equal(seen, window.crop(other, hole)[0])
     assert (seen[:, masked[0]] == 0).all()
 
 
 def test_padding_mirrors_and_repeats_the_border() -> None:
     rgb, hole = _scene(10, 13, 4, 4, 2)
-    seen, _ = place("pad", FREE, hole, 0.5).look(rgb, hole)
+    seen, _ = choose_crop("pad", FREE, hole, 0.5).crop(rgb, hole)
     assert seen.shape == (3, 16, 16)
     assert torch.equal(seen[:, 10], seen[:, 9])
     assert torch.equal(seen[:, :10, 13:16], seen[:, :10, 10:13].flip(-1))
@@ -98,7 +98,7 @@ def test_padding_mirrors_and_repeats_the_border() -> None:
 def test_both_eyes_share_one_crop() -> None:
     hole = torch.zeros((400, 400), dtype=torch.bool)
     hole[100:110, 50:70] = hole[100:110, 150:170] = True
-    window = place("crop", FIXED, hole, 0.25)
+    window = choose_crop("crop", FIXED, hole, 0.25)
     assert window.size == (180, 180)
     assert window.left <= 50
     assert window.left + 180 >= 170
@@ -106,9 +106,9 @@ def test_both_eyes_share_one_crop() -> None:
 
 def test_paste_is_exact_without_resampling() -> None:
     rgb, hole = _scene(40, 50, 10, 10, 8)
-    window = place("crop", FREE, hole, 0.5)
-    seen, _ = window.look(rgb, torch.zeros_like(hole))
-    assert torch.equal(window.paste(seen, rgb), rgb)
+    window = choose_crop("crop", FREE, hole, 0.5)
+    seen, _ = window.crop(rgb, torch.zeros_like(hole))
+    assert torch.equal(window.uncrop(seen, rgb), rgb)
 
 
 def test_resampled_known_pixels_stay_close_to_a_plain_resize() -> None:
@@ -116,7 +116,7 @@ def test_resampled_known_pixels_stay_close_to_a_plain_resize() -> None:
     rgb = rows[None, :, None].expand(3, 128, 128).clone()
     hole = torch.zeros((128, 128), dtype=torch.bool)
     hole[40:80, 40:80] = True
-    seen, masked = place("resize", FIXED, hole, 0.5).look(rgb, hole)
+    seen, masked = choose_crop("resize", FIXED, hole, 0.5).crop(rgb, hole)
     expected = rgb.reshape(3, 64, 2, 64, 2).mean(dim=(2, 4))
     assert (seen - expected)[:, ~masked[0]].abs().max() < 0.03
 
@@ -124,9 +124,9 @@ def test_resampled_known_pixels_stay_close_to_a_plain_resize() -> None:
 def test_unknown_strategy_and_negative_margin_are_refused() -> None:
     _, hole = _scene(20, 20, 5, 5, 5)
     with pytest.raises(OptionError, match="pad, resize, crop"):
-        place("stretch", FREE, hole, 0.5)
+        choose_crop("stretch", FREE, hole, 0.5)
     with pytest.raises(OptionError, match="margin"):
-        place("crop", FREE, hole, -1.0)
+        choose_crop("crop", FREE, hole, -1.0)
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,4 @@ def test_of_two_sides_the_nearer_one_is_taken(side: int, seen: int) -> None:
     hole = torch.zeros(side, side, dtype=torch.bool)
     hole[10:20, 10:20] = True
     both = _sizing(64, 1, any_size=False, larger=128)
-    assert place("resize", both, hole, 0.5).padded == (seen, seen)
+    assert choose_crop("resize", both, hole, 0.5).padded == (seen, seen)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from facemask_inpaint._internal import progress
-from facemask_inpaint._internal.progress import progress_bar, time_bar
+from facemask_inpaint._internal.progress import progress_bar, timed_progress_bar
 
 _EVERY_BAR = """
 import sys
@@ -91,7 +91,7 @@ def test_a_stream_that_is_gone_shows_nothing(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_bar_of_time_says_how_much_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with time_bar(100, "run", shown=True) as bar:
+    with timed_progress_bar(100, "run", shown=True) as bar:
         bar.start_t = time.time() - 20
         bar.last_print_t -= 20
         bar.update(20.5)

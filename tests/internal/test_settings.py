@@ -13,7 +13,7 @@ import pytest
 from facemask_inpaint._internal.settings import (
     MAX_TEXT,
     Range,
-    as_kind,
+    as_type,
     parse_json,
     parse_yaml,
     read_text,
@@ -113,7 +113,7 @@ GOOD: list[tuple[Any, Any, Any]] = [
 
 @pytest.mark.parametrize(("kind", "given", "wanted"), GOOD)
 def test_values_of_their_kind(kind: Any, given: Any, wanted: Any) -> None:
-    found = as_kind(kind, given, "x")
+    found = as_type(kind, given, "x")
     assert found == wanted
     assert type(found) is type(wanted)
 
@@ -155,7 +155,7 @@ BAD: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("kind", "value"), BAD)
 def test_values_of_another_kind(kind: Any, value: Any) -> None:
     with pytest.raises(OptionError, match=r"^some\.where"):
-        as_kind(kind, value, "some.where")
+        as_type(kind, value, "some.where")
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_large_holes_in_threads_leave_the_filters_alone() -> None:
 
     def ask() -> None:
         for _ in range(20):
-            with images.holes.large_holes_are_meant():
+            with images.holes.allow_large_holes():
                 images.decode_mask(np.ones((4, 4), dtype=bool), (4, 4))
                 time.sleep(0.001)
 

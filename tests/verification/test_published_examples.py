@@ -12,7 +12,10 @@ from PIL import Image
 import facemask_inpaint as fmi
 from facemask_inpaint.cli import main
 from facemask_inpaint.errors import ImageError, OptionError
-from facemask_inpaint.verification.published_examples import agreements, examples
+from facemask_inpaint.verification.published_examples import (
+    compare_with_published,
+    find_published_examples,
+)
 from tests.models.reduced import build
 
 SIDE = 64
@@ -54,9 +57,9 @@ def test_every_layout_is_found_and_either_mask_is_understood(
     layout: str, white_is_hole: bool, inpainter: fmi.Inpainter, tmp_path: Path
 ) -> None:
     write(tmp_path, inpainter, layout, white_is_hole)
-    found = examples(tmp_path)
+    found = find_published_examples(tmp_path)
     assert [one.name for one in found] == ["a1", "b2"]
-    for one in agreements(inpainter, found):
+    for one in compare_with_published(inpainter, found):
         assert (one.psnr, one.equal, one.largest, one.proved) == (float("inf"), 1, 0, True)
 
 
@@ -67,27 +70,29 @@ def test_another_network_is_told_apart_and_rounding_is_forgiven(
     path = tmp_path / "a1_output.png"
     levels = np.asarray(Image.open(path)).astype(int)
     Image.fromarray(np.where(levels > 0, levels - 1, 1).astype(np.uint8)).save(path)
-    rounded, exact = agreements(inpainter, examples(tmp_path))
+    rounded, exact = compare_with_published(inpainter, find_published_examples(tmp_path))
     assert rounded.proved
     assert (rounded.equal, rounded.largest, exact.equal) == (0, 1, 1)
     other = fmi.Inpainter(build("migan", seed=1), device="cpu")
-    assert not any(one.proved for one in agreements(other, examples(tmp_path)))
+    assert not any(
+        one.proved for one in compare_with_published(other, find_published_examples(tmp_path))
+    )
 
 
 def test_what_is_incomplete_or_of_two_sizes_is_refused(
     inpainter: fmi.Inpainter, tmp_path: Path
 ) -> None:
     with pytest.raises(OptionError, match="no such folder"):
-        examples(tmp_path / "absent")
+        find_published_examples(tmp_path / "absent")
     write(tmp_path, inpainter, "madf")
     (tmp_path / "a1_mask.png").unlink()
-    assert [one.name for one in examples(tmp_path)] == ["b2"]
+    assert [one.name for one in find_published_examples(tmp_path)] == ["b2"]
     Image.new("L", (8, 8)).save(tmp_path / "b2_mask.png")
     with pytest.raises(ImageError, match=r"example b2: .* not of one size"):
-        list(agreements(inpainter, examples(tmp_path)))
+        list(compare_with_published(inpainter, find_published_examples(tmp_path)))
     (tmp_path / "b2_mask.png").unlink()
     with pytest.raises(OptionError, match="no examples that are complete"):
-        examples(tmp_path)
+        find_published_examples(tmp_path)
 
 
 def test_the_command_reports_every_example_and_a_verdict(

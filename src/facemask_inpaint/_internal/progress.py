@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from tqdm.auto import tqdm
 
-Bar: TypeAlias = tqdm
+ProgressBar: TypeAlias = tqdm
 """A progress bar: ``update``, ``set_description``, ``set_postfix``."""
 
 _OF_TIME = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
@@ -21,7 +21,7 @@ def progress_bar(
     shown: bool,
     total: float | None = None,
     **options: Any,
-) -> Bar:
+) -> ProgressBar:
     """Return a progress bar, around ``items`` or moved by hand.
 
     Args:
@@ -35,7 +35,9 @@ def progress_bar(
     return tqdm(items, description, total, disable=not visible, **options)
 
 
-def time_bar(seconds: float, description: str, *, shown: bool, done: float = 0.0) -> Bar:
+def timed_progress_bar(
+    seconds: float, description: str, *, shown: bool, done: float = 0.0
+) -> ProgressBar:
     """Return a progress bar for work that the clock ends; move it by the seconds that went by.
 
     Args:

@@ -161,7 +161,7 @@ def _require_depth(value: Any, left: int, where: str) -> None:
             _require_depth(item, left - 1, where)
 
 
-def as_kind(kind: Any, value: Any, where: str, *, finite: bool = True) -> Any:
+def as_type(kind: Any, value: Any, where: str, *, finite: bool = True) -> Any:
     """A plain value as a type hint wants it.
 
     Args:
@@ -219,7 +219,7 @@ def require_options(function: Callable[..., Any], options: Mapping[str, Any], wh
             raise unknown_name(f"option of {what}", str(name), named)
         default = named[name].default
         finite = not (isinstance(default, float) and math.isinf(default))
-        as_kind(hints.get(name, Any), value, f"{what}: {name}", finite=finite)
+        as_type(hints.get(name, Any), value, f"{what}: {name}", finite=finite)
 
 
 _NAMES = {int: "a number", float: "a number", str: "text", bool: "true or false"}
@@ -240,7 +240,7 @@ def _any_of(kinds: Sequence[Any], value: Any, where: str, finite: bool) -> Any:
     for kind in kinds:
         if kind is not types.NoneType:
             try:
-                return as_kind(kind, value, where, finite=finite)
+                return as_type(kind, value, where, finite=finite)
             except OptionError as error:
                 refusals.append(error)
     raise refusals[0]
@@ -279,7 +279,7 @@ def _sequence(
     kinds = [arguments[0] if arguments else Any] * len(value) if of_one_kind else arguments
     if len(kinds) != len(value):
         raise OptionError(f"{where} is a list of {len(kinds)}, not of {len(value)}")
-    return tuple(as_kind(k, v, where, finite=finite) for k, v in zip(kinds, value))
+    return tuple(as_type(k, v, where, finite=finite) for k, v in zip(kinds, value))
 
 
 def _mapping(arguments: Sequence[Any], value: Any, where: str, finite: bool) -> dict[Any, Any]:
@@ -287,7 +287,7 @@ def _mapping(arguments: Sequence[Any], value: Any, where: str, finite: bool) -> 
         raise OptionError(f"{where} is names with values, not {_shown(value)}")
     names, values = arguments or (Any, Any)
     return {
-        as_kind(names, name, f"{where}: a name"): as_kind(
+        as_type(names, name, f"{where}: a name"): as_type(
             values, item, f"{where}.{name}", finite=finite
         )
         for name, item in value.items()

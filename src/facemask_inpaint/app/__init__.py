@@ -1,6 +1,6 @@
 """A local page in the browser: mark what to hide in a portrait, fill it, compare, download.
 
-The work is done by :class:`Studio`, which knows no browser; :func:`running` puts a page in front
+The work is done by :class:`Studio`, which knows no browser; :func:`serve` puts a page in front
 of it, with Gradio (the ``app`` extra).
 """
 

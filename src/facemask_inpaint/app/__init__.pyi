@@ -1,8 +1,8 @@
 from . import page as page
-from . import serving as serving
+from . import server as server
 from . import studio as studio
-from .serving import running as running
-from .studio import Answer as Answer
-from .studio import Request as Request
+from .server import serve as serve
+from .studio import InpaintingRequest as InpaintingRequest
+from .studio import InpaintingResult as InpaintingResult
 from .studio import Studio as Studio
 from .studio import model_choices as model_choices

@@ -18,8 +18,8 @@ from PIL import Image
 from facemask_inpaint import data, images, parsing
 from facemask_inpaint.app.studio import (
     MOST_MODELS,
-    Answer,
-    Request,
+    InpaintingRequest,
+    InpaintingResult,
     Studio,
     model_choices,
     painted_area,
@@ -67,7 +67,7 @@ class _Outputs:
     downloads: list[gr.DownloadButton]
 
 
-def build(studio: Studio, folder: Path, *, models: Sequence[str], parser: str) -> gr.Blocks:
+def build_page(studio: Studio, folder: Path, *, models: Sequence[str], parser: str) -> gr.Blocks:
     """The page, not served yet.
 
     Args:
@@ -180,12 +180,12 @@ def _settings() -> dict[str, Any]:
         return {
             "seed": gr.Number(0, precision=0, label="Seed"),
             "dilate": gr.Number(
-                Request.dilate,
+                InpaintingRequest.dilate,
                 minimum=0,
                 label="Dilate",
                 info="Pixels, or a share of the side below 1.",
             ),
-            "blend": gr.Radio(list(get_args(Blend)), value=Request.blend, label="Blend"),
+            "blend": gr.Radio(list(get_args(Blend)), value=InpaintingRequest.blend, label="Blend"),
         }
 
 
@@ -239,7 +239,7 @@ class _Handlers:
         if portrait is None:
             raise gr.Error("Drop a portrait first.")
         layers = (easel or {}).get("layers") or []
-        request = Request(
+        request = InpaintingRequest(
             portrait=portrait,
             models=tuple(models),
             labels=labels,
@@ -253,7 +253,7 @@ class _Handlers:
         with _told():
             return self._shown(self._studio.fill(request), Path(portrait).stem)
 
-    def _shown(self, answer: Answer, stem: str) -> list[Any]:
+    def _shown(self, answer: InpaintingResult, stem: str) -> list[Any]:
         (left, before), (right, after) = answer.sides
         pictures = [
             (answer.portrait, "original"),

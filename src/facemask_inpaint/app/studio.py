@@ -35,7 +35,7 @@ _PAINTED = 128
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class InpaintingRequest:
     """What somebody asked for on the page.
 
     Attributes:
@@ -62,7 +62,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class InpaintingResult:
     """What came of a request.
 
     Attributes:
@@ -105,7 +105,7 @@ class Studio:
         self._inpainter = functools.lru_cache(maxsize=MOST_MODELS)(self._load)
         self._parser = functools.lru_cache(maxsize=1)(parser)
 
-    def fill(self, request: Request) -> Answer:
+    def fill(self, request: InpaintingRequest) -> InpaintingResult:
         """Hide what was asked for, and fill it with every model.
 
         Raises:
@@ -126,7 +126,7 @@ class Studio:
             for name in names
         }
         cut = contact_sheets.paint_hole(portrait, hole)
-        return Answer(portrait, cut, filled, absent, float(hole.mean()))
+        return InpaintingResult(portrait, cut, filled, absent, float(hole.mean()))
 
     def _model(self, name: str) -> Inpainter:
         """A model as it is now, loaded again only where its files have changed."""
@@ -137,7 +137,7 @@ class Studio:
         return Inpainter.from_pretrained(source, device=self._device)
 
     def _hole(
-        self, request: Request, portrait: Image.Image
+        self, request: InpaintingRequest, portrait: Image.Image
     ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
         """``(H, W)`` bool, the union of components and strokes; and the classes that lack."""
         hole = np.zeros(portrait.size[::-1], dtype=bool)
@@ -161,7 +161,7 @@ class Studio:
             raise MaskError(f"there is nothing to fill{why}; tick another component, or paint one")
         return hole, tuple(absent)
 
-    def _labels(self, request: Request, portrait: Image.Image) -> Any:
+    def _labels(self, request: InpaintingRequest, portrait: Image.Image) -> Any:
         if request.labels is not None:
             return request.labels
         return self._parser(request.parser)(portrait)

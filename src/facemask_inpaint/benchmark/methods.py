@@ -22,7 +22,7 @@ from facemask_inpaint.benchmark.store.records import ModelEntry
 from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images.folders import find_image
-from facemask_inpaint.images.holes import large_holes_are_meant
+from facemask_inpaint.images.masks import allow_large_holes
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.masks import MaskClass
 from facemask_inpaint.models import DATA_SETS, TRAINING_SPLITS
@@ -312,7 +312,7 @@ def _by_inpainter(inpainter: Inpainter) -> Filler:
     known = inpainter.network.condition_spec().get("mask_class")
 
     def fill(batch: Batch) -> list[Image.Image]:
-        with large_holes_are_meant():
+        with allow_large_holes():
             return inpainter(
                 batch.pictures,
                 batch.holes,

@@ -8,13 +8,13 @@ from facemask_inpaint import __version__
 from facemask_inpaint.cli.app import app
 from facemask_inpaint.cli.benchmarking import benchmark
 from facemask_inpaint.cli.demo import demo
-from facemask_inpaint.cli.ending import Commands
+from facemask_inpaint.cli.evaluate import compare, evaluate
+from facemask_inpaint.cli.exit_status import Commands
 from facemask_inpaint.cli.inpaint import inpaint
-from facemask_inpaint.cli.masking import mask
-from facemask_inpaint.cli.measuring import compare, evaluate
+from facemask_inpaint.cli.mask import mask
+from facemask_inpaint.cli.models import convert, models
 from facemask_inpaint.cli.reporting import report
-from facemask_inpaint.cli.training import train
-from facemask_inpaint.cli.weights import convert, models
+from facemask_inpaint.cli.train import train
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -47,9 +47,9 @@ def app(
         facemask-inpaint app
         facemask-inpaint app --model harmonic --model lama --port 8000
     """
-    from facemask_inpaint.app import running
+    from facemask_inpaint.app import serve
 
-    with running(models, parser=parser, device=device, port=port, share=share) as addresses:
+    with serve(models, parser=parser, device=device, port=port, share=share) as addresses:
         click.echo(f"open {' or '.join(addresses)} in a browser; Ctrl-C ends the page")
         _wait()
 

@@ -89,7 +89,9 @@ def demo(
             images.save_image(cut, out / f"{name}_hole.png")
             suffix = formats.exact_suffix(filled.mode) or ".png"
             images.save_image(filled, out / f"{name}_filled{suffix}")
-            cells.append(contact_sheets.Cell(f"{name}  {hole.mean():.1%}", (portrait, cut, filled)))
+            cells.append(
+                contact_sheets.SheetEntry(f"{name}  {hole.mean():.1%}", (portrait, cut, filled))
+            )
         title = f"{model}: original, hole, filled"
         advice = inpainter.card.advice if inpainter.card is not None else ""
         images.save_image(contact_sheets.contact_sheet(cells, title=title, note=advice), sheet)

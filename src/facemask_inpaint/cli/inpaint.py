@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
     from facemask_inpaint import Inpainter, SemanticMasker
-    from facemask_inpaint.cli.memory import Memory, Result
+    from facemask_inpaint.cli.provenance import Output, Provenance
 
 
 class _Job(NamedTuple):
@@ -30,11 +30,11 @@ class _Job(NamedTuple):
     cut: Mapping[str, Any]
     """How the mask is made of the label map; its class, where that is known."""
 
-    def result(self, settings: Mapping[str, Any]) -> Result:
+    def result(self, settings: Mapping[str, Any]) -> Output:
         """What the job makes, as the folder remembers it."""
-        from facemask_inpaint.cli.memory import Result
+        from facemask_inpaint.cli.provenance import Output
 
-        return Result(self.targets, [self.image, self.partner], {**settings, **self.cut})
+        return Output(self.targets, [self.image, self.partner], {**settings, **self.cut})
 
 
 @click.command()
@@ -109,7 +109,7 @@ def inpaint(
     """
     from facemask_inpaint import Inpainter, SemanticMasker
     from facemask_inpaint._internal.locks import locked
-    from facemask_inpaint.cli.memory import Memory
+    from facemask_inpaint.cli.provenance import Provenance
     from facemask_inpaint.inpainting.pretrained import weights_identity
 
     samples = call["num_samples"]
@@ -130,14 +130,14 @@ def inpaint(
         _require_elsewhere(jobs)
     is_folder = image.is_dir() or len(jobs) > 1
     with locked(out, "inpaint") if is_folder else nullcontext():
-        memory = Memory(out) if is_folder or out.is_dir() else None
+        provenance = Provenance(out) if is_folder or out.is_dir() else None
         settings = {"dtype": dtype, "sampling": sampling, "refine": refine, **call}
         settings = {name: settings[name] for name in settings if name != "batch_size"}
-        if memory is not None:
+        if provenance is not None:
             settings["weights"] = weights_identity(model)
         left = jobs
-        if memory is not None and is_folder and not overwrite:
-            left = _left(jobs, memory, settings)
+        if provenance is not None and is_folder and not overwrite:
+            left = _left(jobs, provenance, settings)
         if not left:
             click.echo(
                 f"nothing to do: every result is in {out} already, made from the same files with "
@@ -149,15 +149,15 @@ def inpaint(
             _refine(inpainter)
         if sampling:
             _sample_by(inpainter, sampling)
-        run = _Run(inpainter, call, memory, settings)
+        run = _Run(inpainter, call, provenance, settings)
         run.fill_all(left)
     _summarise(run, left, len(jobs) - len(left), f"with {model} in {out}")
 
 
-def _left(jobs: list[_Job], memory: Memory, settings: Mapping[str, Any]) -> list[_Job]:
+def _left(jobs: list[_Job], provenance: Provenance, settings: Mapping[str, Any]) -> list[_Job]:
     """Jobs whose results are not there, or were made from other files or otherwise."""
-    left = [job for job in jobs if not memory.is_current(job.result(settings))]
-    memory.require_known(target for job in left for target in job.targets)
+    left = [job for job in jobs if not provenance.is_current(job.result(settings))]
+    provenance.require_known(target for job in left for target in job.targets)
     return left
 
 
@@ -275,12 +275,12 @@ class _Run:
         self,
         inpainter: Inpainter,
         call: dict[str, Any],
-        memory: Memory | None,
+        provenance: Provenance | None,
         settings: Mapping[str, Any],
     ) -> None:
         self._inpainter = inpainter
         self._call = call
-        self._memory = memory
+        self._provenance = provenance
         self._settings = settings
         self.filled = 0
         self.absent = 0
@@ -316,9 +316,9 @@ class _Run:
     def _fill(self, batch: list[_Job]) -> None:
         from facemask_inpaint import images
 
-        if self._memory is not None:
+        if self._provenance is not None:
             for job in batch:
-                self._memory.begin(job.result(self._settings))
+                self._provenance.begin(job.result(self._settings))
         masks = [(job, mask) for job in batch if (mask := _mask_of(job)) is not None]
         pictures = [images.read_image(job.image) for job, _ in masks]
         for (job, mask), picture in zip(masks, pictures):
@@ -336,9 +336,9 @@ class _Run:
             for (job, _), picture in zip(masks, filled):
                 images.save_image(picture, job.targets[number])
         present = [job for job, _ in masks]
-        if self._memory is not None:
+        if self._provenance is not None:
             for job in batch:
-                self._memory.finish(job.result(self._settings), absent=job not in present)
+                self._provenance.finish(job.result(self._settings), absent=job not in present)
         self.filled += len(masks)
         self.absent += len(batch) - len(masks)
 

@@ -93,7 +93,7 @@ def _cache(face: Face, folder: Path) -> Face:
 
 def _source_of(target: Path) -> str | None:
     try:
-        with images.opened(target) as picture:
+        with images.open_image(target) as picture:
             return picture.info.get(_SOURCE)
     except ImageError:  # missing, or not a picture
         return None

@@ -17,7 +17,7 @@ _HOLE = (230, 60, 140)
 
 
 @dataclass(frozen=True)
-class Cell:
+class SheetEntry:
     """One entry of a sheet: a caption and the pictures under it, side by side."""
 
     caption: str
@@ -32,7 +32,12 @@ def paint_hole(picture: Image.Image, hole: np.ndarray) -> Image.Image:
 
 
 def contact_sheet(
-    cells: Sequence[Cell], *, columns: int = 3, side: int = 160, title: str = "", note: str = ""
+    cells: Sequence[SheetEntry],
+    *,
+    columns: int = 3,
+    side: int = 160,
+    title: str = "",
+    note: str = "",
 ) -> Image.Image:
     """Lay captioned cells out in rows.
 

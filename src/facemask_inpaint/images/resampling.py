@@ -25,7 +25,7 @@ def resize(rgb: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(work, size, mode="bicubic", antialias=True).to(rgb.dtype)
 
 
-def shrink_hole(hole: Tensor, size: tuple[int, int]) -> Tensor:
+def resample_hole(hole: Tensor, size: tuple[int, int]) -> Tensor:
     """Hole at another size: no source hole pixel is ever lost.
 
     Along an axis that shrinks, a target pixel is hole if *any* source pixel that it overlaps is

@@ -20,7 +20,7 @@ from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.inpainting import pretrained
-from facemask_inpaint.inpainting.strategies import Strategy, Window, default_strategy, place
+from facemask_inpaint.inpainting.strategies import Crop, Strategy, choose_crop, default_strategy
 from facemask_inpaint.models import InpaintingNetwork, PipelineNetwork
 from facemask_inpaint.models._conditions import conditions_of_images, joined_conditions
 from facemask_inpaint.models.layers.diffusion import Stepped
@@ -257,7 +257,7 @@ class Inpainter:
             OptionError: an argument makes no sense, alone or for this network.
         """
         self._check_call(num_samples, batch_size, blend)
-        pictures, regroup = images.decode_many(image, value_range=value_range)
+        pictures, regroup = images.decode_images(image, value_range=value_range)
         holes = images.decode_masks(mask, [picture.size for picture in pictures])
         seeds = _as_seeds(seed, len(pictures))
         given = {
@@ -274,7 +274,7 @@ class Inpainter:
         chosen = strategy or default_strategy(self.network)
         tasks = []
         for index, (picture, hole) in enumerate(zip(pictures, holes)):
-            window = place(chosen, self.network, hole, margin)
+            window = choose_crop(chosen, self.network, hole, margin)
             hole = hole.to(picture.rgb.device)
             own = conditions[index]
             tasks += [
@@ -326,7 +326,7 @@ class Inpainter:
 
     @torch.inference_mode()
     def _run(self, batch: list[_Task]) -> Tensor:
-        looks = [task.window.look(task.picture.rgb, task.hole) for task in batch]
+        looks = [task.window.crop(task.picture.rgb, task.hole) for task in batch]
         visible = torch.stack([rgb.to(self.device, self.dtype) for rgb, _ in looks])
         hole = torch.stack([mask.to(self.device, self.dtype) for _, mask in looks])
         generators = [torch.Generator().manual_seed(task.seed) for task in batch]
@@ -341,15 +341,15 @@ class _Task(NamedTuple):
 
     position: int
     sample: int
-    picture: images.Picture
+    picture: images.DecodedImage
     hole: Tensor
-    window: Window
+    window: Crop
     seed: int
     conditions: Mapping[str, Any]
 
     def composite(self, answer: Tensor, blend: Blend, border: int) -> object:
         """The caller's own kind of picture with the hole filled from the network's answer."""
-        filled = self.window.paste(answer, self.picture.rgb)
+        filled = self.window.uncrop(answer, self.picture.rgb)
         if blend == "poisson":
             filled = images.poisson_blend(self.picture.rgb, filled, self.hole)
         alpha = images.feather_alpha(self.hole, border) if blend == "feather" else None

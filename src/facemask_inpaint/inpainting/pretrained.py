@@ -13,7 +13,7 @@ from torch import Tensor
 
 from facemask_inpaint import checkpoints, models
 from facemask_inpaint._internal.identity import content_of, stamp_of
-from facemask_inpaint._internal.settings import as_kind
+from facemask_inpaint._internal.settings import as_type
 from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME
 from facemask_inpaint.errors import (
@@ -235,7 +235,7 @@ def _entry(config: Mapping[str, Any], name: str, folder: str | Path) -> Any:
     if name not in config:
         raise CheckpointError(f"{folder}/config.json does not say {name!r}")
     try:
-        return as_kind(_CONFIG[name], config[name], name)
+        return as_type(_CONFIG[name], config[name], name)
     except OptionError as error:
         raise CheckpointError(f"{folder}/config.json: {error}") from None
 

@@ -1,6 +1,6 @@
 """Which part of a picture a network looks at, and at what scale.
 
-A :class:`Window` is a rectangle of the picture, the size it is resampled to, and the size that is
+A :class:`Crop` is a rectangle of the picture, the size it is resampled to, and the size that is
 reached by mirroring at the bottom and right. Three strategies choose it:
 
 ``"pad"``
@@ -47,7 +47,7 @@ def default_strategy(sizing: Sizing) -> Strategy:
 
 
 @dataclass(frozen=True)
-class Window:
+class Crop:
     """A rectangle of a picture as a network sees it; all sizes are (height, width) in pixels.
 
     Attributes:
@@ -64,7 +64,7 @@ class Window:
     scaled: tuple[int, int]
     padded: tuple[int, int]
 
-    def look(self, rgb: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+    def crop(self, rgb: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """Network input for ``rgb`` ``(3, H, W)`` float and ``hole`` ``(H, W)`` bool.
 
         Hidden pixels are left out of the resampling, so they cannot bleed into known ones.
@@ -78,7 +78,7 @@ class Window:
         visible = rgb[:, rows, columns] * keep
         if self.scaled != self.size:
             total = images.resize(torch.cat([visible, keep])[None], self.scaled)[0]
-            hole = images.shrink_hole(hole, self.scaled)
+            hole = images.resample_hole(hole, self.scaled)
             known = (~hole).to(rgb.dtype)[None]
             weight = torch.where(hole, 1.0, total[3:]).clamp_min(0.1)
             visible = (total[:3] / weight).clamp(-1, 1) * known
@@ -88,7 +88,7 @@ class Window:
         )
         return visible[:, grid[0], grid[1]], hole[grid][None]
 
-    def paste(self, answer: Tensor, rgb: Tensor) -> Tensor:
+    def uncrop(self, answer: Tensor, rgb: Tensor) -> Tensor:
         """Copy of ``rgb`` whose window holds the network's ``answer`` ``(3, h, w)``."""
         height, width = self.scaled
         answer = answer[:, :height, :width].to(rgb)
@@ -106,7 +106,7 @@ class Window:
         )
 
 
-def place(strategy: str, sizing: Sizing, hole: Tensor, margin: float) -> Window:
+def choose_crop(strategy: str, sizing: Sizing, hole: Tensor, margin: float) -> Crop:
     """Choose the window for a picture whose hole is ``hole`` ``(H, W)`` bool.
 
     Args:
@@ -131,7 +131,7 @@ def place(strategy: str, sizing: Sizing, hole: Tensor, margin: float) -> Window:
     resampled = strategy == "resize" or (strategy == "crop" and _is_tied(sizing))
     if sizing.native_size and resampled:
         scaled = _fit(size, _side_for(size, sizing.native_size, sizing.larger_size))
-    return Window(top, left, size, scaled, _next_size(scaled, sizing))
+    return Crop(top, left, size, scaled, _next_size(scaled, sizing))
 
 
 def _is_tied(sizing: Sizing) -> bool:

@@ -244,7 +244,7 @@ def _ids(label_map: LabelMapLike) -> NDArray[Any]:
     if isinstance(label_map, Image.Image):
         return _picture_ids(images.upright(label_map))
     if isinstance(label_map, Tensor):
-        if not images.is_plain(label_map):
+        if not images.is_dense(label_map):
             raise LabelMapError("a meta, sparse or quantised tensor is not a label map")
         if label_map.is_floating_point() or label_map.is_complex():  # NumPy does not know them all
             raise LabelMapError(f"label ids are whole numbers, not {label_map.dtype}")

@@ -274,7 +274,7 @@ def resize_hole(hole: Hole, size: Size) -> Hole:
             UserWarning,
             stacklevel=2,
         )
-    return images.shrink_hole(torch.from_numpy(hole), (height, width)).numpy()
+    return images.resample_hole(torch.from_numpy(hole), (height, width)).numpy()
 
 
 def _open(label_map: LabelMapLike) -> tuple[list[LabelSource], Wrap]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from facemask_inpaint._internal.files import sha256_of
 from facemask_inpaint.errors import ImageError, OptionError
-from facemask_inpaint.images import is_file, native, to_rgb
+from facemask_inpaint.images import as_tensor, is_file, to_rgb
 from facemask_inpaint.images.folders import key_of, list_images, listed
 
 OnError = Literal["raise", "skip"]
@@ -62,7 +62,7 @@ class Picture:
         if isinstance(content, (str, os.PathLike, Image.Image)):
             content = np.asarray(to_rgb(content, name=self.name))
         if isinstance(content, np.ndarray) and content.dtype.kind in "buif":
-            content = native(content)
+            content = as_tensor(content)
             content = content.movedim(-1, 0) if content.ndim == 3 else content
         return _three_channels(content, self.name)
 

@@ -22,7 +22,7 @@ class FaceParser(Protocol):
         """Label map of a photo.
 
         Args:
-            image: any kind of picture that :func:`facemask_inpaint.images.decode` takes.
+            image: any kind of picture that :func:`facemask_inpaint.images.decode_image` takes.
 
         Returns:
             ``(H, W)`` uint8 ids in CelebAMask-HQ order, of the upright picture's own size; ``l_``

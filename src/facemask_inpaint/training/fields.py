@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import Field, field, fields, is_dataclass
 from typing import Any, TypeVar
 
-from facemask_inpaint._internal.settings import Range, as_kind
+from facemask_inpaint._internal.settings import Range, as_type
 from facemask_inpaint.errors import OptionError, UnknownNameError, unknown_name
 from facemask_inpaint.masks import SemanticMasker
 
@@ -45,7 +45,7 @@ def check(part: Any) -> None:
 def _setting(one: Field[Any], kind: Any, value: Any, where: str) -> Any:
     if is_dataclass(kind) and isinstance(kind, type):
         return value if isinstance(value, kind) else read(kind, value, where)
-    value = as_kind(kind, value, where)
+    value = as_type(kind, value, where)
     if RANGE in one.metadata:
         one.metadata[RANGE].require(value, where)
     return value

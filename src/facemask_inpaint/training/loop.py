@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from facemask_inpaint import images
 from facemask_inpaint._internal import distributed
-from facemask_inpaint._internal.progress import Bar, progress_bar, time_bar
+from facemask_inpaint._internal.progress import ProgressBar, progress_bar, timed_progress_bar
 from facemask_inpaint.errors import CheckpointError, DivergedError, OptionError
 from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.masks import AdaptiveMaskSampler
@@ -231,7 +231,7 @@ class Trainer:
         starts = range(first, first + share, size)
         return [list(range(start, start + size)) for start in starts]
 
-    def _after(self, terms: Terms, bar: Bar) -> None:
+    def _after(self, terms: Terms, bar: ProgressBar) -> None:
         """Everything that follows a step: log, checkpoint, validation, limits."""
         distributed.average(terms.values())
         values = {name: float(value) for name, value in terms.items()}
@@ -339,15 +339,17 @@ class Trainer:
             inpainter.save_pretrained(self.out / "model")
         return inpainter
 
-    def _bar(self) -> Bar:
+    def _bar(self) -> ProgressBar:
         name, minutes, shown = self.recipe.name, self.recipe.minutes, self.progress and self._leads
         if minutes is not None:
-            return time_bar(60 * minutes, name, done=min(self.seconds, 60 * minutes), shown=shown)
+            return timed_progress_bar(
+                60 * minutes, name, done=min(self.seconds, 60 * minutes), shown=shown
+            )
         return progress_bar(
             None, name, total=self.steps, initial=self.step, unit="step", shown=shown
         )
 
-    def _move(self, bar: Bar) -> None:
+    def _move(self, bar: ProgressBar) -> None:
         """Show where the run is, in steps or in seconds; at its end the bar is full."""
         where: float = self.step
         if self.recipe.minutes is not None:

@@ -94,7 +94,7 @@ class Validation:
             for original, hole, answer in zip(few.image, few.hole, filled(network, few)):
                 first, last = _picture(original), _picture(answer)
                 cut = contact_sheets.paint_hole(first, hole[0].numpy())
-                cells.append(contact_sheets.Cell(group.name, (first, cut, last)))
+                cells.append(contact_sheets.SheetEntry(group.name, (first, cut, last)))
         return contact_sheets.contact_sheet(cells, columns=each * 2, title=title)
 
 

@@ -1,5 +1,5 @@
 from . import hidden_pixels as hidden_pixels
 from . import published_examples as published_examples
 from . import published_files as published_files
-from .hidden_pixels import Influence as Influence
+from .hidden_pixels import HiddenPixelInfluence as HiddenPixelInfluence
 from .hidden_pixels import hidden_pixel_influence as hidden_pixel_influence

@@ -18,7 +18,7 @@ Fill = Callable[[Image.Image, Image.Image], Image.Image]
 
 
 @dataclass(frozen=True)
-class Influence:
+class HiddenPixelInfluence:
     """How far answers move when nothing but hidden pixels changes, in levels of 0 to 255.
 
     Attributes:
@@ -40,7 +40,7 @@ class Influence:
         return f"mean {self.mean:.2f}, largest {self.largest} of 255 levels"
 
 
-def hidden_pixel_influence(fill: Fill, image: object, mask: object) -> Influence:
+def hidden_pixel_influence(fill: Fill, image: object, mask: object) -> HiddenPixelInfluence:
     """Measure what hidden pixels do to an answer.
 
     The hole of the image is filled as it is given, then once more with inverted, black, white
@@ -63,7 +63,7 @@ def hidden_pixel_influence(fill: Fill, image: object, mask: object) -> Influence
         >>> print(hidden_pixel_influence(fill, sample.image, mask))
         none: equal bit for bit
     """
-    (picture,), _ = images.decode_many(image)
+    (picture,), _ = images.decode_images(image)
     (hole,) = images.decode_masks(mask, [picture.size])
     levels = ((picture.rgb + 1) * 127.5).round().to(torch.uint8)
     known = rearrange(levels, "c h w -> h w c").cpu().numpy()
@@ -80,4 +80,4 @@ def hidden_pixel_influence(fill: Fill, image: object, mask: object) -> Influence
     noise = np.random.default_rng(0).integers(0, 256, known.shape, dtype=np.uint8)
     others = (255 - known, np.zeros_like(known), np.full_like(known, 255), noise)
     moved = np.stack([np.abs(answer(hidden) - reference) for hidden in others])
-    return Influence(int(moved.max()), float(moved[:, inside].mean()))
+    return HiddenPixelInfluence(int(moved.max()), float(moved[:, inside].mean()))

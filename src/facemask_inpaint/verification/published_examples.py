@@ -25,7 +25,7 @@ _LAYOUTS = (
 )
 
 
-class Example(NamedTuple):
+class PublishedExample(NamedTuple):
     """One published example.
 
     Attributes:
@@ -71,7 +71,7 @@ class Agreement:
         )
 
 
-def examples(folder: str | Path) -> list[Example]:
+def find_published_examples(folder: str | Path) -> list[PublishedExample]:
     """Published examples below a folder, in any of the layouts of the authors' repositories.
 
     Args:
@@ -90,13 +90,16 @@ def examples(folder: str | Path) -> list[Example]:
     return sorted(found)
 
 
-def agreements(inpainter: Inpainter, found: Sequence[Example]) -> Iterator[Agreement]:
+def compare_with_published(
+    inpainter: Inpainter, found: Sequence[PublishedExample]
+) -> Iterator[Agreement]:
     """Fill every example's hole and compare it with the authors' answer.
 
     Args:
         inpainter: with the weights that the authors used.
-        found: as :func:`examples` gives them. Which end of their masks means a hole is read off
-            the results, whose known pixels are the input's.
+        found: examples as returned by :func:`find_published_examples`. Whether black or white
+            marks the hole in their masks is inferred from the published results, whose known
+            pixels are those of the input.
 
     Raises:
         ImageError: a file cannot be read, or the three of an example differ in size.
@@ -117,17 +120,17 @@ def agreements(inpainter: Inpainter, found: Sequence[Example]) -> Iterator[Agree
         )
 
 
-def _side_by_side(folder: Path) -> Iterator[Example]:
+def _side_by_side(folder: Path) -> Iterator[PublishedExample]:
     """``NAME_input``, ``NAME_mask`` and ``NAME_output`` in one folder."""
     files = {path.stem: path for path in sorted(folder.iterdir()) if _is_image(path)}
     for stem, path in files.items():
         name = stem.removesuffix("_input")
         mask, result = files.get(f"{name}_mask"), files.get(f"{name}_output")
         if name != stem and mask and result:
-            yield Example(name, path, mask, result)
+            yield PublishedExample(name, path, mask, result)
 
 
-def _by_folders(folder: Path) -> Iterator[Example]:
+def _by_folders(folder: Path) -> Iterator[PublishedExample]:
     """Folders of images, of masks and of results, paired by name."""
     results = folder / "results"
     places = [results, *sorted(path for path in results.glob("*") if path.is_dir())]
@@ -142,7 +145,7 @@ def _by_folders(folder: Path) -> Iterator[Example]:
         for path in _images_of(images_folder):
             key = key_of(path)
             if key in masks and key in answers:
-                yield Example(key, path, masks[key], answers[key])
+                yield PublishedExample(key, path, masks[key], answers[key])
 
 
 def _images_of(folder: Path) -> list[Path]:
@@ -153,7 +156,7 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in image_suffixes()
 
 
-def _load(example: Example) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _load(example: PublishedExample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Input and result ``(H, W, 3)`` uint8, and where the mask is white ``(H, W)``."""
     image, mask, result = (
         np.asarray(images.read_image(path).convert(mode))

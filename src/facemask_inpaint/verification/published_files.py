@@ -27,7 +27,7 @@ _SHORT_SAMPLING = {"steps": 3, "jump_length": 1, "jump_samples": 1}
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """What came of one check.
 
     Attributes:
@@ -51,7 +51,7 @@ def check_model(
     *,
     download: pretrained.Download | None = None,
     device: str | None = None,
-) -> Verdict:
+) -> CheckResult:
     """Check that a published model's files can be read and make a network that fills a hole.
 
     Samplers take a few steps only: the answer shows that a network works, not how well.
@@ -72,12 +72,12 @@ def check_model(
         else:
             loaded = pretrained.load(card.name, download=download or pretrained.Download())
         facts = [_describe(card, role, path) for role, path in loaded.files.items()]
-        return Verdict(card.name, "works", "; ".join([*facts, _try_out(loaded, device)]))
+        return CheckResult(card.name, "works", "; ".join([*facts, _try_out(loaded, device)]))
     except (FacemaskInpaintError, OSError, RuntimeError, MemoryError) as error:
-        return Verdict(card.name, "fails", str(error) or type(error).__name__)
+        return CheckResult(card.name, "fails", str(error) or type(error).__name__)
 
 
-def check_folder(folder: str | Path, *, device: str | None = None) -> Iterator[Verdict]:
+def check_folder(folder: str | Path, *, device: str | None = None) -> Iterator[CheckResult]:
     """Check every published model's file in a folder and below; others are named and skipped.
 
     A file's card is recognised by its hash, else by keys and shapes. Models that come in several
@@ -96,7 +96,7 @@ def check_folder(folder: str | Path, *, device: str | None = None) -> Iterator[V
             matches = recognise(path)
         except (FacemaskInpaintError, OSError) as error:
             reason = str(error).removeprefix(f"{path}: ")
-            yield Verdict(str(path), "skipped", f"no published model's weights ({reason})")
+            yield CheckResult(str(path), "skipped", f"no published model's weights ({reason})")
             continue
         if not matches:
             yield _check_parser(path, device)
@@ -108,13 +108,13 @@ def check_folder(folder: str | Path, *, device: str | None = None) -> Iterator[V
     yield from _check_parts(parts, device)
 
 
-def _check_file(path: Path, matches: Sequence[Match], device: str | None) -> Verdict:
+def _check_file(path: Path, matches: Sequence[Match], device: str | None) -> CheckResult:
     verdict = check_model(matches[0].card.name, [path], device=device)
     names = " or ".join(match.card.name for match in matches)
-    return Verdict(str(path), verdict.status, f"{names}, by {matches[0].by}; {verdict.text}")
+    return CheckResult(str(path), verdict.status, f"{names}, by {matches[0].by}; {verdict.text}")
 
 
-def _check_parser(path: Path, device: str | None) -> Verdict:
+def _check_parser(path: Path, device: str | None) -> CheckResult:
     """A file of none of the models may still be a face parser's."""
     keys = checkpoints.survey(path).keys
     for name, module in (("bisenet", bisenet), ("segformer", segformer)):
@@ -126,16 +126,18 @@ def _check_parser(path: Path, device: str | None) -> Verdict:
             parser = load_parser(name, weights=path, align=False, device=device)
             labels = parser(data.sample(256).image)
         except FacemaskInpaintError as error:
-            return Verdict(str(path), "fails", f"the parser {name}; {error}")
-        return Verdict(
+            return CheckResult(str(path), "fails", f"the parser {name}; {error}")
+        return CheckResult(
             str(path),
             "works",
             f"the parser {name}; found {len(np.unique(labels))} labels in the bundled portrait",
         )
-    return Verdict(str(path), "skipped", "tensors of no network that a card names")
+    return CheckResult(str(path), "skipped", "tensors of no network that a card names")
 
 
-def _check_parts(parts: Mapping[str, Mapping[str, Path]], device: str | None) -> Iterator[Verdict]:
+def _check_parts(
+    parts: Mapping[str, Mapping[str, Path]], device: str | None
+) -> Iterator[CheckResult]:
     """Models in several files: those that are complete, and what the others' files lack."""
     used: set[Path] = set()
     for name, found in parts.items():
@@ -144,7 +146,7 @@ def _check_parts(parts: Mapping[str, Mapping[str, Path]], device: str | None) ->
             used.update(found.values())
             files = [found[role] for role in roles]
             verdict = check_model(name, files, device=device)
-            yield Verdict(", ".join(map(str, files)), verdict.status, f"{name}; {verdict.text}")
+            yield CheckResult(", ".join(map(str, files)), verdict.status, f"{name}; {verdict.text}")
     places: dict[Path, list[str]] = {}
     for name, found in parts.items():
         for role, path in found.items():
@@ -152,7 +154,7 @@ def _check_parts(parts: Mapping[str, Mapping[str, Path]], device: str | None) ->
     for path, names in places.items():
         if path not in used:
             text = f"{' or '.join(names)}, whose other files are not here"
-            yield Verdict(str(path), "skipped", text)
+            yield CheckResult(str(path), "skipped", text)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

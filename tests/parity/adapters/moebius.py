@@ -20,7 +20,7 @@ from tests.parity.cases import Case
 from tests.parity.described import described_cases, facts_of, hole_of, image_of, number_of, relative
 
 EXACT = {"manifest.small.json": 1e-5, "manifest.json": 2e-5}
-"""Bar for single forward passes of the U-Net, by its size."""
+"""ProgressBar for single forward passes of the U-Net, by its size."""
 
 DRAWS = ("z_image", "z_masked", "z_noise", "z_offset")
 """Names of the official draws, in order."""

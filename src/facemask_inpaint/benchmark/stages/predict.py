@@ -18,7 +18,7 @@ from facemask_inpaint import images
 from facemask_inpaint._internal.concurrency import BackgroundTasks, in_order
 from facemask_inpaint._internal.distributed import Ranks
 from facemask_inpaint._internal.identity import Identity
-from facemask_inpaint._internal.progress import Bar, progress_bar
+from facemask_inpaint._internal.progress import ProgressBar, progress_bar
 from facemask_inpaint.benchmark.measures import measure_picture
 from facemask_inpaint.benchmark.methods import Batch, Contender
 from facemask_inpaint.benchmark.stages._calls import PATIENCE, Attempt
@@ -178,7 +178,7 @@ class Filling:
     def _is_filled(self, model: str, chunk: Chunk, key: str) -> bool:
         return self._layout.filled(chunk.side, model, chunk.mask_class, key).exists()
 
-    def _run_model(self, contender: Contender, chunks: list[Chunk], bar: Bar) -> None:
+    def _run_model(self, contender: Contender, chunks: list[Chunk], bar: ProgressBar) -> None:
         model = contender.entry.name
         filler = None
         if not all(self._is_filled(model, chunk, key) for chunk in chunks for key in chunk.keys):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.images import native
+from facemask_inpaint.images import as_tensor
 from facemask_inpaint.images.opening import is_file
 from facemask_inpaint.metrics.features.sets import LARGEST, sensible
 
@@ -81,7 +81,7 @@ def checked_mean(name: str, value: NDArray[np.generic]) -> Tensor:
     """``(d,)`` float64; ``name`` is said where it is none."""
     if value.dtype.kind != "f" or value.ndim != 1 or not value.size:
         raise OptionError(f"{name}: needed (d,) floats, not {value.shape} {value.dtype}")
-    mean = native(value).double()
+    mean = as_tensor(value).double()
     if not sensible(mean):
         raise OptionError(f"{name} holds NaN, infinity or numbers beyond {LARGEST:g}")
     return mean
@@ -91,7 +91,7 @@ def checked_covariance(name: str, value: NDArray[np.generic], dim: int) -> Tenso
     """``(d, d)`` float64, a covariance but for a factor; ``name`` is said where it is none."""
     if value.dtype.kind != "f" or value.shape != (dim, dim):
         raise OptionError(f"{name}: needed ({dim}, {dim}) floats, not {value.shape} {value.dtype}")
-    matrix = native(value).double()
+    matrix = as_tensor(value).double()
     if not sensible(matrix, LARGEST**2):
         raise OptionError(f"{name} holds NaN, infinity or numbers beyond {LARGEST**2:g}")
     if float((matrix - matrix.T).abs().max()) > _ASYMMETRY * float(matrix.abs().max()):

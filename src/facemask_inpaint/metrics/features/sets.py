@@ -14,7 +14,7 @@ from torch import Tensor
 
 from facemask_inpaint import __version__
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.images import is_plain, native
+from facemask_inpaint.images import as_tensor, is_dense
 from facemask_inpaint.images.folders import listed
 from facemask_inpaint.metrics.inputs import LOSSY_SUFFIXES, Skipped
 
@@ -48,7 +48,7 @@ class FeatureSet:
 
     def __post_init__(self) -> None:
         values = self.values
-        if values.ndim != 2 or not values.is_floating_point() or not is_plain(values):
+        if values.ndim != 2 or not values.is_floating_point() or not is_dense(values):
             raise OptionError(f"features are an (n, d) array of floats, not {_described(values)}")
         if not values.shape[1]:
             raise OptionError("features of width 0: there is nothing to compare")
@@ -93,8 +93,8 @@ class FeatureSet:
             if features.dtype.kind != "f":
                 what = f"{features.shape} {features.dtype}"
                 raise OptionError(f"features are an (n, d) array of floats, not {what}")
-            features = native(features)
-        if features.is_floating_point() and is_plain(features) and features.itemsize < 2:
+            features = as_tensor(features)
+        if features.is_floating_point() and is_dense(features) and features.itemsize < 2:
             features = features.float()  # of floats of 8 bits there are no extremes
         names = tuple(f"#{row}" for row in range(features.shape[0] if features.ndim else 0))
         features = features.detach() if features.requires_grad else features
@@ -196,7 +196,7 @@ def sensible(values: Tensor, largest: float = LARGEST) -> bool:
 
 
 def _described(values: Tensor) -> str:
-    where = "" if is_plain(values) else f" ({values.layout} on {values.device})"
+    where = "" if is_dense(values) else f" ({values.layout} on {values.device})"
     return f"{tuple(values.shape)} {values.dtype}{where}"
 
 

@@ -12,7 +12,7 @@ from facemask_inpaint.errors import FacemaskInpaintError
 
 if TYPE_CHECKING:
     from facemask_inpaint import SemanticMasker
-    from facemask_inpaint.cli.memory import Memory, Result
+    from facemask_inpaint.cli.provenance import Output, Provenance
 
 
 @click.command()
@@ -65,7 +65,7 @@ def mask(
     from facemask_inpaint import SemanticMasker, parsing
     from facemask_inpaint._internal.locks import locked
     from facemask_inpaint.benchmark.store.settings import masker_record
-    from facemask_inpaint.cli.memory import Memory
+    from facemask_inpaint.cli.provenance import Provenance
     from facemask_inpaint.images import folders
 
     options.require_folder(out)
@@ -81,14 +81,14 @@ def mask(
     written, absent, failures = 0, 0, list[str]()
     how = {"parser": parser, "face": face, "size": size, **masker_record(masker)}
     with locked(out, "mask"):
-        memory = Memory(out)
+        provenance = Provenance(out)
         paths = folders.list_images(pictures)
         results = {path: _results(path, out, masker, wanted, how) for path in paths}
         if not overwrite:
-            results = {path: _left(found, memory) for path, found in results.items()}
+            results = {path: _left(found, provenance) for path, found in results.items()}
         for path in options.progress([path for path in paths if results[path]]):
             try:
-                made = _cut(masker, path, results[path], size, memory)
+                made = _cut(masker, path, results[path], size, provenance)
             except FacemaskInpaintError as error:
                 failures.append(options.failure(path, error))
                 continue
@@ -103,41 +103,41 @@ def mask(
 
 def _results(
     path: Path, out: Path, masker: SemanticMasker, wanted: list[str], how: dict[str, Any]
-) -> dict[str, Result]:
+) -> dict[str, Output]:
     """What comes of a picture, by mask class."""
-    from facemask_inpaint.cli.memory import Result
+    from facemask_inpaint.cli.provenance import Output
 
     ids = {name: masker.classes[name].label_ids for name in wanted}
     return {
-        name: Result([out / name / f"{path.stem}.png"], [path], {"label_ids": ids[name], **how})
+        name: Output([out / name / f"{path.stem}.png"], [path], {"label_ids": ids[name], **how})
         for name in wanted
     }
 
 
-def _left(results: dict[str, Result], memory: Memory) -> dict[str, Result]:
+def _left(results: dict[str, Output], provenance: Provenance) -> dict[str, Output]:
     """Results that are not there, or were made from another file or otherwise."""
-    left = {name: one for name, one in results.items() if not memory.is_current(one)}
-    memory.require_known(target for one in left.values() for target in one.targets)
+    left = {name: one for name, one in results.items() if not provenance.is_current(one)}
+    provenance.require_known(target for one in left.values() for target in one.targets)
     return left
 
 
 def _cut(
     masker: SemanticMasker,
     path: Path,
-    results: dict[str, Result],
+    results: dict[str, Output],
     size: int | None,
-    memory: Memory,
+    provenance: Provenance,
 ) -> int:
     """Write a picture's masks where they are to go; how many of the components it has."""
     from facemask_inpaint import images
 
     for result in results.values():
-        memory.begin(result)
+        provenance.begin(result)
     labels = masker.parse(images.read_image(path))
     holes = {name: masker(labels, name, size=size) for name in results}
     present = {name: hole for name, hole in holes.items() if hole.getbbox() is not None}
     for name, hole in present.items():
         images.save_image(hole, results[name].targets[0])
     for name, result in results.items():
-        memory.finish(result, absent=name not in present)
+        provenance.finish(result, absent=name not in present)
     return len(present)

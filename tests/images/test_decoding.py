@@ -75,7 +75,7 @@ def test_arrays_keep_every_known_bit(
         source = source * 2 - 1
     before = source.copy()
     hole = data.draw(hnp.arrays(np.bool_, shape))
-    picture = images.decode(source)
+    picture = images.decode_image(source)
     filled = noise(3, *shape) * 1.2
     result = picture.compose(filled, torch.from_numpy(hole))
     assert isinstance(result, np.ndarray)
@@ -103,7 +103,7 @@ def test_tensors_keep_every_known_bit(
     source = (source.abs() * 255).byte() if dtype == torch.uint8 else source.to(dtype)
     before = source.clone()
     hole = torch.from_numpy(data.draw(hnp.arrays(np.bool_, shape)))
-    result = images.decode(source).compose(noise(3, *shape, seed=1), hole)
+    result = images.decode_image(source).compose(noise(3, *shape, seed=1), hole)
     assert isinstance(result, Tensor)
     assert result.dtype == dtype
     assert torch.equal(source, before)
@@ -115,7 +115,7 @@ def test_tensors_keep_every_known_bit(
 @pytest.mark.parametrize("mode", MODES)
 def test_pil_modes_keep_every_known_bit(mode: str) -> None:
     source, hole = pil_of(mode), block()
-    result = images.decode(source).compose(noise(3, *SIZE), hole)
+    result = images.decode_image(source).compose(noise(3, *SIZE), hole)
     assert isinstance(result, Image.Image)
     assert (result.mode, result.size) == (source.mode, source.size)
     known, inside = ~hole.numpy(), hole.numpy()
@@ -127,7 +127,7 @@ def test_pil_modes_keep_every_known_bit(mode: str) -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "I;16", "I"])
 def test_what_decode_sees_composes_to_the_source(mode: str) -> None:
     source = pil_of(mode)
-    picture = images.decode(source)
+    picture = images.decode_image(source)
     result = picture.compose(picture.rgb, torch.ones(SIZE, dtype=torch.bool))
     assert same_bits(np.asarray(result), np.asarray(source))
 
@@ -135,7 +135,7 @@ def test_what_decode_sees_composes_to_the_source(mode: str) -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_every_sample_value_survives_the_network_range(dtype: str) -> None:
     source = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(-1, 64)
-    picture = images.decode(source)
+    picture = images.decode_image(source)
     assert picture.rgb.min() == -1
     assert picture.rgb.max() == 1
     result = picture.compose(picture.rgb, torch.ones(source.shape, dtype=torch.bool))
@@ -146,7 +146,7 @@ def test_colours_of_other_spaces_come_out_right() -> None:
     skin = (204, 153, 120)
     filled = (torch.tensor(skin) / 127.5 - 1)[:, None, None].expand(3, *SIZE)
     for mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-        result = images.decode(pil_of(mode)).compose(filled, block())
+        result = images.decode_image(pil_of(mode)).compose(filled, block())
         assert isinstance(result, Image.Image)
         pixel = result.convert("RGB").getpixel((10, 10))
         assert np.abs(np.subtract(pixel, skin)).max() <= 3, mode
@@ -157,7 +157,7 @@ def test_palettes_and_colour_keys_come_back_in_modes_that_hold_any_colour() -> N
     keyed, transparent = pil_of("L"), colourful.copy()
     transparent.info["transparency"] = keyed.info["transparency"] = 5
     for source, mode in [(colourful, "RGB"), (transparent, "RGBA"), (keyed, "LA")]:
-        result = images.decode(source).compose(noise(3, *SIZE), block())
+        result = images.decode_image(source).compose(noise(3, *SIZE), block())
         assert isinstance(result, Image.Image)
         assert result.mode == mode
         known = ~block().numpy()
@@ -168,7 +168,7 @@ def test_colour_profile_stays_and_exif_goes() -> None:
     source = pil_of("RGB")
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     source.info.update(icc_profile=profile, exif=Image.Exif().tobytes())
-    result = images.decode(source).compose(noise(3, *SIZE), block())
+    result = images.decode_image(source).compose(noise(3, *SIZE), block())
     assert isinstance(result, Image.Image)
     assert result.info == {"icc_profile": profile}
 
@@ -178,7 +178,7 @@ def test_alpha_blends_outside_the_hole_and_hides_what_was_inside() -> None:
     hole, filled = block(), noise(3, *SIZE)
     alpha = torch.zeros(SIZE)
     alpha[:, :8] = 0.5
-    picture = images.decode(source)
+    picture = images.decode_image(source)
     result = np.asarray(picture.compose(filled, hole, alpha))
     exact = np.asarray(picture.compose(filled, hole))
     assert same_bits(result[hole.numpy()], exact[hole.numpy()])
@@ -189,7 +189,7 @@ def test_alpha_blends_outside_the_hole_and_hides_what_was_inside() -> None:
 
 
 def test_nan_in_the_filling_is_refused_only_where_it_would_be_used() -> None:
-    picture, hole = images.decode(array_of("uint8", (*SIZE, 3))), block()
+    picture, hole = images.decode_image(array_of("uint8", (*SIZE, 3))), block()
     picture.compose(torch.where(hole, 0.0, torch.nan).expand(3, -1, -1), hole)
     with pytest.raises(ImageError, match="NaN"):
         picture.compose(torch.full((3, *SIZE), torch.nan), hole)
@@ -207,30 +207,30 @@ def test_float_ranges_are_inferred_or_given() -> None:
         (ramp * 255, (0, 255)),
         (np.rint(ramp * 4095).astype(np.uint16), (0, 4095)),
     ]:
-        rgb = images.decode(source, value_range=value_range).rgb
+        rgb = images.decode_image(source, value_range=value_range).rgb
         np.testing.assert_allclose(rgb[1].numpy(), ramp * 2 - 1, atol=3e-4)
 
 
 def test_a_batch_shares_one_range_and_comes_back_stacked() -> None:
     dark, bright = torch.full((3, 4, 5), -0.5), torch.full((3, 4, 5), 0.5)
-    pictures, regroup = images.decode_many(torch.stack([dark, bright]).double())
+    pictures, regroup = images.decode_images(torch.stack([dark, bright]).double())
     assert [float(picture.rgb.mean()) for picture in pictures] == [-0.5, 0.5]
     nothing = torch.zeros(4, 5, dtype=torch.bool)
     result = regroup([picture.compose(picture.rgb, nothing) for picture in pictures])
     assert torch.equal(result, torch.stack([dark, bright]).double())
     source = array_of("uint16", (2, 4, 5, 4))
-    pictures, regroup = images.decode_many(source)
+    pictures, regroup = images.decode_images(source)
     result = regroup([picture.compose(picture.rgb, nothing) for picture in pictures])
     assert same_bits(result, source)
 
 
 def test_lists_hold_mixed_kinds_and_single_pictures_stay_single() -> None:
     mixed = (pil_of("L"), noise(3, 4, 5), array_of("uint8", (6, 7, 3)))
-    pictures, regroup = images.decode_many(mixed)
+    pictures, regroup = images.decode_images(mixed)
     assert [picture.size for picture in pictures] == [SIZE, (4, 5), (6, 7)]
     assert regroup([1, 2, 3]) == (1, 2, 3)
-    assert images.decode_many(list(mixed)).regroup([1, 2, 3]) == [1, 2, 3]
-    assert images.decode_many(mixed[2]).regroup(["only"]) == "only"
+    assert images.decode_images(list(mixed)).regroup([1, 2, 3]) == [1, 2, 3]
+    assert images.decode_images(mixed[2]).regroup(["only"]) == "only"
 
 
 @pytest.mark.parametrize(
@@ -254,16 +254,16 @@ def test_lists_hold_mixed_kinds_and_single_pictures_stay_single() -> None:
 )
 def test_pictures_that_are_none_get_one_sentence(image: Any, words: str) -> None:
     with pytest.raises(ImageError) as caught:
-        images.decode_many(image)
+        images.decode_images(image)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_range_that_is_none_is_refused() -> None:
     with pytest.raises(OptionError, match="value_range"):
-        images.decode(torch.zeros(3, 4, 4), value_range=(1, 0))
+        images.decode_image(torch.zeros(3, 4, 4), value_range=(1, 0))
     with pytest.raises(ImageError, match=r"images\[1\]"):
-        images.decode_many([torch.zeros(3, 4, 4), torch.full((3, 4, 4), 9.0)])
+        images.decode_images([torch.zeros(3, 4, 4), torch.full((3, 4, 4), 9.0)])
 
 
 # --- files -----------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ def test_exif_orientation_is_applied_once(
     with Image.open(path) as opened:
         sources: list[Any] = [path, str(path), opened, images.read_image(path)]
         for source in sources:
-            picture = images.decode(source)
+            picture = images.decode_image(source)
             result = picture.compose(picture.rgb, torch.zeros(picture.size, dtype=torch.bool))
             assert isinstance(result, Image.Image)
             assert same_bits(np.asarray(result), wanted)
@@ -320,7 +320,7 @@ def test_what_is_no_picture_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.png").write_text("not a picture")
     for path in (tmp_path / "notes.png", tmp_path / "missing.png", tmp_path):
         with pytest.raises(ImageError, match=path.name):
-            images.decode(path)
+            images.decode_image(path)
 
 
 @pytest.mark.parametrize(("side", "words"), [(10_000, "truncated"), (15_000, "pixels")])
@@ -348,7 +348,7 @@ def test_saving_is_exact_where_the_format_can_be(tmp_path: Path, suffix: str) ->
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "RGBA", "I;16"])
 def test_png_keeps_every_mode_a_path_can_give(tmp_path: Path, mode: str) -> None:
     images.save_image(pil_of(mode), tmp_path / "picture.png")
-    picture = images.decode(tmp_path / "picture.png")
+    picture = images.decode_image(tmp_path / "picture.png")
     result = picture.compose(noise(3, *SIZE), torch.zeros(SIZE, dtype=torch.bool))
     assert isinstance(result, Image.Image)
     assert same_bits(np.asarray(result), np.asarray(pil_of(mode)))
@@ -392,8 +392,10 @@ LAYOUTS: dict[str, Any] = {
 def test_any_byte_order_and_layout(dtype: str, layout: str, channels: tuple[int, ...]) -> None:
     plain = array_of(dtype, (*SIZE, *channels))
     source, hole = LAYOUTS[layout](plain), block()
-    picture = images.decode(source)
-    assert torch.equal(picture.rgb, images.decode(plain.astype(plain.dtype.newbyteorder("="))).rgb)
+    picture = images.decode_image(source)
+    assert torch.equal(
+        picture.rgb, images.decode_image(plain.astype(plain.dtype.newbyteorder("="))).rgb
+    )
     result = picture.compose(noise(3, *SIZE), hole)
     assert isinstance(result, np.ndarray)
     assert result.dtype == plain.dtype
@@ -407,7 +409,7 @@ def test_rare_tensors_come_back_as_they_were(dtype: torch.dtype) -> None:
     source = (noise(3, *SIZE).abs() * (65535 if whole else 1)).to(dtype)
     hole = block()
     for sent in (source, source.expand(2, -1, -1, -1)):
-        pictures, regroup = images.decode_many(sent)
+        pictures, regroup = images.decode_images(sent)
         result = regroup([picture.compose(noise(3, *SIZE), hole) for picture in pictures])
         assert result.dtype == dtype
         assert result.shape == sent.shape
@@ -434,7 +436,7 @@ def test_rare_tensors_come_back_as_they_were(dtype: torch.dtype) -> None:
 )
 def test_what_holds_no_pixels_gets_one_sentence(image: Any) -> None:
     with pytest.raises(ImageError) as caught:
-        images.decode_many(image)
+        images.decode_images(image)
     assert "\n" not in str(caught.value)
 
 
@@ -444,7 +446,7 @@ def test_one_way_to_rgb(mode: str) -> None:
         source = pil_of({"La": "LA", "RGBa": "RGBA"}[mode]).convert(mode)
     else:
         source = pil_of(mode)
-    picture = images.decode(source)
+    picture = images.decode_image(source)
     seen = ((picture.rgb + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
     rgb = images.to_rgb(source)
     assert rgb.mode == "RGB"

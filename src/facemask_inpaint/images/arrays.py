@@ -10,7 +10,7 @@ from torch import Tensor
 _TORCH = {np.dtype(np.float32): torch.float32, np.dtype(np.int64): torch.int64}
 
 
-def is_plain(tensor: Tensor) -> bool:
+def is_dense(tensor: Tensor) -> bool:
     """Whether a tensor holds its numbers in memory, one by one: not meta, sparse or quantised."""
     return (
         tensor.layout == torch.strided
@@ -38,7 +38,7 @@ def ordered(samples: NDArray[np.generic] | Tensor, dtype: DTypeLike) -> Tensor:
     return torch.from_numpy(np.array(samples, dtype=dtype, order="C", copy=True, subok=False))
 
 
-def native(array: NDArray[np.generic]) -> Tensor:
+def as_tensor(array: NDArray[np.generic]) -> Tensor:
     """An array as a tensor of its own dtype, copied only where torch cannot take it as it is.
 
     Big-endian numbers become the machine's own and extended floats float64.

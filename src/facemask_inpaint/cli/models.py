@@ -12,7 +12,7 @@ import click
 from facemask_inpaint.cli import options
 
 if TYPE_CHECKING:
-    from facemask_inpaint.verification.published_files import Verdict
+    from facemask_inpaint.verification.published_files import CheckResult
 
 
 @click.command()
@@ -91,7 +91,7 @@ def _require_sensible(
         raise click.UsageError("--file goes with NAME --check")
 
 
-def _report(verdicts: Iterable[Verdict]) -> None:
+def _report(verdicts: Iterable[CheckResult]) -> None:
     """One line for each as it comes; exit status 1 if any model fails."""
     failed = False
     for verdict in verdicts:
@@ -125,15 +125,18 @@ def _compare_with_authors(
 ) -> None:
     """Fill published examples, and say how far the answers are those of the authors."""
     from facemask_inpaint import Inpainter
-    from facemask_inpaint.verification.published_examples import agreements, examples
+    from facemask_inpaint.verification.published_examples import (
+        compare_with_published,
+        find_published_examples,
+    )
 
-    found = examples(folder)
+    found = find_published_examples(folder)
     if files:
         inpainter = Inpainter.from_checkpoint(files, name, device=device)
     else:
         inpainter = Inpainter.from_pretrained(name, device=device)
     same = 0
-    for one in agreements(inpainter, found):
+    for one in compare_with_published(inpainter, found):
         click.echo(f"{one.name}: {one}")
         same += one.proved
     verdict = f"{name}: {same} of {len(found)} examples answered as by its authors"

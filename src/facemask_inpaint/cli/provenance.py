@@ -19,7 +19,7 @@ from facemask_inpaint.errors import OptionError
 from facemask_inpaint.images.folders import listed
 
 
-class Result(NamedTuple):
+class Output(NamedTuple):
     """Something that a command makes of some files.
 
     Attributes:
@@ -33,7 +33,7 @@ class Result(NamedTuple):
     settings: Mapping[str, Any]
 
 
-class Memory:
+class Provenance:
     """Remembers results in a folder.
 
     Args:
@@ -48,7 +48,7 @@ class Memory:
         self._known = {line.pop("target"): line for line in lines}
         self._begun: dict[str, Identity] = {}
 
-    def is_current(self, result: Result) -> bool:
+    def is_current(self, result: Output) -> bool:
         """Whether a result is there, made from the same files under the same settings."""
         lines = [self._known.get(self._name(target), {}) for target in result.targets]
         if not all(line.get("settings") == _as_text(result.settings) for line in lines):
@@ -70,7 +70,7 @@ class Memory:
                 "--overwrite"
             )
 
-    def begin(self, result: Result) -> None:
+    def begin(self, result: Output) -> None:
         """Note what a result is going to be made from, before that is read.
 
         Raises:
@@ -84,7 +84,7 @@ class Memory:
             self._begun[self._name(target)] = inputs
             self._write(target, settings=None)
 
-    def finish(self, result: Result, *, absent: bool = False) -> None:
+    def finish(self, result: Output, *, absent: bool = False) -> None:
         """Note that a result is there, or that there is none to be made; an old one goes."""
         for target in result.targets:
             if absent:

@@ -39,7 +39,7 @@ _FONTS = ("system-ui", "sans-serif")
 
 
 @contextmanager
-def running(
+def serve(
     models: Sequence[str] = ("lite",),
     *,
     parser: str = "small",
@@ -80,14 +80,14 @@ def running(
         with _environment({**_DISCREET, "GRADIO_TEMP_DIR": str(folder / "uploads")}):
             require_gradio()
             # Only now, as Gradio reads the environment when it is imported.
-            from facemask_inpaint.app.page import build
+            from facemask_inpaint.app.page import build_page
 
             # The page shows what a model's folder is called, not where on this machine it lies.
             names = {name: Path(name).name for name in models if is_folder(name)}
             studio = Studio(device, {short: name for name, short in names.items()})
             shown = [names.get(name, name) for name in models]
             page, addresses = _launch(
-                lambda: build(studio, folder, models=shown, parser=parser), port, share
+                lambda: build_page(studio, folder, models=shown, parser=parser), port, share
             )
             try:
                 yield addresses

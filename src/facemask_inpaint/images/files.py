@@ -81,7 +81,7 @@ def _decoded(image: Image.Image, path: str | Path) -> Image.Image:
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Image.Image]:
+def open_image(path: str | Path) -> Iterator[Image.Image]:
     """Open a picture file for its format, mode, size and metadata; pixels are not decoded.
 
     Raises:
@@ -160,7 +160,7 @@ def result_name(path: str | Path) -> str:
     if not is_file(path):
         return path.name
     try:
-        with opened(path) as image:
+        with open_image(path) as image:
             kind, mode = image.format or "", result_mode(image)
             return path.stem + formats.result_suffix(path.suffix, kind, mode)
     except ImageError:

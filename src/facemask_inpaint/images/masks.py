@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint.errors import MaskError
-from facemask_inpaint.images.reading import read_image, result_mode, upright
-from facemask_inpaint.images.samples import is_plain, ordered
+from facemask_inpaint.images.arrays import is_dense, ordered
+from facemask_inpaint.images.files import read_image, result_mode, upright
 
 Size = tuple[int, int]
 
@@ -31,7 +31,7 @@ _GREY_ENOUGH = 1 / 8
 """How far the channels of a mask may lie apart, as a share of the scale: no hue, but what lossy
 files and colour conversion leave."""
 
-_LARGE_HOLES_ARE_MEANT = ContextVar("large_holes_are_meant", default=False)
+_LARGE_HOLES_ARE_MEANT = ContextVar("allow_large_holes", default=False)
 
 _SUSPICIOUS_SHARE = 0.7
 _GREY_MODES = ("1", "L", "I;16", "I;16L", "I;16B", "I;16N", "I", "F")
@@ -142,10 +142,10 @@ def _as_tensor(mask: Any, name: str) -> Tensor:
         return _as_tensor(_samples(upright(mask, name), name), name)
     if isinstance(mask, np.ndarray) and mask.dtype.kind in "buif":
         return ordered(mask, np.float32 if mask.dtype.kind == "f" else np.int64)
-    if isinstance(mask, Tensor) and is_plain(mask) and not mask.is_complex():
+    if isinstance(mask, Tensor) and is_dense(mask) and not mask.is_complex():
         return ordered(mask, np.float32 if mask.is_floating_point() else np.int64)
     kind = f"{mask.dtype} array" if hasattr(mask, "dtype") else type(mask).__name__
-    if isinstance(mask, Tensor) and not is_plain(mask):
+    if isinstance(mask, Tensor) and not is_dense(mask):
         kind = "tensor without numbers in memory (meta, sparse or quantised)"
     raise MaskError(
         f"{name} is a {kind}; needed: a path, a PIL picture, or a bool, uint8 or float array"
@@ -216,7 +216,7 @@ def _require_size(plane: Tensor, size: Size | None, name: str) -> None:
 
 
 @contextmanager
-def large_holes_are_meant() -> Iterator[None]:
+def allow_large_holes() -> Iterator[None]:
     """Ask nobody whether a mask is inverted, for the time of a block and in this thread."""
     token = _LARGE_HOLES_ARE_MEANT.set(True)
     try:

@@ -24,7 +24,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
-class Span:
+class SampleRange:
     """Value range of a picture's samples, and whether they are whole numbers."""
 
     low: float
@@ -58,7 +58,7 @@ class RebuildTensor:
     """For tensors ``(H, W)`` or ``(C, H, W)``."""
 
     source: Tensor
-    span: Span
+    span: SampleRange
 
     def __call__(self, fresh: Tensor, changed: Tensor) -> Tensor:
         picture = self.source.detach().clone()
@@ -75,7 +75,7 @@ class RebuildArray:
     """For arrays ``(H, W)`` or ``(H, W, C)``."""
 
     source: np.ndarray
-    span: Span
+    span: SampleRange
 
     def __call__(self, fresh: Tensor, changed: Tensor) -> np.ndarray:
         picture = self.source.copy()
@@ -111,7 +111,9 @@ class RebuildConverted:
 
     def __call__(self, fresh: Tensor, changed: Tensor) -> Image.Image:
         colours = np.zeros((*changed.shape, 3), np.uint8)
-        in_colour = Image.fromarray(RebuildArray(colours, Span(0, 255, whole=True))(fresh, changed))
+        in_colour = Image.fromarray(
+            RebuildArray(colours, SampleRange(0, 255, whole=True))(fresh, changed)
+        )
         picture = self.source.copy()
         picture.paste(in_colour.convert(picture.mode), mask=Image.fromarray(changed.numpy()))
         return picture

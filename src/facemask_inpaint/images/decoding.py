@@ -16,22 +16,22 @@ from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint.errors import ImageError, OptionError
-from facemask_inpaint.images.kinds import (
-    Rebuild,
-    RebuildArray,
-    RebuildConverted,
-    RebuildImage,
-    RebuildTensor,
-    Span,
-)
-from facemask_inpaint.images.reading import (
+from facemask_inpaint.images.arrays import is_dense, ordered
+from facemask_inpaint.images.files import (
     REDUCED,
     fitting_profile,
     read_image,
     result_mode,
     upright,
 )
-from facemask_inpaint.images.samples import is_plain, ordered
+from facemask_inpaint.images.rebuilding import (
+    Rebuild,
+    RebuildArray,
+    RebuildConverted,
+    RebuildImage,
+    RebuildTensor,
+    SampleRange,
+)
 
 ValueRange = tuple[float, float]
 Samples = np.ndarray | Tensor
@@ -53,7 +53,7 @@ _EIGHT_BIT_MODES = ("1", "L", "LA", "RGB", "RGBA", *_CONVERTED_MODES)
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class DecodedImage:
     """One picture, decoded.
 
     Attributes:
@@ -99,7 +99,9 @@ class Picture:
         return self.rebuild(fresh, changed)
 
 
-def decode(image: Any, *, value_range: ValueRange | None = None, name: str = "image") -> Picture:
+def decode_image(
+    image: Any, *, value_range: ValueRange | None = None, name: str = "image"
+) -> DecodedImage:
     """Decode one picture of any kind.
 
     Args:
@@ -142,48 +144,50 @@ def decode(image: Any, *, value_range: ValueRange | None = None, name: str = "im
     )
 
 
-class Decoded(NamedTuple):
+class DecodedImages(NamedTuple):
     """What a user handed over, as single pictures, and the way back."""
 
-    pictures: list[Picture]
+    pictures: list[DecodedImage]
     regroup: Callable[[list[Any]], Any]
 
 
-def decode_many(images: Any, *, value_range: ValueRange | None = None) -> Decoded:
+def decode_images(images: Any, *, value_range: ValueRange | None = None) -> DecodedImages:
     """Decode one picture, a list or tuple of pictures, or a batch.
 
     Args:
-        images: whatever :func:`decode` takes; a list or tuple of such, of mixed kinds and sizes
-            if need be; an array ``(N, H, W, C)``; or a tensor ``(N, C, H, W)``.
-        value_range: see :func:`decode`. A batch is looked at as a whole when it is omitted, the
-            pictures of a list one by one.
+        images: whatever :func:`decode_image` takes; a list or tuple of such, of mixed types and
+            sizes if need be; an array ``(N, H, W, C)``; or a tensor ``(N, C, H, W)``.
+        value_range: see :func:`decode_image`. When it is omitted, the range of a batch is inferred
+            once for all of it, that of a list's images one by one.
 
     Returns:
         The pictures, and a function from as many composed results to the caller's arrangement:
         one result, a list or tuple, or a batch of the same dtype on the same device.
 
     Raises:
-        ImageError: see :func:`decode`; or there are no pictures.
+        ImageError: see :func:`decode_image`; or there are no pictures.
     """
     if isinstance(images, list | tuple):
         if not images:
             raise ImageError("there are no pictures: the list is empty")
         named = [(f"images[{i}]", image) for i, image in enumerate(images)]
-        pictures = [decode(image, value_range=value_range, name=name) for name, image in named]
-        return Decoded(pictures, tuple if isinstance(images, tuple) else list)
+        pictures = [
+            decode_image(image, value_range=value_range, name=name) for name, image in named
+        ]
+        return DecodedImages(pictures, tuple if isinstance(images, tuple) else list)
     if isinstance(images, np.ndarray | Tensor) and images.ndim == 4:
         _require_dtype(images, "images")
         span = _span(images, value_range, "images")
         pictures = [_decode_samples(samples, span, "images") for samples in images]
-        return Decoded(pictures, torch.stack if isinstance(images, Tensor) else np.stack)
-    return Decoded([decode(images, value_range=value_range)], _only)
+        return DecodedImages(pictures, torch.stack if isinstance(images, Tensor) else np.stack)
+    return DecodedImages([decode_image(images, value_range=value_range)], _only)
 
 
 def _only(results: list[Any]) -> object:
     return results[0]
 
 
-def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -> Picture:
+def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -> DecodedImage:
     """Decode an upright picture."""
     if REDUCED in image.info:
         _warn(
@@ -192,8 +196,8 @@ def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -
         )
     image = _in_result_mode(image)
     if image.mode in _CONVERTED_MODES:
-        colours = decode(np.asarray(image.convert("RGB")))
-        return Picture(colours.rgb, RebuildConverted(image))
+        colours = decode_image(np.asarray(image.convert("RGB")))
+        return DecodedImage(colours.rgb, RebuildConverted(image))
     if image.mode not in _SAMPLED_MODES:
         raise ImageError(
             f"{name} has the PIL mode {image.mode}, which is not one of "
@@ -202,7 +206,7 @@ def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -
     array = np.asarray(image.convert("L") if image.mode == "1" else image)
     span = _span(array, None if array.dtype == np.uint8 else value_range, name)
     samples = _decode_samples(array, span, name)
-    return Picture(samples.rgb, RebuildImage(samples.rebuild, image.mode, image.info))
+    return DecodedImage(samples.rgb, RebuildImage(samples.rebuild, image.mode, image.info))
 
 
 def _in_result_mode(image: Image.Image) -> Image.Image:
@@ -221,17 +225,17 @@ def to_rgb(image: Any, *, name: str = "image") -> Image.Image:
     """Decode a picture of any kind to 8 bits per colour: what people look at and metrics count.
 
     The one way from a picture to RGB. Samples of 16 bits and floats are scaled by their value
-    range, as :func:`decode` does, and rounded half to even; alpha is dropped.
+    range, as :func:`decode_image` does, and rounded half to even; alpha is dropped.
 
     Args:
-        image: any kind that :func:`decode` takes; a PIL picture stays as it is.
+        image: any kind that :func:`decode_image` takes; a PIL picture stays as it is.
         name: what errors call the picture.
 
     Returns:
         An upright PIL picture of mode RGB.
 
     Raises:
-        ImageError: see :func:`decode`.
+        ImageError: see :func:`decode_image`.
     """
     if isinstance(image, str | os.PathLike):
         name = os.fspath(image)
@@ -242,12 +246,12 @@ def to_rgb(image: Any, *, name: str = "image") -> Image.Image:
         image = _in_result_mode(image)
         if image.mode in _EIGHT_BIT_MODES:
             return _with_own_profile(image.convert("RGB"))
-    levels = (decode(image, name=name).rgb.cpu() + 1) * 127.5
+    levels = (decode_image(image, name=name).rgb.cpu() + 1) * 127.5
     pixels = levels.round().clamp(0, 255).byte()
     return Image.fromarray(rearrange(pixels, "c h w -> h w c").numpy())
 
 
-def _decode_samples(samples: Samples, span: Span, name: str) -> Picture:
+def _decode_samples(samples: Samples, span: SampleRange, name: str) -> DecodedImage:
     """Decode one array or tensor whose value range is known."""
     rebuild: Rebuild
     if isinstance(samples, np.ndarray):
@@ -261,7 +265,7 @@ def _decode_samples(samples: Samples, span: Span, name: str) -> Picture:
             f"{name} has the shape {tuple(samples.shape)}; a {type(samples).__name__} must be "
             f"{layout} with 1 to 4 channels"
         )
-    return Picture(span.to_rgb(rearrange(_floats(samples), pattern)), rebuild)
+    return DecodedImage(span.to_rgb(rearrange(_floats(samples), pattern)), rebuild)
 
 
 def _floats(samples: Samples) -> Tensor:
@@ -273,14 +277,14 @@ def _dtype_name(samples: Samples) -> str:
 
 
 def _require_dtype(samples: Samples, name: str) -> None:
-    if isinstance(samples, Tensor) and not is_plain(samples):
+    if isinstance(samples, Tensor) and not is_dense(samples):
         raise ImageError(f"{name} is a tensor without pixels in memory (meta, sparse or quantised)")
     dtype = _dtype_name(samples)
     if dtype not in ("uint8", "uint16") and "float" not in dtype:
         raise ImageError(f"{name} is of dtype {dtype}; needed: uint8, uint16 or a float dtype")
 
 
-def _span(samples: Samples, value_range: ValueRange | None, name: str) -> Span:
+def _span(samples: Samples, value_range: ValueRange | None, name: str) -> SampleRange:
     """Value range of a picture or batch: given, that of its dtype, or inferred."""
     if 0 in samples.shape:
         raise ImageError(f"{name} has the shape {tuple(samples.shape)}, which holds no pixels")
@@ -304,7 +308,7 @@ def _span(samples: Samples, value_range: ValueRange | None, name: str) -> Span:
             f"{name} holds 16 bits per sample and none beyond {most:g}, which is almost black; "
             "if 255 means white, make it 8 bits or pass value_range=(0, 255) in Python"
         )
-    return Span(low, high, whole=whole_range is not None)
+    return SampleRange(low, high, whole=whole_range is not None)
 
 
 def _warn(message: str) -> None:
