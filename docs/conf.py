@@ -1,6 +1,7 @@
 """Sphinx configuration; warnings are errors (`make docs`)."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,23 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "commands",
     "layers",
     "pictures",
+    "reference",
     "zoo",
 ]
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
+autodoc_mock_imports = [name for name in ("gradio",) if find_spec(name) is None]
 napoleon_google_docstring = True
 html_theme = "furo"
 html_title = "facemask_inpaint"
 html_static_path = ["_static"]
 html_css_files = ["guides.css"]
+html_js_files = ["copy.js"]
 exclude_patterns = ["_build", "_generated"]
 
 

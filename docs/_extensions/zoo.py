@@ -39,6 +39,52 @@ def zoo(pages: Path) -> str:
     return "\n\n".join([_table(head, overview), *sections]) + "\n"
 
 
+def choosing(pages: Path, performance: str) -> str:
+    """Return the table that helps to choose a model of faces, in Markdown.
+
+    Args:
+        pages: folder of the networks' own pages.
+        performance: text of the page with the measured times.
+    """
+    cards = filter(_fills_faces, models.list_cards())
+    by_resolution = sorted(cards, key=lambda card: card.resolution or 0)
+    head = (
+        *("model", "trained on", "resolution", "faces framed as", "pluralistic"),
+        *("seconds per image", "commercial use", "weights"),
+    )
+    return _table(head, [_choice(card, pages, performance) for card in by_resolution]) + "\n"
+
+
+def _fills_faces(card: Card) -> bool:
+    return not card.needs_weights or (card.weights_published and card.framing != "none")
+
+
+def _choice(card: Card, pages: Path, performance: str) -> tuple[str, ...]:
+    text = (pages / f"{card.architecture}.md").read_text(encoding="utf-8")
+    draws = fact(text, "random draws")
+    return (
+        f"[`{card.name}`](models/{card.architecture}.md)",
+        _data(card),
+        str(card.resolution or "any"),
+        _FRAMED[card.framing],
+        "no" if draws.startswith("none") else "yes",
+        seconds(performance, card.architecture, card.resolution or 256) or "not measured",
+        _COMMERCIAL[card.commercial_use],
+        card.availability,
+    )
+
+
+def seconds(performance: str, architecture: str, resolution: int) -> str:
+    """Return the measured time per image from the tables of a page; empty if there is none."""
+    rows = [_cells(match[1]) for line in performance.splitlines() if (match := _ROW.match(line))]
+    for row in rows:
+        if row[:2] == [f"`{architecture}`", str(resolution)]:
+            return row[2]
+        if row[0] == f"`{architecture}`" and "minutes" in row[-2]:
+            return row[-2]
+    return ""
+
+
 def title(text: str) -> str:
     """First heading of a page."""
     return text.lstrip().splitlines()[0].removeprefix("#").strip()
@@ -173,14 +219,20 @@ def _cells(row: str) -> list[str]:
     return [cell.strip() for cell in row.split("|")]
 
 
-def write_page(app: Sphinx) -> None:
-    """Write the page that ``zoo.md`` includes."""
-    path = Path(app.srcdir, "_generated", "zoo.md")
-    with atomic_path(path) as temporary:
-        temporary.write_text(zoo(Path(app.srcdir, "models")), encoding="utf-8")
+def write_pages(app: Sphinx) -> None:
+    """Write the parts that ``zoo.md`` and ``choosing.md`` include."""
+    source = Path(app.srcdir)
+    performance = (source / "performance.md").read_text(encoding="utf-8")
+    parts = {
+        "zoo": zoo(source / "models"),
+        "choosing": choosing(source / "models", performance),
+    }
+    for stem, text in parts.items():
+        with atomic_path(source / "_generated" / f"{stem}.md") as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Write before the pages are read."""
-    app.connect("builder-inited", write_page)
+    app.connect("builder-inited", write_pages)
     return {"parallel_read_safe": True}

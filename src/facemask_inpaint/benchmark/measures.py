@@ -83,6 +83,7 @@ MEASURES: Mapping[str, Measure] = {
 
 FEATURE_METRICS = tuple(one.name for one in MEASURES.values() if not one.per_picture)
 DEFAULT_METRICS = ("fid", "pids", "uids", "kid", "l1_hole", "psnr_hole", "ssim_hole")
+"""Names of the metrics that a benchmark computes unless told otherwise."""
 
 
 def checked_metrics(metrics: str | Sequence[str], parser: bool) -> tuple[str, ...]:

@@ -61,6 +61,7 @@ _BY_PIXELS: Mapping[str, Callable[[PairReader], Measure]] = {
     "lpips": lambda reader: load_perceptual_distance(device=reader.device).measure,
 }
 FEATURE_METRICS = tuple(_BY_FEATURES)
+"""Names of the metrics that compare features of images."""
 PIXEL_METRICS = tuple(_BY_PIXELS)
 DEFAULT_METRICS = ("fid", "pids", "uids", "kid", "psnr", "ssim", "l1")
 _PAIRED = frozenset({"pids", *PIXEL_METRICS})
