@@ -11,7 +11,7 @@ from torch import Tensor
 
 from facemask_inpaint.errors import CheckpointError, SizeError
 from facemask_inpaint.models import _registry
-from facemask_inpaint.models.lama import FourierUnit, inverse_rfft2
+from facemask_inpaint.models.lama.generator import FourierUnit, inverse_rfft2
 from tests.models.reduced import build
 from tests.parity import recipe
 
