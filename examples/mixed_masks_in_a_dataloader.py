@@ -1,7 +1,7 @@
 """Mixed masks in an ordinary PyTorch loop: three lines more than without them.
 
 Run with ``python examples/mixed_masks_in_a_dataloader.py``. The data set here repeats the bundled
-portrait; with your own, return ``{"image": tensor, "labels": label_map}`` per item.
+portrait; with your own, return ``{"image": tensor, "label_map": label_map}`` per item.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Portraits(Dataset[dict[str, Any]]):
         self.length = length
         sample = data.sample(SIZE)
         self.image = torch.from_numpy(np.array(sample.image)).permute(2, 0, 1) / 127.5 - 1
-        self.labels = sample.labels
+        self.label_map = sample.label_map
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"image": self.image, "labels": self.labels}
+        return {"image": self.image, "label_map": self.label_map}
 
 
 def main() -> None:

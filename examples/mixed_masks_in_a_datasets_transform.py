@@ -47,10 +47,10 @@ class AddMasks:
     epoch: int = 0
 
     def __call__(self, columns: Columns) -> Columns:
-        """From ``image``, ``labels``, ``index`` to ``pixels``, ``mask`` (1 = hole), ``masked``."""
+        """Turn image, label_map and index into pixels, mask (1 = hole) and masked."""
         samples = [
-            self.sampler(np.asarray(labels), index=index, epoch=self.epoch)
-            for labels, index in zip(columns["labels"], columns["index"])
+            self.sampler(np.asarray(label_map), index=index, epoch=self.epoch)
+            for label_map, index in zip(columns["label_map"], columns["index"])
         ]
         return {
             "pixels": [_to_tensor(image) for image in columns["image"]],
@@ -87,8 +87,8 @@ class Rows:
 def portraits(count: int) -> list[dict[str, Any]]:
     """Rows of a data set: a picture, its label map and its number."""
     sample = data.sample(SIZE)
-    labels = sample.labels.tolist()
-    return [{"image": sample.image, "labels": labels, "index": i} for i in range(count)]
+    label_map = sample.label_map.tolist()
+    return [{"image": sample.image, "label_map": label_map, "index": i} for i in range(count)]
 
 
 @click.command()

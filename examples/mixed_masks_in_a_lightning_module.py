@@ -3,7 +3,7 @@
 Run with ``python examples/mixed_masks_in_a_lightning_module.py``. Where Lightning is installed its
 ``Trainer`` drives the module, else a loop of ten lines that calls the same hooks; both see the same
 masks. The data set repeats the bundled portrait; with your own, return
-``{"image": tensor, "labels": label_map}`` per item.
+``{"image": tensor, "label_map": label_map}`` per item.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def portraits(count: int) -> list[dict[str, Any]]:
     """Pictures ``(3, H, W)`` in [-1, 1] with their label maps."""
     sample = data.sample(SIZE)
     image = torch.from_numpy(np.array(sample.image)).permute(2, 0, 1) / 127.5 - 1
-    return [{"image": image, "labels": sample.labels}] * count
+    return [{"image": image, "label_map": sample.label_map}] * count
 
 
 @click.command()

@@ -78,7 +78,7 @@ def fill_with_mean(image: NDArray[Any], hole: NDArray[np.float32]) -> NDArray[np
 def main(epochs: int) -> None:
     """Read both data sets side by side and say what is in them."""
     sample = data.sample(SIZE)
-    portraits = [(np.array(sample.image), sample.labels)] * 12
+    portraits = [(np.array(sample.image), sample.label_map)] * 12
     sampler = MixedMaskSampler(SIZE, semantic_probability=0.5, seed=0)
     for_mat, for_lama = ForMAT(portraits, sampler), ForLaMa(portraits, sampler)
     for epoch in range(epochs):

@@ -59,7 +59,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("portrait")
     sample = fmi.data.sample(256)
     sample.image.save(folder / "portrait.png")
-    Image.fromarray(sample.labels).save(folder / "labels.png")
+    Image.fromarray(sample.label_map).save(folder / "labels.png")
     return folder
 
 
@@ -77,7 +77,7 @@ def expected(hole: np.ndarray, **options: Any) -> np.ndarray:
 
 def test_ticks_fill_the_union_of_the_components(studio: Studio, files: Path) -> None:
     answer = studio.fill(ask(files, classes=("eyes", "C"), dilate=3, blend="poisson"))
-    hole = fmi.SemanticMasker(3)(fmi.data.sample(256).labels, ["eyes", "full_mouth"])
+    hole = fmi.SemanticMasker(3)(fmi.data.sample(256).label_map, ["eyes", "full_mouth"])
     filled = np.asarray(answer.filled["harmonic"])
     np.testing.assert_array_equal(filled, expected(hole, blend="poisson"))
     differs = (np.asarray(answer.cut) != np.asarray(answer.portrait)).any(axis=-1)
@@ -89,7 +89,7 @@ def test_ticks_fill_the_union_of_the_components(studio: Studio, files: Path) -> 
 def test_strokes_are_stretched_and_added_to_the_components(studio: Studio, files: Path) -> None:
     painted = np.zeros((64, 64), dtype=bool)
     painted[50:60, 5:20] = True
-    hole = fmi.SemanticMasker()(fmi.data.sample(256).labels, "nose")
+    hole = fmi.SemanticMasker()(fmi.data.sample(256).label_map, "nose")
     assert not hole[200:240, 20:80].any()
     hole[200:240, 20:80] = True
     answer = studio.fill(ask(files, classes=("nose",), painted=painted))
@@ -123,7 +123,7 @@ def test_two_models_are_the_two_sides(studio: Studio, files: Path, tmp_path: Pat
 
 
 def test_absent_components_are_reported(studio: Studio, files: Path, tmp_path: Path) -> None:
-    labels = fmi.data.sample(256).labels.copy()
+    labels = fmi.data.sample(256).label_map.copy()
     labels[labels == HAIR] = 0
     Image.fromarray(labels).save(tmp_path / "bald.png")
     bald = ask(files, labels=tmp_path / "bald.png", classes=("nose", "hair"))
@@ -153,7 +153,7 @@ def test_bad_requests(
 
 
 def test_label_map_of_another_size_is_refused(studio: Studio, files: Path, tmp_path: Path) -> None:
-    Image.fromarray(fmi.data.sample(512).labels).save(tmp_path / "large.png")
+    Image.fromarray(fmi.data.sample(512).label_map).save(tmp_path / "large.png")
     with pytest.raises(LabelMapError, match=r"512 x 512 pixels, its portrait 256 x 256"):
         studio.fill(ask(files, labels=tmp_path / "large.png", classes=("nose",)))
 
@@ -367,7 +367,7 @@ def test_first_click_fills_the_sample(page: browser.Page) -> None:
     page.wait("document.querySelectorAll('#compare img').length === 2")
     page.wait("document.querySelector('#download-0')?.innerText.includes('harmonic')")
     sample = fmi.data.sample(512)
-    hole = fmi.SemanticMasker()(sample.labels, "eyes")
+    hole = fmi.SemanticMasker()(sample.label_map, "eyes")
     filled = fmi.Inpainter.from_pretrained("harmonic", device="cpu")(sample.image, hole)
     before, after = (picture(page, f"#compare img{which}") for which in (":not(.fixed)", ".fixed"))
     np.testing.assert_array_equal(before, np.asarray(sample.image))

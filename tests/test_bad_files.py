@@ -32,7 +32,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("faces")
     sample = fmi.data.sample(256)
     portrait = sample.image.resize((SIDE, SIDE))
-    labels = Image.fromarray(sample.labels).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+    labels = Image.fromarray(sample.label_map).resize((SIDE, SIDE), Image.Resampling.NEAREST)
     hole = Image.fromarray(fmi.SemanticMasker()(np.asarray(labels), "nose"))
     for kind in ("images", "labels", "masks"):
         (root / kind).mkdir()

@@ -27,10 +27,10 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sample = fmi.data.sample(256)
     for name in ("images", "labels", "masks"):
         (folder / name).mkdir()
-    hole = fmi.SemanticMasker()(sample.labels, "nose")
+    hole = fmi.SemanticMasker()(sample.label_map, "nose")
     for stem, suffix in (("a", "png"), ("b", "jpg"), ("c", "webp")):
         sample.image.save(folder / "images" / f"{stem}.{suffix}")
-        Image.fromarray(sample.labels).save(folder / "labels" / f"{stem}.png")
+        Image.fromarray(sample.label_map).save(folder / "labels" / f"{stem}.png")
         Image.fromarray(hole.astype(np.uint8) * 255).save(folder / "masks" / f"{stem}.png")
     return folder
 
@@ -59,7 +59,7 @@ def test_demo_takes_an_own_picture(tmp_path: Path, faces: Path) -> None:
 def test_mask_writes_what_the_masker_says(tmp_path: Path, faces: Path) -> None:
     result = _call("mask", faces / "labels", "--classes", "A-C", "--dilate", 3, "--out", tmp_path)
     assert result.exit_code == 0, result.output
-    expected = fmi.SemanticMasker(dilate=3)(fmi.data.sample(256).labels, "full_mouth")
+    expected = fmi.SemanticMasker(dilate=3)(fmi.data.sample(256).label_map, "full_mouth")
     written = np.asarray(Image.open(tmp_path / "full_mouth" / "b.png"))
     assert np.array_equal(written == 255, expected)
     assert set(np.unique(written)) == {0, 255}

@@ -116,7 +116,7 @@ def test_it_has_its_commands(python: Path, tmp_path: Path) -> None:
 def test_it_brings_its_sample(python: Path, tmp_path: Path) -> None:
     code = (
         "from facemask_inpaint import SemanticMasker, data; sample = data.sample();"
-        "print(sample.image.size, bool(SemanticMasker()(sample.labels, 'hair').any()))"
+        "print(sample.image.size, bool(SemanticMasker()(sample.label_map, 'hair').any()))"
     )
     assert run(python, "-c", code, cwd=tmp_path) == "(512, 512) True\n"
 
@@ -125,6 +125,7 @@ def test_it_brings_its_sample(python: Path, tmp_path: Path) -> None:
 def test_it_brings_the_weights_of_lite(python: Path, tmp_path: Path) -> None:
     code = (
         "from facemask_inpaint import Inpainter, SemanticMasker, data; s = data.sample(256);"
-        "print(Inpainter.from_pretrained('lite')(s.image, SemanticMasker()(s.labels, 'nose')).size)"
+        "print(Inpainter.from_pretrained('lite')(s.image, SemanticMasker()(s.label_map, 'nose'))"
+        ".size)"
     )
     assert run(python, "-c", code, cwd=tmp_path) == "(256, 256)\n"

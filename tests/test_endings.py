@@ -38,7 +38,7 @@ def process(*arguments: object, **options: Any) -> subprocess.CompletedProcess[s
 def files(tmp_path: Path) -> Path:
     sample = fmi.data.sample(256)
     sample.image.save(tmp_path / "face.png")
-    hole = fmi.SemanticMasker()(sample.labels, "nose")
+    hole = fmi.SemanticMasker()(sample.label_map, "nose")
     Image.fromarray(hole).save(tmp_path / "mask.png")
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

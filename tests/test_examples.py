@@ -51,7 +51,7 @@ def tally(line: str) -> Counter[str]:
 
 def drawn(pictures: int, epoch: int) -> Counter[str]:
     """Mask classes that the sampler of the examples draws for the bundled portrait."""
-    sampler, labels = MixedMaskSampler(256, 0.5, seed=0), data.sample(256).labels
+    sampler, labels = MixedMaskSampler(256, 0.5, seed=0), data.sample(256).label_map
     samples = [sampler(labels, index=index, epoch=epoch) for index in range(pictures)]
     return Counter(str(sample.mask_class or "random") for sample in samples)
 
@@ -106,11 +106,11 @@ def test_numpy_loop(tmp_path: Path) -> None:
 def test_numpy_data_sets_have_opposite_polarity() -> None:
     example = load("mixed_masks_in_a_numpy_loop.py")
     sample = data.sample(256)
-    portraits = [(np.array(sample.image), sample.labels)]
+    portraits = [(np.array(sample.image), sample.label_map)]
     sampler = MixedMaskSampler(256, 1.0, seed=0, classes="hair")
     image, keep = example.ForMAT(portraits, sampler)[0]
     item = example.ForLaMa(portraits, sampler)[0]
-    hair = sampler.masker(sample.labels, "hair")
+    hair = sampler.masker(sample.label_map, "hair")
     assert image.dtype == np.uint8
     assert keep.dtype == item["image"].dtype == item["mask"].dtype == np.float32
     assert np.array_equal(keep[0] == 0, hair)
@@ -129,7 +129,9 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shift = (3 * number - 15, 2 * number - 10)
         toned = np.clip(pixels * (0.7 + 0.05 * number), 0, 255).astype(np.uint8)
         Image.fromarray(np.roll(toned, shift, (0, 1))).save(root / f"images/{number}.png")
-        Image.fromarray(np.roll(sample.labels, shift, (0, 1))).save(root / f"labels/{number}.png")
+        Image.fromarray(np.roll(sample.label_map, shift, (0, 1))).save(
+            root / f"labels/{number}.png"
+        )
     (root / "train.txt").write_text("\n".join(map(str, range(8))), encoding="utf-8")
     (root / "test.txt").write_text("8\n9\n10\n", encoding="utf-8")
     return root

@@ -31,7 +31,7 @@ def faces(tmp_path: Path) -> Path:
     """Three small portraits in ``images``, with ``labels`` and ``masks``."""
     sample = fmi.data.sample(256)
     image = sample.image.resize((64, 64))
-    labels = Image.fromarray(sample.labels).resize((64, 64), Image.Resampling.NEAREST)
+    labels = Image.fromarray(sample.label_map).resize((64, 64), Image.Resampling.NEAREST)
     hole = fmi.SemanticMasker()(np.asarray(labels), "nose")
     for name, picture in (("images", image), ("labels", labels), ("masks", Image.fromarray(hole))):
         (tmp_path / "faces" / name).mkdir(parents=True)

@@ -36,7 +36,7 @@ def portraits(tmp_path: Path) -> Path:
     """The bundled portrait, twice."""
     sample = data.sample(256)
     for name in ("a", "b"):
-        for folder, picture in (("images", sample.image), ("labels", sample.labels)):
+        for folder, picture in (("images", sample.image), ("labels", sample.label_map)):
             (tmp_path / folder).mkdir(exist_ok=True)
             Image.fromarray(np.asarray(picture)).save(tmp_path / folder / f"{name}.png")
     (tmp_path / "train.txt").write_text("a\nb\n")

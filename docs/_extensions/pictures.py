@@ -23,10 +23,10 @@ _FREE = ("harmonic", "lite")  # need no download
 def tour() -> Image.Image:
     """Portrait, label map, hole, and the hole filled."""
     sample = data.sample(_SIDE)
-    hole = SemanticMasker()(sample.labels, "mouth_and_nose")
+    hole = SemanticMasker()(sample.label_map, "mouth_and_nose")
     cells = (
         ("portrait", sample.image),
-        ("label map", coloured(sample.labels)),
+        ("label map", coloured(sample.label_map)),
         ("hole: mouth_and_nose", paint_hole(sample.image, hole)),
         ("filled by lite", filled("lite", [hole])[0]),
     )
@@ -38,7 +38,9 @@ def mask_classes() -> Image.Image:
     sample = data.sample(512)
     masker = SemanticMasker()
     cells = [
-        SheetEntry(f"{one.letter}  {one}", (paint_hole(sample.image, masker(sample.labels, one)),))
+        SheetEntry(
+            f"{one.letter}  {one}", (paint_hole(sample.image, masker(sample.label_map, one)),)
+        )
         for one in MaskClass
     ]
     return contact_sheet(cells, columns=4, side=320)
@@ -73,7 +75,7 @@ def dilation_and_feathering() -> Image.Image:
 def fillings() -> Image.Image:
     """Every class cut out of the portrait and filled by what needs no download."""
     sample = data.sample(_SIDE)
-    holes = {one: SemanticMasker()(sample.labels, one) for one in MaskClass}
+    holes = {one: SemanticMasker()(sample.label_map, one) for one in MaskClass}
     columns = [filled(model, list(holes.values())) for model in _FREE]
     cells = [
         SheetEntry(str(name), (paint_hole(sample.image, hole), *results))
@@ -109,7 +111,7 @@ def coloured(labels: np.ndarray) -> Image.Image:
 
 def _lips(setting: dict[str, float]) -> SheetEntry:
     sample = data.sample(512)
-    mask: Any = SemanticMasker(**setting)(sample.labels, "lips")
+    mask: Any = SemanticMasker(**setting)(sample.label_map, "lips")
     weight = Image.fromarray((255 * mask.astype(np.float32)).round().astype(np.uint8))
     painted = paint_hole(sample.image, np.ones(mask.shape, dtype=bool))
     picture = Image.composite(painted, sample.image, weight).crop(_DETAIL)

@@ -180,7 +180,7 @@ def measure(
     if parser != "none":
         parse = load_parser(parser)
         ids = fmi.MaskClass(name).label_ids
-        found = [agreement(parse(picture), one.labels, ids) for one, picture in pairs]
+        found = [agreement(parse(picture), one.label_map, ids) for one, picture in pairs]
         again = float(np.mean([np.mean(list(each.values())) for each in found]))
     return Row(
         model,

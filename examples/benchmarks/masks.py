@@ -104,7 +104,7 @@ def compare_generators(size: int, repeats: int) -> None:
 
 def time_sampler(size: int, repeats: int) -> None:
     """Print what one call of the mixed sampler and of the masker takes."""
-    labels = data.sample(512).labels
+    labels = data.sample(512).label_map
     samplers = {share: MixedMaskSampler(size, share) for share in (0.0, 0.5, 1.0)}
     calls: dict[str, Callable[[int], object]] = {
         f"sampler, {share:.0%} semantic": lambda number, draw=sampler: draw(labels, index=number)

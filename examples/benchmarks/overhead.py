@@ -60,7 +60,7 @@ def main(rounds: int, size: str) -> None:
     """Print the import time, and the Inpainter's share of a call with LaMa."""
     click.echo(f"import facemask_inpaint: {import_milliseconds(3 * rounds):.0f} ms")
     sample = data.sample(int(size))
-    hole = SemanticMasker()(sample.labels, "face_oval")
+    hole = SemanticMasker()(sample.label_map, "face_oval")
     inpainter = Inpainter(models.create("lama"), device="cpu")
     for blend in ("none", "feather", "poisson"):
         call = partial(inpainter, sample.image, hole, blend=blend)

@@ -31,7 +31,10 @@ def write_portraits(folder: Path, count: int, side: int) -> data.Faces:
     sample = data.sample(512)
     for name, picture in (
         ("images", sample.image.resize((side, side))),
-        ("labels", Image.fromarray(sample.labels).resize((side, side), Image.Resampling.NEAREST)),
+        (
+            "labels",
+            Image.fromarray(sample.label_map).resize((side, side), Image.Resampling.NEAREST),
+        ),
     ):
         (folder / name).mkdir()
         for index in range(count):

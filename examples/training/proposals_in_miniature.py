@@ -69,7 +69,7 @@ def recipe(variant: str, seed: int, side: int, steps: int) -> Recipe:
             class_weights=WEIGHTED if variant == "class-weighted" else {},
         ),
         generator=Optimiser(rate=1e-3, betas=(0.9, 0.99), warm_up=50, decay_from=0.6),
-        critic_options={"width": 8},
+        discriminator_options={"width": 8},
         ema=400,
         validate_every=max(1, steps // 4) if variant == "adaptive" else 0,
         save_every=max(1, steps // 2),
@@ -80,7 +80,7 @@ def recipe(variant: str, seed: int, side: int, steps: int) -> Recipe:
 def tests(faces: data.Faces, side: int) -> dict[str, list[NDArray[np.bool_]]]:
     """Holes of every portrait by class, and free-form ones."""
     masker = SemanticMasker(missing="empty")
-    labels = [face.read_labels() for face in faces]
+    labels = [face.read_label_map() for face in faces]
     holes = {
         str(name): [np.asarray(masker(one, name, size=side)) > 0 for one in labels]
         for name in masker.classes

@@ -7,7 +7,8 @@ of the held-out portraits, and the tables say which training filled them best.
 
 The networks take turns of a few hundred steps, so they have equal steps whenever it stops. Nothing
 is done twice: the same command goes on after an interruption, with a larger ``--steps`` too. The
-study's network was MAT at 512 over 100 epochs; this one learns for minutes, without a critic.
+study's network was MAT at 512 over 100 epochs; this one learns for minutes, without a
+discriminator.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def recipe(strategy: str, side: int) -> Recipe:
         augmentation=Augmentation(flip=0.5, rotation=10),
         losses=Losses(hole_l1=10, adversarial=0, r1=0),
         generator=Optimiser(rate=1e-3, betas=(0.9, 0.99), warm_up=50),
-        critic_options={"width": 8},
+        discriminator_options={"width": 8},
         ema=400,
         validate_every=0,
         save_every=100,
@@ -149,7 +150,7 @@ def stacked(portraits: Portraits) -> torch.Tensor:
 def prepare(faces: data.Faces, side: int) -> Work:
     """Portraits, and a task for each of the twelve classes that at least two of them have."""
     masker = SemanticMasker(missing="empty")
-    labels = {face.key: face.read_labels() for face in faces}
+    labels = {face.key: face.read_label_map() for face in faces}
     tasks = []
     for name in masker.classes:
         holes = {key: masker(labels[key], name, size=side) for key in labels}
@@ -326,7 +327,7 @@ def description(
     return [
         f"lite with {weights / 1e6:.2f} million weights at {side} x {side}, trained on the "
         f"{len(faces)} portraits of {faces.name}: {steps} steps of {shared.batch}, seed "
-        f"{shared.seed}, L1 over the hole, no critic",
+        f"{shared.seed}, L1 over the hole, no discriminator",
         f"features: {identity}; the numbers compare with each other, not with published ones",
         "one training run of each kind: the intervals speak of the choice of portraits, not of "
         "how another seed would have turned out",

@@ -1,4 +1,4 @@
-"""Train ``lite`` to look sharp: features of a pretrained network, and critics of views.
+"""Train ``lite`` to look sharp: features of a pretrained network, and discriminators of views.
 
 Run with ``python examples/training/train_lite.py --data portraits --out runs/lite``, on a GPU or
 on a processor, or with ``torchrun --nproc-per-node 2 examples/training/train_lite.py ...`` in two
@@ -26,8 +26,8 @@ import click
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from lite_critics import Critics, Features, deep_distance, over_hole, same_tone
-from lite_views import MARGIN, SIDE, STEP, VIEW, Holes, HoleStream, cut, shrunk_views
+from lite_crops import MARGIN, SIDE, STEP, VIEW, Holes, HoleStream, cut, shrunk_views
+from lite_discriminators import Discriminators, Features, deep_distance, over_hole, same_tone
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -43,7 +43,7 @@ TRUE, ANY, PROBABLE = range(3)
 """What a picture's draw is: the one that leads to the truth, any, or none."""
 
 MOST_GAIN = 40.0
-"""A critic that knows nothing yet has hardly any gradient; it is not raised beyond this."""
+"""A discriminator that knows nothing yet has hardly any gradient; it is not raised beyond this."""
 
 GAINS_EVERY = 10
 LOGGED_EVERY = 25
@@ -57,9 +57,10 @@ class Settings:
 
     Attributes:
         rate: of the generator's Adam.
-        critic_rate: of the heads' on features; that of the critic of pixels is four times it.
+        discriminator_rate: of the heads' on features; that of the discriminator of pixels is four
+            times it.
         l1, deep: weights of the distances to the truth.
-        pixels, heads: gradients of the critics as shares of that of ``deep``.
+        pixels, heads: gradients of the discriminators as shares of that of ``deep``.
         true, any: shares of draws; the others are most probable.
         any_weight: how much the truth counts for pictures with any draw.
         whole: share of batches with views over whole pictures.
@@ -69,7 +70,7 @@ class Settings:
 
     batch: int = 8
     rate: float = 2e-4
-    critic_rate: float = 2e-4
+    discriminator_rate: float = 2e-4
     l1: float = 3.0
     deep: float = 1.5
     pixels: float = 0.2
@@ -94,25 +95,26 @@ class Views:
 
 
 class Run:
-    """Players and state of a run in one folder."""
+    """AdversarialPair and state of a run in one folder."""
 
     def __init__(self, out: Path, start: str, settings: Settings, device: torch.device) -> None:
         self.out, self.settings, self.device = out, settings, device
         torch.manual_seed(settings.seed)
         self.network = begin(start).to(device).train()
         self.features = Features().to(device)
-        self.critics = Critics().to(device)
-        for part in (self.network, self.features, self.critics):
+        self.discriminators = Discriminators().to(device)
+        for part in (self.network, self.features, self.discriminators):
             part.to(memory_format=torch.channels_last)
         self.by_generator = torch.optim.Adam(self.network.parameters(), betas=(0.5, 0.99))
         groups = [
-            {"params": part.parameters()} for part in (self.critics.pixels, self.critics.heads)
+            {"params": part.parameters()}
+            for part in (self.discriminators.pixels, self.discriminators.heads)
         ]
-        self.by_critics = torch.optim.Adam(groups, betas=(0.0, 0.99))
+        self.by_discriminators = torch.optim.Adam(groups, betas=(0.0, 0.99))
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.gains: dict[str, float] = {}
         self.step, self.seconds = 0, 0.0
-        self.stateful = ("network", "critics", "by_generator", "by_critics")
+        self.stateful = ("network", "discriminators", "by_generator", "by_discriminators")
         if (out / "state.pt").exists():
             self._resume(torch.load(out / "state.pt", map_location=device, weights_only=True))
         torch.manual_seed(1000 * self.step + parallel.rank())  # each process draws its own
@@ -143,9 +145,9 @@ class Run:
             with torch.no_grad():
                 wanted = self.features(real)
             found = self.features(fake)
-        told = self._train_critics(real, fake, wanted, found, views.hole)
+        told = self._train_discriminators(real, fake, wanted, found, views.hole)
         with self._lower_precision():
-            pixels, *heads = self.critics(fake, found, views.hole)
+            pixels, *heads = self.discriminators(fake, found, views.hole)
         terms = {
             "l1": self.settings.l1 * hole_l1(views, share),
             "deep": self.settings.deep * deep_distance(found, wanted, views.hole, share),
@@ -159,14 +161,14 @@ class Run:
             terms[name] = terms[name] * gain * ramp
         self.by_generator.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
-        self.critics.zero_grad()  # what came back through them is the generator's
+        self.discriminators.zero_grad()  # what came back through them is the generator's
         parallel.average_gradients(self.network)
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.by_generator.step()
         self._follow()
         return {name: value.item() for name, value in terms.items()} | told
 
-    def _train_critics(
+    def _train_discriminators(
         self,
         real: Tensor,
         fake: Tensor,
@@ -174,20 +176,20 @@ class Run:
         found: list[Tensor],
         hole: Tensor,
     ) -> dict[str, float]:
-        """Hinge loss of both critics."""
+        """Hinge loss of both discriminators."""
         with self._lower_precision():
-            of_real = self.critics(real, wanted, hole)
-            of_fake = self.critics(fake.detach(), [one.detach() for one in found], hole)
+            of_real = self.discriminators(real, wanted, hole)
+            of_fake = self.discriminators(fake.detach(), [one.detach() for one in found], hole)
         losses = [
             over_hole(F.relu(1 - a), hole) + over_hole(F.relu(1 + b), hole)
             for a, b in zip(of_real, of_fake, strict=True)
         ]
-        self.by_critics.zero_grad()
+        self.by_discriminators.zero_grad()
         torch.stack(losses).sum().backward()
-        parallel.average_gradients(self.critics)
-        self.by_critics.step()
+        parallel.average_gradients(self.discriminators)
+        self.by_discriminators.step()
         pixels, *heads = (one.item() for one in losses)
-        return {"critic_pixels": pixels, "critic_heads": sum(heads)}
+        return {"discriminator_pixels": pixels, "discriminator_heads": sum(heads)}
 
     def _views(self, batch: Holes) -> tuple[Views, Tensor]:
         """Views of a batch, filled, and how much the truth counts for each of its pictures."""
@@ -237,9 +239,10 @@ class Run:
         return Views(*(cut(x, inner, VIEW) for x in (true, filled, mask, answer)))
 
     def _weigh(self, terms: Mapping[str, Tensor], fake: Tensor) -> None:
-        """Bring the critics' gradients to their shares of the deep distance's.
+        """Bring the discriminators' gradients to their shares of the deep distance's.
 
-        Down at once, up slowly: a critic that begins to learn has soon a far stronger gradient.
+        Down at once, up slowly: a discriminator that begins to learn has soon a far stronger
+            gradient.
         """
         norms = {
             name: torch.autograd.grad(terms[name], fake, retain_graph=True)[0].norm()
@@ -257,8 +260,8 @@ class Run:
         fall = min(1.0, share_left / self.settings.tail + 0.03)
         warm = min(1.0, (self.step + 1) / 50)
         self.by_generator.param_groups[0]["lr"] = self.settings.rate * fall * warm
-        for group, factor in zip(self.by_critics.param_groups, (4, 1), strict=True):
-            group["lr"] = self.settings.critic_rate * factor * fall
+        for group, factor in zip(self.by_discriminators.param_groups, (4, 1), strict=True):
+            group["lr"] = self.settings.discriminator_rate * factor * fall
 
     @torch.no_grad()
     def _follow(self) -> None:

@@ -70,7 +70,7 @@ class Portraits:
 
 def ids_of(face: data.Face) -> np.ndarray:
     """A face's label ids at the side that the network works at."""
-    source = face.read_labels()
+    source = face.read_label_map()
     ids = source.merged() if isinstance(source, Annotation) else source.ids
     rows, columns = (np.arange(SIDE) * extent // SIDE for extent in ids.shape)
     return ids[rows][:, columns]

@@ -19,7 +19,7 @@ from facemask_inpaint.benchmark.diagnostics import (
 )
 from facemask_inpaint.benchmark.diagnostics.colour import ciede2000, to_lab
 from facemask_inpaint.errors import ImageError, MaskError
-from facemask_inpaint.masks import LABEL_IDS, MASK_CLASSES, Annotation, MaskClass, flip_labels
+from facemask_inpaint.masks import LABEL_IDS, MASK_CLASSES, Annotation, MaskClass, flip_label_map
 from facemask_inpaint.masks.morphology import dilate
 
 _TABLE = """
@@ -70,7 +70,7 @@ SKIN_CLASSES = ("eyes", "full_mouth", "nose", "mouth_and_nose", "lips", "face_ov
 def portrait(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
     """Pixels and label map of the bundled portrait."""
     sample = data.sample(request.param)
-    return np.asarray(sample.image.convert("RGB")), sample.labels
+    return np.asarray(sample.image.convert("RGB")), sample.label_map
 
 
 def hole_of(labels: np.ndarray, name: str) -> np.ndarray:
@@ -264,12 +264,12 @@ def test_asymmetry_needs_both_sides_hidden_and_there(
 
 def test_labels_may_be_of_another_size_or_in_parts() -> None:
     picture = np.asarray(data.sample(512).image.convert("RGB"))
-    labels = data.sample(512).labels
+    labels = data.sample(512).label_map
     filled = brightened(picture, left_eye(labels), 100)
     parts = Annotation(labels.shape, {label: labels == label for label in range(1, 19)})
     expected = asymmetry(picture, filled, labels, EYES)
     assert asymmetry(picture, filled, parts, EYES) == expected
-    small = data.sample(256).labels
+    small = data.sample(256).label_map
     assert asymmetry(picture, filled, small, EYES) == pytest.approx(expected, rel=0.1)
 
 
@@ -294,7 +294,7 @@ def test_a_parser_may_mix_up_the_sides_and_have_its_own_size(
     portrait: tuple[np.ndarray, np.ndarray],
 ) -> None:
     _, labels = portrait
-    swapped = flip_labels(labels)[:, ::-1]
+    swapped = flip_label_map(labels)[:, ::-1]
     assert agreement(swapped, labels, EYES) == {"eyes": 1}
     assert agreement(swapped.repeat(2, 0).repeat(2, 1), labels, EYES) == {"eyes": 1}
 
@@ -367,7 +367,7 @@ def test_unlike_inputs_are_refused(portrait: tuple[np.ndarray, np.ndarray]) -> N
 
 @pytest.mark.slow
 def test_they_cost_less_than_twenty_milliseconds_at_512() -> None:
-    picture, labels = np.asarray(data.sample(512).image.convert("RGB")), data.sample(512).labels
+    picture, labels = np.asarray(data.sample(512).image.convert("RGB")), data.sample(512).label_map
     hole = hole_of(labels, "head")
     filled = brightened(picture, hole, 9)
     seconds = []

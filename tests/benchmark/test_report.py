@@ -24,7 +24,7 @@ from facemask_inpaint.benchmark.report.warnings import gathered, spanning
 from facemask_inpaint.benchmark.store.records import PictureRecord
 from facemask_inpaint.cli.reporting import report as report_command
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.masks import flip_labels
+from facemask_inpaint.masks import flip_label_map
 from facemask_inpaint.metrics import FeatureReader
 from tests.benchmark import browser
 
@@ -64,8 +64,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def _portraits(folder: Path) -> data.Faces:
     sample = data.sample(256)
-    labels = Image.fromarray(sample.labels)
-    mirrored = Image.fromarray(np.ascontiguousarray(flip_labels(sample.labels)))
+    labels = Image.fromarray(sample.label_map)
+    mirrored = Image.fromarray(np.ascontiguousarray(flip_label_map(sample.label_map)))
     variants = {
         "a": (sample.image, labels),
         "b": (ImageOps.mirror(sample.image), mirrored),

@@ -49,7 +49,7 @@ def test_pictures_are_where_they_should_be(finished: Run) -> None:
 def test_masks_are_the_maskers_and_known_pixels_stay(finished: Run) -> None:
     masker = SemanticMasker()
     for face in portraits(3):
-        hole = masker(face.read_labels(), "eyes", size=64)
+        hole = masker(face.read_label_map(), "eyes", size=64)
         mask = np.asarray(Image.open(finished.mask(64, "eyes", face.key)))
         assert ((mask == 255) == hole).all()
         original = np.asarray(Image.open(finished.original(64, face.key)))
@@ -364,7 +364,7 @@ def test_a_data_set_that_cannot_be_read_at_all_ends_the_run(tmp_path: Path) -> N
         (tmp_path / name).mkdir()
     for face in portraits(2):
         (tmp_path / "images" / face.image.name).write_bytes(face.image.read_bytes()[:900])
-        (tmp_path / "labels" / face.labels.name).write_bytes(face.labels.read_bytes())
+        (tmp_path / "labels" / face.label_map.name).write_bytes(face.label_map.read_bytes())
     with pytest.raises(FacemaskInpaintError, match="not one of the 2 portraits"):
         benchmark.run(["harmonic"], tmp_path, out=tmp_path / "out", metrics=["psnr_hole"])
 

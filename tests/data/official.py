@@ -17,7 +17,7 @@ SIDE = 64
 
 def sample_labels() -> np.ndarray:
     """The sample's label map at :data:`SIDE`."""
-    return np.ascontiguousarray(data.sample(256).labels[::4, ::4])
+    return np.ascontiguousarray(data.sample(256).label_map[::4, ::4])
 
 
 def write_face(root: Path, key: int, labels: np.ndarray | None = None) -> None:

@@ -22,7 +22,7 @@ def keys(root: Path, *arguments: object) -> list[str]:
 def test_pictures_and_parts_are_read_from_both_numbered_folders(celebamask: Path) -> None:
     for face in data.celebamask_hq(celebamask, "all"):
         assert face.read_image().size == (128, 128)
-        labels = face.read_labels()
+        labels = face.read_label_map()
         assert isinstance(labels, Annotation)
         expected = np.roll(sample_labels(), int(face.key) % 7, axis=1)
         np.testing.assert_array_equal(labels.merged(), expected)
@@ -86,14 +86,14 @@ def test_merged_maps_can_stand_in_for_the_parts(celebamask: Path, tmp_path: Path
     merged = tmp_path / "CelebAMaskHQ-mask"
     merged.mkdir()
     Image.fromarray(sample_labels()).save(merged / "2.png")
-    face = data.celebamask_hq(celebamask, "test", labels=merged)[0]
-    np.testing.assert_array_equal(face.read_labels().ids, sample_labels())
+    face = data.celebamask_hq(celebamask, "test", label_maps=merged)[0]
+    np.testing.assert_array_equal(face.read_label_map().ids, sample_labels())
 
 
 def test_overlaps_survive_in_the_parts_only(celebamask: Path) -> None:
     hair = part_file(celebamask, 2, "hair")
     Image.new("L", (64, 64), 255).save(hair)
-    labels = data.celebamask_hq(celebamask)[0].read_labels()
+    labels = data.celebamask_hq(celebamask)[0].read_label_map()
     assert labels.areas[LABEL_IDS["nose"]] == (sample_labels() == LABEL_IDS["nose"]).sum()
     assert not (labels.merged() == LABEL_IDS["nose"]).any()
 
@@ -136,7 +136,7 @@ def test_missing_files_fail_when_they_are_read(celebamask: Path) -> None:
     with pytest.raises(ImageError, match=r"2\.jpg: there is no such file"):
         face.read_image()
     with pytest.raises(LabelMapError, match="no part file of picture 2"):
-        face.read_labels()
+        face.read_label_map()
     assert face.label_files() == []
 
 

@@ -81,7 +81,7 @@ def test_unknown_ids_and_blank_maps(celebamask: Path, tmp_path: Path) -> None:
     merged.mkdir()
     Image.fromarray(sample_labels() + 100).save(merged / "2.png")
     Image.new("L", (64, 64)).save(merged / "2001.png")
-    found = data.check(data.celebamask_hq(celebamask, labels=merged), progress=False)
+    found = data.check(data.celebamask_hq(celebamask, label_maps=merged), progress=False)
     assert not found.usable
     assert "2.png: unknown label ids 100" in found.problems[0].message
     assert "2001.png marks nothing but background" in found.problems[1].message

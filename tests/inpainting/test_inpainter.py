@@ -241,7 +241,7 @@ def test_phone_photo_comes_back_upright_and_aligned(harmonic, tmp_path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: the stored picture lies on its side
     Image.fromarray(np.rot90(upright)).save(tmp_path / "phone.png", exif=exif)
-    hole = fmi.SemanticMasker()(sample.labels, "eyes")
+    hole = fmi.SemanticMasker()(sample.label_map, "eyes")
     result = harmonic(tmp_path / "phone.png", hole)
     assert np.array_equal(np.asarray(result)[~hole], upright[~hole])
 

@@ -213,7 +213,7 @@ def test_the_benchmark_fills_with_it_and_records_its_prompts(
 def test_the_command_line_fills_with_it(folder: Path, tmp_path: Path) -> None:
     sample = fmi.data.sample(256)
     sample.image.resize((SIDE, SIDE)).save(tmp_path / "face.png")
-    labels = Image.fromarray(np.asarray(sample.labels)).resize((SIDE, SIDE), 0)
+    labels = Image.fromarray(np.asarray(sample.label_map)).resize((SIDE, SIDE), 0)
     labels.save(tmp_path / "labels.png")
     arguments = ["inpaint", tmp_path / "face.png", "--labels", tmp_path / "labels.png"]
     arguments += ["--classes", "eyes", "--model", folder, "--device", "cpu", "--steps", "2"]

@@ -21,7 +21,7 @@ import sys
 import facemask_inpaint as fmi
 from facemask_inpaint import data, metrics
 s = fmi.data.sample(256)
-hole = fmi.SemanticMasker()(s.labels, "eyes")
+hole = fmi.SemanticMasker()(s.label_map, "eyes")
 filled = fmi.Inpainter.from_pretrained("harmonic")([s.image] * 3, hole, progress=True)
 metrics.psnr([s.image] * 3, filled)
 data.check(data.open_faces(sys.argv[1]), "eyes")

@@ -47,7 +47,7 @@ def host(kind: str) -> Iterator[None]:
 
 def _jobs() -> dict[str, Callable[[], Any]]:
     sample = data.sample(256)
-    hole = fmi.SemanticMasker()(sample.labels, "nose")
+    hole = fmi.SemanticMasker()(sample.label_map, "nose")
     image = np.asarray(sample.image.resize((64, 64)))
     square = np.zeros((64, 64), dtype=bool)
     square[20:40, 20:40] = True
@@ -79,7 +79,7 @@ def _jobs() -> dict[str, Callable[[], Any]]:
 
     def masks() -> np.ndarray:
         sampler = fmi.MixedMaskSampler(64, seed=1)
-        batch = sampler.batch([sample.labels] * 3, indices=range(3))
+        batch = sampler.batch([sample.label_map] * 3, indices=range(3))
         assert batch.dtype == torch.float32
         assert batch.device.type == "cpu"
         return batch.numpy()

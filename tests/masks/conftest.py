@@ -9,7 +9,7 @@ from facemask_inpaint import data
 @pytest.fixture(scope="session")
 def portrait_labels() -> np.ndarray:
     """Label map of the bundled portrait, 256 x 256."""
-    return data.sample(256).labels
+    return data.sample(256).label_map
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,13 @@ from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler
 
 
 def shares(sampler: MixedMaskSampler, draws: int = 400) -> dict[str, float]:
-    labels = data.sample(256).labels
+    labels = data.sample(256).label_map
     names = [str(sampler(labels, index=i).mask_class or "random") for i in range(draws)]
     return {name: names.count(name) / draws for name in set(names)}
 
 
 def test_before_any_error_it_is_a_mixed_sampler() -> None:
-    labels = data.sample(256).labels
+    labels = data.sample(256).label_map
     plain, adaptive = MixedMaskSampler(64, seed=4), AdaptiveMaskSampler(64, seed=4)
     for index in range(20):
         first, second = plain(labels, index=index), adaptive(labels, index=index)

@@ -15,7 +15,7 @@ from scipy import ndimage, stats
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import freeform
-from facemask_inpaint.masks.canvas import Canvas
+from facemask_inpaint.masks._canvas import Canvas
 
 BENCHMARK = Path(__file__).parents[2] / "examples/benchmarks/masks.py"
 

@@ -68,7 +68,7 @@ def test_an_unknown_choice_names_the_near_one() -> None:
 def test_a_network_without_conditions_refuses_all_of_them() -> None:
     inpainter = fmi.Inpainter.from_pretrained("harmonic", device="cpu")
     sample = fmi.data.sample(256)
-    mask = fmi.SemanticMasker()(sample.labels, "nose")
+    mask = fmi.SemanticMasker()(sample.label_map, "nose")
     for told in ({"mask_class": "nose"}, {"prompt": "a nose"}, {"steps": 4}):
         (name,) = told
         with pytest.raises(OptionError, match=f"harmonic does not take {name}; it takes no"):

@@ -209,7 +209,7 @@ def test_beyond_the_budget_the_answer_is_enlarged(network: LaMa) -> None:
 
 def test_the_inpainter_refines_when_its_network_is_told_to(network: LaMa) -> None:
     sample = fmi.data.sample(256)
-    mask = fmi.SemanticMasker()(sample.labels, "nose")
+    mask = fmi.SemanticMasker()(sample.label_map, "nose")
     inpainter = fmi.Inpainter(network, device="cpu")
     plain = np.asarray(inpainter(sample.image, mask))
     inpainter.network.refinement = Refinement(steps=3, smallest_side=128)

@@ -132,7 +132,7 @@ def test_it_beats_the_membrane_in_every_class_on_held_out_portraits() -> None:
     for model in ("harmonic", "lite"):
         inpainter = fmi.Inpainter.from_pretrained(model, device="cpu")
         for name in MASK_CLASSES:
-            pairs = [(face.read_image(), masker(face.read_labels(), name)) for face in faces]
+            pairs = [(face.read_image(), masker(face.read_label_map(), name)) for face in faces]
             pairs = [(image, mask) for image, mask in pairs if mask.any()]
             images, masks = zip(*pairs)
             filled = inpainter(list(images), list(masks))

@@ -85,7 +85,7 @@ def test_a_flat_picture_is_filled_without_a_lattice() -> None:
 def test_several_samples_differ_and_one_seed_gives_one_answer() -> None:
     inpainter = fmi.Inpainter.from_pretrained("lite", device="cpu")
     sample = data.sample(256)
-    mask = np.asarray(fmi.SemanticMasker()(sample.labels, "hair")).astype(bool)
+    mask = np.asarray(fmi.SemanticMasker()(sample.label_map, "hair")).astype(bool)
     first, second = inpainter(sample.image, mask, num_samples=2, seed=3)
     assert np.array_equal(np.asarray(first), np.asarray(inpainter(sample.image, mask, seed=3)))
     apart = np.abs(np.asarray(first, float) - np.asarray(second, float))[mask].mean()
@@ -97,7 +97,7 @@ def test_grey_photographs_stay_grey(name: str) -> None:
     inpainter = fmi.Inpainter.from_pretrained("lite", device="cpu")
     sample = data.sample(256)
     grey = sample.image.convert("L").convert("RGB")
-    mask = np.asarray(fmi.SemanticMasker()(sample.labels, name)).astype(bool)
+    mask = np.asarray(fmi.SemanticMasker()(sample.label_map, name)).astype(bool)
     filled = np.asarray(inpainter(grey, mask), int)
     assert np.ptp(filled, axis=2).max() <= 1
 
@@ -154,8 +154,8 @@ def test_a_saturated_ground_leaves_no_neon_in_the_face(ground: tuple[int, int, i
     inpainter = fmi.Inpainter.from_pretrained("lite", device="cpu")
     sample = data.sample(256)
     pixels = np.array(sample.image)
-    pixels[sample.labels == 0] = ground
-    mask = np.asarray(fmi.SemanticMasker()(sample.labels, "face")).astype(bool)
+    pixels[sample.label_map == 0] = ground
+    mask = np.asarray(fmi.SemanticMasker()(sample.label_map, "face")).astype(bool)
     filled = np.asarray(inpainter(Image.fromarray(pixels), mask), float)[mask]
     excess = filled[:, 1] - (filled[:, 0] + filled[:, 2]) / 2  # green, or magenta below zero
     assert np.quantile(excess, 0.01) > -60

@@ -17,7 +17,7 @@ def centre(labels: np.ndarray, name: str) -> np.ndarray:
 
 
 def test_the_eyes_end_up_where_networks_expect_them() -> None:
-    labels = data.sample(512).labels
+    labels = data.sample(512).label_map
     left, top, right, bottom = face_box(labels)
     assert right - left == bottom - top < 512
     framed = labels[top:bottom, left:right]

@@ -18,7 +18,7 @@ from facemask_inpaint.errors import (
     UnknownNameError,
 )
 from facemask_inpaint.masks import LABEL_IDS
-from facemask_inpaint.parsing import LandmarkParser, labels_from_landmarks, load_parser
+from facemask_inpaint.parsing import LandmarkParser, label_map_from_landmarks, load_parser
 from tests.parsing.painted import overlap
 
 POINTS = np.load(Path(__file__).parent / "data" / "mediapipe_sample_512.npy")
@@ -49,21 +49,23 @@ LEAST = {
 
 @pytest.fixture(scope="module")
 def labels() -> np.ndarray:
-    return data.sample(512).labels
+    return data.sample(512).label_map
 
 
 @pytest.mark.parametrize("layout", LEAST)
 def test_every_part_lies_where_the_label_map_has_it(labels: np.ndarray, layout: str) -> None:
     points = POINTS if layout == "mediapipe" else POINTS[IBUG_IN_MEDIAPIPE]
-    ours = labels_from_landmarks(points, labels.shape)
-    np.testing.assert_array_equal(ours, labels_from_landmarks(points, labels.shape, layout=layout))
+    ours = label_map_from_landmarks(points, labels.shape)
+    np.testing.assert_array_equal(
+        ours, label_map_from_landmarks(points, labels.shape, layout=layout)
+    )
     found = {name: round(overlap(ours, labels, name), 2) for name in LEAST[layout]}
     assert all(found[name] >= least for name, least in LEAST[layout].items()), found
     assert set(np.unique(ours)) == {0, *(LABEL_IDS[name] for name in found)}
 
 
 def test_left_is_the_persons_own(labels: np.ndarray) -> None:
-    ours = labels_from_landmarks(POINTS, labels.shape)
+    ours = label_map_from_landmarks(POINTS, labels.shape)
     for name in ("eye", "brow"):
         left = np.nonzero(ours == LABEL_IDS[f"l_{name}"])[1].mean()
         right = np.nonzero(ours == LABEL_IDS[f"r_{name}"])[1].mean()
@@ -71,10 +73,10 @@ def test_left_is_the_persons_own(labels: np.ndarray) -> None:
 
 
 def test_a_face_that_leaves_the_picture_is_cut_off(labels: np.ndarray) -> None:
-    whole = labels_from_landmarks(POINTS, (512, 512))
-    part = labels_from_landmarks(POINTS - [200, 180], (240, 200))
+    whole = label_map_from_landmarks(POINTS, (512, 512))
+    part = label_map_from_landmarks(POINTS - [200, 180], (240, 200))
     assert np.mean(part == whole[180:420, 200:400]) > 0.999
-    assert not labels_from_landmarks(POINTS + 5000, (64, 64)).any()
+    assert not label_map_from_landmarks(POINTS + 5000, (64, 64)).any()
 
 
 def test_masks_from_landmarks_and_what_they_cannot_give() -> None:
@@ -82,7 +84,7 @@ def test_masks_from_landmarks_and_what_they_cannot_give() -> None:
     parser = LandmarkParser(lambda picture: [POINTS])
     masker = SemanticMasker(parser=parser, dilate=0)
     eyes = np.asarray(masker(photo, "eyes")) == 255
-    expected = SemanticMasker(dilate=0)(data.sample(512).labels, "eyes")
+    expected = SemanticMasker(dilate=0)(data.sample(512).label_map, "eyes")
     assert (eyes & expected).sum() / (eyes | expected).sum() > 0.6
     for name in ("hair", "ears", "head"):
         with pytest.raises(ComponentAbsentError, match="not available from LandmarkParser"):
@@ -95,9 +97,9 @@ def test_several_faces_or_none() -> None:
     small = POINTS * 0.3 + [400, 300]
     faces = [small, POINTS]
     largest = LandmarkParser(lambda picture: faces)(photo)
-    np.testing.assert_array_equal(largest, labels_from_landmarks(POINTS, (520, 600)))
+    np.testing.assert_array_equal(largest, label_map_from_landmarks(POINTS, (520, 600)))
     second = LandmarkParser(lambda picture: faces, face=1)(photo)
-    np.testing.assert_array_equal(second, labels_from_landmarks(small, (520, 600)))
+    np.testing.assert_array_equal(second, label_map_from_landmarks(small, (520, 600)))
     both = LandmarkParser(lambda picture: faces, face="all")(photo)
     assert ((both > 0) == ((largest > 0) | (second > 0))).all()
     with pytest.raises(ImageError, match="this picture has 2"):
@@ -108,13 +110,13 @@ def test_several_faces_or_none() -> None:
 
 def test_bad_landmarks_are_refused() -> None:
     with pytest.raises(OptionError, match=r"5 landmarks.*ibug-68: 68"):
-        labels_from_landmarks(np.zeros((5, 2)), (9, 9))
+        label_map_from_landmarks(np.zeros((5, 2)), (9, 9))
     with pytest.raises(OptionError, match="68 landmarks"):
-        labels_from_landmarks(np.zeros((68, 2)), (9, 9), layout="mediapipe")
+        label_map_from_landmarks(np.zeros((68, 2)), (9, 9), layout="mediapipe")
     with pytest.raises(OptionError, match="finite"):
-        labels_from_landmarks(np.full((68, 2), np.nan), (9, 9))
+        label_map_from_landmarks(np.full((68, 2), np.nan), (9, 9))
     with pytest.raises(UnknownNameError, match="ibug-68"):
-        labels_from_landmarks(np.zeros((68, 2)), (9, 9), layout="ibug68")
+        label_map_from_landmarks(np.zeros((68, 2)), (9, 9), layout="ibug68")
 
 
 def test_without_mediapipe_the_message_says_what_to_install(

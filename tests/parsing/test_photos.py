@@ -14,8 +14,8 @@ from facemask_inpaint import data
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.masks import LABEL_IDS, LABEL_NAMES
 from facemask_inpaint.parsing import PhotoParser
-from facemask_inpaint.parsing.faces import find_faces
-from facemask_inpaint.parsing.views import View
+from facemask_inpaint.parsing._face_crops import find_faces
+from facemask_inpaint.parsing.crops import View
 from tests.parsing.painted import network, overlap, paint, painted
 
 PARTS = ("skin", "nose", "l_eye", "r_eye", "l_brow", "r_brow", "u_lip", "l_lip", "hair", "l_ear")
@@ -40,7 +40,7 @@ def _mean_overlap(ours: np.ndarray, expected: np.ndarray) -> float:
 
 
 def test_an_aligned_portrait_is_parsed_as_it_is(portrait: data.Sample) -> None:
-    labels = _scaled(portrait.labels[46:196, 54:204], 512)  # the margin that CelebA-HQ has
+    labels = _scaled(portrait.label_map[46:196, 54:204], 512)  # the margin that CelebA-HQ has
     parser = PhotoParser(network())
     assert parser.find(painted(labels)) == [View.around((512, 512))]
     assert _mean_overlap(parser(painted(labels)), labels) > 0.85
@@ -50,7 +50,7 @@ def test_an_aligned_portrait_is_parsed_as_it_is(portrait: data.Sample) -> None:
 def test_a_face_in_a_photo_is_found_and_put_back(
     portrait: data.Sample, side: int, degrees: float
 ) -> None:
-    scene = _scene((_scaled(portrait.labels, side, degrees), 60, 350))
+    scene = _scene((_scaled(portrait.label_map, side, degrees), 60, 350))
     parser = PhotoParser(network())
     ours = parser(painted(scene))
     assert ours.shape == scene.shape
@@ -62,7 +62,7 @@ def test_a_face_in_a_photo_is_found_and_put_back(
 
 
 def test_a_small_face_gains_from_the_second_look(portrait: data.Sample) -> None:
-    scene = _scene((_scaled(portrait.labels, 120), 300, 500))
+    scene = _scene((_scaled(portrait.label_map, 120), 300, 500))
     once = PhotoParser(network(), align=False)(painted(scene))
     assert _mean_overlap(PhotoParser(network())(painted(scene)), scene) > 0.3 + _mean_overlap(
         once, scene
@@ -70,14 +70,14 @@ def test_a_small_face_gains_from_the_second_look(portrait: data.Sample) -> None:
 
 
 def test_a_tiny_face_is_searched_in_quarters(portrait: data.Sample) -> None:
-    scene = _scene((_scaled(portrait.labels, 130), 700, 1300), size=(1200, 1600))
+    scene = _scene((_scaled(portrait.label_map, 130), 700, 1300), size=(1200, 1600))
     first = PhotoParser(network())._look(painted(scene), View.around((1600, 1200)))
     assert not PhotoParser(network())._faces_in(first)
     assert _mean_overlap(PhotoParser(network())(painted(scene)), scene) > 0.95
 
 
 def test_of_several_faces_the_largest_or_the_chosen_ones(portrait: data.Sample) -> None:
-    small, large = _scaled(portrait.labels, 200), _scaled(portrait.labels, 400)
+    small, large = _scaled(portrait.label_map, 200), _scaled(portrait.label_map, 400)
     photo = painted(_scene((small, 300, 40), (large, 100, 450)))
     alone = {
         0: _scene((large, 100, 450)),
@@ -94,12 +94,12 @@ def test_of_several_faces_the_largest_or_the_chosen_ones(portrait: data.Sample) 
 
 
 def test_a_face_at_the_border_of_the_photo(portrait: data.Sample) -> None:
-    scene = _scene((_scaled(portrait.labels, 400)[:, 110:], 0, 0))
+    scene = _scene((_scaled(portrait.label_map, 400)[:, 110:], 0, 0))
     assert _mean_overlap(PhotoParser(network())(painted(scene)), scene) > 0.9
 
 
 def test_hair_goes_on_beyond_the_crop_but_a_hand_does_not(portrait: data.Sample) -> None:
-    scene = _scene((_scaled(portrait.labels, 256), 100, 300), size=(900, 900))
+    scene = _scene((_scaled(portrait.label_map, 256), 100, 300), size=(900, 900))
     (crop,) = PhotoParser(network()).find(painted(scene))
     lowest = round(crop.y + crop.height / 2)
     rows, columns = np.nonzero(scene == LABEL_IDS["hair"])
@@ -127,7 +127,7 @@ def test_a_choice_that_is_none_is_refused(face: object) -> None:
 
 
 def test_kinds_of_pictures_are_alike(portrait: data.Sample) -> None:
-    pixels = paint(_scene((_scaled(portrait.labels, 400), 60, 350)))
+    pixels = paint(_scene((_scaled(portrait.label_map, 400), 60, 350)))
     parser = PhotoParser(network())
     expected = parser(Image.fromarray(pixels))
     np.testing.assert_array_equal(parser(pixels), expected)
@@ -136,7 +136,7 @@ def test_kinds_of_pictures_are_alike(portrait: data.Sample) -> None:
 
 def test_crops_are_like_celeba_hqs(portrait: data.Sample) -> None:
     """Of a face that covers as much of it as faces there do, all of the picture is the crop."""
-    labels = portrait.labels
+    labels = portrait.label_map
     view = View.around((256, 256))
     (crop,) = find_faces(labels, view)
     inner = Image.fromarray(labels).crop(

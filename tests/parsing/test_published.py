@@ -12,10 +12,10 @@ from PIL import Image
 
 from facemask_inpaint.checkpoints import Source
 from facemask_inpaint.errors import CheckpointError, UnknownNameError, WeightsNotFoundError
-from facemask_inpaint.masks import LABEL_NAMES, reorder_labels
-from facemask_inpaint.parsing import LabelNetwork, bisenet, load_parser, loading, segformer
+from facemask_inpaint.masks import LABEL_NAMES, reorder_label_map
+from facemask_inpaint.parsing import LabelNetwork, bisenet, load_parser, registry, segformer
+from facemask_inpaint.parsing.crops import View
 from facemask_inpaint.parsing.photos import Look, PhotoParser
-from facemask_inpaint.parsing.views import View
 from tests.parity import recipe
 from tests.parity.cases import Case
 
@@ -31,7 +31,7 @@ SMALL: dict[str, Any] = {
 
 def _bisenet(salt: str = "") -> LabelNetwork:
     tensors = recipe.official_tensors("face_parsing_bisenet", "manifest.json", salt)
-    channels = loading.LABEL_ORDERS[bisenet.ORDER]
+    channels = registry.LABEL_ORDERS[bisenet.ORDER]
     return LabelNetwork(bisenet.from_official(tensors), bisenet.SIDE, channels)
 
 
@@ -58,7 +58,7 @@ def test_bisenet_equals_the_official_answers(bisenet_case: Case) -> None:
     assert difference <= TOLERANCE, difference
     labels = look.scores.argmax(axis=0).astype(np.uint8)
     assert np.mean(labels == expected["labels"]) >= AGREEMENT
-    reordered = reorder_labels(expected["labels"], bisenet.ORDER)
+    reordered = reorder_label_map(expected["labels"], bisenet.ORDER)
     assert np.mean(network.ids[labels] == reordered) >= AGREEMENT
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from facemask_inpaint import MaskClass, SemanticMasker, data
 from facemask_inpaint.cli import main
 from facemask_inpaint.errors import ImageError
-from facemask_inpaint.masks import LABEL_IDS, flip_labels
+from facemask_inpaint.masks import LABEL_IDS, flip_label_map
 from facemask_inpaint.parsing import FaceParser
 from tests.parsing.painted import overlap
 
@@ -39,7 +39,7 @@ def photo(street: Image.Image) -> Image.Image:
 def known(photo: Image.Image) -> np.ndarray:
     """The photo's labels."""
     labels = np.zeros(photo.size[::-1], dtype=np.uint8)
-    labels[TOP : TOP + 256, LEFT : LEFT + 256] = data.sample(256).labels
+    labels[TOP : TOP + 256, LEFT : LEFT + 256] = data.sample(256).label_map
     return labels
 
 
@@ -53,7 +53,7 @@ def _sideways(photo: Image.Image, path: Path) -> Path:
 
 def test_the_portrait_is_labelled(small: FaceParser, portrait: data.Sample) -> None:
     ours = small(portrait.image)
-    found = {name: round(overlap(ours, portrait.labels, name), 2) for name in LEAST}
+    found = {name: round(overlap(ours, portrait.label_map, name), 2) for name in LEAST}
     assert all(found[name] >= least for name, least in LEAST.items()), found
 
 
@@ -86,11 +86,13 @@ def test_left_and_right_are_the_persons_own(small: FaceParser, portrait: data.Sa
     for label in ("eye", "brow", "ear"):
         for side, other in (("l", "r"), ("r", "l")):
             name = f"{side}_{label}"
-            assert overlap(ours, portrait.labels, name) > 0.1, name
-            theirs = (ours == LABEL_IDS[name]) & (portrait.labels == LABEL_IDS[f"{other}_{label}"])
+            assert overlap(ours, portrait.label_map, name) > 0.1, name
+            theirs = (ours == LABEL_IDS[name]) & (
+                portrait.label_map == LABEL_IDS[f"{other}_{label}"]
+            )
             assert not theirs.any()
             # A mirrored picture shows the mirror image of the person: the sides are exchanged.
-            assert overlap(mirrored, flip_labels(ours), name) > 0.3, name
+            assert overlap(mirrored, flip_label_map(ours), name) > 0.3, name
 
 
 @pytest.mark.parametrize("degrees", [-25, 25])
@@ -122,7 +124,7 @@ def test_held_out_portraits(small: FaceParser) -> None:
     faces = data.open_faces(PORTRAITS, "test")[:8]
     scores: dict[str, list[float]] = {name: [] for name in LEAST}
     for face in faces:
-        ours, labels = small(face.read_image()), np.asarray(Image.open(face.labels))
+        ours, labels = small(face.read_image()), np.asarray(Image.open(face.label_map))
         for name, values in scores.items():
             values.append(overlap(ours, labels, name))
     means = {name: round(float(np.mean(values)), 2) for name, values in scores.items()}

@@ -117,7 +117,7 @@ def test_commands_of_the_pages_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sample = fmi.data.sample(256)
-    for folder, picture in (("faces", sample.image), ("labels", Image.fromarray(sample.labels))):
+    for folder, picture in (("faces", sample.image), ("labels", Image.fromarray(sample.label_map))):
         (tmp_path / folder).mkdir()
         picture.save(tmp_path / folder / "one.png")
     for name in DOWNLOADED & set(words):

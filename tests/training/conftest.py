@@ -19,7 +19,7 @@ def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder: six windows of the bundled portrait with their label maps."""
     root = tmp_path_factory.mktemp("portraits")
     sample = data.sample(256)
-    labels = Image.fromarray(sample.labels)
+    labels = Image.fromarray(sample.label_map)
     names = []
     for number, shift in enumerate(np.linspace(0, 40, 6).astype(int)):
         window = (int(shift), 0, int(shift) + 216, 216)
@@ -44,7 +44,7 @@ def recipe() -> Recipe:
         steps=12,
         losses=Losses(hole_l1=10, feature_matching=5, r1=1, r1_every=3, adversarial_from=2),
         generator=Optimiser(rate=2e-3, betas=(0.5, 0.99), warm_up=3, decay_from=0.5),
-        critic_options={"width": 8},
+        discriminator_options={"width": 8},
         ema=20,
         validate_every=0,
         save_every=4,

@@ -59,10 +59,12 @@ def test_a_run_leaves_a_model_that_fills(recipe, portraits, tmp_path) -> None:
     assert not any(path.exists() for path in half)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == 10
-    assert {"hole_l1", "adversarial", "feature_matching", "critic_real", "r1"} <= lines[-1].keys()
+    assert {"hole_l1", "adversarial", "feature_matching", "discriminator_real", "r1"} <= lines[
+        -1
+    ].keys()
     inpainter = fmi.Inpainter.from_pretrained(tmp_path / "model")
     sample = data.sample(256)
-    mask = fmi.SemanticMasker()(sample.labels, "nose")
+    mask = fmi.SemanticMasker()(sample.label_map, "nose")
     filled = inpainter(sample.image, mask)
     assert filled.size == (256, 256)
     assert len(list((tmp_path / "checkpoints").iterdir())) == state.KEPT

@@ -30,15 +30,17 @@ def test_the_logistic_loss_weighs_judgements() -> None:
     assert float(losses.mean_logistic(logits, weight)) == pytest.approx(0)
 
 
-def test_the_penalty_of_a_linear_critic_is_its_squared_norm() -> None:
-    critic = nn.Linear(12, 1)
+def test_the_penalty_of_a_linear_discriminator_is_its_squared_norm() -> None:
+    discriminator = nn.Linear(12, 1)
     picture = torch.randn(3, 3, 2, 2, requires_grad=True)
-    penalty = losses.gradient_penalty(critic(picture.flatten(1)), picture)
-    assert penalty.tolist() == pytest.approx([float(critic.weight.detach().square().sum())] * 3)
-    penalty.sum().backward()  # a loss must reach the critic's weights
-    assert critic.weight.grad is not None
-    assert critic.weight.grad.flatten().tolist() == pytest.approx(
-        (6 * critic.weight.detach()).flatten().tolist()
+    penalty = losses.gradient_penalty(discriminator(picture.flatten(1)), picture)
+    assert penalty.tolist() == pytest.approx(
+        [float(discriminator.weight.detach().square().sum())] * 3
+    )
+    penalty.sum().backward()  # a loss must reach the discriminator's weights
+    assert discriminator.weight.grad is not None
+    assert discriminator.weight.grad.flatten().tolist() == pytest.approx(
+        (6 * discriminator.weight.detach()).flatten().tolist()
     )
 
 

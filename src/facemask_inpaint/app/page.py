@@ -215,7 +215,7 @@ class _Handlers:
         sample = data.sample()
         portrait, labels = self._folder / "sample.png", self._folder / "sample_labels.png"
         sample.image.save(portrait)
-        Image.fromarray(sample.labels).save(labels)
+        Image.fromarray(sample.label_map).save(labels)
         return str(portrait), str(labels), _on_easel(sample.image)
 
     def changed(self, portrait: str | None) -> tuple[None, EditorValue | None]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS, diagnose
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.masks.from_photos import Parser
+from facemask_inpaint.masks.parsers import Parser
 from facemask_inpaint.metrics import evaluation, pairs, pixel
 
 Pixels = NDArray[np.uint8]

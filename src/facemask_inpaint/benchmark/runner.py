@@ -58,7 +58,7 @@ from facemask_inpaint.errors import (
     FacemaskInpaintError,
     WeightsNotFoundError,
 )
-from facemask_inpaint.masks.from_photos import Parser, parser_of
+from facemask_inpaint.masks.parsers import Parser, resolve_parser
 from facemask_inpaint.metrics import FeatureReader
 
 Comparer = Callable[..., dict[int, Any]]
@@ -146,7 +146,7 @@ def run(
     with joined_ranks() as ranks:
         device = own_device(device)
         features = _features(metrics, reader, device)
-        labeller = parser_of(parser, align=False, device=device, progress=False)
+        labeller = resolve_parser(parser, align=False, device=device, progress=False)
         wanted = Settings(
             dataset=faces.name,
             keys=tuple(face.key for face in faces),

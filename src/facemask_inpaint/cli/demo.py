@@ -61,11 +61,11 @@ def demo(
 
     options.require_folder(out)
     sample = data.sample(512)
-    box = face_box(sample.labels)
+    box = face_box(sample.label_map)
     portrait = sample.image.crop(box) if image is None else images.read_image(image)
     masker = SemanticMasker(missing="empty", **options.masker_options(dilate))
     wanted = sorted(masker.select(classes), key=_from_the_best)
-    framed = sample.labels[box[1] : box[3], box[0] : box[2]]
+    framed = sample.label_map[box[1] : box[3], box[0] : box[2]]
     holes = {name: np.asarray(masker(labels or framed, name)).astype(bool) for name in wanted}
     for name in wanted:
         if labels is not None:

@@ -10,7 +10,7 @@ from .checks import Problem as Problem
 from .checks import check as check
 from .faces import Face as Face
 from .faces import Faces as Faces
+from .folders import labelled_folder as labelled_folder
+from .folders import open_faces as open_faces
 from .keys import read_keys as read_keys
-from .label_cache import cache_labels as cache_labels
-from .labelled_folders import labelled_folder as labelled_folder
-from .opening import open_faces as open_faces
+from .label_cache import cache_label_maps as cache_label_maps

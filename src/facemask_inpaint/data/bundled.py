@@ -22,12 +22,12 @@ class Sample:
 
     Attributes:
         image: RGB picture.
-        labels: ``(H, W)`` uint8, CelebAMask-HQ label ids.
+        label_map: ``(H, W)`` uint8, CelebAMask-HQ label ids.
         provenance: where both come from and under which terms.
     """
 
     image: Image.Image
-    labels: NDArray[np.uint8]
+    label_map: NDArray[np.uint8]
     provenance: str
 
 
@@ -48,7 +48,7 @@ def sample(size: int = 512) -> Sample:
     folder = resources.files(__package__) / "samples"
     return Sample(
         image=_read(folder / f"portrait_{size}.png"),
-        labels=np.array(_read(folder / f"labels_{size}.png")),
+        label_map=np.array(_read(folder / f"labels_{size}.png")),
         provenance=(folder / "README.md").read_text(encoding="utf-8"),
     )
 

@@ -64,7 +64,7 @@ def celebamask_hq(
     split: str = "test",
     partition: Partition = "celeba",
     *,
-    labels: str | Path | None = None,
+    label_maps: str | Path | None = None,
 ) -> Faces:
     """Portraits of CelebAMask-HQ.
 
@@ -76,8 +76,8 @@ def celebamask_hq(
             mapping file; ``"first-24000"``, the first pictures to train and the rest to test, or
             any other number; or key lists by split, as in ``{"train": "train.flist", "test":
             ["3", "28"]}``.
-        labels: folder of merged label maps ``<key>.png``, one file per picture; ``None`` for the
-            part files of the archive, which keep what a merged map paints over.
+        label_maps: folder of merged label maps ``<key>.png``, one file per picture; ``None`` for
+            the part files of the archive, which keep what a merged map paints over.
 
     Returns:
         The portraits of the split, whether or not their files are there: ``data.check`` tells.
@@ -93,16 +93,16 @@ def celebamask_hq(
             f"{root} is not CelebAMask-HQ: there is no {IMAGE_FOLDER} in it; "
             "unpack CelebAMask-HQ.zip and pass the folder"
         )
-    label_folder = found / PART_FOLDER if labels is None else Path(labels)
+    label_folder = found / PART_FOLDER if label_maps is None else Path(label_maps)
     if not label_folder.is_dir():
         raise OptionError(
             f"{label_folder}: there is no such folder of annotations; unpack the archive again, "
-            "or name a folder of merged label maps by labels="
+            "or name a folder of merged label maps by label_maps="
         )
     keys = _keys(found, split, partition)
     kind = partition if isinstance(partition, str) else "own lists"
     name = f"{_NAME} {split}" + ("" if split == ALL else f" ({kind})")
-    merged = labels is not None
+    merged = label_maps is not None
     return Faces(
         name,
         tuple(

@@ -13,7 +13,7 @@ from facemask_inpaint._internal.concurrency import in_threads
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.errors import ImageError, LabelMapError
 from facemask_inpaint.labels import LABEL_IDS
-from facemask_inpaint.masks.labels import Annotation, LabelSource
+from facemask_inpaint.masks.label_maps import Annotation, LabelSource
 from facemask_inpaint.masks.semantic import SemanticMasker
 
 Size = tuple[int, int]
@@ -176,7 +176,7 @@ def _inspect(face: Face, masker: SemanticMasker, square: bool) -> _Findings:
     if square and image_size is not None and image_size[0] != image_size[1]:
         problems.append(f"{face.image} is {_text(image_size)}: crop it to a square")
     try:
-        source = face.read_labels()
+        source = face.read_label_map()
     except (ImageError, LabelMapError) as error:
         problems.append(str(error))
     if source is None:
@@ -188,7 +188,7 @@ def _inspect(face: Face, masker: SemanticMasker, square: bool) -> _Findings:
             "they do not show the same frame"
         )
     if not any(source.areas[1:]):
-        problems.append(f"{face.labels} marks nothing but background")
+        problems.append(f"{face.label_map} marks nothing but background")
     usable = not problems
     classes = masker.present(source) if usable else []
     return _Findings(problems, image_size, (width, height), classes, _empty_parts(face, source))

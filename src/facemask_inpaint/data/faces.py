@@ -13,10 +13,10 @@ from facemask_inpaint import images
 from facemask_inpaint.errors import LabelMapError, OptionError
 from facemask_inpaint.images.folders import compose
 from facemask_inpaint.labels import LABEL_NAMES
-from facemask_inpaint.masks.labels import (
+from facemask_inpaint.masks.label_maps import (
     PICTURES_PER_FOLDER,
     LabelSource,
-    open_labels,
+    open_label_map,
     read_annotation_folder,
 )
 
@@ -28,12 +28,12 @@ class Face:
     Attributes:
         key: name, unique in its data set: the file's stem, composed (NFC).
         image: picture file.
-        labels: label map file, or the folder of CelebAMask-HQ's part files; ``None`` without.
+        label_map: label map file, or the folder of CelebAMask-HQ's part files; ``None`` without.
     """
 
     key: str
     image: Path
-    labels: Path | None = None
+    label_map: Path | None = None
 
     def read_image(self) -> Image.Image:
         """The portrait in RGB, upright.
@@ -43,31 +43,31 @@ class Face:
         """
         return images.to_rgb(self.image)
 
-    def read_labels(self) -> LabelSource:
+    def read_label_map(self) -> LabelSource:
         """The portrait's labels, of their own size: not always the picture's.
 
         Raises:
             LabelMapError: there are none, or this is no label map.
             ImageError: a file is missing or damaged.
         """
-        if self.labels is None:
+        if self.label_map is None:
             raise LabelMapError(f"{self.image} has no label map")
-        if self.labels.is_dir():
-            return read_annotation_folder(self.labels, int(self.key))
-        return open_labels(self.labels)
+        if self.label_map.is_dir():
+            return read_annotation_folder(self.label_map, int(self.key))
+        return open_label_map(self.label_map)
 
     def source_files(self) -> list[Path]:
         """Every file that this portrait is read from, if it is there."""
         return [*([self.image] if self.image.is_file() else []), *self.label_files()]
 
     def label_files(self) -> list[Path]:
-        """The files behind :meth:`read_labels` that exist: one label map, or the part files."""
-        if self.labels is None:
+        """The files behind :meth:`read_label_map` that exist: one label map, or the part files."""
+        if self.label_map is None:
             return []
-        if not self.labels.is_dir():
-            return [self.labels] if self.labels.is_file() else []
-        numbered = self.labels / str(int(self.key) // PICTURES_PER_FOLDER)
-        directory = numbered if numbered.is_dir() else self.labels
+        if not self.label_map.is_dir():
+            return [self.label_map] if self.label_map.is_file() else []
+        numbered = self.label_map / str(int(self.key) // PICTURES_PER_FOLDER)
+        directory = numbered if numbered.is_dir() else self.label_map
         paths = (directory / f"{int(self.key):05d}_{name}.png" for name in LABEL_NAMES)
         return [path for path in paths if path.is_file()]
 

@@ -16,7 +16,7 @@ from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint._internal.identity import stamp_of
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.errors import ImageError, LabelMapError, OptionError
-from facemask_inpaint.masks.labels import Annotation
+from facemask_inpaint.masks.label_maps import Annotation
 
 _SOURCE = "source"
 """PNG text under which a cached map keeps what it was made from."""
@@ -24,7 +24,7 @@ _SOURCE = "source"
 _log = logging.getLogger(__name__)
 
 
-def cache_labels(
+def cache_label_maps(
     faces: Faces,
     folder: str | Path,
     workers: int | None = None,
@@ -52,7 +52,7 @@ def cache_labels(
         OptionError: the folder is where the labels come from.
     """
     folder = Path(folder)
-    sources = {face.labels.parent for face in faces if face.labels is not None}
+    sources = {face.label_map.parent for face in faces if face.label_map is not None}
     if folder.resolve() in {source.resolve() for source in sources}:
         raise OptionError(f"{folder} holds the labels themselves; cache them in another folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def cache_labels(
         progress=progress,
         description="label maps",
     )
-    failed = [face.key for face in cached if face.labels and face.labels.parent in sources]
+    failed = [face.key for face in cached if face.label_map and face.label_map.parent in sources]
     if failed:
         _log.warning(
             "%s: labels that cannot be read and are not cached: %d (%s); data.check says why",
@@ -80,7 +80,7 @@ def _cache(face: Face, folder: Path) -> Face:
     source = stamp_of(files)
     if _source_of(target) != source:
         try:
-            labels = face.read_labels()
+            labels = face.read_label_map()
         except (ImageError, LabelMapError):
             return face
         ids = labels.merged() if isinstance(labels, Annotation) else labels.ids
@@ -88,7 +88,7 @@ def _cache(face: Face, folder: Path) -> Face:
         notes.add_text(_SOURCE, source)
         with atomic_path(target) as temporary:
             Image.fromarray(ids).save(temporary, "PNG", pnginfo=notes)
-    return replace(face, labels=target)
+    return replace(face, label_map=target)
 
 
 def _source_of(target: Path) -> str | None:

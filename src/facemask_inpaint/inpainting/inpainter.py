@@ -36,7 +36,7 @@ class Inpainter:
     Example:
         >>> import facemask_inpaint as fmi
         >>> sample = fmi.data.sample(256)
-        >>> mask = fmi.SemanticMasker()(sample.labels, "eyes")
+        >>> mask = fmi.SemanticMasker()(sample.label_map, "eyes")
         >>> inpainter = fmi.Inpainter.from_pretrained("harmonic")
         >>> inpainter(sample.image, mask).size
         (256, 256)

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.masks.canvas import Canvas, Point
+from facemask_inpaint.masks._canvas import Canvas, Point
 from facemask_inpaint.masks.morphology import Hole
 
 HoleGenerator: TypeAlias = Callable[[int, np.random.Generator], Hole]

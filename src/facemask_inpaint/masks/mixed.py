@@ -17,7 +17,7 @@ from facemask_inpaint.errors import LabelMapError, OptionError, unknown_name
 from facemask_inpaint.images import as_hole
 from facemask_inpaint.masks.components import Component
 from facemask_inpaint.masks.freeform import GENERATORS, HoleGenerator
-from facemask_inpaint.masks.labels import LabelMapLike, LabelSource, open_labels
+from facemask_inpaint.masks.label_maps import LabelMapLike, LabelSource, open_label_map
 from facemask_inpaint.masks.morphology import Hole
 from facemask_inpaint.masks.semantic import SemanticMasker, resize_hole
 
@@ -93,7 +93,7 @@ class MixedMaskSampler:
     Example:
         >>> from facemask_inpaint import MixedMaskSampler, data
         >>> sampler = MixedMaskSampler(512, semantic_probability=1.0, classes="hair")
-        >>> sample = sampler(data.sample().labels, index=0, epoch=0)
+        >>> sample = sampler(data.sample().label_map, index=0, epoch=0)
         >>> sample.kind, str(sample.mask_class), sample.mask.shape
         ('semantic', 'hair', (512, 512))
     """
@@ -162,7 +162,7 @@ class MixedMaskSampler:
         # Each kind has its own stream, so that one kind's draws never shift the other's.
         choice, shape = rng.spawn(2)
         if choice.random() < probability:
-            labels = open_labels(self._borrowed(choice) if label_map is None else label_map)
+            labels = open_label_map(self._borrowed(choice) if label_map is None else label_map)
             name = self._draw_class(labels, choice)
             hole = None if name is None else self._semantic(labels, name)
             if hole is not None:

@@ -28,15 +28,15 @@ from facemask_inpaint.masks.components import (
     resolve,
     select,
 )
-from facemask_inpaint.masks.from_photos import (
+from facemask_inpaint.masks.label_maps import LabelMapLike, LabelSource, open_label_map
+from facemask_inpaint.masks.morphology import Hole
+from facemask_inpaint.masks.parsers import (
     Parser,
     never_given,
     parse,
-    parser_of,
     require_available,
+    resolve_parser,
 )
-from facemask_inpaint.masks.labels import LabelMapLike, LabelSource, open_labels
-from facemask_inpaint.masks.morphology import Hole
 
 Missing = Literal["error", "empty"]
 Glasses = Literal["include", "ignore"]
@@ -81,7 +81,7 @@ class SemanticMasker:
     Example:
         >>> from facemask_inpaint import SemanticMasker, data
         >>> masker = SemanticMasker(dilate=4)
-        >>> hole = masker(data.sample().labels, "hair")
+        >>> hole = masker(data.sample().label_map, "hair")
         >>> hole.shape, hole.dtype
         ((512, 512), dtype('bool'))
     """
@@ -107,7 +107,7 @@ class SemanticMasker:
         self.fill_holes = fill_holes
         self.min_area = _fraction_or_count("min_area", min_area)
         self.feather = _fraction_or_count("feather", feather)
-        self.parser = parser_of(parser)
+        self.parser = resolve_parser(parser)
 
     def __call__(
         self, label_map: LabelMapLike, component: ComponentLike, *, size: Size | None = None
@@ -177,7 +177,7 @@ class SemanticMasker:
 
     def present(self, label_map: LabelMapLike) -> list[str]:
         """Names of the classes that occur in one label map, without cutting any of them."""
-        source = open_labels(self.parse(label_map))
+        source = open_label_map(self.parse(label_map))
         return [
             name
             for name, component in self.classes.items()
@@ -281,9 +281,9 @@ def _open(label_map: LabelMapLike) -> tuple[list[LabelSource], Wrap]:
     """Sources of one label map or a batch, and what turns ``(N, H, W)`` masks into its kind."""
     batched = False
     if isinstance(label_map, np.ndarray | Tensor) and _is_batch(label_map):
-        sources, batched = [open_labels(item) for item in label_map], True
+        sources, batched = [open_label_map(item) for item in label_map], True
     else:
-        sources = [open_labels(label_map)]
+        sources = [open_label_map(label_map)]
     if not sources:
         raise LabelMapError("the batch holds no label maps")
 

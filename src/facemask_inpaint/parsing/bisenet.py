@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask_inpaint.checkpoints import Source
-from facemask_inpaint.parsing.networks import fill
+from facemask_inpaint.parsing.label_network import fill
 
 ORDER = "bisenet"
-"""Key of :data:`facemask_inpaint.masks.labels.LABEL_ORDERS` that names the channels."""
+"""Key of :data:`facemask_inpaint.masks.label_maps.LABEL_ORDERS` that names the channels."""
 
 SIDE = 512
 """Side in pixels of the square pictures that the published weights are for."""

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from facemask_inpaint.errors import ImageError, MissingDependencyError, OptionError
 from facemask_inpaint.images import to_rgb
 from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES
-from facemask_inpaint.parsing.layouts import Layout, layout_of
+from facemask_inpaint.parsing.landmark_layouts import Layout, layout_of
 from facemask_inpaint.parsing.photos import FaceChoice, check_face, choose_faces
 from facemask_inpaint.parsing.protocol import Labels
 
@@ -82,12 +82,12 @@ class LandmarkParser:
             raise ImageError("no face was found in this picture: its landmarks are empty")
         result = np.zeros(photo.size[::-1], dtype=np.uint8)
         for index in reversed(choose_faces(self.face, len(faces))):
-            labels = labels_from_landmarks(faces[index], result.shape, layout=self.layout)
+            labels = label_map_from_landmarks(faces[index], result.shape, layout=self.layout)
             result = np.where(labels > 0, labels, result)
         return result
 
 
-def labels_from_landmarks(
+def label_map_from_landmarks(
     points: ArrayLike, shape: tuple[int, ...], *, layout: str | None = None
 ) -> Labels:
     """Label map of one face, drawn from its landmarks.

@@ -13,11 +13,11 @@ from scipy import ndimage
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images import to_rgb
 from facemask_inpaint.labels import LABEL_IDS
-from facemask_inpaint.parsing.faces import find_faces
-from facemask_inpaint.parsing.networks import LabelNetwork
+from facemask_inpaint.parsing._face_crops import find_faces
+from facemask_inpaint.parsing.crops import View
+from facemask_inpaint.parsing.label_network import LabelNetwork
+from facemask_inpaint.parsing.left_right import assign_left_right
 from facemask_inpaint.parsing.protocol import Labels
-from facemask_inpaint.parsing.sides import assign_sides
-from facemask_inpaint.parsing.views import View
 
 FaceChoice = int | str
 """Which faces of a photo: ``"largest"``, ``"all"``, or one by its number, 0 being the largest."""
@@ -88,7 +88,9 @@ class PhotoParser:
         """
         photo = to_rgb(image)
         if not self.align:
-            return assign_sides(self._labels(self._look(photo, View.whole(photo.size)), photo.size))
+            return assign_left_right(
+                self._labels(self._look(photo, View.whole(photo.size)), photo.size)
+            )
         first = self._look(photo, View.around(photo.size))
         faces = self._faces(photo, first)
         if not faces:
@@ -101,7 +103,7 @@ class PhotoParser:
         owner = _owners([face.view for face in faces], result.shape)
         for index in choose_faces(self.face, len(faces)):
             labels = np.where(owner == index, self._compose(photo, faces[index]), 0)
-            result |= assign_sides(labels.astype(np.uint8))
+            result |= assign_left_right(labels.astype(np.uint8))
         return result
 
     def find(self, image: Any) -> list[View]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from facemask_inpaint.checkpoints import Source
 from facemask_inpaint.labels import LABEL_NAMES
-from facemask_inpaint.parsing.networks import fill
+from facemask_inpaint.parsing.label_network import fill
 
 CHANNELS = LABEL_NAMES
 """Label of each channel: CelebAMask-HQ's own order. The hub's ``config.json`` named another one

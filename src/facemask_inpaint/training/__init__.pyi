@@ -1,13 +1,13 @@
-from . import critics as critics
+from . import adversarial as adversarial
+from . import discriminators as discriminators
 from . import losses as losses
-from . import players as players
 from . import recipes as recipes
 from .loop import Trainer as Trainer
-from .named import RECIPES as RECIPES
-from .named import open_recipe as open_recipe
 from .recipes import Augmentation as Augmentation
 from .recipes import Losses as Losses
 from .recipes import Masks as Masks
 from .recipes import Optimiser as Optimiser
 from .recipes import Recipe as Recipe
 from .run import train as train
+from .shipped_recipes import RECIPES as RECIPES
+from .shipped_recipes import open_recipe as open_recipe

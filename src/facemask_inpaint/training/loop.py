@@ -23,10 +23,10 @@ from facemask_inpaint.errors import CheckpointError, DivergedError, OptionError
 from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.masks import AdaptiveMaskSampler
 from facemask_inpaint.training import optimisation, state
-from facemask_inpaint.training.journal import Journal
+from facemask_inpaint.training.adversarial import AdversarialPair
+from facemask_inpaint.training.dataset import Batch, TrainingImages, digest
+from facemask_inpaint.training.log import TrainingLog
 from facemask_inpaint.training.objective import Objective, Terms
-from facemask_inpaint.training.pictures import Batch, TrainingPictures, digest
-from facemask_inpaint.training.players import Players
 from facemask_inpaint.training.recipes import Recipe
 from facemask_inpaint.training.validation import Validation, errors, lines
 
@@ -50,7 +50,7 @@ class Trainer:
 
     Args:
         recipe: what to do.
-        players: generator and critic.
+        players: generator and discriminator.
         objective: the losses.
         pictures: to train on.
         out: folder of the run.
@@ -64,9 +64,9 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        players: Players,
+        players: AdversarialPair,
         objective: Objective,
-        pictures: TrainingPictures,
+        pictures: TrainingImages,
         out: Path,
         *,
         device: torch.device,
@@ -89,7 +89,7 @@ class Trainer:
         self.average = optimisation.averaged(players.generator)
         self.optimisers = {
             "generator": optimisation.build(players.generator, recipe.generator),
-            "critic": optimisation.build(players.critic, recipe.critic),
+            "discriminator": optimisation.build(players.discriminator, recipe.discriminator),
         }
         self.steps = recipe.length(len(pictures.faces))
         self.step = 0
@@ -143,7 +143,7 @@ class Trainer:
     def _train_step(self, batches: Sequence[Batch]) -> Terms:
         for name, optimiser in self.optimisers.items():
             optimisation.set_rate(optimiser, getattr(self.recipe, name), self.step, self.steps)
-        adversarial = self.objective.has_critic(self.step)
+        adversarial = self.objective.has_discriminator(self.step)
         filled: dict[tuple[int, ...], Sequence[Tensor]] = {}
 
         def generator_loss(batch: Batch) -> tuple[Tensor, Terms]:
@@ -151,18 +151,18 @@ class Trainer:
             filled[batch.positions] = [answer.detach() for answer in answers]
             return self.objective.generator_loss(self.players, batch, answers, adversarial)
 
-        def critic_loss(batch: Batch) -> tuple[Tensor, Terms]:
+        def discriminator_loss(batch: Batch) -> tuple[Tensor, Terms]:
             answers = filled[batch.positions]
             if self.players.fresh:
                 with torch.no_grad():
                     answers = self._fill(batch, phase=1)
-            return self.objective.critic_loss(self.players, batch, answers)
+            return self.objective.discriminator_loss(self.players, batch, answers)
 
         terms = self._update("generator", batches, generator_loss)
         if adversarial:
-            terms |= self._update("critic", batches, critic_loss)
+            terms |= self._update("discriminator", batches, discriminator_loss)
             if self.recipe.losses.r1 and self.step % self.recipe.losses.r1_every == 0:
-                terms |= self._update("critic", batches, self._penalty, exact=True)
+                terms |= self._update("discriminator", batches, self._penalty, exact=True)
         self._share_buffers()
         self.step += 1
         optimisation.follow(
@@ -310,7 +310,7 @@ class Trainer:
             },
         )
 
-    def _resume(self, saved: Mapping[str, Any] | None) -> Journal | None:
+    def _resume(self, saved: Mapping[str, Any] | None) -> TrainingLog | None:
         """Take up a checkpoint; answers the log of the process that leads."""
         if saved is not None:
             try:
@@ -322,7 +322,7 @@ class Trainer:
                 ) from error
         if not self._leads:
             return None
-        return Journal(self.out, self.step, saved["journal"] if saved is not None else None)
+        return TrainingLog(self.out, self.step, saved["journal"] if saved is not None else None)
 
     def _load(self, saved: Mapping[str, Any]) -> None:
         self.players.load_state_dict(saved["players"])

@@ -29,7 +29,7 @@ def mean_logistic(logits: Tensor, weight: Tensor | None = None) -> Tensor:
     """Softplus of minus the logits, averaged per picture: small where they are large.
 
     With logits ``D(G(x))`` the non-saturating generator loss, with ``D(real)`` and ``-D(fake)``
-    the two halves of the critic's (Goodfellow et al., 2014).
+    the two halves of the discriminator's (Goodfellow et al., 2014).
 
     Args:
         logits: ``(N, K)``, one or several judgements of each picture.
@@ -54,7 +54,7 @@ def gradient_penalty(logits: Tensor, picture: Tensor) -> Tensor:
 
 
 def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor], hole: Tensor) -> Tensor:
-    """Mean absolute difference of a critic's features, over the positions that see the hole.
+    """Mean absolute difference of a discriminator's features, over the positions that see the hole.
 
     Wang et al., "High-Resolution Image Synthesis with Conditional GANs", 2018, equation 4,
     restricted to the hole so that a small one counts as much as a large one.

@@ -1,4 +1,4 @@
-"""What generator and critic are told about a pass: the recipe's losses, put together."""
+"""What generator and discriminator are told about a pass: the recipe's losses, put together."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.training import losses
-from facemask_inpaint.training.critics import Judgement
-from facemask_inpaint.training.pictures import Batch
-from facemask_inpaint.training.players import Players
+from facemask_inpaint.training.adversarial import AdversarialPair
+from facemask_inpaint.training.dataset import Batch
+from facemask_inpaint.training.discriminators import DiscriminatorOutput
 from facemask_inpaint.training.recipes import Losses
 
 Perceptual = Callable[[Tensor, Tensor], Tensor]
@@ -32,12 +32,12 @@ class Objective:
         self.weights = weights
         self.perceptual = perceptual
 
-    def has_critic(self, step: int) -> bool:
-        """Whether a critic takes part in a step."""
+    def has_discriminator(self, step: int) -> bool:
+        """Whether a discriminator takes part in a step."""
         return self.weights.adversarial > 0 and step >= self.weights.adversarial_from
 
     def generator_loss(
-        self, players: Players, batch: Batch, answers: Sequence[Tensor], adversarial: bool
+        self, players: AdversarialPair, batch: Batch, answers: Sequence[Tensor], adversarial: bool
     ) -> tuple[Tensor, Terms]:
         """Loss of the generator for a pass, and its terms.
 
@@ -46,7 +46,7 @@ class Objective:
             batch: true pictures and holes.
             answers: filled pictures by stage, the final one first; the terms that compare with
                 the truth look at that one only, as the published recipes do.
-            adversarial: whether the critic takes part.
+            adversarial: whether the discriminator takes part.
         """
         weights, final = self.weights, answers[0].float()
         per_picture: dict[str, tuple[float, Tensor]] = {
@@ -64,27 +64,29 @@ class Objective:
         total = torch.stack([(w * value * share).mean() for w, value in per_picture.values()]).sum()
         return total, {name: value.mean().detach() for name, (_, value) in per_picture.items()}
 
-    def critic_loss(
-        self, players: Players, batch: Batch, answers: Sequence[Tensor]
+    def discriminator_loss(
+        self, players: AdversarialPair, batch: Batch, answers: Sequence[Tensor]
     ) -> tuple[Tensor, Terms]:
-        """Loss of the critic for a pass, and its terms; ``answers`` carry no gradient."""
+        """Loss of the discriminator for a pass, and its terms; ``answers`` carry no gradient."""
         fake = players.judge(answers, batch.hole)
         real = players.judge([batch.image] * len(answers), batch.hole)
         terms = {
-            "critic_fake": _sum(fake, -1).mean(),
-            "critic_real": _sum(real, 1).mean(),
+            "discriminator_fake": _sum(fake, -1).mean(),
+            "discriminator_real": _sum(real, 1).mean(),
         }
         return sum(terms.values(), torch.zeros(())), {k: v.detach() for k, v in terms.items()}
 
-    def penalty(self, players: Players, batch: Batch) -> tuple[Tensor, Terms]:
-        """Gradient penalty of the critic for a pass, times the steps it stands for."""
+    def penalty(self, players: AdversarialPair, batch: Batch) -> tuple[Tensor, Terms]:
+        """Gradient penalty of the discriminator for a pass, times the steps it stands for."""
         picture = batch.image.detach().clone().requires_grad_()
         judged = players.penalised(picture, batch.hole)
         each = [losses.gradient_penalty(j.logits.float(), picture) for j in judged]
         norm = torch.stack(each).sum(dim=0).mean()
         return self.weights.r1 / 2 * self.weights.r1_every * norm, {"r1": norm.detach()}
 
-    def _matched(self, players: Players, batch: Batch, judged: Sequence[Judgement]) -> Tensor:
+    def _matched(
+        self, players: AdversarialPair, batch: Batch, judged: Sequence[DiscriminatorOutput]
+    ) -> Tensor:
         with torch.no_grad():
             real = players.judge([batch.image] * len(judged), batch.hole)
         matched = [
@@ -98,7 +100,7 @@ class Objective:
         return torch.tensor(weights, device=batch.image.device)
 
 
-def _sum(judged: Sequence[Judgement], sign: int) -> Tensor:
+def _sum(judged: Sequence[DiscriminatorOutput], sign: int) -> Tensor:
     """Logistic loss ``(N,)`` over all stages."""
     stages = [losses.mean_logistic(sign * j.logits.float(), j.weight) for j in judged]
     return torch.stack(stages).sum(dim=0)

@@ -13,7 +13,7 @@ from facemask_inpaint._internal.settings import Range, parse_yaml
 from facemask_inpaint.errors import OptionError, unknown_name
 from facemask_inpaint.masks import GENERATORS
 from facemask_inpaint.models import list_architectures
-from facemask_inpaint.training.fields import (
+from facemask_inpaint.training._settings import (
     RANGE,
     by_name,
     check,
@@ -101,12 +101,13 @@ class Losses:
 
     Attributes:
         hole_l1: mean absolute difference over the hole, per picture.
-        adversarial: non-saturating logistic loss against a critic.
-        feature_matching: difference of the critic's own features (Wang et al., 2018, pix2pixHD).
+        adversarial: non-saturating logistic loss against a discriminator.
+        feature_matching: difference of the discriminator's own features (Wang et al., 2018,
+            pix2pixHD).
         perceptual: difference of VGG-19 features; needs their pinned weights.
         r1: gamma of the gradient penalty on real pictures (Mescheder et al., 2018).
         r1_every: steps between penalties, which are multiplied by it ("lazy").
-        adversarial_from: first step with a critic.
+        adversarial_from: first step with a discriminator.
         class_weights: mask class to the factor of its pictures' losses; others have 1.
     """
 
@@ -174,8 +175,8 @@ class Recipe:
         augmentation: of pictures.
         losses: and their weights.
         generator: its optimiser.
-        critic: its optimiser.
-        critic_options: constructor arguments of the critic.
+        discriminator: its optimiser.
+        discriminator_options: constructor arguments of the discriminator.
         ema: pictures after which the average of the weights has forgotten half; at the start of a
             run a twentieth of those seen, if that is less.
         precision: ``"bfloat16"`` computes the players under autocast.
@@ -199,8 +200,8 @@ class Recipe:
     augmentation: Augmentation = Augmentation()
     losses: Losses = Losses()
     generator: Optimiser = Optimiser()
-    critic: Optimiser = Optimiser()
-    critic_options: Mapping[str, Any] = field(default_factory=dict)
+    discriminator: Optimiser = Optimiser()
+    discriminator_options: Mapping[str, Any] = field(default_factory=dict)
     ema: float = number(10_000.0, 0, above=True)
     precision: Precision = "float32"
     validate_every: int = number(1000, 0)

@@ -23,12 +23,12 @@ from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler, Semant
 from facemask_inpaint.metrics import FeatureReader
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.training import perceptual, state
+from facemask_inpaint.training.adversarial import AdversarialPair, create_pair
+from facemask_inpaint.training.dataset import TrainingImages, digest
 from facemask_inpaint.training.loop import End, Trainer
-from facemask_inpaint.training.named import open_recipe
 from facemask_inpaint.training.objective import Objective
-from facemask_inpaint.training.pictures import TrainingPictures, digest
-from facemask_inpaint.training.players import Players, create_players
 from facemask_inpaint.training.recipes import MaskKind, Recipe
+from facemask_inpaint.training.shipped_recipes import open_recipe
 from facemask_inpaint.training.validation import Validation
 
 PREPARED_BY = 2000
@@ -92,7 +92,7 @@ def train(
             faces = datasets.open_faces(faces, preferred="train")
         saved = _saved(recipe, faces, out)
         # Nothing is written before everything is at hand.
-        pictures = TrainingPictures(
+        pictures = TrainingImages(
             faces, recipe.side, _sampler(recipe), recipe.augmentation, recipe.seed
         )
         players = _players(recipe, pictures, fresh=saved is None)
@@ -161,15 +161,15 @@ def _differences(recipe: Recipe, faces: Faces, saved: Mapping[str, Any]) -> list
     return differing
 
 
-def _players(recipe: Recipe, pictures: TrainingPictures, fresh: bool) -> Players:
+def _players(recipe: Recipe, pictures: TrainingImages, fresh: bool) -> AdversarialPair:
     """The recipe's players; those of a run that goes on get their weights from its checkpoint."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        players = create_players(
+        players = create_pair(
             recipe.architecture,
             recipe.options,
             side=recipe.side,
-            critic_options=recipe.critic_options,
+            discriminator_options=recipe.discriminator_options,
         )
     if not fresh:
         return players

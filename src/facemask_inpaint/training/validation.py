@@ -16,7 +16,7 @@ from facemask_inpaint.images import contact_sheets
 from facemask_inpaint.masks import GENERATORS, SemanticMasker
 from facemask_inpaint.masks.adaptive import RANDOM
 from facemask_inpaint.models import InpaintingNetwork
-from facemask_inpaint.training.pictures import from_bytes, read_square
+from facemask_inpaint.training.dataset import from_bytes, read_square
 from facemask_inpaint.training.recipes import Masks
 
 METRICS = ("l1", "psnr", "ssim")

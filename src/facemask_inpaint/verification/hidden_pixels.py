@@ -58,7 +58,7 @@ def hidden_pixel_influence(fill: Fill, image: object, mask: object) -> HiddenPix
     Example:
         >>> import facemask_inpaint as fmi
         >>> sample = fmi.data.sample(256)
-        >>> mask = fmi.SemanticMasker()(sample.labels, "eyes")
+        >>> mask = fmi.SemanticMasker()(sample.label_map, "eyes")
         >>> fill = fmi.Inpainter.from_pretrained("lite", device="cpu")
         >>> print(hidden_pixel_influence(fill, sample.image, mask))
         none: equal bit for bit

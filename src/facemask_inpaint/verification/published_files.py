@@ -195,7 +195,7 @@ def _try_out(loaded: pretrained.Loaded, device: str | None) -> str:
         network.steps = _FEW_STEPS
     inpainter = Inpainter(network, card=loaded.card, device=device)
     sample = data.sample(256)
-    hole = SemanticMasker()(sample.labels, "nose")
+    hole = SemanticMasker()(sample.label_map, "nose")
     image = np.asarray(sample.image)
     begun = time.perf_counter()
     answer = np.asarray(inpainter(image, hole))

@@ -17,9 +17,9 @@ from facemask_inpaint.benchmark.diagnostics.colour import ciede2000, to_lab
 from facemask_inpaint.errors import ImageError, MaskError
 from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES
 from facemask_inpaint.masks import morphology
-from facemask_inpaint.masks.from_photos import Parser
-from facemask_inpaint.masks.labels import LabelMapLike, open_labels
+from facemask_inpaint.masks.label_maps import LabelMapLike, open_label_map
 from facemask_inpaint.masks.morphology import Hole
+from facemask_inpaint.masks.parsers import Parser
 
 Picture = NDArray[np.uint8]
 """``(H, W, 3)`` uint8 sRGB."""
@@ -71,7 +71,7 @@ def diagnose(
         MaskError: the hole is not bool, or of another size.
     """
     _require_same_frame(original, filled, hole)
-    source = open_labels(labels)
+    source = open_label_map(labels)
     found = {
         "seam": seam(original, filled, hole),
         "colour_shift": colour_shift(original, filled, hole),
@@ -159,7 +159,7 @@ def asymmetry(
         CIELAB units, at least 0, of the worst pair; ``None`` where no pair was hidden, or a side
         of it is not visible in the original.
     """
-    source = open_labels(labels)
+    source = open_label_map(labels)
     found = []
     for pair in PAIRS.values():
         ids = [LABEL_IDS[name] for name in pair]
@@ -184,7 +184,7 @@ def agreement(
         Intersection over union by component, 0 where the component is missing or misplaced. Left
         and right count as one (``"eyes"``); what the original lacks has no entry.
     """
-    source, found = open_labels(labels), open_labels(parsed)
+    source, found = open_label_map(labels), open_label_map(parsed)
     overlaps = {}
     for name, ids in _components(label_ids).items():
         expected = source.select(ids)

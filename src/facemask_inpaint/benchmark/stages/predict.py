@@ -29,7 +29,7 @@ from facemask_inpaint.benchmark.store.layout import Layout
 from facemask_inpaint.benchmark.store.records import PictureRecord
 from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.errors import FacemaskInpaintError, ImageError
-from facemask_inpaint.masks.from_photos import Parser
+from facemask_inpaint.masks.parsers import Parser
 
 _AHEAD = 6
 """Chunks that are read while a model is at work."""

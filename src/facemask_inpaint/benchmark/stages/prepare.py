@@ -24,7 +24,7 @@ from facemask_inpaint.benchmark.store.layout import Layout
 from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.errors import FacemaskInpaintError, ImageError, OptionError
-from facemask_inpaint.masks.labels import LabelMap, LabelSource
+from facemask_inpaint.masks.label_maps import LabelMap, LabelSource
 
 _COMPRESSION = 1
 """Of PNG files: higher levels take five times as long and save a tenth."""
@@ -186,7 +186,7 @@ class Preparation:
         face, missing = job
         try:
             source = asdict(Identity.of(face.source_files()))
-            picture, labels = face.read_image(), face.read_labels()
+            picture, labels = face.read_image(), face.read_label_map()
             _require_square(face.image, picture.size)
             _require_square(f"label map of {face.image}", labels.shape)
             present = set(self._masker.present(labels))

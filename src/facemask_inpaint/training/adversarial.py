@@ -1,4 +1,4 @@
-"""Generator and critic of each architecture, behind one way to train them."""
+"""Generator and discriminator of each architecture, behind one way to train them."""
 
 from __future__ import annotations
 
@@ -12,51 +12,53 @@ from facemask_inpaint import models
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models._building import build
-from facemask_inpaint.training.critics import Judgement, PatchCritic
-from facemask_inpaint.training.pictures import Batch
+from facemask_inpaint.training.dataset import Batch
+from facemask_inpaint.training.discriminators import DiscriminatorOutput, PatchDiscriminator
 
 Generators = Sequence[torch.Generator]
 """One source of draws per picture, so that a picture's draws do not depend on its batch."""
 
 
-class Players(nn.Module):
-    """A generator and its critic: one filled picture, one critic that judges patches.
+class AdversarialPair(nn.Module):
+    """A generator and its discriminator: one filled picture, one discriminator that judges patches.
 
     Args:
         generator: the network to train.
-        critic: judges filled pictures.
+        discriminator: judges filled pictures.
 
     Attributes:
-        fresh: whether generator and critic each train on draws of their own.
+        fresh: whether generator and discriminator each train on draws of their own.
     """
 
     fresh = False
 
-    def __init__(self, generator: InpaintingNetwork, critic: nn.Module) -> None:
+    def __init__(self, generator: InpaintingNetwork, discriminator: nn.Module) -> None:
         super().__init__()
         self.generator = generator
-        self.critic = critic
+        self.discriminator = discriminator
 
     @classmethod
-    def create(cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]) -> Players:
-        """Players around a generator, with an untrained critic for pictures of ``side``."""
-        return cls(generator, build(PatchCritic, options, "the critic"))
+    def create(
+        cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]
+    ) -> AdversarialPair:
+        """Pair a generator with an untrained discriminator."""
+        return cls(generator, build(PatchDiscriminator, options, "the discriminator"))
 
     def fill(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
         """Filled pictures ``(N, 3, H, W)``, composited, the final one first."""
         answer = self.generator(batch.image, batch.hole, generator=generators)
         return (torch.where(batch.hole > 0, answer.float(), batch.image),)
 
-    def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[Judgement, ...]:
-        """What the critic says of each of the pictures that :meth:`fill` answers."""
-        return tuple(self.critic(picture, hole) for picture in pictures)
+    def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[DiscriminatorOutput, ...]:
+        """What the discriminator says of each of the pictures that :meth:`fill` answers."""
+        return tuple(self.discriminator(picture, hole) for picture in pictures)
 
-    def penalised(self, image: Tensor, hole: Tensor) -> tuple[Judgement, ...]:
-        """What the critic says of real pictures, for a gradient penalty."""
+    def penalised(self, image: Tensor, hole: Tensor) -> tuple[DiscriminatorOutput, ...]:
+        """What the discriminator says of real pictures, for a gradient penalty."""
         return self.judge([image], hole)
 
 
-class LitePlayers(Players):
+class LitePair(AdversarialPair):
     """``lite``, which learns what its draws mean.
 
     For some pictures the draw is the one that leads to the true face, as an encoder of a
@@ -85,19 +87,21 @@ class LitePlayers(Players):
         return [name if told and name else None for name, told in zip(batch.classes, kept)]
 
 
-class StylePlayers(Players):
-    """MI-GAN and a StyleGAN2 critic, which judges a picture as a whole."""
+class MIGANPair(AdversarialPair):
+    """MI-GAN and a StyleGAN2 discriminator, which judges a picture as a whole."""
 
     @classmethod
-    def create(cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]) -> Players:
+    def create(
+        cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]
+    ) -> AdversarialPair:
         return cls(generator, _discriminator(side, options).final)
 
-    def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[Judgement, ...]:
-        return tuple(Judgement(self.critic(picture, hole)) for picture in pictures)
+    def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[DiscriminatorOutput, ...]:
+        return tuple(DiscriminatorOutput(self.discriminator(picture, hole)) for picture in pictures)
 
 
-class MATPlayers(Players):
-    """MAT: two stages, two critics, mixed styles, and a running mean of the mapping.
+class MATPair(AdversarialPair):
+    """MAT: two stages, two discriminators, mixed styles, and a running mean of the mapping.
 
     Li et al., "MAT: Mask-Aware Transformer for Large Hole Image Inpainting", 2022, section 3.6.
     """
@@ -110,7 +114,9 @@ class MATPlayers(Players):
     mean_rate = 0.005
 
     @classmethod
-    def create(cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]) -> Players:
+    def create(
+        cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]
+    ) -> AdversarialPair:
         return cls(generator, _discriminator(side, options))
 
     def fill(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
@@ -140,18 +146,20 @@ class MATPlayers(Players):
         cut = int(torch.randint(1, rows, (), generator=generator))
         return cut if mixed else rows
 
-    def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[Judgement, ...]:
+    def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[DiscriminatorOutput, ...]:
         final, coarse = pictures
-        return tuple(Judgement(logits) for logits in self.critic(final, coarse, hole))
+        return tuple(
+            DiscriminatorOutput(logits) for logits in self.discriminator(final, coarse, hole)
+        )
 
-    def penalised(self, image: Tensor, hole: Tensor) -> tuple[Judgement, ...]:
+    def penalised(self, image: Tensor, hole: Tensor) -> tuple[DiscriminatorOutput, ...]:
         return self.judge([image, image], hole)
 
 
-PLAYERS: Mapping[str, type[Players]] = {
-    "lite": LitePlayers,
-    "mat": MATPlayers,
-    "migan": StylePlayers,
+TRAINABLE: Mapping[str, type[AdversarialPair]] = {
+    "lite": LitePair,
+    "mat": MATPair,
+    "migan": MIGANPair,
 }
 """Architectures that can be trained, with what trains them."""
 
@@ -160,34 +168,34 @@ def _discriminator(side: int, options: Mapping[str, Any]) -> Any:
     from facemask_inpaint.models.mat import Discriminator
 
     if "resolution" in options:
-        raise OptionError("the critic's resolution is the recipe's side; leave it out")
-    return build(Discriminator, {**options, "resolution": side}, "the critic")
+        raise OptionError("the discriminator's resolution is the recipe's side; leave it out")
+    return build(Discriminator, {**options, "resolution": side}, "the discriminator")
 
 
-def create_players(
+def create_pair(
     architecture: str,
     options: Mapping[str, Any],
     *,
     side: int,
-    critic_options: Mapping[str, Any],
-) -> Players:
+    discriminator_options: Mapping[str, Any],
+) -> AdversarialPair:
     """Untrained players of an architecture.
 
     Args:
-        architecture: a key of :data:`PLAYERS`.
+        architecture: a key of :data:`TRAINABLE`.
         options: the network's constructor arguments.
         side: of the pictures in pixels.
-        critic_options: the critic's constructor arguments.
+        discriminator_options: the discriminator's constructor arguments.
 
     Raises:
         OptionError: nothing here trains this architecture, or it has no such options.
         SizeError: the network takes no pictures of this side.
     """
-    if architecture not in PLAYERS:
+    if architecture not in TRAINABLE:
         raise OptionError(
-            f"{architecture!r} cannot be trained here; {', '.join(PLAYERS)} can. For others take "
+            f"{architecture!r} cannot be trained here; {', '.join(TRAINABLE)} can. For others take "
             "MixedMaskSampler into their own training loop"
         )
     network = models.create(architecture, **options)
     network.check_size(side, side)
-    return PLAYERS[architecture].create(network, side, critic_options)
+    return TRAINABLE[architecture].create(network, side, discriminator_options)

@@ -1,4 +1,4 @@
-"""The critic of the small network."""
+"""The discriminator of the small network."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 from facemask_inpaint.data import open_faces
 from facemask_inpaint.masks import MixedMaskSampler
 from facemask_inpaint.training import losses
-from facemask_inpaint.training.critics import PatchCritic, detail
-from facemask_inpaint.training.pictures import Batch, TrainingPictures
+from facemask_inpaint.training.dataset import Batch, TrainingImages
+from facemask_inpaint.training.discriminators import PatchDiscriminator, detail
 from facemask_inpaint.training.recipes import Augmentation
 
 
@@ -28,16 +28,16 @@ def test_detail_is_what_a_slope_has_none_of() -> None:
 def test_softness_is_noticed_within_a_few_steps(portraits: Path) -> None:
     torch.manual_seed(0)
     sampler = MixedMaskSampler(64, 1.0, classes="face_oval")
-    pictures = TrainingPictures(open_faces(portraits), 64, sampler, Augmentation(), seed=0)
-    critic = PatchCritic(width=16, levels=3)
-    adam = torch.optim.Adam(critic.parameters(), lr=4e-4, betas=(0.5, 0.99))
+    pictures = TrainingImages(open_faces(portraits), 64, sampler, Augmentation(), seed=0)
+    discriminator = PatchDiscriminator(width=16, levels=3)
+    adam = torch.optim.Adam(discriminator.parameters(), lr=4e-4, betas=(0.5, 0.99))
     steps = [list(range(8 * step, 8 * step + 8)) for step in range(24)]
     for batch in pictures.passes(steps, 0):
-        loss = verdict(critic, batch)
+        loss = verdict(discriminator, batch)
         adam.zero_grad()
         loss.backward()
         adam.step()
-    assert loss.item() < 0.2  # from ln 2; a critic of plain pictures is at 0.45 by then
+    assert loss.item() < 0.2  # from ln 2; a discriminator of plain pictures is at 0.45 by then
 
 
 def test_a_large_hole_counts_less_where_asked() -> None:
@@ -47,15 +47,15 @@ def test_a_large_hole_counts_less_where_asked() -> None:
     hole[2] = 1
     picture = torch.zeros(3, 3, 64, 64)
     for options, totals in (({}, [1, 1, 1]), ({"patch_limit": 4}, [1, 1, 4 / 64])):
-        weight = PatchCritic(width=4, levels=3, **options)(picture, hole).weight
+        weight = PatchDiscriminator(width=4, levels=3, **options)(picture, hole).weight
         assert weight is not None
         assert weight.sum(dim=1).tolist() == pytest.approx(totals)
 
 
-def verdict(critic: PatchCritic, batch: Batch) -> Tensor:
-    """The critic's loss on portraits and portraits with a blurred hole."""
+def verdict(discriminator: PatchDiscriminator, batch: Batch) -> Tensor:
+    """The discriminator's loss on portraits and portraits with a blurred hole."""
     blurred = F.avg_pool2d(batch.image, 5, stride=1, padding=2)
     soft = torch.where(batch.hole > 0, blurred, batch.image)
-    real, fake = critic(batch.image, batch.hole), critic(soft, batch.hole)
+    real, fake = discriminator(batch.image, batch.hole), discriminator(soft, batch.hole)
     each = losses.mean_logistic(real.logits, real.weight)
     return (each + losses.mean_logistic(-fake.logits, fake.weight)).mean() / 2

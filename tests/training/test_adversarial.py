@@ -9,8 +9,8 @@ import torch
 from facemask_inpaint import Inpainter, SemanticMasker, checkpoints, data, models, training
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.training import Losses, Recipe
-from facemask_inpaint.training.pictures import Batch
-from facemask_inpaint.training.players import PLAYERS, create_players
+from facemask_inpaint.training.adversarial import TRAINABLE, create_pair
+from facemask_inpaint.training.dataset import Batch
 
 STEPS: dict[str, Recipe] = {
     "mat": Recipe(
@@ -24,7 +24,7 @@ STEPS: dict[str, Recipe] = {
             "noise_mode": "random",
             "latent_dim": 32,
         },
-        critic_options={"channel_base": 1024, "channel_max": 32},
+        discriminator_options={"channel_base": 1024, "channel_max": 32},
         side=256,
         batch=2,
         steps=1,
@@ -35,7 +35,7 @@ STEPS: dict[str, Recipe] = {
         name="migan",
         architecture="migan",
         options={"resolution": 64, "channel_base": 4096, "channel_max": 64},
-        critic_options={"channel_base": 1024, "channel_max": 32},
+        discriminator_options={"channel_base": 1024, "channel_max": 32},
         side=64,
         batch=2,
         steps=1,
@@ -46,20 +46,20 @@ STEPS: dict[str, Recipe] = {
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_step_moves_generator_and_critic(name, portraits, tmp_path) -> None:
+def test_a_step_moves_generator_and_discriminator(name, portraits, tmp_path) -> None:
     recipe = STEPS[name]
-    before = create_players(
+    before = create_pair(
         recipe.architecture,
         recipe.options,
         side=recipe.side,
-        critic_options=recipe.critic_options,
+        discriminator_options=recipe.discriminator_options,
     )
     faces = data.open_faces(portraits, "train")
     trained = training.train(recipe, faces, out=tmp_path, device="cpu", progress=False)
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
     saved = checkpoints.read_all(checkpoint)["players"]
     start = before.state_dict()
-    for part in ("generator", "critic"):
+    for part in ("generator", "discriminator"):
         keys = [key for key in saved if key.startswith(part) and "weight" in key]
         assert any(not torch.equal(saved[key], start[key]) for key in keys)
     assert trained.network.architecture == name
@@ -70,8 +70,8 @@ def test_a_step_moves_generator_and_critic(name, portraits, tmp_path) -> None:
 def test_mat_draws_do_not_depend_on_the_batch() -> None:
     torch.manual_seed(0)
     recipe = STEPS["mat"]
-    players = create_players(
-        "mat", recipe.options, side=256, critic_options=recipe.critic_options
+    players = create_pair(
+        "mat", recipe.options, side=256, discriminator_options=recipe.discriminator_options
     ).eval()
     image, hole = torch.rand(2, 3, 256, 256) * 2 - 1, torch.zeros(2, 1, 256, 256)
     hole[..., 60:180, 60:180] = 1
@@ -89,8 +89,8 @@ def test_mat_draws_do_not_depend_on_the_batch() -> None:
 
 def test_networks_without_players_are_refused_with_a_way_out() -> None:
     with pytest.raises(OptionError, match="MixedMaskSampler"):
-        create_players("lama", {}, side=64, critic_options={})
-    assert set(PLAYERS) <= set(models.list_architectures())
+        create_pair("lama", {}, side=64, discriminator_options={})
+    assert set(TRAINABLE) <= set(models.list_architectures())
 
 
 def test_a_network_can_be_told_the_component(recipe, portraits, tmp_path) -> None:
@@ -98,7 +98,7 @@ def test_a_network_can_be_told_the_component(recipe, portraits, tmp_path) -> Non
     faces = data.open_faces(portraits, "train")
     inpainter = training.train(told, faces, out=tmp_path, device="cpu", progress=False)
     sample = data.sample(256)
-    mask = SemanticMasker()(sample.labels, "nose")
+    mask = SemanticMasker()(sample.label_map, "nose")
     inpainter.network.component.weight.data.normal_(generator=torch.Generator().manual_seed(0))
     answers = [
         np.asarray(inpainter(sample.image, mask, mask_class=name))

@@ -9,18 +9,18 @@ from facemask_inpaint import data
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import LABEL_IDS, MixedMaskSampler
 from facemask_inpaint.training import Augmentation
-from facemask_inpaint.training.pictures import TrainingPictures, augment, read_square
+from facemask_inpaint.training.dataset import TrainingImages, augment, read_square
 
 
 @pytest.fixture
-def pictures(portraits) -> TrainingPictures:
+def pictures(portraits) -> TrainingImages:
     how = Augmentation(flip=0.5, rotation=10, tone=0.2)
     faces = data.open_faces(portraits, "train")
-    return TrainingPictures(faces, 64, MixedMaskSampler(64, seed=3), how, seed=3)
+    return TrainingImages(faces, 64, MixedMaskSampler(64, seed=3), how, seed=3)
 
 
 def test_a_picture_depends_on_its_position_alone(pictures, portraits) -> None:
-    again = TrainingPictures(
+    again = TrainingImages(
         data.open_faces(portraits, "train"),
         64,
         MixedMaskSampler(64, seed=3),

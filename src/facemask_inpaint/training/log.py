@@ -15,7 +15,7 @@ EVERY = 10
 """Steps that one line of the log is the mean of."""
 
 
-class Journal:
+class TrainingLog:
     """Log of one run in ``log.jsonl``: a line per few steps, and one per validation.
 
     Args:

@@ -16,10 +16,10 @@ from PIL import Image
 from facemask_inpaint.errors import ImageError, LabelMapError, UnknownNameError
 from facemask_inpaint.masks import (
     LABEL_IDS,
-    flip_labels,
-    open_labels,
+    flip_label_map,
+    open_label_map,
     read_annotation_folder,
-    reorder_labels,
+    reorder_label_map,
 )
 
 ids = npst.arrays(np.uint8, (5, 7), elements=st.integers(0, 18))
@@ -46,7 +46,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_opens_to_the_same_ids(portrait_labels: np.ndarray, kind: str) -> None:
-    opened = open_labels(KINDS[kind](portrait_labels))
+    opened = open_label_map(KINDS[kind](portrait_labels))
     assert opened.ids.dtype == np.uint8
     np.testing.assert_array_equal(opened.ids, portrait_labels)
 
@@ -54,13 +54,13 @@ def test_every_kind_opens_to_the_same_ids(portrait_labels: np.ndarray, kind: str
 def test_paths_open_too(portrait_labels: np.ndarray, tmp_path: Path) -> None:
     Image.fromarray(portrait_labels).save(tmp_path / "labels.png")
     for path in (tmp_path / "labels.png", str(tmp_path / "labels.png")):
-        np.testing.assert_array_equal(open_labels(path).ids, portrait_labels)
+        np.testing.assert_array_equal(open_label_map(path).ids, portrait_labels)
 
 
 @given(ids)
 def test_areas_count_every_label(labels: np.ndarray) -> None:
     expected = np.bincount(labels.ravel(), minlength=19).tolist()
-    assert open_labels(labels).areas == expected
+    assert open_label_map(labels).areas == expected
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_areas_count_every_label(labels: np.ndarray) -> None:
 )
 def test_what_is_no_label_map_is_refused(wrong: Any, message: str) -> None:
     with pytest.raises(LabelMapError, match=message):
-        open_labels(wrong)
+        open_label_map(wrong)
 
 
 def test_half_a_file_is_refused(portrait_labels: np.ndarray, tmp_path: Path) -> None:
@@ -88,17 +88,17 @@ def test_half_a_file_is_refused(portrait_labels: np.ndarray, tmp_path: Path) -> 
     Image.fromarray(portrait_labels).save(path)
     path.write_bytes(path.read_bytes()[:900])
     with pytest.raises(ImageError, match=r"half\.png"):
-        open_labels(path)
+        open_label_map(path)
 
 
 @given(ids)
 def test_flipping_twice_changes_nothing(labels: np.ndarray) -> None:
-    np.testing.assert_array_equal(flip_labels(flip_labels(labels)), labels)
+    np.testing.assert_array_equal(flip_label_map(flip_label_map(labels)), labels)
 
 
 @given(ids)
 def test_flipping_exchanges_sides_and_mirrors(labels: np.ndarray) -> None:
-    flipped = flip_labels(labels)
+    flipped = flip_label_map(labels)
     sides = SIDES | {right: left for left, right in SIDES.items()}
     for name, label in LABEL_IDS.items():
         now = flipped == LABEL_IDS[sides.get(name, name)]
@@ -106,12 +106,12 @@ def test_flipping_exchanges_sides_and_mirrors(labels: np.ndarray) -> None:
 
 
 def test_flips_keep_the_kind(portrait_labels: np.ndarray) -> None:
-    expected = flip_labels(portrait_labels)
+    expected = flip_label_map(portrait_labels)
     tensor = torch.from_numpy(portrait_labels).long()
-    batch = flip_labels(torch.stack([tensor, tensor]))
+    batch = flip_label_map(torch.stack([tensor, tensor]))
     assert batch.dtype == torch.int64
     np.testing.assert_array_equal(batch[1].numpy(), expected)
-    picture = flip_labels(as_palette(portrait_labels))
+    picture = flip_label_map(as_palette(portrait_labels))
     assert picture.mode == "P"
     assert picture.getpalette() == as_palette(portrait_labels).getpalette()
     np.testing.assert_array_equal(np.asarray(picture), expected)
@@ -120,7 +120,7 @@ def test_flips_keep_the_kind(portrait_labels: np.ndarray) -> None:
 def test_the_left_eye_is_on_the_right_of_the_picture_before_and_after(
     portrait_labels: np.ndarray,
 ) -> None:
-    for labels in (portrait_labels, flip_labels(portrait_labels)):
+    for labels in (portrait_labels, flip_label_map(portrait_labels)):
         columns = {
             name: np.nonzero(labels == LABEL_IDS[name])[1].mean()
             for pair in SIDES.items()
@@ -132,15 +132,15 @@ def test_the_left_eye_is_on_the_right_of_the_picture_before_and_after(
 def test_bisenet_order_is_translated_by_name() -> None:
     published = [0, 1, 6, 7, 4, 5, 3, 8, 9, 15, 2, 10, 11, 12, 17, 16, 18, 13, 14]
     labels = np.arange(19, dtype=np.int32).reshape(1, 19)
-    assert reorder_labels(labels, "bisenet").tolist() == [published]
-    assert reorder_labels(torch.from_numpy(labels), "bisenet").tolist() == [published]
-    picture = reorder_labels(Image.fromarray(labels.astype(np.uint8)), "bisenet")
+    assert reorder_label_map(labels, "bisenet").tolist() == [published]
+    assert reorder_label_map(torch.from_numpy(labels), "bisenet").tolist() == [published]
+    picture = reorder_label_map(Image.fromarray(labels.astype(np.uint8)), "bisenet")
     assert np.asarray(picture).tolist() == [published]
 
 
 def test_unknown_orders_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="bisenet"):
-        reorder_labels(np.zeros((2, 2), np.uint8), "facer")
+        reorder_label_map(np.zeros((2, 2), np.uint8), "facer")
 
 
 # The raw annotation folder
@@ -193,7 +193,7 @@ def test_a_flat_folder_will_do(tmp_path: Path) -> None:
 
 
 def test_annotations_flip_with_their_sides(annotated: Path) -> None:
-    flipped = flip_labels(read_annotation_folder(annotated, 2345))
+    flipped = flip_label_map(read_annotation_folder(annotated, 2345))
     np.testing.assert_array_equal(flipped.select([9]), square(4, 0))
     assert not flipped.select([8]).any()
 
@@ -228,15 +228,15 @@ def test_label_maps_come_in_many_modes(tmp_path: Path, mode: str) -> None:
     assert picture.mode == mode
     picture.save(tmp_path / "labels.tif")
     for source in (picture, tmp_path / "labels.tif"):
-        np.testing.assert_array_equal(open_labels(source).ids, ids)
+        np.testing.assert_array_equal(open_label_map(source).ids, ids)
 
 
 @pytest.mark.parametrize("dtype", ["u1", ">u2", "<i4", ">i8", "u8"])
 def test_label_maps_come_in_any_layout(dtype: str) -> None:
     ids = (np.arange(60).reshape(6, 10) % 19).astype(dtype)
     for source in (ids[::-1][::-1], np.asfortranarray(ids), ids[..., None], np.dstack([ids] * 3)):
-        np.testing.assert_array_equal(open_labels(source).ids, ids)
-    np.testing.assert_array_equal(open_labels(ids[:, ::-1]).ids, ids[:, ::-1])
+        np.testing.assert_array_equal(open_label_map(source).ids, ids)
+    np.testing.assert_array_equal(open_label_map(ids[:, ::-1]).ids, ids[:, ::-1])
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_label_maps_come_in_any_layout(dtype: str) -> None:
     [
         (Image.linear_gradient("L"), "a photo's"),
         (Image.fromarray(np.eye(8, dtype=np.uint8) * 255), "a hole mask's"),
-        (np.full((4, 4), 33), "reorder_labels"),
+        (np.full((4, 4), 33), "reorder_label_map"),
         (Image.linear_gradient("L").convert("CMYK"), "CMYK"),
         (torch.zeros(4, 4, device="meta", dtype=torch.uint8), "meta"),
         (torch.zeros(4, 4, dtype=torch.uint8).to_sparse(), "sparse"),
@@ -252,7 +252,7 @@ def test_label_maps_come_in_any_layout(dtype: str) -> None:
 )
 def test_messages_say_what_it_may_be_instead(wrong: Any, words: str) -> None:
     with pytest.raises(LabelMapError, match=words):
-        open_labels(wrong)
+        open_label_map(wrong)
 
 
 def test_ids_in_jpeg_are_refused_since_they_changed(tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_ids_in_jpeg_are_refused_since_they_changed(tmp_path: Path) -> None:
     for name in ("labels.jpg", "labels.JPEG", "labels.jfif"):
         Image.fromarray(ids).save(tmp_path / name, "JPEG")
         with pytest.raises(LabelMapError, match=rf"{name}: JPEG changes label ids"):
-            open_labels(tmp_path / name)
+            open_label_map(tmp_path / name)
     for kind in (torch.bfloat16, torch.float8_e4m3fn, torch.complex64):
         with pytest.raises(LabelMapError, match="whole numbers"):
-            open_labels(torch.zeros(4, 4).to(kind))
+            open_label_map(torch.zeros(4, 4).to(kind))

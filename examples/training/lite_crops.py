@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 from facemask_inpaint import SemanticMasker, data
 from facemask_inpaint.errors import ComponentAbsentError
 from facemask_inpaint.masks import GENERATORS, LABEL_IDS
-from facemask_inpaint.training.pictures import read_square
+from facemask_inpaint.training.dataset import read_square
 
 SIDE = 256
 VIEW = 128

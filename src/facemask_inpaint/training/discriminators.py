@@ -1,4 +1,4 @@
-"""Critics: what generators are trained against."""
+"""Discriminators: what generators are trained against."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ MAX_LEVELS = 12
 """More halvings than any image has."""
 
 SLOPE = 0.2
-"""Of the critics' leaky rectifiers below zero."""
+"""Of the discriminators' leaky rectifiers below zero."""
 
 DETAIL_GAIN = 10
 """Brings a portrait's detail to about the range of the portrait itself."""
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What a critic says of a batch of pictures.
+class DiscriminatorOutput:
+    """What a discriminator says of a batch of pictures.
 
     Attributes:
         logits: ``(N, K)``, higher for what looks real.
         weight: ``(N, K)``, summing to at most 1 for each picture; ``None`` weighs all alike.
-        features: ``(N, C, h, w)`` by layer; empty if the critic shows none.
+        features: ``(N, C, h, w)`` by layer; empty if the discriminator shows none.
     """
 
     logits: Tensor
@@ -37,13 +37,13 @@ class Judgement:
     features: tuple[Tensor, ...] = ()
 
 
-class PatchCritic(nn.Module):
+class PatchDiscriminator(nn.Module):
     """Judges every patch of a picture, and counts those that see the hole.
 
     Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", 2017,
-    section 3.2.2. It sees the hole, as the critics of all inpainting networks here do, and beside
-    the picture its detail, amplified: fillings are told by their softness, but detail is so small
-    a part of a picture that a critic of plain pictures takes very long to look at it.
+    section 3.2.2. It sees the hole, as the discriminators of all inpainting networks here do, and
+    beside the picture its detail, amplified: fillings are told by their softness, but detail is so
+    small a part of a picture that a discriminator of plain pictures takes very long to look at it.
 
     Args:
         width: channels after the first convolution; doubled at each halving up to ``8 * width``.
@@ -57,8 +57,8 @@ class PatchCritic(nn.Module):
         super().__init__()
         if width < 1 or not 1 <= levels <= MAX_LEVELS or not patch_limit > 0:
             raise OptionError(
-                f"a critic has a width and a patch limit above 0 and 1 to {MAX_LEVELS} levels, "
-                f"not {width}, {patch_limit} and {levels}"
+                f"a discriminator has a width and a patch limit above 0 and 1 to "
+                f"{MAX_LEVELS} levels, not {width}, {patch_limit} and {levels}"
             )
         self.patch_limit = patch_limit
         channels = [7, *(min(width * 2**level, 8 * width) for level in range(levels))]
@@ -70,7 +70,7 @@ class PatchCritic(nn.Module):
         for layer in (*self.levels, self.last):
             nn.init.kaiming_normal_(layer.weight, a=SLOPE)
 
-    def forward(self, picture: Tensor, hole: Tensor) -> Judgement:
+    def forward(self, picture: Tensor, hole: Tensor) -> DiscriminatorOutput:
         """Judge pictures ``(N, 3, H, W)`` in [-1, 1] whose ``hole`` ``(N, 1, H, W)`` is filled."""
         x = torch.cat([picture, DETAIL_GAIN * detail(picture), hole], dim=1)
         features = []
@@ -81,7 +81,7 @@ class PatchCritic(nn.Module):
         seen = F.adaptive_max_pool2d(hole, logits.shape[2:]).flatten(1)
         count = seen.sum(dim=1, keepdim=True).clamp(min=1)
         weight = seen / count * (self.patch_limit / count).clamp(max=1)
-        return Judgement(logits.flatten(1), weight, tuple(features))
+        return DiscriminatorOutput(logits.flatten(1), weight, tuple(features))
 
 
 def detail(picture: Tensor) -> Tensor:

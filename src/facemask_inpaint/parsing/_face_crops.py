@@ -8,9 +8,9 @@ import numpy as np
 from scipy import ndimage
 
 from facemask_inpaint.labels import LABEL_IDS, OVAL
+from facemask_inpaint.parsing.crops import View
+from facemask_inpaint.parsing.left_right import Axes
 from facemask_inpaint.parsing.protocol import Labels
-from facemask_inpaint.parsing.sides import Axes
-from facemask_inpaint.parsing.views import View
 
 FACE_SHARE = 0.57
 """Root of the share of a CelebA-HQ crop that the face covers."""

@@ -42,10 +42,10 @@ class MaskedDataset(Dataset[dict[str, Any]]):
 
     Args:
         dataset: items are pairs ``(image, label_map)`` or mappings with ``"image"`` and
-            ``"labels"``; the label map may be None where the sampler has a bank.
+            ``"label_map"``; the label map may be None where the sampler has a bank.
         sampler: draws the masks.
 
-    Items are dictionaries: what the wrapped item had under its keys except ``"labels"``, and
+    Items are dictionaries: what the wrapped item had under its keys except ``"label_map"``, and
 
     * ``"mask"``: ``(1, size, size)`` float32 tensor, 1 = hole;
     * ``"mask_kind"``: ``"random"`` or ``"semantic"``;
@@ -73,7 +73,7 @@ class MaskedDataset(Dataset[dict[str, Any]]):
         """One item with its mask."""
         index = range(len(self))[index]  # negative numbers mean the same item, so the same mask
         item = _as_dict(self.dataset[index])
-        sample = self.sampler(item.pop("labels"), index=index, epoch=self._epoch.get())
+        sample = self.sampler(item.pop("label_map"), index=index, epoch=self._epoch.get())
         return {**item, **_fields(sample), "index": index}
 
 
@@ -102,7 +102,7 @@ class MaskCollator:
         for item in map(_as_dict, items):
             if "index" not in item:
                 raise OptionError("a mask depends on the item's number: give items an 'index'")
-            labels, index = item.pop("labels"), int(item["index"])
+            labels, index = item.pop("label_map"), int(item["index"])
             sample = self.sampler(labels, index=index, epoch=self._epoch.get())
             masked.append({**item, **_fields(sample)})
         return default_collate(masked)
@@ -110,8 +110,8 @@ class MaskCollator:
 
 def _as_dict(item: Item) -> dict[str, Any]:
     if not isinstance(item, Mapping):
-        item = dict(zip(("image", "labels", "index"), item))
-    if "image" not in item or "labels" not in item:
+        item = dict(zip(("image", "label_map", "index"), item))
+    if "image" not in item or "label_map" not in item:
         raise OptionError(
             "items must be (image, label_map) or hold 'image' and 'labels', not "
             f"{', '.join(map(str, item)) or 'nothing'}"

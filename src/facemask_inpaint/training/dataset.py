@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from facemask_inpaint.data import Face, Faces
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.masks import LabelMap, MixedMaskSampler, flip_labels
+from facemask_inpaint.masks import LabelMap, MixedMaskSampler, flip_label_map
 from facemask_inpaint.training.recipes import Augmentation
 
 KEPT_BYTES = 2**28
@@ -53,7 +53,7 @@ class Batch:
         return replace(self, image=image, hole=hole)
 
 
-class TrainingPictures(Dataset[Batch]):
+class TrainingImages(Dataset[Batch]):
     """The endless sequence of training pictures: epoch after epoch, each in an order of its own.
 
     Item ``p`` is a pure function of the seed and ``p``, so a run that resumes at a position goes on
@@ -158,7 +158,7 @@ def read_square(face: Face, side: int) -> tuple[Tensor, np.ndarray]:
         )
     if picture.width != side:
         picture = picture.resize((side, side), Image.Resampling.LANCZOS)
-    source = face.read_labels()
+    source = face.read_label_map()
     ids = source.ids if isinstance(source, LabelMap) else source.merged()
     if ids.shape != (side, side):
         ids = np.asarray(Image.fromarray(ids).resize((side, side), Image.Resampling.NEAREST))
@@ -184,7 +184,7 @@ def augment(
     mirrored, angle = rng.random() < how.flip, rng.uniform(-1, 1) * how.rotation
     tones = rng.uniform(-1, 1, size=(3, 3)) * how.tone
     if mirrored:
-        image, labels = image.flip(-1), flip_labels(labels)
+        image, labels = image.flip(-1), flip_label_map(labels)
     if angle:
         image, labels = _rotated(image, labels, angle)
     if how.tone:

@@ -11,7 +11,7 @@ from facemask_inpaint.errors import OptionError, UnknownNameError, unknown_name
 from facemask_inpaint.training.recipes import Augmentation, Losses, Masks, Optimiser, Recipe
 
 _MAT_GENERATOR = Optimiser(rate=1e-3, betas=(0.0, 0.99), lazy=4 / 5)
-_MAT_CRITIC = Optimiser(rate=1e-3, betas=(0.0, 0.99), lazy=16 / 17)
+_MAT_DISCRIMINATOR = Optimiser(rate=1e-3, betas=(0.0, 0.99), lazy=16 / 17)
 
 _LITE_COARSE = Recipe(
     name="lite-coarse-128",
@@ -46,12 +46,12 @@ _LITE = replace(
     steps=700,
     losses=Losses(hole_l1=10, adversarial=0.5, feature_matching=5, r1=0.1, adversarial_from=100),
     generator=Optimiser(rate=2e-4, betas=(0.5, 0.99), warm_up=50),
-    critic=Optimiser(rate=4e-4, betas=(0.5, 0.99)),
-    critic_options={"patch_limit": 24},
+    discriminator=Optimiser(rate=4e-4, betas=(0.5, 0.99)),
+    discriminator_options={"patch_limit": 24},
     ema=4_000,
     validate_every=700,
 )
-"""Second half: all of it, at the full side, against a critic that minds softness."""
+"""Second half: all of it, at the full side, against a discriminator that minds softness."""
 
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
@@ -78,7 +78,7 @@ RECIPES: Mapping[str, Recipe] = {
             augmentation=Augmentation(flip=0.5, rotation=10),
             losses=Losses(adversarial=1, perceptual=0.1, r1=10, r1_every=16),
             generator=_MAT_GENERATOR,
-            critic=_MAT_CRITIC,
+            discriminator=_MAT_DISCRIMINATOR,
             ema=10_000,
             validate_every=5000,
             save_every=1000,
@@ -103,8 +103,8 @@ RECIPES: Mapping[str, Recipe] = {
             masks=Masks(kind="mixed", random="comodgan"),
             losses=Losses(hole_l1=1, adversarial=1, r1=10, r1_every=16),
             generator=_MAT_GENERATOR,
-            critic=_MAT_CRITIC,
-            critic_options={"channel_base": 16384, "group_size": 4},
+            discriminator=_MAT_DISCRIMINATOR,
+            discriminator_options={"channel_base": 16384, "group_size": 4},
             ema=20_000,
             unknown=(
                 "MI-GAN learns from a Co-Mod-GAN teacher, with branches fused afterwards; this "

@@ -24,7 +24,7 @@ class Faces:
     """Sixteen items as pairs, as triples with their number, or as mappings."""
 
     def __init__(self, labels, form):
-        self.labels = labels
+        self.label_map = labels
         self.form = form
 
     def __len__(self):
@@ -33,8 +33,13 @@ class Faces:
     def __getitem__(self, index):
         image = torch.full((3, 4, 4), float(index))
         if self.form == "mapping":
-            return {"image": image, "labels": self.labels, "index": index, "name": f"face {index}"}
-        return (image, self.labels, index)[: 3 if self.form == "triple" else 2]
+            return {
+                "image": image,
+                "label_map": self.label_map,
+                "index": index,
+                "name": f"face {index}",
+            }
+        return (image, self.label_map, index)[: 3 if self.form == "triple" else 2]
 
 
 def collected(loader):

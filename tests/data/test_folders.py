@@ -35,8 +35,8 @@ def test_files_are_paired_by_stem(folder: Path) -> None:
     assert faces.name == "faces"
     for face in faces:
         assert face.read_image().size == (256, 256)
-        np.testing.assert_array_equal(face.read_labels().ids, sample_labels())
-        assert face.label_files() == [face.labels]
+        np.testing.assert_array_equal(face.read_label_map().ids, sample_labels())
+        assert face.label_files() == [face.label_map]
 
 
 def test_keys_choose_and_order(folder: Path) -> None:
@@ -55,22 +55,22 @@ def test_keys_choose_and_order(folder: Path) -> None:
 
 def test_folders_may_have_any_name_and_place(folder: Path, tmp_path: Path) -> None:
     (folder / "images").rename(tmp_path / "photos")
-    faces = data.labelled_folder(images=tmp_path / "photos", labels=folder / "labels")
+    faces = data.labelled_folder(images=tmp_path / "photos", label_maps=folder / "labels")
     assert faces.name == "photos"
-    faces[0].read_labels()
-    alone = data.labelled_folder(tmp_path, images="photos", labels=None)
+    faces[0].read_label_map()
+    alone = data.labelled_folder(tmp_path, images="photos", label_maps=None)
     with pytest.raises(LabelMapError, match="has no label map"):
-        alone[0].read_labels()
+        alone[0].read_label_map()
 
 
 def test_what_is_missing_is_named(folder: Path) -> None:
     with pytest.raises(OptionError, match="photos: there is no such folder of portraits"):
         data.labelled_folder(folder, images="photos")
     with pytest.raises(OptionError, match="maps: there is no such folder of label maps"):
-        data.labelled_folder(folder, labels="maps")
+        data.labelled_folder(folder, label_maps="maps")
     (folder / "labels" / "b.png").unlink()
     with pytest.raises(ImageError, match=r"labels/b\.png: there is no such file"):
-        data.labelled_folder(folder)[1].read_labels()
+        data.labelled_folder(folder)[1].read_label_map()
 
 
 def test_a_path_opens_either_layout(folder: Path, celebamask: Path) -> None:
@@ -129,7 +129,7 @@ def test_lists_of_keys_come_as_people_write_them(
 def test_a_composed_list_finds_a_decomposed_file(oddly_named: Path) -> None:
     (face,) = data.labelled_folder(oddly_named, keys=["Zo\u00eb"])
     assert face.image.stem == "Zoe\u0308"
-    assert face.read_labels().shape == sample_labels().shape
+    assert face.read_label_map().shape == sample_labels().shape
 
 
 def test_a_dot_begins_no_suffix_unless_a_format_goes_by_it(oddly_named: Path) -> None:

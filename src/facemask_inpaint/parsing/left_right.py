@@ -74,7 +74,7 @@ class Axes:
         return across * self.down[1] - along * self.down[0]
 
 
-def assign_sides(labels: Labels, axes: Axes | None = None) -> Labels:
+def assign_left_right(labels: Labels, axes: Axes | None = None) -> Labels:
     """Label map of one face with the ids of eyes, brows and ears set by where they lie.
 
     Each pair is parted where its patches are furthest from one another, across the face. A pair

@@ -15,8 +15,8 @@ from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.checkpoints import fetch_readable, read, read_own
 from facemask_inpaint.errors import WeightsNotFoundError, unknown_name
 from facemask_inpaint.labels import LABEL_ORDERS
+from facemask_inpaint.parsing.label_network import LabelNetwork, fill
 from facemask_inpaint.parsing.landmarks import LandmarkParser
-from facemask_inpaint.parsing.networks import LabelNetwork, fill
 from facemask_inpaint.parsing.photos import FaceChoice, PhotoParser
 from facemask_inpaint.parsing.protocol import FaceParser
 

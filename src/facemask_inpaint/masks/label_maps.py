@@ -123,7 +123,7 @@ Ids = TypeVar("Ids", NDArray[Any], Tensor, Image.Image)
 Mirrored = TypeVar("Mirrored", NDArray[Any], Tensor, Image.Image, Annotation)
 
 
-def open_labels(label_map: LabelMapLike) -> LabelSource:
+def open_label_map(label_map: LabelMapLike) -> LabelSource:
     """One picture's labels, whatever they came as.
 
     Raises:
@@ -181,7 +181,7 @@ def read_annotation_folder(folder: str | Path, image_id: int) -> Annotation:
     return Annotation((height, width), {label: part for label, part in parts.items() if part.any()})
 
 
-def flip_labels(label_map: Mirrored) -> Mirrored:
+def flip_label_map(label_map: Mirrored) -> Mirrored:
     """Mirror a label map left to right, so that ``l_`` stays the person's own left side.
 
     Args:
@@ -205,7 +205,7 @@ def flip_labels(label_map: Mirrored) -> Mirrored:
     return np.ascontiguousarray(swapped[..., ::-1])
 
 
-def reorder_labels(label_map: Ids, order: str) -> Ids:
+def reorder_label_map(label_map: Ids, order: str) -> Ids:
     """Turn a label map in another order of ids into CelebAMask-HQ's order.
 
     No order can be told from the ids themselves, so the caller names it.
@@ -315,7 +315,7 @@ def _advice(found: NDArray[Any]) -> str:
         return "so many levels are a photo's, which goes to a masker with a parser"
     if set(found.tolist()) <= {0, 255}:
         return "0 and 255 are a hole mask's, which needs no masker"
-    return "maps in another order go through reorder_labels first"
+    return "maps in another order go through reorder_label_map first"
 
 
 def _read_part(path: Path) -> Hole:

@@ -16,13 +16,13 @@ from facemask_inpaint import images
 from facemask_inpaint.errors import ComponentAbsentError, ImageError, LabelMapError, OptionError
 from facemask_inpaint.labels import LABEL_NAMES
 from facemask_inpaint.masks.components import GLASSES, Component
-from facemask_inpaint.masks.labels import is_photo
+from facemask_inpaint.masks.label_maps import is_photo
 
 Parser = Callable[[Any], NDArray[np.uint8]]
 """From a photo to its label map ``(H, W)``: a :class:`facemask_inpaint.parsing.FaceParser`."""
 
 
-def parser_of(parser: str | Parser | None, **options: Any) -> Parser | None:
+def resolve_parser(parser: str | Parser | None, **options: Any) -> Parser | None:
     """Parser by its name, a parser itself, or none.
 
     Args:

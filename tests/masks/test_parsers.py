@@ -19,7 +19,7 @@ class Known:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.labels_of_portrait = data.sample(256).labels
+        self.labels_of_portrait = data.sample(256).label_map
 
     def __call__(self, image: Any) -> np.ndarray:
         self.asked += 1
@@ -33,7 +33,7 @@ def masker() -> SemanticMasker:
 
 @pytest.fixture
 def expected() -> np.ndarray:
-    return SemanticMasker()(data.sample(256).labels, "hair")
+    return SemanticMasker()(data.sample(256).label_map, "hair")
 
 
 def test_masks_follow_the_kind_of_photo(
@@ -56,7 +56,7 @@ def test_masks_follow_the_kind_of_photo(
 def test_label_maps_are_not_parsed(
     masker: SemanticMasker, expected: np.ndarray, tmp_path: Path
 ) -> None:
-    labels = data.sample(256).labels
+    labels = data.sample(256).label_map
     Image.fromarray(labels).save(tmp_path / "labels.png")
     for source in (labels, Image.fromarray(labels), tmp_path / "labels.png"):
         mask = np.asarray(masker(source, "hair"))
@@ -72,7 +72,7 @@ def test_a_photo_is_parsed_once_for_all_classes(masker: SemanticMasker) -> None:
     assert masker.present(data.sample(256).image) == list(MaskClass)
     labels = masker.parse(data.sample(256).image)
     assert isinstance(labels, Image.Image)
-    np.testing.assert_array_equal(np.asarray(labels), data.sample(256).labels)
+    np.testing.assert_array_equal(np.asarray(labels), data.sample(256).label_map)
 
 
 def test_without_a_parser_a_photo_is_no_label_map() -> None:
@@ -110,7 +110,7 @@ def test_what_a_parser_never_gives_is_told_apart_from_what_is_absent() -> None:
     assert np.asarray(masker(photo, "nose")).any()
     with pytest.raises(ComponentAbsentError, match="not available from Known"):
         masker(photo, "hair")
-    assert masker(data.sample(256).labels, "hair").any()
+    assert masker(data.sample(256).label_map, "hair").any()
     assert "face_oval" in masker.unavailable()
     assert "nose" not in masker.unavailable()
     assert SemanticMasker().unavailable() == []
@@ -157,7 +157,7 @@ def test_grey_arrays_are_photos_if_they_hold_more_than_labels(
 def test_label_maps_in_equal_channels_are_no_photos(
     masker: SemanticMasker, expected: np.ndarray, mode: str
 ) -> None:
-    labels = Image.fromarray(data.sample(256).labels)
+    labels = Image.fromarray(data.sample(256).label_map)
     source = Image.frombytes("P", labels.size, labels.tobytes()) if mode == "P" else labels
     source = source if mode == "P" else labels.convert(mode)
     np.testing.assert_array_equal(np.asarray(masker(source, "hair")) == 255, expected)

@@ -1,0 +1,105 @@
+"""Data sets by their folder: CelebAMask-HQ, or portraits beside label maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facemask_inpaint.data import celebamask
+from facemask_inpaint.data.faces import Face, Faces
+from facemask_inpaint.data.keys import KeyList, read_keys
+from facemask_inpaint.errors import OptionError, unknown_name
+from facemask_inpaint.images.folders import key_of, list_images
+
+IMAGE_FOLDER = "images"
+LABEL_MAP_FOLDER = "labels"
+
+
+def open_faces(
+    path: str | Path, split: str | None = None, *, preferred: str | None = None
+) -> Faces:
+    """Portraits with label maps, from a folder in a layout that this library knows.
+
+    Args:
+        path: CelebAMask-HQ as distributed (see :func:`celebamask_hq`), or a folder with
+            ``images`` and ``labels`` in it (see :func:`labelled_folder`).
+        split: the part to take. Of CelebAMask-HQ one of CelebA's partition, by default
+            ``"test"``; of a folder those listed in ``<split>.txt``, by default all. ``"all"`` is
+            everything.
+        preferred: the split to take by default where the data set has it, such as ``"train"``.
+
+    Raises:
+        OptionError: the layout is neither, or a listed portrait is not there.
+        UnknownNameError: there is no such split.
+    """
+    root = Path(path)
+    if celebamask.find_root(root) is not None:
+        return celebamask.celebamask_hq(root, split or preferred or "test")
+    if not (root / IMAGE_FOLDER).is_dir():
+        raise OptionError(
+            f"{root} is no data set: it holds neither {celebamask.IMAGE_FOLDER} (CelebAMask-HQ) "
+            f"nor {IMAGE_FOLDER} and {LABEL_MAP_FOLDER}; "
+            "data.labelled_folder takes folders of other names"
+        )
+    if split is None and preferred and (root / f"{preferred}.txt").is_file():
+        split = preferred
+    if split in (None, celebamask.ALL):
+        return labelled_folder(root)
+    listed = root / f"{split}.txt"
+    if not listed.is_file():
+        lists = [file.stem for file in root.glob("*.txt")]
+        raise unknown_name(f"split of {root}", str(split), [*lists, celebamask.ALL])
+    return labelled_folder(root, keys=listed)
+
+
+def labelled_folder(
+    root: str | Path = ".",
+    *,
+    images: str | Path = IMAGE_FOLDER,
+    label_maps: str | Path | None = LABEL_MAP_FOLDER,
+    keys: KeyList | None = None,
+) -> Faces:
+    """Portraits of one folder with the label maps of another, paired by file stem.
+
+    Args:
+        root: folder that holds both.
+        images: folder of the portraits, in any picture format; relative to ``root`` or absolute.
+        label_maps: folder of the label maps, likewise: one file per portrait, pixels are ids in the
+            order of CelebAMask-HQ. ``None`` for portraits without.
+        keys: the portraits to take, in this order: file stems, or a text file with one a line;
+            ``None`` for all, by name.
+
+    Returns:
+        The portraits. One whose label map is missing is among them; ``data.check`` names it.
+
+    Raises:
+        OptionError: a folder is missing, or a listed portrait is not there.
+        ImageError: a folder holds no pictures, or two with one stem.
+
+    Example:
+        >>> faces = labelled_folder(images="/data/faces", label_maps="/data/maps")  # doctest: +SKIP
+    """
+    image_folder = _folder(Path(root, images), "portraits")
+    pictures = {key_of(path): path for path in list_images(image_folder)}
+    maps: dict[str, Path] = {}
+    if label_maps is not None:
+        label_folder = _folder(Path(root, label_maps), "label maps; label_maps=None does without")
+        expected = {key: label_folder / f"{key}.png" for key in pictures}
+        maps = expected | {key_of(path): path for path in list_images(label_folder)}
+    chosen = list(pictures) if keys is None else read_keys(keys, pictures)
+    origin = Path(keys).name if isinstance(keys, str | Path) else "the list of keys"
+    if unknown := [key for key in chosen if key not in pictures]:
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        raise OptionError(
+            f"{image_folder} has no picture {', '.join(unknown[:5])}{more}, "
+            f"which {origin} asks for; take it off the list or add the file"
+        )
+    name = image_folder.parent.name if image_folder.name == IMAGE_FOLDER else image_folder.name
+    if isinstance(keys, str | Path):
+        name += f" {Path(keys).stem}"
+    return Faces(name, tuple(Face(key, pictures[key], maps.get(key)) for key in chosen))
+
+
+def _folder(path: Path, content: str) -> Path:
+    if not path.is_dir():
+        raise OptionError(f"{path}: there is no such folder of {content}")
+    return path.resolve()
