@@ -20,8 +20,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "commands",
+    "figures",
     "layers",
-    "pictures",
     "reference",
     "zoo",
 ]

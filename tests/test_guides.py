@@ -1,4 +1,4 @@
-"""What the guides are made of while they build: the model zoo and the pictures."""
+"""What the guides are made of while they build: the model zoo and the figures."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def test_facts_keep_the_heads_of_their_columns() -> None:
     assert zoo.fact(text, "licence") == ""
 
 
-def test_every_picture_that_is_shown_is_drawn_and_the_other_way_round() -> None:
+def test_every_figure_that_is_shown_is_drawn_and_the_other_way_round() -> None:
     pages = [path.read_text(encoding="utf-8") for path in DOCS.glob("**/*.md")]
     shown = {name for page in pages for name in re.findall(r"_generated/(\w+)\.jpg", page)}
-    assert shown == set(load_extension("pictures").PICTURES)
+    assert shown == set(load_extension("figures").FIGURES)
 
 
 @pytest.mark.parametrize("name", ["tour", "mask_classes", "dilation_and_feathering"])
-def test_pictures_show_holes(name: str) -> None:
-    pixels = np.asarray(load_extension("pictures").PICTURES[name]())
+def test_figures_show_holes(name: str) -> None:
+    pixels = np.asarray(load_extension("figures").FIGURES[name]())
     pink = (abs(pixels.astype(int) - (230, 60, 140)).sum(axis=-1) < 10).mean()
     assert 0.002 < pink < 0.5

@@ -1,4 +1,4 @@
-"""Who may import whom: the table that the suite checks, and the picture drawn from it."""
+"""Who may import whom: the table that the suite checks, and the figure drawn from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDTH, _HEIGHT, _GAP = 720, 54, 10
 
 @dataclass(frozen=True)
 class Part:
-    """One box of the picture.
+    """One box of the figure.
 
     Attributes:
         name: what it is called.
@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
         _part("tables, diagnostics, the page", "benchmark"),
         _part("recipes, losses, the loop", "training"),
         _part("a local page", "app"),
-        _part("do weights do what they should", "verification"),
+        _part("do weights and methods keep their promises", "verification"),
     ),
     (_part("any image in, the same kind out", "inpainting"),),
     (
@@ -59,7 +59,7 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
 """Rows from top to bottom. A part imports itself and rows below it, nothing beside or above."""
 
 
-def picture() -> str:
+def figure() -> str:
     """The layers as SVG, in the colours of the page that shows it."""
     height = len(LAYERS) * (_HEIGHT + _GAP) - _GAP
     boxes = [box for row, parts in enumerate(LAYERS) for box in _row(row, parts)]
@@ -88,13 +88,13 @@ def _box(part: Part, left: float, top: float, width: float) -> str:
     )
 
 
-def write_picture(app: Sphinx) -> None:
-    """Write the picture that ``architecture.md`` shows."""
+def write_figure(app: Sphinx) -> None:
+    """Write the figure that ``architecture.md`` shows."""
     with atomic_path(Path(app.srcdir, "_generated", "layers.svg")) as temporary:
-        temporary.write_text(picture(), encoding="utf-8")
+        temporary.write_text(figure(), encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Draw before the pages are read."""
-    app.connect("builder-inited", write_picture)
+    app.connect("builder-inited", write_figure)
     return {"parallel_read_safe": True}

@@ -49,7 +49,7 @@ def choosing(pages: Path, performance: str) -> str:
     cards = filter(_fills_faces, models.list_cards())
     by_resolution = sorted(cards, key=lambda card: card.resolution or 0)
     head = (
-        *("model", "trained on", "resolution", "faces framed as", "pluralistic"),
+        *("model", "trained on", "resolution", "framing", "pluralistic"),
         *("seconds per image", "commercial use", "weights"),
     )
     return _table(head, [_choice(card, pages, performance) for card in by_resolution]) + "\n"
@@ -64,7 +64,7 @@ def _choice(card: Card, pages: Path, performance: str) -> tuple[str, ...]:
     draws = fact(text, "random draws")
     return (
         f"[`{card.name}`](models/{card.architecture}.md)",
-        _data(card),
+        _data(card).partition(" of members")[0],
         str(card.resolution or "any"),
         _FRAMED[card.framing],
         "no" if draws.startswith("none") else "yes",
@@ -129,8 +129,8 @@ def _section(cards: Sequence[Card], text: str) -> str:
     }
     rows = [(f"**{name}**", value) for name, value in facts.items() if value]
     head = (
-        *("name", "trained on", "faces framed as", "side", "size", "commercial use", "weights"),
-        "published form tested by a replica: how",
+        *("name", "trained on", "framing", "resolution", "size", "commercial use", "weights"),
+        "replica in the tests",
     )
     parts = [f"## {heading}", _origin(card), _table(("", ""), rows)]
     return "\n\n".join([*parts, _table(head, [_edition(one) for one in cards])])

@@ -1,4 +1,4 @@
-"""Pictures for the guides, drawn by the library itself whenever the documentation is built."""
+"""Figures of the guides, drawn by the library itself whenever the documentation is built."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facemask_inpaint import Inpainter, MaskClass, SemanticMasker, data, images
 from facemask_inpaint.images.contact_sheets import SheetEntry, contact_sheet, paint_hole
 from facemask_inpaint.masks import GENERATORS, LABEL_NAMES
 
-_SIDE = 256
+_RESOLUTION = 256
 _DETAIL = (180, 215, 330, 365)  # the mouth of the 512-pixel sample
 _DRAWS = 3
 _FREE = ("harmonic", "lite")  # need no download
@@ -22,7 +22,7 @@ _FREE = ("harmonic", "lite")  # need no download
 
 def tour() -> Image.Image:
     """Portrait, label map, hole, and the hole filled."""
-    sample = data.sample(_SIDE)
+    sample = data.sample(_RESOLUTION)
     hole = SemanticMasker()(sample.label_map, "mouth_and_nose")
     cells = (
         ("portrait", sample.image),
@@ -48,11 +48,11 @@ def mask_classes() -> Image.Image:
 
 def random_masks() -> Image.Image:
     """A few draws of every free-form recipe."""
-    portrait = data.sample(_SIDE).image
+    portrait = data.sample(_RESOLUTION).image
     cells = []
     for name, generator in GENERATORS.items():
         rng = np.random.default_rng(0)
-        draws = [paint_hole(portrait, generator(_SIDE, rng)) for _ in range(_DRAWS)]
+        draws = [paint_hole(portrait, generator(_RESOLUTION, rng)) for _ in range(_DRAWS)]
         cells.append(SheetEntry(name, tuple(draws)))
     return contact_sheet(cells, columns=2, side=240)
 
@@ -72,9 +72,9 @@ def dilation_and_feathering() -> Image.Image:
     return contact_sheet([_lips(one) for one in settings], columns=4, side=320)
 
 
-def fillings() -> Image.Image:
-    """Every class cut out of the portrait and filled by what needs no download."""
-    sample = data.sample(_SIDE)
+def predictions() -> Image.Image:
+    """Every class cut out of the portrait and filled by the methods that need no download."""
+    sample = data.sample(_RESOLUTION)
     holes = {one: SemanticMasker()(sample.label_map, one) for one in MaskClass}
     columns = [filled(model, list(holes.values())) for model in _FREE]
     cells = [
@@ -85,20 +85,20 @@ def fillings() -> Image.Image:
     return contact_sheet(cells, columns=2, side=240, title=title)
 
 
-PICTURES: dict[str, Callable[[], Image.Image]] = {
+FIGURES: dict[str, Callable[[], Image.Image]] = {
     "tour": tour,
     "mask_classes": mask_classes,
     "random_masks": random_masks,
     "dilation_and_feathering": dilation_and_feathering,
-    "fillings": fillings,
+    "predictions": predictions,
 }
-"""File stem to what draws the picture."""
+"""What draws each figure, by the stem of its file."""
 
 
 def filled(model: str, holes: list[np.ndarray]) -> list[Image.Image]:
     """The portrait with each of the holes filled."""
     inpainter = Inpainter.from_pretrained(model, device="cpu")
-    return inpainter([data.sample(_SIDE).image] * len(holes), holes, progress=False)
+    return inpainter([data.sample(_RESOLUTION).image] * len(holes), holes, progress=False)
 
 
 def coloured(labels: np.ndarray) -> Image.Image:
@@ -114,13 +114,13 @@ def _lips(setting: dict[str, float]) -> SheetEntry:
     mask: Any = SemanticMasker(**setting)(sample.label_map, "lips")
     weight = Image.fromarray((255 * mask.astype(np.float32)).round().astype(np.uint8))
     painted = paint_hole(sample.image, np.ones(mask.shape, dtype=bool))
-    picture = Image.composite(painted, sample.image, weight).crop(_DETAIL)
-    return SheetEntry(", ".join(f"{name}={value}" for name, value in setting.items()), (picture,))
+    detail = Image.composite(painted, sample.image, weight).crop(_DETAIL)
+    return SheetEntry(", ".join(f"{name}={value}" for name, value in setting.items()), (detail,))
 
 
 def draw_all(app: Sphinx) -> None:
-    """Write all pictures into ``_generated``."""
-    for stem, draw in PICTURES.items():
+    """Write all figures into ``_generated``."""
+    for stem, draw in FIGURES.items():
         images.save_image(draw(), Path(app.srcdir, "_generated", f"{stem}.jpg"))
 
 

@@ -1,0 +1,35 @@
+"""The page on the architecture lists the folders that exist."""
+
+from __future__ import annotations
+
+import re
+
+from facemask_inpaint import models
+from tests.extensions import ROOT
+
+PACKAGE = ROOT / "src" / "facemask_inpaint"
+_BLOCK = re.compile(r"^## Repository layout\n\n```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def listed() -> list[str]:
+    """Folders of the page's list, relative to the repository, in its order."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    folders: list[str] = []
+    parents: list[tuple[int, str]] = []
+    for line in _BLOCK.findall(page)[0].splitlines():
+        depth, name = len(line) - len(line.lstrip()), line.split()[0].rstrip("/")
+        parents = [(level, folder) for level, folder in parents if level < depth]
+        path = "/".join([folder for _, folder in parents[-1:]] + [name])
+        parents.append((depth, path))
+        folders.append(path)
+    return folders
+
+
+def test_listed_folders_exist() -> None:
+    assert [folder for folder in listed() if not (ROOT / folder).is_dir()] == []
+
+
+def test_every_package_is_listed() -> None:
+    architectures = {PACKAGE / "models" / name for name in models.list_architectures()}
+    packages = {path.parent for path in PACKAGE.rglob("__init__.py")} - architectures
+    assert {path.relative_to(ROOT).as_posix() for path in packages} <= set(listed())
