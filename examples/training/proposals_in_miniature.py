@@ -14,7 +14,9 @@ portraits. Nothing is done twice: the same command goes on after an interruption
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import click
@@ -184,6 +186,7 @@ def report(found: Mapping[str, NDArray[np.float64]], names: Sequence[str]) -> It
 @click.option("--side", type=click.IntRange(64), default=64, show_default=True)
 @click.option("--variant", "variants", multiple=True, default=VARIANTS, show_default=True)
 @click.option("--pictures", type=click.IntRange(2), default=80, help="Of the held-out ones.")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
 def main(
     folder: Path,
     out: Path,
@@ -192,20 +195,29 @@ def main(
     side: int,
     variants: tuple[str, ...],
     pictures: int,
+    processes: int,
 ) -> None:
     """Train every variant with every seed, and print a table of 1000 times the L1 distance."""
     faces = data.labelled_folder(folder, keys=folder / "train.txt")
     keys = (folder / "test.txt").read_text().split()[:pictures]
     held_out = data.labelled_folder(folder, keys=keys)
-    found: dict[str, list[list[Errors]]] = {variant: [] for variant in (REFERENCE, *variants)}
-    names: list[str] = []
-    for seed in range(seeds):
-        for variant in found:
-            one = run(variant, seed, faces, held_out, side, steps, out)
-            names = list(one)
-            found[variant].append(list(one.values()))
-            click.echo(f"{variant}, seed {seed}: {1000 * np.nanmean(list(one.values())):.2f}")
-    table = "\n".join(report({name: np.array(each) for name, each in found.items()}, names))
+    chosen = tuple(dict.fromkeys((REFERENCE, *variants)))
+    jobs = [(variant, seed) for seed in range(seeds) for variant in chosen]
+    found: dict[tuple[str, int], dict[str, Errors]] = {}
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
+        running = {pool.submit(run, *job, faces, held_out, side, steps, out): job for job in jobs}
+        for done in as_completed(running):
+            variant, seed = job = running[done]
+            found[job] = done.result()
+            mean = np.nanmean(np.concatenate(list(found[job].values())))
+            click.echo(f"{variant}, seed {seed}: {1000 * mean:.2f}")
+    names = list(found[jobs[0]])
+    by_variant = {
+        variant: np.array([list(found[variant, seed].values()) for seed in range(seeds)])
+        for variant in chosen
+    }
+    table = "\n".join(report(by_variant, names))
     out.mkdir(parents=True, exist_ok=True)
     (out / "proposals.md").write_text(table + "\n")
     click.echo(table)

@@ -34,10 +34,10 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from facemask_inpaint import Inpainter, data, models
+from facemask_inpaint._internal import distributed
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.models.layers.lite_blocks import halved
 from facemask_inpaint.models.lite import Lite
-from facemask_inpaint.training import parallel
 
 TRUE, ANY, PROBABLE = range(3)
 """What a picture's draw is: the one that leads to the truth, any, or none."""
@@ -47,8 +47,6 @@ MOST_GAIN = 40.0
 
 GAINS_EVERY = 10
 LOGGED_EVERY = 25
-SAVE_EVERY = 180.0
-FORGETS = 0.996
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,8 @@ class Settings:
         any_weight: how much the truth counts for pictures with any draw.
         whole: share of batches with views over whole pictures.
         tail: share of the run at the end over which the rates fall to nothing.
+        average: share of the averaged weights that stays at each step.
+        save_every: seconds between checkpoints.
         steps: after which the run ends, if the time is not up before.
     """
 
@@ -80,6 +80,8 @@ class Settings:
     any_weight: float = 0.3
     whole: float = 0.35
     tail: float = 0.3
+    average: float = 0.996
+    save_every: float = 180.0
     steps: int = 10**9
     seed: int = 0
 
@@ -105,19 +107,26 @@ class Run:
         self.discriminators = Discriminators().to(device)
         for part in (self.network, self.features, self.discriminators):
             part.to(memory_format=torch.channels_last)
-        self.by_generator = torch.optim.Adam(self.network.parameters(), betas=(0.5, 0.99))
+        fused = device.type == "cuda"
+        self.by_generator = torch.optim.Adam(
+            self.network.parameters(), betas=(0.5, 0.99), fused=fused
+        )
         groups = [
             {"params": part.parameters()}
             for part in (self.discriminators.pixels, self.discriminators.heads)
         ]
+<<<<<<< Updated upstream
         self.by_discriminators = torch.optim.Adam(groups, betas=(0.0, 0.99))
+=======
+        self.by_critics = torch.optim.Adam(groups, betas=(0.0, 0.99), fused=fused)
+>>>>>>> Stashed changes
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.gains: dict[str, float] = {}
         self.step, self.seconds = 0, 0.0
         self.stateful = ("network", "discriminators", "by_generator", "by_discriminators")
         if (out / "state.pt").exists():
             self._resume(torch.load(out / "state.pt", map_location=device, weights_only=True))
-        torch.manual_seed(1000 * self.step + parallel.rank())  # each process draws its own
+        torch.manual_seed(1000 * self.step + distributed.rank())  # each process draws its own
 
     def _resume(self, saved: Mapping[str, Any]) -> None:
         for name in self.stateful:
@@ -127,7 +136,7 @@ class Run:
 
     def save(self) -> None:
         """Leave all that goes on, and the averaged weights in half precision."""
-        if parallel.rank():
+        if distributed.rank():
             return
         state = {name: getattr(self, name).state_dict() for name in self.stateful}
         plain = {name: getattr(self, name) for name in ("average", "gains", "step", "seconds")}
@@ -161,8 +170,13 @@ class Run:
             terms[name] = terms[name] * gain * ramp
         self.by_generator.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
+<<<<<<< Updated upstream
         self.discriminators.zero_grad()  # what came back through them is the generator's
         parallel.average_gradients(self.network)
+=======
+        self.critics.zero_grad()  # what came back through them is the generator's
+        distributed.average_gradients(self.network)
+>>>>>>> Stashed changes
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.by_generator.step()
         self._follow()
@@ -186,8 +200,13 @@ class Run:
         ]
         self.by_discriminators.zero_grad()
         torch.stack(losses).sum().backward()
+<<<<<<< Updated upstream
         parallel.average_gradients(self.discriminators)
         self.by_discriminators.step()
+=======
+        distributed.average_gradients(self.critics)
+        self.by_critics.step()
+>>>>>>> Stashed changes
         pixels, *heads = (one.item() for one in losses)
         return {"discriminator_pixels": pixels, "discriminator_heads": sum(heads)}
 
@@ -248,7 +267,7 @@ class Run:
             name: torch.autograd.grad(terms[name], fake, retain_graph=True)[0].norm()
             for name in ("deep", "pixels", "heads")
         }
-        parallel.average(norms.values())
+        distributed.average(norms.values())
         for name in ("pixels", "heads"):
             wanted = getattr(self.settings, name) * float(norms["deep"] / norms[name].clamp(1e-8))
             wanted = min(wanted, MOST_GAIN)
@@ -266,7 +285,7 @@ class Run:
     @torch.no_grad()
     def _follow(self) -> None:
         self.step += 1
-        keep = min(FORGETS, self.step / (self.step + 20))
+        keep = min(self.settings.average, self.step / (self.step + 20))
         for name, value in self.network.state_dict().items():
             self.average[name].lerp_(value, 1 - keep)
 
@@ -303,6 +322,7 @@ def choose_device() -> torch.device:
         dist.init_process_group("nccl" if cuda else "gloo")
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+        torch.backends.cudnn.benchmark = True  # all batches are of two shapes
     return torch.device("cuda" if cuda else "cpu")
 
 
@@ -335,15 +355,15 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     run = Run(out, start, settings, device)
     faces = data.labelled_folder(portraits, keys=portraits / "train.txt")
-    share = max(1, settings.batch // parallel.world())
-    seed = (parallel.rank(), settings.seed, run.step)
+    share = max(1, settings.batch // distributed.world_size())
+    seed = (distributed.rank(), settings.seed, run.step)
     stream = HoleStream(faces, share, settings.whole, seed)
     batches = iter(DataLoader(stream, batch_size=None, num_workers=workers))
     saved, values = run.seconds, dict[str, float]()
-    with tqdm(initial=run.step, unit="step", disable=parallel.rank() > 0) as bar:
+    with tqdm(initial=run.step, unit="step", disable=distributed.rank() > 0) as bar:
         while True:
             left = min(1 - run.seconds / 60 / minutes, 1 - run.step / settings.steps)
-            if parallel.any_process(left <= 0):
+            if distributed.any_process(left <= 0):
                 break
             began = time.monotonic()
             values = run.train(next(batches).to(device), left)
@@ -351,7 +371,7 @@ def main(
             bar.update()
             if run.step % LOGGED_EVERY == 0:
                 log(out, run, values, bar)
-            if parallel.any_process(run.seconds - saved > SAVE_EVERY):
+            if distributed.any_process(run.seconds - saved > settings.save_every):
                 saved = run.seconds
                 run.save()
         log(out, run, values, bar)
@@ -362,7 +382,7 @@ def log(out: Path, run: Run, values: Mapping[str, float], bar: tqdm) -> None:
     """A line for the journal and the bar."""
     rounded = {name: round(value, 4) for name, value in values.items()}
     bar.set_postfix(rounded, refresh=False)
-    if parallel.rank() == 0:
+    if distributed.rank() == 0:
         line = {"step": run.step, "minutes": round(run.seconds / 60, 2)} | rounded | run.gains
         with (out / "log.jsonl").open("a") as journal:
             journal.write(json.dumps(line) + "\n")
