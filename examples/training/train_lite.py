@@ -115,11 +115,7 @@ class Run:
             {"params": part.parameters()}
             for part in (self.discriminators.pixels, self.discriminators.heads)
         ]
-<<<<<<< Updated upstream
-        self.by_discriminators = torch.optim.Adam(groups, betas=(0.0, 0.99))
-=======
-        self.by_critics = torch.optim.Adam(groups, betas=(0.0, 0.99), fused=fused)
->>>>>>> Stashed changes
+        self.by_discriminators = torch.optim.Adam(groups, betas=(0.0, 0.99), fused=fused)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.gains: dict[str, float] = {}
         self.step, self.seconds = 0, 0.0
@@ -170,13 +166,8 @@ class Run:
             terms[name] = terms[name] * gain * ramp
         self.by_generator.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
-<<<<<<< Updated upstream
         self.discriminators.zero_grad()  # what came back through them is the generator's
-        parallel.average_gradients(self.network)
-=======
-        self.critics.zero_grad()  # what came back through them is the generator's
         distributed.average_gradients(self.network)
->>>>>>> Stashed changes
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.by_generator.step()
         self._follow()
@@ -200,13 +191,8 @@ class Run:
         ]
         self.by_discriminators.zero_grad()
         torch.stack(losses).sum().backward()
-<<<<<<< Updated upstream
-        parallel.average_gradients(self.discriminators)
+        distributed.average_gradients(self.discriminators)
         self.by_discriminators.step()
-=======
-        distributed.average_gradients(self.critics)
-        self.by_critics.step()
->>>>>>> Stashed changes
         pixels, *heads = (one.item() for one in losses)
         return {"discriminator_pixels": pixels, "discriminator_heads": sum(heads)}
 
