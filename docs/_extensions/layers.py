@@ -33,7 +33,7 @@ def _part(note: str, *modules: str) -> Part:
 
 
 LAYERS: tuple[tuple[Part, ...], ...] = (
-    (_part("the commands", "cli"),),
+    (_part("the commands", "cli"), _part("types for annotations", "typing")),
     (
         _part("tables, diagnostics, the page", "benchmark"),
         _part("recipes, losses, the loop", "training"),

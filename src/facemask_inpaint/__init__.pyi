@@ -11,6 +11,7 @@ from . import metrics as metrics
 from . import models as models
 from . import parsing as parsing
 from . import training as training
+from . import typing as typing
 from . import verification as verification
 from .inpainting import Inpainter as Inpainter
 from .masks import MaskClass as MaskClass

@@ -208,7 +208,7 @@ def test_deep_grey_files_look_as_they_do_in_8_bits(tmp_path: Path, name: str, su
     np.testing.assert_array_equal(pixels(images.to_rgb(picture))[..., 0], grey)
     path = tmp_path / f"grey{suffix}"
     if not formats.holds(formats.written_under(suffix) or "", name):
-        with pytest.raises(ImageError, match="cannot hold a picture of mode"):
+        with pytest.raises(ImageError, match="cannot hold an image of mode"):
             images.save_image(picture, path)
         return
     images.save_image(picture, path)
@@ -280,7 +280,7 @@ def test_results_go_into_a_file_that_holds_them(
 def test_formats_that_would_quietly_lose_something_are_refused(
     tmp_path: Path, mode: str, suffix: str
 ) -> None:
-    with pytest.raises(ImageError, match=rf"cannot hold a picture of mode {mode}; use \.(png|tif)"):
+    with pytest.raises(ImageError, match=rf"cannot hold an image of mode {mode}; use \.(png|tif)"):
         images.save_image(Image.new(mode, (8, 8)), tmp_path / f"a{suffix}")
     assert not list(tmp_path.iterdir())
 
@@ -332,7 +332,7 @@ def test_a_folder_lists_what_pillow_reads_and_names_what_is_left_out(tmp_path: P
 
 def test_nothing_but_other_files_is_an_error_that_names_them(tmp_path: Path) -> None:
     (tmp_path / "photo.heics").write_bytes(b"")
-    with pytest.raises(ImageError, match=r"no pictures here; 1 files of other kinds: photo\.heics"):
+    with pytest.raises(ImageError, match=r"no images here; 1 other files: photo\.heics"):
         folders.list_images(tmp_path)
 
 
@@ -342,7 +342,7 @@ def test_heic_asks_for_its_package_and_is_registered_with_it(
     path = tmp_path / "photo.heic"
     path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
     if "HEIF" not in formats.readable():
-        with pytest.raises(ImageError, match=r"photo\.heic: a HEIC picture; `pip install"):
+        with pytest.raises(ImageError, match=r"photo\.heic: a HEIC image; `pip install"):
             images.read_image(path)
     asked = []
     plugin = types.ModuleType("pillow_heif")

@@ -66,7 +66,7 @@ def test_every_kind_gives_the_same_hole_without_a_warning(kind: str) -> None:
 @pytest.mark.parametrize(
     ("mask", "words"),
     [
-        (HOLE.T, "mask is 6 x 9 pixels, its picture 9 x 6"),
+        (HOLE.T, "mask is 6 x 9 pixels, its image 9 x 6"),
         (torch.ones(1, 7, 9), "9 x 7"),
         (np.zeros(SIZE), "empty"),
         (HOLE * 18, "label map"),
@@ -151,11 +151,11 @@ def test_one_mask_for_all(mask: Any) -> None:
 
 
 def test_masks_must_fit_in_number_and_size() -> None:
-    with pytest.raises(MaskError, match="3 masks for 2 pictures"):
+    with pytest.raises(MaskError, match="3 masks for 2 images"):
         decode_masks([HOLE] * 3, [SIZE, SIZE])
-    with pytest.raises(MaskError, match="3 masks for 2 pictures"):
+    with pytest.raises(MaskError, match="3 masks for 2 images"):
         decode_masks(np.stack([HOLE] * 3), [SIZE, SIZE])
-    with pytest.raises(MaskError, match="its picture 5 x 4"):
+    with pytest.raises(MaskError, match="its image 5 x 4"):
         decode_masks(HOLE, [SIZE, (4, 5)])
     with pytest.raises(MaskError, match=r"mask\[1\]"):
         decode_masks([HOLE, HOLE.T], [SIZE, SIZE])
@@ -239,5 +239,5 @@ def test_a_mask_may_be_empty_or_soft_where_that_is_no_matter() -> None:
         assert not as_hole(np.zeros(SIZE)).any()
         assert as_hole(np.full(SIZE, 0.6), SIZE).all()
         assert as_hole(Image.fromarray(FULL)).shape == SIZE
-    with pytest.raises(MaskError, match="its picture 3 x 3"):
+    with pytest.raises(MaskError, match="its image 3 x 3"):
         as_hole(FULL, (3, 3))

@@ -56,7 +56,7 @@ def test_what_cannot_work_is_said(folder: Path, tmp_path_factory: pytest.TempPat
     with pytest.raises(OptionError, match="white"):
         IrregularMasks(folder, hole_colour="grey")  # type: ignore[arg-type]
     empty = tmp_path_factory.mktemp("empty")
-    with pytest.raises(ImageError, match="no pictures"):
+    with pytest.raises(ImageError, match="no images"):
         IrregularMasks(empty, hole_colour="white")
     Image.new("L", (8, 8)).save(empty / "black.png")
     with pytest.raises(OptionError, match="hole_colour"):

@@ -1,8 +1,8 @@
-"""Pictures and masks of every kind, to tensors and back: all that knows PIL, NumPy and ranges.
+"""Images and masks of any type, to tensors and back.
 
-Inside the library a picture is a float tensor ``(3, H, W)`` in [-1, 1] and a mask a bool tensor
-``(H, W)`` with True = hole. This package turns what users have into that and back without
-touching a known pixel.
+Inside the library an image is a float tensor ``(3, H, W)`` in [-1, 1] and a mask a bool tensor
+``(H, W)`` with True = hole. This package converts what users have to that and back without changing
+a known pixel. Nothing else in the library knows PIL modes, file formats and value ranges.
 """
 
 import lazy_loader

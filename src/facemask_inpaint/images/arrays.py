@@ -1,4 +1,4 @@
-"""Arrays and tensors as they come from outside, brought into one memory layout."""
+"""Arrays and tensors of any origin, brought into one memory layout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ _TORCH = {np.dtype(np.float32): torch.float32, np.dtype(np.int64): torch.int64}
 
 
 def is_dense(tensor: Tensor) -> bool:
-    """Whether a tensor holds its numbers in memory, one by one: not meta, sparse or quantised."""
+    """Tell whether a tensor holds its numbers in memory: not meta, sparse, nested or quantised.
+
+    Example:
+        >>> is_dense(torch.zeros(2)), is_dense(torch.zeros(2, device="meta"))
+        (True, False)
+    """
     return (
         tensor.layout == torch.strided
         and tensor.device.type != "meta"
@@ -21,17 +26,16 @@ def is_dense(tensor: Tensor) -> bool:
 
 
 def ordered(samples: NDArray[np.generic] | Tensor, dtype: DTypeLike) -> Tensor:
-    """The same numbers as a tensor of a dtype, a copy where need be.
+    """Return the same numbers as a tensor of a dtype, a copy where need be.
 
-    Byte order, strides, read-only memory, width of the numbers and gradients of what comes in do
-    not matter.
+    Byte order, strides, read-only memory, width of the numbers and gradients do not matter.
 
     Args:
         samples: an array of a real dtype, or a plain tensor.
         dtype: float32 or int64.
 
     Returns:
-        A tensor on a tensor's own device, else on the CPU.
+        A tensor, on the device of ``samples`` if that is a tensor, else on the CPU.
     """
     if isinstance(samples, Tensor):
         return samples.detach().to(_TORCH[np.dtype(dtype)])
@@ -39,9 +43,13 @@ def ordered(samples: NDArray[np.generic] | Tensor, dtype: DTypeLike) -> Tensor:
 
 
 def as_tensor(array: NDArray[np.generic]) -> Tensor:
-    """An array as a tensor of its own dtype, copied only where torch cannot take it as it is.
+    """Return an array as a tensor of its own dtype, copied only where torch needs it.
 
-    Big-endian numbers become the machine's own and extended floats float64.
+    Big-endian numbers take the machine's byte order and extended floats become float64.
+
+    Example:
+        >>> as_tensor(np.arange(3, dtype=">i2"))
+        tensor([0, 1, 2], dtype=torch.int16)
     """
     dtype = array.dtype.newbyteorder("=")
     if dtype.kind == "f" and dtype.itemsize > 8:

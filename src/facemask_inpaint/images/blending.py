@@ -1,4 +1,4 @@
-"""Softer seams: cross-fading and gradient-domain blending of a filling with its surroundings."""
+"""Softer seams: cross-fading and gradient-domain blending of a prediction with its image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facemask_inpaint.images.harmonic import fill_harmonically
 
 
 def feather_alpha(hole: Tensor, radius: int) -> Tensor:
-    """Weight of the filling for a cross-fade that lies outside the hole.
+    """Return the prediction's weight in a cross-fade outside the hole.
 
     Args:
         hole: ``(H, W)`` bool.
@@ -23,6 +23,11 @@ def feather_alpha(hole: Tensor, radius: int) -> Tensor:
 
     Raises:
         OptionError: the radius is negative.
+
+    Example:
+        >>> hole = torch.tensor([[True, False, False, False]])
+        >>> feather_alpha(hole, 1).tolist()
+        [[1.0, 0.5, 0.0, 0.0]]
     """
     if radius < 0:
         raise OptionError(f"radius must not be negative, got {radius}")
@@ -34,22 +39,29 @@ def feather_alpha(hole: Tensor, radius: int) -> Tensor:
     return torch.where(distance <= radius, smooth, 0.0).to(hole.device)
 
 
-def poisson_blend(rgb: Tensor, filled: Tensor, hole: Tensor) -> Tensor:
-    """Gradient-domain blending (Pérez, Gangnet and Blake, "Poisson Image Editing", 2003, eq. 4).
+def poisson_blend(rgb: Tensor, prediction: Tensor, hole: Tensor) -> Tensor:
+    """Blend a prediction into its image in the gradient domain.
 
-    Inside the hole the gradients of ``filled`` stay; a membrane that spans the hole and carries
-    the difference at its border is added, so that the colours meet those around it.
+    Pérez, Gangnet and Blake, "Poisson Image Editing", 2003, eq. 4: inside the hole the gradients of
+    the prediction are kept, and the harmonic interpolation of its difference from the image at the
+    hole's border is added, so that its colours meet those around it.
 
     Args:
-        rgb: ``(3, H, W)`` float, the picture; what lies under the hole is ignored.
-        filled: ``(3, H, W)``, the filling *with its own view of the known pixels* beside the
-            hole: where it repeats those of ``rgb``, there is nothing to correct.
+        rgb: ``(3, H, W)`` float, the image; what lies under the hole is ignored.
+        prediction: ``(3, H, W)``, including what the network predicts for the known pixels beside
+            the hole: where it repeats those of ``rgb``, there is nothing to correct.
         hole: ``(H, W)`` bool.
 
     Returns:
-        ``(3, H, W)`` like ``rgb``: its own values at known pixels, the blended filling, clamped
+        ``(3, H, W)`` like ``rgb``: its own values at known pixels, the blended prediction, clamped
         to [-1, 1], in the hole.
+
+    Example:
+        >>> hole = torch.zeros(4, 4, dtype=torch.bool)
+        >>> hole[1:3, 1:3] = True
+        >>> poisson_blend(torch.zeros(3, 4, 4), torch.ones(3, 4, 4), hole).unique()
+        tensor([0.])
     """
-    filled = filled.to(rgb)
-    correction = fill_harmonically(rgb - filled, hole)
-    return torch.where(hole, (filled + correction).clamp(-1, 1), rgb)
+    prediction = prediction.to(rgb)
+    correction = fill_harmonically(rgb - prediction, hole)
+    return torch.where(hole, (prediction + correction).clamp(-1, 1), rgb)

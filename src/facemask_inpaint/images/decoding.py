@@ -1,4 +1,4 @@
-"""Pictures of every kind to tensors, and back to the same kind."""
+"""From images of any type to tensors, and back to the same type."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,15 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
+from facemask_inpaint._internal.types import (
+    ImageArray,
+    ImageLike,
+    ImagesLike,
+    LoadedImage,
+    LoadedImages,
+    Size,
+    ValueRange,
+)
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images.arrays import is_dense, ordered
 from facemask_inpaint.images.files import (
@@ -33,9 +42,6 @@ from facemask_inpaint.images.rebuilding import (
     SampleRange,
 )
 
-ValueRange = tuple[float, float]
-Samples = np.ndarray | Tensor
-
 _SLACK = 1e-3
 """How far rounding may carry float samples beyond their range, as a share of it."""
 
@@ -45,7 +51,7 @@ _WHOLE_RANGES: dict[str, ValueRange] = {
     "int32": (0, 65535),  # PIL mode I: older Pillows read 16-bit files as it
 }
 _ALMOST_BLACK = 255
-"""Largest sample of 16 bits in a picture that is taken for one of 8 bits."""
+"""Largest sample of a 16-bit image up to which it may really be an 8-bit image."""
 
 _SAMPLED_MODES = ("1", "L", "LA", "RGB", "RGBA", "I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _CONVERTED_MODES = ("RGBX", "CMYK", "YCbCr", "LAB", "HSV")
@@ -54,82 +60,97 @@ _EIGHT_BIT_MODES = ("1", "L", "LA", "RGB", "RGBA", *_CONVERTED_MODES)
 
 @dataclass(frozen=True, eq=False)
 class DecodedImage:
-    """One picture, decoded.
+    """One image as networks take it, with the way back to the caller's type.
 
     Attributes:
         rgb: ``(3, H, W)`` float32 in [-1, 1], on a tensor's own device and otherwise on the CPU.
-        rebuild: makes the caller's kind of picture; used through :meth:`compose`.
+        rebuild: makes an image of the caller's type; see :meth:`compose`.
+
+    Example:
+        >>> import numpy as np, torch
+        >>> decoded = decode_image(np.zeros((4, 4, 3), np.uint8))
+        >>> hole = torch.zeros(4, 4, dtype=torch.bool)
+        >>> hole[0, 0] = True
+        >>> decoded.compose(torch.ones(3, 4, 4), hole)[0, :2].tolist()
+        [[255, 255, 255], [0, 0, 0]]
     """
 
     rgb: Tensor
     rebuild: Rebuild
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         """Height and width in pixels."""
         return self.rgb.shape[1], self.rgb.shape[2]
 
-    def compose(self, filled: Tensor, hole: Tensor, alpha: Tensor | None = None) -> object:
-        """The caller's picture with the hole filled; every other pixel is its own, bit for bit.
+    def compose(self, prediction: Tensor, hole: Tensor, alpha: Tensor | None = None) -> LoadedImage:
+        """Return the caller's image with the prediction in the hole.
+
+        Every other pixel is the original's, bit for bit.
 
         Args:
-            filled: ``(3, H, W)`` float in [-1, 1]; clamped, and rounded half to even where the
-                picture holds whole numbers.
+            prediction: ``(3, H, W)`` float in [-1, 1]; clamped, and rounded half to even where the
+                image holds whole numbers.
             hole: ``(H, W)`` bool.
-            alpha: ``(H, W)`` float in [0, 1], weight of ``filled`` outside the hole, for soft
-                borders. In the hole the weight is 1 whatever it says: what was hidden there must
-                not show. Where it is 0 a known pixel stays as it is.
+            alpha: ``(H, W)`` float in [0, 1], weight of the prediction outside the hole, for soft
+                borders. Known pixels of weight 0 stay as they are. In the hole the weight is
+                always 1, so that nothing hidden shows through.
 
         Returns:
-            A new picture of the same type, mode, dtype, size, device and value range, its alpha
+            A new image of the same type, mode, dtype, size, device and value range, its alpha
             channel unchanged.
 
         Raises:
-            ImageError: the filling holds NaN or infinity where it is needed.
+            ImageError: the prediction holds NaN or infinity where it is needed.
         """
-        filled = filled.to(self.rgb)
+        prediction = prediction.to(self.rgb)
         changed = hole = hole.to(self.rgb.device)
         if alpha is not None:
             weight = torch.where(hole, 1.0, alpha.to(self.rgb))
             changed = weight > 0
-            filled = torch.where(hole, filled, torch.lerp(self.rgb, filled, weight))
-        fresh = filled[:, changed]
+            prediction = torch.where(hole, prediction, torch.lerp(self.rgb, prediction, weight))
+        fresh = prediction[:, changed]
         if not fresh.isfinite().all():
-            raise ImageError("the filling holds NaN or infinity; let the network use float32")
+            raise ImageError("the prediction holds NaN or infinity; let the network use float32")
         return self.rebuild(fresh, changed)
 
 
 def decode_image(
-    image: Any, *, value_range: ValueRange | None = None, name: str = "image"
+    image: ImageLike, *, value_range: ValueRange | None = None, name: str = "image"
 ) -> DecodedImage:
-    """Decode one picture of any kind.
+    """Decode one image of any type.
 
     Args:
         image: one of
 
-            - a path: read upright, comes back as a PIL picture;
-            - a PIL picture of mode 1, L, LA, RGB, RGBA, RGBX, I;16, I, F, CMYK, YCbCr, LAB or
+            - a path: read upright, comes back as a PIL image;
+            - a PIL image of mode 1, L, LA, RGB, RGBA, RGBX, I;16, I, F, CMYK, YCbCr, LAB or
               HSV: comes back upright in its mode. Palettes (P, PA) and colour keys cannot hold
-              new colours: such a picture comes back as RGB, or as LA or RGBA if it is
+              new colours: such an image comes back as RGB, or as LA or RGBA if it is
               transparent; premultiplied ones (La, RGBa) come back as LA and RGBA. Of the
-              metadata the colour profile comes back, if it is one of the result's colour space;
+              metadata the colour profile comes back, if it fits the result's colour space;
             - a NumPy array ``(H, W)`` or ``(H, W, C)`` of uint8, uint16 or a float dtype, in any
               byte order and memory layout, with 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA)
               channels;
-            - a torch tensor ``(H, W)`` or ``(C, H, W)`` of the same kinds, or bfloat16.
-        value_range: (lowest, highest) sample of an array, a tensor or a PIL picture of mode
+            - a torch tensor ``(H, W)`` or ``(C, H, W)`` of the same dtypes, or bfloat16.
+        value_range: (lowest, highest) sample of an array, a tensor or a PIL image of mode
             I;16, I or F. When omitted: the whole range of uint8 and uint16; 0 to 65535 for mode
             I; for floats -1 to 1 if any sample is negative (beyond rounding), else 0 to 1.
-        name: what errors call the picture.
+        name: what error messages call the image.
 
     Raises:
-        ImageError: the picture cannot be read, is empty, of an unknown kind, holds NaN or
-            infinity, or samples outside its range.
+        ImageError: the image cannot be read, is empty, of an unknown type, or holds NaN,
+            infinity or samples outside its range.
         OptionError: ``value_range`` is not an interval.
 
     Warns:
         UserWarning: a file of 16 bits per colour was read as 8; or samples of 16 bits do not go
             beyond 255.
+
+    Example:
+        >>> import numpy as np
+        >>> decode_image(np.full((2, 3), 255, np.uint8)).rgb.shape
+        torch.Size([3, 2, 3])
     """
     if isinstance(image, str | os.PathLike):
         return _decode_pil(read_image(os.fspath(image)), value_range, os.fspath(image))
@@ -139,20 +160,26 @@ def decode_image(
         _require_dtype(image, name)
         return _decode_samples(image, _span(image, value_range, name), name)
     raise ImageError(
-        f"{name} is a {type(image).__name__}; needed: a path, a PIL picture, a NumPy array or a "
+        f"{name} is a {type(image).__name__}; needed: a path, a PIL image, a NumPy array or a "
         "torch tensor"
     )
 
 
 class DecodedImages(NamedTuple):
-    """What a user handed over, as single pictures, and the way back."""
+    """Single images, and the way back to the caller's arrangement.
 
-    pictures: list[DecodedImage]
-    regroup: Callable[[list[Any]], Any]
+    Attributes:
+        images: one by one.
+        regroup: from as many composed images to one image, a list or tuple, or a batch of the
+            same dtype on the same device.
+    """
+
+    images: list[DecodedImage]
+    regroup: Callable[[list[LoadedImage]], LoadedImages]
 
 
-def decode_images(images: Any, *, value_range: ValueRange | None = None) -> DecodedImages:
-    """Decode one picture, a list or tuple of pictures, or a batch.
+def decode_images(images: ImagesLike, *, value_range: ValueRange | None = None) -> DecodedImages:
+    """Decode one image, a list or tuple of images, or a batch.
 
     Args:
         images: whatever :func:`decode_image` takes; a list or tuple of such, of mixed types and
@@ -161,34 +188,42 @@ def decode_images(images: Any, *, value_range: ValueRange | None = None) -> Deco
             once for all of it, that of a list's images one by one.
 
     Returns:
-        The pictures, and a function from as many composed results to the caller's arrangement:
-        one result, a list or tuple, or a batch of the same dtype on the same device.
+        The images, and a function from as many composed images to the caller's arrangement.
 
     Raises:
-        ImageError: see :func:`decode_image`; or there are no pictures.
+        ImageError: see :func:`decode_image`; or there are no images.
+
+    Example:
+        >>> import numpy as np
+        >>> decoded, regroup = decode_images(np.zeros((2, 4, 4, 3), np.uint8))
+        >>> len(decoded)
+        2
     """
     if isinstance(images, list | tuple):
         if not images:
-            raise ImageError("there are no pictures: the list is empty")
+            raise ImageError("there are no images: the list is empty")
         named = [(f"images[{i}]", image) for i, image in enumerate(images)]
-        pictures = [
-            decode_image(image, value_range=value_range, name=name) for name, image in named
-        ]
-        return DecodedImages(pictures, tuple if isinstance(images, tuple) else list)
+        decoded = [decode_image(image, value_range=value_range, name=name) for name, image in named]
+        return DecodedImages(decoded, tuple if isinstance(images, tuple) else list)
     if isinstance(images, np.ndarray | Tensor) and images.ndim == 4:
         _require_dtype(images, "images")
         span = _span(images, value_range, "images")
-        pictures = [_decode_samples(samples, span, "images") for samples in images]
-        return DecodedImages(pictures, torch.stack if isinstance(images, Tensor) else np.stack)
-    return DecodedImages([decode_image(images, value_range=value_range)], _only)
+        decoded = [_decode_samples(samples, span, "images") for samples in images]
+        stack = cast(_Regroup, torch.stack if isinstance(images, Tensor) else np.stack)
+        return DecodedImages(decoded, stack)
+    image = cast(ImageLike, images)
+    return DecodedImages([decode_image(image, value_range=value_range)], _only)
 
 
-def _only(results: list[Any]) -> object:
-    return results[0]
+_Regroup = Callable[[list[LoadedImage]], LoadedImages]
+
+
+def _only(composites: list[LoadedImage]) -> LoadedImage:
+    return composites[0]
 
 
 def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -> DecodedImage:
-    """Decode an upright picture."""
+    """Decode an upright image."""
     if REDUCED in image.info:
         _warn(
             f"{image.info[REDUCED]} holds colours of 16 bits, of which Pillow reads 8, so the "
@@ -206,11 +241,13 @@ def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -
     array = np.asarray(image.convert("L") if image.mode == "1" else image)
     span = _span(array, None if array.dtype == np.uint8 else value_range, name)
     samples = _decode_samples(array, span, name)
-    return DecodedImage(samples.rgb, RebuildImage(samples.rebuild, image.mode, image.info))
+    return DecodedImage(
+        samples.rgb, RebuildImage(RebuildArray(array, span), image.mode, image.info)
+    )
 
 
 def _in_result_mode(image: Image.Image) -> Image.Image:
-    """The same upright picture in the mode that it comes back in, with a profile that fits it."""
+    """The same upright image in the mode that it comes back in, with a profile that fits it."""
     mode = result_mode(image)
     return _with_own_profile(image if mode == image.mode else image.convert(mode))
 
@@ -221,21 +258,26 @@ def _with_own_profile(image: Image.Image) -> Image.Image:
     return image
 
 
-def to_rgb(image: Any, *, name: str = "image") -> Image.Image:
-    """Decode a picture of any kind to 8 bits per colour: what people look at and metrics count.
+def to_rgb(image: ImageLike, *, name: str = "image") -> Image.Image:
+    """Convert an image of any type to RGB of 8 bits, as people see it and metrics measure it.
 
-    The one way from a picture to RGB. Samples of 16 bits and floats are scaled by their value
-    range, as :func:`decode_image` does, and rounded half to even; alpha is dropped.
+    Samples of 16 bits and floats are scaled by their value range, as :func:`decode_image` does,
+    and rounded half to even; alpha is dropped.
 
     Args:
-        image: any kind that :func:`decode_image` takes; a PIL picture stays as it is.
-        name: what errors call the picture.
+        image: anything that :func:`decode_image` takes; it is not changed.
+        name: what error messages call the image.
 
     Returns:
-        An upright PIL picture of mode RGB.
+        An upright PIL image of mode RGB.
 
     Raises:
         ImageError: see :func:`decode_image`.
+
+    Example:
+        >>> import numpy as np
+        >>> to_rgb(np.ones((2, 2), np.float32)).getpixel((0, 0))
+        (255, 255, 255)
     """
     if isinstance(image, str | os.PathLike):
         name = os.fspath(image)
@@ -251,7 +293,7 @@ def to_rgb(image: Any, *, name: str = "image") -> Image.Image:
     return Image.fromarray(rearrange(pixels, "c h w -> h w c").numpy())
 
 
-def _decode_samples(samples: Samples, span: SampleRange, name: str) -> DecodedImage:
+def _decode_samples(samples: ImageArray, span: SampleRange, name: str) -> DecodedImage:
     """Decode one array or tensor whose value range is known."""
     rebuild: Rebuild
     if isinstance(samples, np.ndarray):
@@ -268,15 +310,15 @@ def _decode_samples(samples: Samples, span: SampleRange, name: str) -> DecodedIm
     return DecodedImage(span.to_rgb(rearrange(_floats(samples), pattern)), rebuild)
 
 
-def _floats(samples: Samples) -> Tensor:
+def _floats(samples: ImageArray) -> Tensor:
     return ordered(samples, np.float32)
 
 
-def _dtype_name(samples: Samples) -> str:
+def _dtype_name(samples: ImageArray) -> str:
     return samples.dtype.name if isinstance(samples, np.ndarray) else str(samples.dtype)[6:]
 
 
-def _require_dtype(samples: Samples, name: str) -> None:
+def _require_dtype(samples: ImageArray, name: str) -> None:
     if isinstance(samples, Tensor) and not is_dense(samples):
         raise ImageError(f"{name} is a tensor without pixels in memory (meta, sparse or quantised)")
     dtype = _dtype_name(samples)
@@ -284,8 +326,8 @@ def _require_dtype(samples: Samples, name: str) -> None:
         raise ImageError(f"{name} is of dtype {dtype}; needed: uint8, uint16 or a float dtype")
 
 
-def _span(samples: Samples, value_range: ValueRange | None, name: str) -> SampleRange:
-    """Value range of a picture or batch: given, that of its dtype, or inferred."""
+def _span(samples: ImageArray, value_range: ValueRange | None, name: str) -> SampleRange:
+    """Value range of an image or batch: given, that of its dtype, or inferred."""
     if 0 in samples.shape:
         raise ImageError(f"{name} has the shape {tuple(samples.shape)}, which holds no pixels")
     least, most = (float(end) for end in _floats(samples).aminmax())

@@ -1,4 +1,4 @@
-"""Picture files: read whole and upright or not at all, written whole or not at all."""
+"""Image files: read whole and upright or not at all, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from facemask_inpaint.images.opening import identify, is_file, open_binary
 from facemask_inpaint.images.repair import leaner
 
 MAX_PIXELS = 178_956_970
-"""Largest picture that is decoded; larger ones are refused as decompression bombs."""
+"""Pixels of the largest image that is decoded; larger ones are refused as decompression bombs."""
 
 REDUCED = "facemask_inpaint reduced"
-"""Key in a picture's ``info`` under which the name of a file of 16 bits per colour is kept."""
+"""Key in an image's ``info`` under which the name of a file of 16 bits per colour is kept."""
 
 _EXIF_ORIENTATION = 0x0112
 
@@ -51,17 +51,24 @@ _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L
 
 
 def read_image(path: str | Path) -> Image.Image:
-    """Read a picture file whole and upright, in its own mode.
+    """Read an image file whole and upright, in its own mode.
 
-    Of an animation the first frame is read. Of the metadata the colour profile is kept; what is
-    damaged of it costs nothing else. Pillow reads colour files of 16 bits per channel as 8 bits;
-    pass those as ``uint16`` arrays instead.
+    Of an animation the first frame is read. Of the metadata the colour profile is kept; damaged
+    metadata is ignored. Pillow reads colour files of 16 bits per channel as 8 bits; pass those as
+    ``uint16`` arrays instead.
 
     Args:
         path: a file, or a named pipe, which may be silent for a few seconds at most.
 
     Raises:
-        ImageError: the file is missing, truncated, no picture, or larger than ``MAX_PIXELS``.
+        ImageError: the file is missing, truncated, no image, or larger than ``MAX_PIXELS``.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "face.png")
+        >>> save_image(Image.new("RGB", (4, 3)), path)
+        >>> read_image(path).size
+        (4, 3)
     """
     with open_binary(path) as file:
         try:
@@ -82,23 +89,37 @@ def _decoded(image: Image.Image, path: str | Path) -> Image.Image:
 
 @contextmanager
 def open_image(path: str | Path) -> Iterator[Image.Image]:
-    """Open a picture file for its format, mode, size and metadata; pixels are not decoded.
+    """Open an image file for its format, mode, size and metadata; pixels are not decoded.
 
     Raises:
-        ImageError: the file is missing, or no picture.
+        ImageError: the file is missing, or no image.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "face.png")
+        >>> save_image(Image.new("RGB", (4, 3)), path)
+        >>> with open_image(path) as image:
+        ...     image.format, image.size
+        ('PNG', (4, 3))
     """
     with open_binary(path) as file, identify(file, path) as image:
         yield image
 
 
 def upright(image: Image.Image, name: str = "image") -> Image.Image:
-    """Decode a PIL picture and apply its EXIF orientation; the original stays as it is.
+    """Decode a PIL image and apply its EXIF orientation; the original stays as it is.
 
     Returns:
-        A new picture without EXIF data.
+        A new image without EXIF data.
 
     Raises:
-        ImageError: the picture is truncated, damaged, empty or larger than ``MAX_PIXELS``.
+        ImageError: the image is truncated, damaged, empty or larger than ``MAX_PIXELS``.
+
+    Example:
+        >>> image = Image.new("RGB", (4, 3))
+        >>> image.getexif()[0x0112] = 6  # taken with the camera turned by 90 degrees
+        >>> upright(image).size
+        (3, 4)
     """
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -139,11 +160,11 @@ def _is_of_16_bits(decoder: str, arguments: Any) -> bool:
     parts = arguments if isinstance(arguments, tuple) else (arguments,)
     if decoder.startswith("ppm"):
         return int(parts[-1]) > 255
-    return decoder == "SGI16" or any(isinstance(one, str) and ";16" in one for one in parts)
+    return decoder == "SGI16" or any(isinstance(part, str) and ";16" in part for part in parts)
 
 
 def result_mode(image: Image.Image) -> str:
-    """Mode in which a picture comes back: its own, or one that holds any colour and any alpha."""
+    """Return the mode in which an image comes back: its own if it holds any colour and alpha."""
     if image.mode in ("P", "PA"):
         return "RGBA" if image.has_transparency_data else "RGB"
     if image.mode in ("1", "L", "RGB") and "transparency" in image.info:
@@ -152,9 +173,13 @@ def result_mode(image: Image.Image) -> str:
 
 
 def result_name(path: str | Path) -> str:
-    """Name for the file of what is made from a picture file: its own, unless that cannot hold it.
+    """Return the name for the result of an image file: its own, unless that cannot hold it.
 
     Only the header is read. See :func:`facemask_inpaint.images.formats.result_suffix`.
+
+    Example:
+        >>> result_name("folder/face.png")
+        'face.png'
     """
     path = Path(path)
     if not is_file(path):
@@ -168,7 +193,7 @@ def result_name(path: str | Path) -> str:
 
 
 def fitting_profile(image: Image.Image) -> bytes | None:
-    """Colour profile of a picture; ``None`` for one of another colour space than its mode's."""
+    """Return an image's colour profile; ``None`` for one of another colour space than its mode."""
     profile: bytes | None = image.info.get("icc_profile")
     space = _PROFILE_SPACES.get(bytes(profile[16:20])) if profile else None
     mode = "grey" if image.mode in _GREY_MODES else image.mode
@@ -177,35 +202,39 @@ def fitting_profile(image: Image.Image) -> bytes | None:
 
 
 def save_image(image: Image.Image, path: str | Path) -> None:
-    """Write a picture whole or not at all, in the format of the path's suffix.
+    """Write an image whole or not at all, in the format of the path's suffix.
 
     JPEG and AVIF are written at quality 95 without chroma subsampling, WebP without loss. The
-    colour profile is kept if it is one of the picture's colour space.
+    colour profile is kept if it fits the image's colour space.
 
     Raises:
         ImageError: no format has this suffix, or the format cannot hold this mode.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> save_image(Image.new("L", (8, 8)), pathlib.Path(tempfile.mkdtemp(), "mask.png"))
     """
     path = Path(path)
-    picture_format = formats.written_under(path.suffix)
-    if picture_format is None:
+    image_format = formats.written_under(path.suffix)
+    if image_format is None:
         raise ImageError(
-            f"{path}: no picture format is written under the suffix {path.suffix!r}; "
+            f"{path}: no image format is written under the suffix {path.suffix!r}; "
             "use .png, .jpg, .webp or .tif"
         )
-    if not formats.holds(picture_format, image.mode):
-        raise _cannot_hold(path, picture_format, image.mode)
-    options = dict(_SAVE_OPTIONS.get(picture_format, {}))
+    if not formats.holds(image_format, image.mode):
+        raise _cannot_hold(path, image_format, image.mode)
+    options = dict(_SAVE_OPTIONS.get(image_format, {}))
     options["icc_profile"] = fitting_profile(image)  # None overrules what is in its info
     with atomic_path(path) as temporary:
         try:
-            image.save(temporary, picture_format, **options)
+            image.save(temporary, image_format, **options)
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk's fault, not the format's
-            raise _cannot_hold(path, picture_format, image.mode) from error
+            raise _cannot_hold(path, image_format, image.mode) from error
 
 
-def _cannot_hold(path: Path, picture_format: str, mode: str) -> ImageError:
+def _cannot_hold(path: Path, image_format: str, mode: str) -> ImageError:
     suffix = formats.exact_suffix(mode)
     advice = f"use {suffix}" if suffix else "convert it to RGB first"
-    return ImageError(f"{path}: {picture_format} cannot hold a picture of mode {mode}; {advice}")
+    return ImageError(f"{path}: {image_format} cannot hold an image of mode {mode}; {advice}")

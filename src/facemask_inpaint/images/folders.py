@@ -1,4 +1,4 @@
-"""Pictures in folders: listing them, naming them by key, and pairing two folders."""
+"""Images in folders: listing them, naming them by key, and pairing two folders."""
 
 from __future__ import annotations
 
@@ -17,31 +17,39 @@ _LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini"})
 
 
 def key_of(path: str | os.PathLike[str]) -> str:
-    """What pairs a file with its counterparts: its name without the suffix, composed (NFC).
+    """Return what pairs a file with its counterparts: its name without the suffix, in NFC.
 
     Some systems decompose accents in file names and lists of names do not, or the other way
     round; both spellings are one key.
+
+    Example:
+        >>> key_of("faces/00012.png")
+        '00012'
     """
     return compose(Path(path).stem)
 
 
 def compose(name: str) -> str:
-    """The spelling of a name that keys have: accents composed with their letters (NFC)."""
+    """Return a name as keys spell it, accents composed with their letters (NFC)."""
     return unicodedata.normalize("NFC", name)
 
 
 def list_images(source: Path) -> list[Path]:
-    """Pictures of a folder, sorted by name; a file stands for itself.
+    """List the images of a folder, sorted by name; a file is a list of itself.
 
-    Whatever bears a picture's suffix is listed, also what turns out not to be one when it is
-    read, so that reading names it. Hidden files are no pictures: macOS leaves ``._face.png`` on
-    foreign disks, and a run that was killed may leave half a file under such a name.
+    Every file with an image's suffix is listed, also one that cannot be read, so that reading
+    reports it. Hidden files are left out: macOS leaves ``._face.png`` on foreign disks, and a run
+    that was killed may leave half a file under such a name.
 
     Raises:
-        ImageError: the folder holds no pictures, or two with one stem.
+        ImageError: the folder holds no images, or two of the same stem.
 
     Warns:
-        UserWarning: files of other kinds lie beside the pictures; they are named.
+        UserWarning: other files lie beside the images; the message names them.
+
+    Example:
+        >>> [path.name for path in list_images(Path("face.png"))]
+        ['face.png']
     """
     if not source.is_dir():
         return [source]
@@ -50,10 +58,10 @@ def list_images(source: Path) -> list[Path]:
     others = [path.name for path in entries if not _is_named_so(path) and _is_content(path)]
     nameless = [ascii(path.name) for path in entries if not _is_text(path.name)]
     if not found:
-        beside = f"; {len(others)} files of other kinds: {listed(others)}" if others else ""
-        raise ImageError(f"{source}: no pictures here{beside}")
+        beside = f"; {len(others)} other files: {listed(others)}" if others else ""
+        raise ImageError(f"{source}: no images here{beside}")
     _require_different_keys(source, found)
-    _say_left_out(source, "no picture format goes by that name", others)
+    _say_left_out(source, "no image format has such a suffix", others)
     _say_left_out(source, "names must be text in this system's encoding", nameless)
     return found
 
@@ -63,7 +71,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _is_named_so(path: Path) -> bool:
-    """Whether a file bears a picture's suffix."""
+    """Whether a file has an image's suffix."""
     return path.suffix.lower() in image_suffixes()
 
 
@@ -83,7 +91,10 @@ def _say_left_out(source: Path, reason: str, names: list[str]) -> None:
 
 
 def class_folders(source: Path) -> dict[str, Path]:
-    """Sub-folders by name of a folder that holds no pictures itself, as ``OUT/<class>/`` does."""
+    """Return the sub-folders, by name, of a folder that holds no images itself.
+
+    Such are the folders ``OUT/<mask class>/`` that the commands write.
+    """
     if not source.is_dir():
         return {}
     entries = _visible(source)
@@ -107,14 +118,14 @@ def _is_content(path: Path) -> bool:
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first names, and how many more there are."""
+    """Return the first names as text, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
 
 def find_image(folder: Path, key: str) -> Path | None:
-    """The picture of a folder that has this key; ``None`` if there is none."""
+    """Return the image of a folder that has this key; ``None`` if there is none."""
     spellings = (unicodedata.normalize(form, key) for form in ("NFC", "NFD"))
     suffixes = (".png", ".jpg", *sorted(image_suffixes()))
     paths = (folder / f"{name}{suffix}" for name in spellings for suffix in suffixes)
@@ -122,7 +133,7 @@ def find_image(folder: Path, key: str) -> Path | None:
 
 
 class Pairs(NamedTuple):
-    """Files paired by key, and the keys that only one side has."""
+    """Files paired by key, and the keys that only one of two folders has."""
 
     matched: list[tuple[Path, Path]]
     only_first: list[str]
@@ -130,9 +141,9 @@ class Pairs(NamedTuple):
 
 
 def pair_by_stem(first: Path, second: Path) -> Pairs:
-    """Pair the pictures of two folders by their keys, or two files whatever their names.
+    """Pair the images of two folders by their keys, or two files whatever their names.
 
-    A single ``second`` file goes with every picture of ``first``.
+    A single ``second`` file goes with every image of ``first``.
     """
     left = list_images(first)
     if not second.is_dir():

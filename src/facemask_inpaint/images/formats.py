@@ -1,4 +1,4 @@
-"""Picture formats: which are read, under which suffixes, and which can take a result back."""
+"""Image formats: which are read, under which suffixes, and which can take a result back."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ too, and clip, quantise or drop what the format does not hold."""
 
 @cache
 def readable() -> tuple[str, ...]:
-    """Names of the formats that are tried on a file, in Pillow's order.
+    """Return the names of the formats that are tried on a file, in Pillow's order.
 
     HEIC counts where the package ``pillow-heif`` is installed; it is registered with Pillow here.
     """
@@ -60,50 +60,50 @@ def readable() -> tuple[str, ...]:
 
 @cache
 def image_suffixes() -> frozenset[str]:
-    """Suffixes, in lower case with their dot, of the files that are read as pictures."""
+    """Return the suffixes, lower case with their dot, of the files that are read as images."""
     known = set(readable())
     suffixes = Image.registered_extensions().items()
     return frozenset(suffix for suffix, name in suffixes if name in known)
 
 
 def written_under(suffix: str) -> str | None:
-    """Name of the format that is written under a suffix; ``None`` if there is none."""
+    """Return the name of the format that a suffix stands for; ``None`` if there is none."""
     readable()
     name = Image.registered_extensions().get(suffix.lower(), "")
     return name if name in Image.SAVE else None
 
 
-def holds(picture_format: str, mode: str) -> bool:
-    """Whether a format gives a picture of this PIL mode back as it was, apart from lossy coding.
+def holds(image_format: str, mode: str) -> bool:
+    """Tell whether a format keeps images of this PIL mode as they are, apart from lossy coding.
 
-    Of formats that this library does not know in detail it is assumed: Pillow will say.
+    Formats that this library does not know in detail are assumed to; Pillow will refuse.
     """
-    held = _HELD.get(picture_format)
+    held = _HELD.get(image_format)
     return held is None or mode in held.split()
 
 
 def exact_suffix(mode: str) -> str | None:
-    """Suffix of a lossless format that holds a mode; ``None`` where there is none."""
+    """Return the suffix of a lossless format that holds a mode; ``None`` where there is none."""
     names = {suffix: written_under(suffix) or "" for suffix in _EXACT_SUFFIXES}
     return next((suffix for suffix, name in names.items() if holds(name, mode)), None)
 
 
-def result_suffix(suffix: str, picture_format: str, mode: str) -> str:
-    """Suffix for what is made from a picture: its own, unless that cannot hold the result.
+def result_suffix(suffix: str, image_format: str, mode: str) -> str:
+    """Return the suffix for the result of an image: its own, unless that cannot hold the result.
 
     Args:
-        suffix: of the picture's file.
-        picture_format: what the file really is, whatever its name says.
+        suffix: of the image's file.
+        image_format: format that the file is really in, whatever its name says.
         mode: PIL mode of the result.
 
     Returns:
-        The file's own suffix where it says the truth, or stands for PNG or TIFF and these hold
-        the mode; else the usual one of the format that the file is in, and of PNG or TIFF if
-        that cannot hold the result.
+        The file's own suffix where it is true, or stands for PNG or TIFF and these hold the mode;
+        else the usual suffix of the file's format, or of PNG or TIFF if that cannot hold the
+        result.
     """
     named = written_under(suffix) or ""
-    usual = _USUAL_SUFFIX.get(picture_format)
-    is_true = named == picture_format or (usual is not None and _USUAL_SUFFIX.get(named) == usual)
+    usual = _USUAL_SUFFIX.get(image_format)
+    is_true = named == image_format or (usual is not None and _USUAL_SUFFIX.get(named) == usual)
     may_stay = named in _USUAL_SUFFIX and (is_true or named in ("PNG", "TIFF"))
     if may_stay and holds(named, mode):
         return suffix

@@ -1,8 +1,8 @@
-"""Membrane interpolation: a hole filled by the solution of Laplace's equation.
+"""Harmonic inpainting: a hole filled by the solution of Laplace's equation.
 
-The filled values are those of a thin membrane clamped at the known pixels around the hole: each
-is the mean of its neighbours. Known neighbours are Dirichlet conditions; the picture's border is
-free (Neumann), so a hole that touches it is still well posed.
+Also called membrane interpolation: the values are those of a thin membrane clamped at the known
+pixels around the hole, each the mean of its neighbours. Known neighbours are Dirichlet conditions;
+the image's border is free (Neumann), so a hole that touches it is still well posed.
 
 The sparse system is solved in float64 by conjugate gradients, preconditioned with one symmetric
 multigrid cycle (Galerkin coarsening, Briggs, Henson and McCormick, "A Multigrid Tutorial", 2000,
@@ -35,7 +35,7 @@ def fill_harmonically(values: Tensor, hole: Tensor) -> Tensor:
     Args:
         values: ``(C, H, W)`` or ``(N, C, H, W)`` of any float dtype; what lies under the hole is
             ignored.
-        hole: ``(H, W)`` bool, True = fill; one hole for all channels and pictures.
+        hole: ``(H, W)`` bool, True = fill; one hole for all channels and images.
 
     Returns:
         A new tensor of the same shape, dtype and device. Known pixels are untouched. Where
@@ -44,6 +44,11 @@ def fill_harmonically(values: Tensor, hole: Tensor) -> Tensor:
     Raises:
         TypeError: ``values`` is not of a float dtype, or ``hole`` not bool.
         ValueError: the shapes do not fit, or a known pixel beside the hole is NaN or infinite.
+
+    Example:
+        >>> hole = torch.tensor([[False, True, True, False]])
+        >>> fill_harmonically(torch.tensor([[[0.0, 9.0, 9.0, 3.0]]]), hole)
+        tensor([[[0., 1., 2., 3.]]])
     """
     if not values.is_floating_point() or hole.dtype != torch.bool:
         raise TypeError(f"needed: float values and a bool hole; got {values.dtype}, {hole.dtype}")
@@ -60,7 +65,7 @@ def fill_harmonically(values: Tensor, hole: Tensor) -> Tensor:
         inside, view = hole[rows, columns], filled[..., rows, columns]
         planes = view.to("cpu", torch.float64).flatten(0, -3).numpy()
         solved = torch.from_numpy(_solve_planes(planes, inside.cpu().numpy()))
-        view[..., inside] = solved.to(filled).unflatten(0, values.shape[:-2])
+        view[..., inside] = solved.to(filled).reshape(*values.shape[:-2], -1)
     return filled
 
 
@@ -129,15 +134,17 @@ class _Cycle:
     jacobi: np.ndarray
 
     def __call__(self, residual: np.ndarray) -> np.ndarray:
-        x = self.jacobi * residual
+        x: np.ndarray = self.jacobi * residual
         x += self.spread @ self.coarser(self.gather @ (residual - self.system @ x))
-        return x + self.jacobi * (residual - self.system @ x)
+        x += self.jacobi * (residual - self.system @ x)
+        return x
 
 
 def _multigrid(system: sparse.csr_array, hole: np.ndarray) -> _Solver:
     """Approximate inverse of ``system``: symmetric positive definite, exact when small."""
     if system.shape[0] <= _DIRECT_BELOW or not hole[::2, ::2].any():
-        return splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A").solve
+        factors: _Solver = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A").solve
+        return factors
     spread = _spread(hole)
     gather = spread.T.tocsr()
     coarser = _multigrid((gather @ system @ spread).tocsr(), hole[::2, ::2])
@@ -148,7 +155,7 @@ def _multigrid(system: sparse.csr_array, hole: np.ndarray) -> _Solver:
 def _spread(hole: np.ndarray) -> sparse.csr_array:
     """Bilinear interpolation from the hole's pixels at even places to all of its pixels.
 
-    Known pixels stand for a correction of 0; past the picture's border the last pixel repeats.
+    Known pixels stand for a correction of 0; past the image's border the last pixel repeats.
     """
     coarse = hole[::2, ::2]
     number = np.cumsum(coarse).reshape(coarse.shape) - 1
@@ -185,9 +192,10 @@ def _conjugate_gradients(
         stride = _ratio(product, (direction * image).sum(axis=0))
         x += stride * direction
         residual -= stride * image
-    raise FacemaskInpaintError(f"membrane interpolation did not settle in {_MOST_STEPS} steps")
+    raise FacemaskInpaintError(f"harmonic inpainting did not converge in {_MOST_STEPS} steps")
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """``above / below``, and 0 for a column that is solved exactly and so has 0 below."""
-    return np.divide(above, below, out=np.zeros_like(above), where=below != 0)
+    ratio: np.ndarray = np.divide(above, below, out=np.zeros_like(above), where=below != 0)
+    return ratio

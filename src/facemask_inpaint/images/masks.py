@@ -1,4 +1,4 @@
-"""Hole masks of every kind to bool tensors: 1, True and 255 mean hole."""
+"""From masks of any type to bool tensors: 1, True and 255 mean hole."""
 
 from __future__ import annotations
 
@@ -8,58 +8,61 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TypeGuard, cast
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from facemask_inpaint._internal.types import ImageArray, MaskLike, MasksLike, Size
 from facemask_inpaint.errors import MaskError
 from facemask_inpaint.images.arrays import is_dense, ordered
 from facemask_inpaint.images.files import read_image, result_mode, upright
 
-Size = tuple[int, int]
-
 _SCALES = (1, 255, 65535)
-"""What stands for "hole" in masks of whole numbers: the smallest that no value exceeds."""
+"""The values for hole in masks of whole numbers; the smallest that no value exceeds counts."""
 
 _ROUNDING = 1e-3
 _NEAR = 1 / 16
 """How far lossy files may carry samples from known and hole, as a share of the scale."""
 
 _GREY_ENOUGH = 1 / 8
-"""How far the channels of a mask may lie apart, as a share of the scale: no hue, but what lossy
-files and colour conversion leave."""
+"""How far the channels of a grey mask may differ, as a share of the scale: lossy files and colour
+conversion leave such differences."""
 
-_LARGE_HOLES_ARE_MEANT = ContextVar("allow_large_holes", default=False)
+_LARGE_HOLES_ARE_ALLOWED = ContextVar("large_holes_are_allowed", default=False)
 
 _SUSPICIOUS_SHARE = 0.7
 _GREY_MODES = ("1", "L", "I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 
-def decode_mask(mask: Any, size: Size, *, name: str = "mask") -> Tensor:
-    """Decode the hole mask of one picture.
+def decode_mask(mask: MaskLike, size: Size, *, name: str = "mask") -> Tensor:
+    """Decode the mask of one image.
 
     Args:
-        mask: a path, a PIL picture of any mode, a NumPy array or a torch tensor, ``(H, W)`` or
-            with one channel, or three that are equal but for what lossy files leave, before or
-            behind. Hole is True, 1 in floats (0 to 1; or 0 and 255 alone), and in whole numbers 1,
-            255 or 65535, the smallest that no value exceeds. PIL pictures are turned upright first;
-            their alpha is ignored.
-        size: height and width of the picture.
-        name: what errors call a mask that is not a file.
+        mask: a path, a PIL image of any mode, a NumPy array or a torch tensor, ``(H, W)`` or with
+            one channel, or three nearly equal ones, first or last. Hole is True, 1 in floats (of 0
+            to 1, or of 0 and 255 alone), and in whole numbers 1, 255 or 65535, the smallest that
+            no value exceeds. PIL images are turned upright first; their alpha is ignored.
+        size: height and width of the image.
+        name: what error messages call a mask that is not a file.
 
     Returns:
         ``(H, W)`` bool, True = hole; on a tensor's own device and otherwise on the CPU.
 
     Raises:
         MaskError: the mask is of another size (it is never resized), empty, coloured, holds NaN
-            or values that are no mask's, or is of an unknown kind.
+            or values that no mask has, or is of an unknown type.
         ImageError: the mask's file cannot be read.
 
     Warns:
         UserWarning: values between known and hole were cut at the half; or so much is hole that
-            the mask may be the wrong way round.
+            the mask may be inverted.
+
+    Example:
+        >>> import numpy as np
+        >>> decode_mask(np.array([[0, 255], [0, 0]], np.uint8), (2, 2)).tolist()
+        [[False, True], [False, False]]
     """
     if isinstance(mask, str | os.PathLike):
         name = os.fspath(mask)
@@ -72,18 +75,18 @@ def decode_mask(mask: Any, size: Size, *, name: str = "mask") -> Tensor:
     if count := int(((unit > _NEAR) & (unit < 1 - _NEAR)).sum()):
         _warn(f"{count} of {unit.numel()} pixels of {name} are neither known nor hole; cut at half")
     share = float(hole.float().mean())
-    if share > _SUSPICIOUS_SHARE and not _LARGE_HOLES_ARE_MEANT.get():
+    if share > _SUSPICIOUS_SHARE and not _LARGE_HOLES_ARE_ALLOWED.get():
         _warn(f"{share:.0%} of {name} is hole: did you invert it? 1, True and 255 mean hole")
     return hole
 
 
-def as_hole(mask: Any, size: Size | None = None, *, name: str = "mask") -> Tensor:
-    """Decode a mask that may be empty or soft, without a word about either.
+def as_hole(mask: MaskLike, size: Size | None = None, *, name: str = "mask") -> Tensor:
+    """Decode a mask that may be empty or soft, without a warning about either.
 
     Args:
         mask: see :func:`decode_mask`.
-        size: height and width that it must have; ``None`` for its own.
-        name: what errors call it.
+        size: height and width that it must have; ``None`` accepts any.
+        name: what error messages call it.
 
     Returns:
         ``(H, W)`` bool, True = hole.
@@ -91,53 +94,62 @@ def as_hole(mask: Any, size: Size | None = None, *, name: str = "mask") -> Tenso
     Raises:
         MaskError: it is of another size, coloured, or no mask.
         ImageError: the mask's file cannot be read.
+
+    Example:
+        >>> import numpy as np
+        >>> as_hole(np.array([[0.2, 0.8]])).tolist()
+        [[False, True]]
     """
     return _unit_plane(mask, size, name) >= 0.5
 
 
-def decode_masks(mask: Any, sizes: Sequence[Size]) -> list[Tensor]:
-    """Decode the hole masks of several pictures.
+def decode_masks(masks: MasksLike, sizes: Sequence[Size]) -> list[Tensor]:
+    """Decode the masks of several images.
 
     Args:
-        mask: one mask for all pictures (see :func:`decode_mask`), a list or tuple of one each,
+        masks: one mask for all images (see :func:`decode_mask`), a list or tuple of one each,
             or a batch ``(N, H, W)``, ``(N, 1, H, W)`` or ``(N, H, W, 1)`` of one each.
-        sizes: height and width of each picture.
+        sizes: height and width of each image.
 
     Returns:
-        One ``(H, W)`` bool tensor per picture, True = hole.
+        One ``(H, W)`` bool tensor per image, True = hole.
 
     Raises:
-        MaskError: see :func:`decode_mask`; or there are not as many masks as pictures.
+        MaskError: see :func:`decode_mask`; or there are not as many masks as images.
+
+    Example:
+        >>> import numpy as np
+        >>> first, second = decode_masks(np.eye(4, dtype=bool), [(4, 4), (4, 4)])
     """
-    if isinstance(mask, np.ndarray | Tensor) and mask.ndim == 4 and len(mask) == 1:
-        mask = mask[0]
-    if isinstance(mask, list | tuple) or _is_batch(mask, sizes):
-        if len(mask) != len(sizes):
-            raise MaskError(f"{len(mask)} masks for {len(sizes)} pictures; give one, or one each")
-        named = [(f"mask[{i}]", one) for i, one in enumerate(mask)]
-        return [decode_mask(one, size, name=name) for (name, one), size in zip(named, sizes)]
-    hole = decode_mask(mask, sizes[0])
+    if isinstance(masks, np.ndarray | Tensor) and masks.ndim == 4 and len(masks) == 1:
+        masks = masks[0]
+    if isinstance(masks, list | tuple) or _is_batch(masks, sizes):
+        if len(masks) != len(sizes):
+            raise MaskError(f"{len(masks)} masks for {len(sizes)} images; give one, or one each")
+        named = [(f"mask[{i}]", mask) for i, mask in enumerate(masks)]
+        return [decode_mask(mask, size, name=name) for (name, mask), size in zip(named, sizes)]
+    hole = decode_mask(cast(MaskLike, masks), sizes[0])
     for size in sizes:
         _require_size(hole, size, "mask")
     return [hole] * len(sizes)
 
 
-def _is_batch(mask: Any, sizes: Sequence[Size]) -> bool:
+def _is_batch(mask: MasksLike, sizes: Sequence[Size]) -> TypeGuard[ImageArray]:
     if not isinstance(mask, np.ndarray | Tensor):
         return False
     several = len(sizes) > 1 and mask.ndim == 3 and len(mask) > 1
     return mask.ndim == 4 or (several and tuple(mask.shape[1:]) == tuple(sizes[0]))
 
 
-def _unit_plane(mask: Any, size: Size | None, name: str) -> Tensor:
+def _unit_plane(mask: MaskLike, size: Size | None, name: str) -> Tensor:
     """``(H, W)`` float32 from 0, known, to 1, hole."""
     if isinstance(mask, str | os.PathLike):
         mask = read_image(name := os.fspath(mask))
     return _one_plane(_scaled(_as_tensor(mask, name), name), size, name)
 
 
-def _as_tensor(mask: Any, name: str) -> Tensor:
-    """A mask of any kind as an int64 or float32 tensor of its own layout."""
+def _as_tensor(mask: object, name: str) -> Tensor:
+    """A mask of any type as an int64 or float32 tensor of its own layout."""
     if isinstance(mask, Image.Image):
         return _as_tensor(_samples(upright(mask, name), name), name)
     if isinstance(mask, np.ndarray) and mask.dtype.kind in "buif":
@@ -148,12 +160,12 @@ def _as_tensor(mask: Any, name: str) -> Tensor:
     if isinstance(mask, Tensor) and not is_dense(mask):
         kind = "tensor without numbers in memory (meta, sparse or quantised)"
     raise MaskError(
-        f"{name} is a {kind}; needed: a path, a PIL picture, or a bool, uint8 or float array"
+        f"{name} is a {kind}; needed: a path, a PIL image, or a bool, uint8 or float array"
     )
 
 
 def _samples(image: Image.Image, name: str) -> np.ndarray:
-    """Grey ``(H, W)`` or RGB ``(H, W, 3)`` samples of an upright PIL picture."""
+    """Grey ``(H, W)`` or RGB ``(H, W, 3)`` samples of an upright PIL image."""
     if image.mode in _GREY_MODES:
         return np.asarray(image)
     image = image.convert(result_mode(image)) if image.mode in ("La", "RGBa") else image
@@ -210,19 +222,19 @@ def _one_plane(values: Tensor, size: Size | None, name: str) -> Tensor:
 def _require_size(plane: Tensor, size: Size | None, name: str) -> None:
     if size is not None and tuple(plane.shape) != tuple(size):
         raise MaskError(
-            f"{name} is {plane.shape[1]} x {plane.shape[0]} pixels, its picture {size[1]} x "
-            f"{size[0]} (width x height); masks are never resized: make it of the picture's size"
+            f"{name} is {plane.shape[1]} x {plane.shape[0]} pixels, its image {size[1]} x "
+            f"{size[0]} (width x height); masks are never resized: make it of the image's size"
         )
 
 
 @contextmanager
 def allow_large_holes() -> Iterator[None]:
-    """Ask nobody whether a mask is inverted, for the time of a block and in this thread."""
-    token = _LARGE_HOLES_ARE_MEANT.set(True)
+    """Turn off the warning about large holes for the time of a block, in this thread."""
+    token = _LARGE_HOLES_ARE_ALLOWED.set(True)
     try:
         yield
     finally:
-        _LARGE_HOLES_ARE_MEANT.reset(token)
+        _LARGE_HOLES_ARE_ALLOWED.reset(token)
 
 
 def _warn(message: str) -> None:

@@ -1,4 +1,4 @@
-"""From a path to an opened picture: what can be read at all, and by which of Pillow's plug-ins.
+"""From a path to an opened image: what can be read at all, and by which of Pillow's plug-ins.
 
 ``Image.open`` is not called: it warns by the host program's filters and refuses by the host
 program's limit, and lets through whatever a plug-in stumbles over.
@@ -29,7 +29,12 @@ _HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
 
 
 def is_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is an ordinary file, which can be read as often as one likes."""
+    """Tell whether a path is an ordinary file, which can be read more than once.
+
+    Example:
+        >>> is_file("no-such-file.png")
+        False
+    """
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):
@@ -38,7 +43,7 @@ def is_file(path: str | os.PathLike[str]) -> bool:
 
 @contextmanager
 def open_binary(path: str | Path) -> Iterator[IO[bytes]]:
-    """Open a file, or take in what a named pipe delivers, for reading with ``seek``.
+    """Open a file, or read what a named pipe delivers, as a stream that can ``seek``.
 
     Raises:
         ImageError: there is no such file, it is a folder or a device, may not be read, or is a
@@ -52,7 +57,7 @@ def open_binary(path: str | Path) -> Iterator[IO[bytes]]:
             file = open(path, "rb")  # noqa: SIM115  (closed below)
         else:
             kind = "a folder" if stat.S_ISDIR(mode) else "a device or socket"
-            raise ImageError(f"{path} is {kind}, not a picture file")
+            raise ImageError(f"{path} is {kind}, not an image file")
     except ImageError:
         raise
     except FileNotFoundError:
@@ -84,14 +89,14 @@ def _read_pipe(path: str | Path) -> bytes:
 
 
 def identify(file: IO[bytes], path: str | Path) -> Image.Image:
-    """Picture of an opened file, its pixels not decoded yet.
+    """Return the image in an opened file, its pixels not decoded yet.
 
     Args:
-        file: what to read; a picture keeps it for decoding.
-        path: what errors call it.
+        file: what to read; the image keeps it for decoding.
+        path: what error messages call it.
 
     Raises:
-        ImageError: no plug-in takes it; if one recognised it, the message says what was wrong.
+        ImageError: no plug-in reads it; if one recognised it, the message says what was wrong.
     """
     prefix = file.read(_PREFIX)
     recognised = ""
@@ -107,8 +112,8 @@ def identify(file: IO[bytes], path: str | Path) -> Image.Image:
             if accepts is not None and not recognised:
                 recognised = f"damaged or of a kind that Pillow does not read: {name} ({error})"
     if not recognised and prefix[4:12] in _HEIF_BRANDS:
-        recognised = "a HEIC picture; `pip install pillow-heif` to read it, or save it as JPEG"
-    raise ImageError(f"{path}: {recognised or 'not a picture in any format that Pillow reads'}")
+        recognised = "a HEIC image; `pip install pillow-heif` to read it, or save it as JPEG"
+    raise ImageError(f"{path}: {recognised or 'not an image in any format that Pillow reads'}")
 
 
 def _may_be(prefix: bytes, accepts: Callable[[bytes], bool | str] | None) -> bool:

@@ -1,4 +1,4 @@
-"""Sound pictures beside broken metadata: the same file without what does not make its pixels."""
+"""Image files with broken metadata: the same file without what its pixels do not need."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _ADOBE, _ADOBE_BYTES = 0xEE, 16
 
 
 def leaner(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    """The same picture file with less metadata each time; nothing for formats not known here.
+    """Yield the same image file with less metadata each time; nothing for unknown formats.
 
-    Of a PNG first the profile and the orientation stay, then nothing but the pixels.
+    A PNG first keeps its profile and orientation, then nothing but its pixels.
     """
     file.seek(0)
     start = file.read(len(_PNG))

@@ -1,4 +1,4 @@
-"""Pictures and holes at another size."""
+"""Images and holes at another size."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ def resize(rgb: Tensor, size: tuple[int, int]) -> Tensor:
 
     Returns:
         ``(N, C, *size)`` of the same dtype; values can overshoot the input's range a little.
+
+    Example:
+        >>> resize(torch.zeros(1, 3, 8, 8), (4, 6)).shape
+        torch.Size([1, 3, 4, 6])
     """
     if tuple(rgb.shape[-2:]) == tuple(size):
         return rgb
@@ -26,7 +30,7 @@ def resize(rgb: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resample_hole(hole: Tensor, size: tuple[int, int]) -> Tensor:
-    """Hole at another size: no source hole pixel is ever lost.
+    """Resample a hole so that no hole pixel is ever lost.
 
     Along an axis that shrinks, a target pixel is hole if *any* source pixel that it overlaps is
     hole, exactly so for ratios that are not whole numbers. Along an axis that grows, the nearest
@@ -38,6 +42,10 @@ def resample_hole(hole: Tensor, size: tuple[int, int]) -> Tensor:
 
     Returns:
         ``(..., *size)`` bool.
+
+    Example:
+        >>> resample_hole(torch.eye(4, dtype=torch.bool), (2, 2)).tolist()
+        [[True, False], [False, True]]
     """
     height, width = hole.shape[-2:]
     least = (min(height, size[0]), min(width, size[1]))

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import logging
-import operator
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, SupportsIndex, get_args
+from typing import Any, Literal, Unpack, get_args, overload
 
-import numpy as np
 import torch
-from torch import Tensor
+from PIL import Image
 
 from facemask_inpaint import checkpoints, images, models
 from facemask_inpaint._internal.devices import resolve_device, resolve_dtype
 from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint._internal.torch_state import ordinary_torch
+from facemask_inpaint._internal.types import (
+    Conditions,
+    ImagesLike,
+    ImagesT,
+    InpaintingOptions,
+    LoadedImage,
+    LoadedImages,
+    MasksLike,
+    PathLike,
+    PerImage,
+    ValueRange,
+)
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.inpainting import pretrained
-from facemask_inpaint.inpainting.strategies import Crop, Strategy, choose_crop, default_strategy
+from facemask_inpaint.inpainting._batches import (
+    Blend,
+    Task,
+    predict_all,
+    seeds_of_images,
+)
+from facemask_inpaint.inpainting.strategies import Strategy, choose_crop
 from facemask_inpaint.models import InpaintingNetwork, PipelineNetwork
-from facemask_inpaint.models._conditions import conditions_of_images, joined_conditions
-from facemask_inpaint.models.layers.diffusion import Stepped
-
-Blend = Literal["none", "feather", "poisson"]
-
-_log = logging.getLogger(__name__)
+from facemask_inpaint.models._conditions import conditions_of_images
 
 
 class Inpainter:
@@ -196,104 +206,118 @@ class Inpainter:
                 self.save_pretrained(folder), repo_id, private=private, token=token
             )
 
+    # A number of samples that is 1 only at run time is typed as several.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self,
+        image: ImagesT,
+        mask: MasksLike,
+        *,
+        num_samples: Literal[1] = 1,
+        **options: Unpack[InpaintingOptions],
+    ) -> ImagesT: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self,
+        image: PathLike,
+        mask: MasksLike,
+        *,
+        num_samples: Literal[1] = 1,
+        **options: Unpack[InpaintingOptions],
+    ) -> Image.Image: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self,
+        image: ImagesLike,
+        mask: MasksLike,
+        *,
+        num_samples: Literal[1] = 1,
+        **options: Unpack[InpaintingOptions],
+    ) -> LoadedImages: ...
+    @overload
+    def __call__(
+        self,
+        image: ImagesT,
+        mask: MasksLike,
+        *,
+        num_samples: int,
+        **options: Unpack[InpaintingOptions],
+    ) -> list[ImagesT]: ...
+    @overload
+    def __call__(
+        self,
+        image: ImagesLike,
+        mask: MasksLike,
+        *,
+        num_samples: int,
+        **options: Unpack[InpaintingOptions],
+    ) -> list[Any]: ...
+
     @ordinary_torch()
     def __call__(
         self,
-        image: Any,
-        mask: Any,
+        image: ImagesLike,
+        mask: MasksLike,
         *,
-        seed: int | Sequence[int] = 0,
+        seed: PerImage[int] = 0,
         num_samples: int = 1,
-        mask_class: str | Sequence[str | None] | None = None,
-        prompt: str | Sequence[str | None] | None = None,
-        negative_prompt: str | Sequence[str | None] | None = None,
-        steps: int | None = None,
-        guidance_scale: float | None = None,
         strategy: Strategy | None = None,
         margin: float = 0.5,
         blend: Blend = "none",
         border: int = 8,
         batch_size: int = 8,
-        value_range: tuple[float, float] | None = None,
+        value_range: ValueRange | None = None,
         progress: bool = False,
-    ) -> Any:
-        """Fill the hole of one picture, a list of pictures, or a batch.
+        **conditions: Unpack[Conditions],
+    ) -> object:
+        """Inpaint the hole of one image, of a list of images, or of a batch.
 
-        Known pixels come back bit for bit, unless ``blend="feather"`` asks for a soft border.
-        Hidden pixels have no influence: they are zeroed before anything else looks.
+        Known pixels are returned bit for bit unless ``blend`` is ``"feather"``. Hidden pixels have
+        no influence: they are zeroed before anything else looks at the image.
 
         Args:
-            image: path, PIL image, NumPy ``(H, W, 3)``, tensor ``(3, H, W)``; a list of these; or
-                a batch ``(N, H, W, 3)`` / ``(N, 3, H, W)``. Any size.
-            mask: 1 / True / 255 = hole, of the picture's own size; one for all, or one each.
-            seed: decides every random draw. One number for all pictures, or one per picture; a
-                picture's result does not depend on what else is in the call.
-            num_samples: how many different results; more than one needs a network that draws.
-            mask_class: name of the hole's mask class, for class-conditional networks; one for all
-                pictures, or one each. So are the four below for networks that take them, which
-                ``network.condition_spec()`` tells; others refuse them.
-            prompt: what is to be seen in the hole, in words.
-            negative_prompt: what is not to be seen there.
-            steps: steps of a diffusion network's run; more are slower.
-            guidance_scale: how much the prompt counts; 1 is not at all beyond its wording.
-            strategy: ``"pad"``, ``"resize"`` or ``"crop"`` (see ``strategies``); ``None`` is the
-                network's own.
+            image: a path, PIL image, array ``(H, W, 3)`` or tensor ``(3, H, W)``, a list of these,
+                or a batch ``(N, H, W, 3)`` or ``(N, 3, H, W)``; of any size.
+            mask: 1 / True / 255 = hole, of the image's size; one for all images, or one each.
+            seed: of all random draws; one for all images, or one each.
+            num_samples: samples per image; more than one needs a network that draws.
+            strategy: ``"pad"``, ``"resize"`` or ``"crop"`` (see ``strategies``); ``None`` takes
+                the network's own.
             margin: context around the hole for ``"crop"``, as a share of the hole's longer side.
-            blend: ``"none"``; ``"feather"`` (cross-fade over ``border`` pixels outside the hole);
-                ``"poisson"`` (gradient-domain: colours inside the hole meet those around it).
+            blend: ``"none"``, ``"feather"`` (cross-fade outside the hole) or ``"poisson"``
+                (gradient-domain: the colours in the hole meet those around it).
             border: width of the feather in pixels.
-            batch_size: pictures per network call; halved by itself when memory runs out.
-            value_range: (low, high) of float pictures; inferred as [0, 1] or [-1, 1] when omitted.
-            progress: show a bar.
+            batch_size: images per call of the network; halved when memory runs out.
+            value_range: (low, high) of float images; by default inferred as [0, 1] or [-1, 1].
+            progress: show a progress bar.
+            **conditions: what the network is told, such as ``mask_class`` or ``prompt``.
 
         Returns:
-            The same arrangement, type, size, device and value range as ``image``. With
-            ``num_samples`` > 1 a list of that many such results.
+            Images of the same arrangement, type, size, device and value range as ``image``; with
+            ``num_samples`` above 1, a list of that many.
 
         Raises:
-            ImageError: a picture cannot be read.
+            ImageError: an image cannot be read.
             MaskError: a mask is empty, of another size, or not a mask.
-            SizeError: the network cannot take the picture under this strategy.
+            SizeError: the network cannot take the image under this strategy.
             OptionError: an argument makes no sense, alone or for this network.
         """
-        self._check_call(num_samples, batch_size, blend)
-        pictures, regroup = images.decode_images(image, value_range=value_range)
-        holes = images.decode_masks(mask, [picture.size for picture in pictures])
-        seeds = _as_seeds(seed, len(pictures))
-        given = {
-            "mask_class": mask_class,
-            "prompt": prompt,
-            "negative_prompt": negative_prompt,
-            "steps": steps,
-            "guidance_scale": guidance_scale,
-        }
-        named = {name: value for name, value in given.items() if value is not None}
-        label = self.network.architecture or type(self.network).__name__
-        spec = self.network.condition_spec()
-        conditions = conditions_of_images(spec, named, len(pictures), label)
-        chosen = strategy or default_strategy(self.network)
-        tasks = []
-        for index, (picture, hole) in enumerate(zip(pictures, holes)):
-            window = choose_crop(chosen, self.network, hole, margin)
-            hole = hole.to(picture.rgb.device)
-            own = conditions[index]
-            tasks += [
-                _Task(index, sample, picture, hole, window, _mix(seeds[index], sample), own)
-                for sample in range(num_samples)
-            ]
-        results: dict[tuple[int, int], object] = {}
-        bar = progress_bar(total=len(tasks), shown=progress, unit="picture")
-        with bar, _steps_shown(self.network, progress):
-            for task, answer in self._answers(tasks, batch_size):
-                results[task.sample, task.position] = task.composite(answer, blend, border)
-                bar.update()
-        samples = [
-            regroup([results[sample, index] for index in range(len(pictures))])
-            for sample in range(num_samples)
+        self._check_options(num_samples, batch_size, blend)
+        decoded, regroup = images.decode_images(image, value_range=value_range)
+        holes = images.decode_masks(mask, [each.size for each in decoded])
+        seeds = seeds_of_images(seed, len(decoded))
+        told = self._conditions_of_images(conditions, len(decoded))
+        crops = [choose_crop(strategy, self.network, hole, margin) for hole in holes]
+        tasks = [
+            Task(*inputs).of_sample(number)
+            for inputs in zip(decoded, holes, crops, seeds, told)
+            for number in range(num_samples)
         ]
+        composites = self._composites(tasks, batch_size, blend, border, progress)
+        samples = [regroup(composites[number::num_samples]) for number in range(num_samples)]
         return samples if num_samples > 1 else samples[0]
 
-    def _check_call(self, num_samples: int, batch_size: int, blend: str) -> None:
+    def _check_options(self, num_samples: int, batch_size: int, blend: str) -> None:
         if num_samples < 1 or batch_size < 1:
             raise OptionError("num_samples and batch_size must be at least 1")
         if blend not in get_args(Blend):
@@ -303,94 +327,41 @@ class Inpainter:
         side = self.network.native_size or self.network.size_multiple
         if num_samples > 1 and not self.network.latent_spec(1, side, side):
             raise OptionError(
-                f"{type(self.network).__name__} is deterministic, its samples would all be alike; "
-                "use num_samples=1 or a network that draws"
+                f"{type(self.network).__name__} is deterministic, so its samples would all be "
+                "alike; use num_samples=1 or a network that draws"
             )
 
-    def _answers(self, tasks: list[_Task], batch_size: int) -> Iterator[tuple[_Task, Tensor]]:
-        """Every task with the network's answer ``(3, h, w)``, in batches of equal size."""
-        queue = sorted(tasks, key=lambda task: task.window.padded)
-        while queue:
-            size = queue[0].window.padded
-            batch = [task for task in queue[:batch_size] if task.window.padded == size]
-            try:
-                answers = self._run(batch)
-            except RuntimeError as error:
-                if not _is_out_of_memory(error) or len(batch) == 1:
-                    raise
-                batch_size = len(batch) // 2
-                _log.warning("out of memory: going on with batches of %d", batch_size)
-                continue
-            queue = queue[len(batch) :]
-            yield from zip(batch, answers)
-
-    @torch.inference_mode()
-    def _run(self, batch: list[_Task]) -> Tensor:
-        looks = [task.window.crop(task.picture.rgb, task.hole) for task in batch]
-        visible = torch.stack([rgb.to(self.device, self.dtype) for rgb, _ in looks])
-        hole = torch.stack([mask.to(self.device, self.dtype) for _, mask in looks])
-        generators = [torch.Generator().manual_seed(task.seed) for task in batch]
+    def _conditions_of_images(
+        self, conditions: Mapping[str, Any], count: int
+    ) -> list[dict[str, Any]]:
+        """What the network is told for each image."""
         spec = self.network.condition_spec()
-        conditions = joined_conditions(spec, [task.conditions for task in batch])
-        answer = self.network(visible, hole, generator=generators, conditions=conditions)
-        return answer.float()
+        if unknown := conditions.keys() - spec.keys() - Conditions.__annotations__.keys():
+            raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
+        told = {name: value for name, value in conditions.items() if value is not None}
+        name = self.network.architecture or type(self.network).__name__
+        return conditions_of_images(spec, told, count, name)
 
-
-class _Task(NamedTuple):
-    """One result to make: a picture, its hole, where the network looks, a seed, conditions."""
-
-    position: int
-    sample: int
-    picture: images.DecodedImage
-    hole: Tensor
-    window: Crop
-    seed: int
-    conditions: Mapping[str, Any]
-
-    def composite(self, answer: Tensor, blend: Blend, border: int) -> object:
-        """The caller's own kind of picture with the hole filled from the network's answer."""
-        filled = self.window.uncrop(answer, self.picture.rgb)
-        if blend == "poisson":
-            filled = images.poisson_blend(self.picture.rgb, filled, self.hole)
-        alpha = images.feather_alpha(self.hole, border) if blend == "feather" else None
-        return self.picture.compose(filled, self.hole, alpha)
+    def _composites(
+        self, tasks: list[Task], batch_size: int, blend: Blend, border: int, progress: bool
+    ) -> list[LoadedImage]:
+        """The tasks' results, in the tasks' order."""
+        composites: dict[int, LoadedImage] = {}
+        bar = progress_bar(total=len(tasks), shown=progress, unit="image")
+        with bar, _steps_shown(self.network, progress):
+            for index, prediction in predict_all(
+                self.network, tasks, batch_size, device=self.device, dtype=self.dtype
+            ):
+                composites[index] = tasks[index].composite(prediction, blend, border)
+                bar.update()
+        return [composites[index] for index in range(len(tasks))]
 
 
 @contextmanager
 def _steps_shown(network: InpaintingNetwork, progress: bool) -> Iterator[None]:
     """Let a network of many steps show them for the time of a call."""
-    if not (progress and isinstance(network, Stepped)):
-        yield
-        return
-    before, network.progress = network.progress, True
+    before, network.progress = network.progress, progress or network.progress
     try:
         yield
     finally:
         network.progress = before
-
-
-def _mix(seed: int, sample: int) -> int:
-    """Seed of one sample; sample 0 has the caller's own, so more samples change nothing."""
-    if sample == 0:
-        return seed
-    return int(np.random.SeedSequence((abs(seed), sample)).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _as_seeds(seed: int | Sequence[int], count: int) -> list[int]:
-    """One seed per picture; whatever counts as a whole number will do."""
-    try:
-        given = [seed] * count if isinstance(seed, SupportsIndex) else list(seed)
-        seeds = [operator.index(one) for one in given]
-    except TypeError:
-        raise OptionError(
-            f"seed must be a whole number, or one per picture, not {seed!r}"
-        ) from None
-    if len(seeds) != count:
-        raise OptionError(f"{len(seeds)} seeds for {count} pictures")
-    if not all(-(2**63) <= one < 2**63 for one in seeds):
-        raise OptionError(f"a seed must fit into 64 bits, got {seed!r}")
-    return seeds
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

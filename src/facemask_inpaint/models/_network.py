@@ -42,6 +42,7 @@ class InpaintingNetwork(nn.Module):
             tensor of such a name is there, all of them are zero.
         architecture: the registry name; empty for networks not made by ``models.create``.
         options: the constructor arguments, as ``models.create`` was given them.
+        progress: show a bar of steps, in networks that take many.
     """
 
     native_size: int | None = None
@@ -55,6 +56,7 @@ class InpaintingNetwork(nn.Module):
     optional: Sequence[str] = ()
     architecture: str = ""
     options: Mapping[str, Any] = MappingProxyType({})
+    progress: bool = False
 
     def forward(
         self,

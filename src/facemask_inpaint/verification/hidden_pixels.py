@@ -1,4 +1,4 @@
-"""Does what a mask hides have any influence on the answer? It must have none, bit for bit."""
+"""Do hidden pixels influence a prediction? They must not, bit for bit."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from einops import rearrange
+from numpy.typing import NDArray
 from PIL import Image
 
 from facemask_inpaint import images
+from facemask_inpaint._internal.types import ImageLike, MaskLike
 from facemask_inpaint.errors import OptionError
 
-Fill = Callable[[Image.Image, Image.Image], Image.Image]
-"""Fills the hole of an RGB image; the mask is of mode L, 255 = hole."""
+InpaintFunction = Callable[[Image.Image, Image.Image], Image.Image]
+"""Inpaints an RGB image under a mask of mode L, 255 = hole."""
 
 
 @dataclass(frozen=True)
 class HiddenPixelInfluence:
-    """How far answers move when nothing but hidden pixels changes, in levels of 0 to 255.
+    """How much composites change when nothing but hidden pixels does, in levels of 0 to 255.
 
     Attributes:
-        largest: the largest difference of any sample.
-        mean: the mean difference within the hole.
+        largest: largest difference of any sample.
+        mean: mean difference within the hole.
     """
 
     largest: int
@@ -31,7 +33,7 @@ class HiddenPixelInfluence:
 
     @property
     def none(self) -> bool:
-        """Whether every answer is the same, bit for bit."""
+        """Whether all composites are the same, bit for bit."""
         return self.largest == 0
 
     def __str__(self) -> str:
@@ -40,44 +42,45 @@ class HiddenPixelInfluence:
         return f"mean {self.mean:.2f}, largest {self.largest} of 255 levels"
 
 
-def hidden_pixel_influence(fill: Fill, image: object, mask: object) -> HiddenPixelInfluence:
-    """Measure what hidden pixels do to an answer.
+def hidden_pixel_influence(
+    inpaint: InpaintFunction, image: ImageLike, mask: MaskLike
+) -> HiddenPixelInfluence:
+    """Measure how much hidden pixels influence a prediction.
 
-    The hole of the image is filled as it is given, then once more with inverted, black, white
-    and random pixels under the mask. Known pixels are the same each time.
+    The image is inpainted as it is, then with inverted, black, white and random pixels under the
+    mask. Known pixels are the same each time.
 
     Args:
-        fill: any way to fill a hole, an ``Inpainter`` for example. It must give the same answer
-            for the same input, so fix its seed.
+        inpaint: any function that inpaints, an ``Inpainter`` for example. It must return the same
+            result for the same input, so fix its seed.
         image: RGB image, anything that ``Inpainter`` takes.
         mask: 255 / True = hole, of the image's size.
 
     Raises:
-        OptionError: ``fill`` answers an equal input differently.
+        OptionError: ``inpaint`` returns different results for the same input.
 
     Example:
         >>> import facemask_inpaint as fmi
         >>> sample = fmi.data.sample(256)
         >>> mask = fmi.SemanticMasker()(sample.label_map, "eyes")
-        >>> fill = fmi.Inpainter.from_pretrained("lite", device="cpu")
-        >>> print(hidden_pixel_influence(fill, sample.image, mask))
+        >>> inpaint = fmi.Inpainter.from_pretrained("lite", device="cpu")
+        >>> print(hidden_pixel_influence(inpaint, sample.image, mask))
         none: equal bit for bit
     """
-    (picture,), _ = images.decode_images(image)
-    (hole,) = images.decode_masks(mask, [picture.size])
-    levels = ((picture.rgb + 1) * 127.5).round().to(torch.uint8)
-    known = rearrange(levels, "c h w -> h w c").cpu().numpy()
-    inside = hole.cpu().numpy()
-    drawn = Image.fromarray(inside.astype(np.uint8) * 255)
+    decoded = images.decode_image(image)
+    hole = images.decode_mask(mask, decoded.size).cpu().numpy()
+    levels = ((decoded.rgb + 1) * 127.5).round().to(torch.uint8)
+    original = rearrange(levels, "c h w -> h w c").cpu().numpy()
+    mask_image = Image.fromarray(hole.astype(np.uint8) * 255)
 
-    def answer(hidden: np.ndarray) -> np.ndarray:
-        shown = np.where(inside[..., None], hidden, known)
-        return np.asarray(images.to_rgb(fill(Image.fromarray(shown), drawn)), dtype=int)
+    def composite(hidden: NDArray[np.uint8]) -> NDArray[np.int64]:
+        changed = Image.fromarray(np.where(hole[..., None], hidden, original))
+        return np.asarray(images.to_rgb(inpaint(changed, mask_image)), dtype=np.int64)
 
-    reference = answer(known)
-    if not np.array_equal(reference, answer(known)):
-        raise OptionError("fill answers the same input differently; fix its seed")
-    noise = np.random.default_rng(0).integers(0, 256, known.shape, dtype=np.uint8)
-    others = (255 - known, np.zeros_like(known), np.full_like(known, 255), noise)
-    moved = np.stack([np.abs(answer(hidden) - reference) for hidden in others])
-    return HiddenPixelInfluence(int(moved.max()), float(moved[:, inside].mean()))
+    reference = composite(original)
+    if not np.array_equal(reference, composite(original)):
+        raise OptionError("inpaint returns different results for the same input; fix its seed")
+    noise = np.random.default_rng(0).integers(0, 256, original.shape, dtype=np.uint8)
+    others = (255 - original, np.zeros_like(original), np.full_like(original, 255), noise)
+    changes = np.stack([np.abs(composite(hidden) - reference) for hidden in others])
+    return HiddenPixelInfluence(int(changes.max()), float(changes[:, hole].mean()))

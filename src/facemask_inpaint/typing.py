@@ -1,0 +1,44 @@
+"""Types of what users pass in and get back, for annotations in their own code.
+
+Example:
+    >>> from facemask_inpaint.typing import ImageLike, MaskLike
+    >>> def restore(image: ImageLike, mask: MaskLike) -> ImageLike: ...
+"""
+
+from facemask_inpaint._internal.types import (
+    Conditions,
+    ImageArray,
+    ImageLike,
+    ImagesLike,
+    ImageSource,
+    ImagesT,
+    InpaintingOptions,
+    LoadedImage,
+    LoadedImages,
+    MaskLike,
+    MasksLike,
+    PathLike,
+    PerImage,
+    Size,
+    ValueRange,
+)
+from facemask_inpaint.masks.label_maps import LabelMapLike
+
+__all__ = [
+    "Conditions",
+    "ImageArray",
+    "ImageLike",
+    "ImageSource",
+    "ImagesLike",
+    "ImagesT",
+    "InpaintingOptions",
+    "LabelMapLike",
+    "LoadedImage",
+    "LoadedImages",
+    "MaskLike",
+    "MasksLike",
+    "PathLike",
+    "PerImage",
+    "Size",
+    "ValueRange",
+]
