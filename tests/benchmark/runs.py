@@ -17,25 +17,25 @@ from tests.models.reduced import build
 
 PORTRAITS = Path(__file__).parents[1] / "data_portraits"
 WITHOUT_HAIR = {"B001279", "S001184"}
-COMMAND = "from facemask_inpaint.cli.benchmarking import benchmark; benchmark()"
+COMMAND = "from facemask_inpaint.cli.benchmark import benchmark; benchmark()"
 
 
 def portraits(count: int | None = None) -> Faces:
     return data.open_faces(PORTRAITS)[:count]
 
 
-def small_run(models: Any, out: Path, faces: Faces | None = None, **options: Any) -> benchmark.Run:
+def small_run(methods: Any, out: Path, faces: Faces | None = None, **options: Any) -> benchmark.Run:
     """A run of 64 pixels over two classes without bars and page."""
     defaults: dict[str, Any] = {
         "classes": "hair,eyes",
-        "sides": (64,),
+        "resolutions": (64,),
         "reader": FeatureReader(random_convolutions("cpu")),
         "device": "cpu",
         "compare": False,
         "report": False,
         "progress": False,
     }
-    return benchmark.run(models, faces or portraits(), out=out, **(defaults | options))
+    return benchmark.run(methods, faces or portraits(), out=out, **(defaults | options))
 
 
 def write_model(folder: Path, architecture: str) -> Path:
@@ -44,18 +44,18 @@ def write_model(folder: Path, architecture: str) -> Path:
 
 
 class Counted:
-    """A model that counts the pictures it is asked for, and raises where it is told to."""
+    """A method that counts the images it is asked for, and raises where it is told to."""
 
     def __init__(self, fails_at: frozenset[int] = frozenset(), shade: int = 128) -> None:
         self.calls = 0
         self._fails_at = fails_at
         self._shade = shade
 
-    def __call__(self, picture: Image.Image, mask: Image.Image) -> Image.Image:
+    def __call__(self, image: Image.Image, mask: Image.Image) -> Image.Image:
         self.calls += 1
         if self.calls in self._fails_at:
             raise RuntimeError(f"call {self.calls} was told to fail")
-        return Image.composite(Image.new("RGB", picture.size, (self._shade,) * 3), picture, mask)
+        return Image.composite(Image.new("RGB", image.size, (self._shade,) * 3), image, mask)
 
 
 def tables(folder: Path) -> dict[str, bytes]:
@@ -65,15 +65,15 @@ def tables(folder: Path) -> dict[str, bytes]:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """The long-form results, and every picture."""
-    files = [folder / name for name in ("pictures.jsonl", "scores.jsonl", "comparison.json")]
-    files += sorted((folder / "filled").rglob("*.png"))
+    """The long-form results, and every image."""
+    files = [folder / name for name in ("cases.jsonl", "scores.jsonl", "comparison.json")]
+    files += sorted((folder / "predictions").rglob("*.png"))
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def arguments(out: Path, models: list[Path | str], *more: object) -> list[str]:
+def arguments(out: Path, methods: list[Path | str], *more: object) -> list[str]:
     """Of the command, for a run of seven classes at 64 pixels."""
-    named = [part for model in models for part in ("--model", model)]
+    named = [part for method in methods for part in ("--model", method)]
     fixed = (
         "--classes",
         "A-G",

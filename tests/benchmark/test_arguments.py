@@ -25,18 +25,18 @@ ONE: dict[str, Any] = {"classes": "eyes", "metrics": ("psnr_hole",), "reader": N
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"models": None}, "NoneType is no model"),
-        ({"models": 7}, "int is no model"),
-        ({"models": []}, "at least one model"),
-        ({"models": {}}, "at least one model"),
-        ({"models": [("a", "harmonic", "b")]}, "pair"),
-        ({"models": {3: "harmonic"}}, "pair"),
-        ({"sides": None}, "sides are numbers"),
-        ({"sides": "64"}, "sides are numbers"),
-        ({"sides": (64, "128")}, "sides are numbers"),
-        ({"sides": ()}, "sides are numbers"),
-        ({"sides": 64.5}, "sides are numbers"),
-        ({"sides": -64}, "sides are numbers"),
+        ({"methods": None}, "NoneType is no method"),
+        ({"methods": 7}, "int is no method"),
+        ({"methods": []}, "at least one method"),
+        ({"methods": {}}, "at least one method"),
+        ({"methods": [("a", "harmonic", "b")]}, "pair"),
+        ({"methods": {3: "harmonic"}}, "pair"),
+        ({"resolutions": None}, "resolutions are numbers"),
+        ({"resolutions": "64"}, "resolutions are numbers"),
+        ({"resolutions": (64, "128")}, "resolutions are numbers"),
+        ({"resolutions": ()}, "resolutions are numbers"),
+        ({"resolutions": 64.5}, "resolutions are numbers"),
+        ({"resolutions": -64}, "resolutions are numbers"),
         ({"dtype": "foo"}, "dtype must be"),
         ({"dtype": "int8"}, "dtype must be"),
         ({"dtype": None}, "dtype must be"),
@@ -59,13 +59,13 @@ ONE: dict[str, Any] = {"classes": "eyes", "metrics": ("psnr_hole",), "reader": N
     ],
 )
 def test_arguments_are_refused_at_once(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
-    model = Counted()
-    given = {"models": {"grey": model}, "dataset": portraits(2), "out": tmp_path / "run", **ONE}
+    method = Counted()
+    given = {"methods": {"grey": method}, "dataset": portraits(2), "out": tmp_path / "run", **ONE}
     with pytest.raises(FacemaskInpaintError, match=words) as refused:
         benchmark.run(**{**given, **changes}, progress=False)
     assert "\n" not in str(refused.value)
     assert list(tmp_path.iterdir()) == []
-    assert model.calls == 0
+    assert method.calls == 0
 
 
 @pytest.mark.parametrize("below", ["", "below"])
@@ -77,11 +77,11 @@ def test_out_is_no_file(below: str, tmp_path: Path) -> None:
 
 
 def test_one_alone_will_do(tmp_path: Path) -> None:
-    run = small_run("harmonic", tmp_path / "run", portraits(2), **(ONE | {"sides": 64}))
-    assert run.sides == (64,)
-    assert [one.name for one in run.models] == ["harmonic"]
+    run = small_run("harmonic", tmp_path / "run", portraits(2), **(ONE | {"resolutions": 64}))
+    assert run.resolutions == (64,)
+    assert [one.name for one in run.methods] == ["harmonic"]
     run = small_run(Counted(), tmp_path / "two", portraits(2), **ONE)
-    assert [one.name for one in run.models] == ["Counted"]
+    assert [one.name for one in run.methods] == ["Counted"]
 
 
 def test_a_model_that_changes_the_folder_loses_nothing(
@@ -89,12 +89,12 @@ def test_a_model_that_changes_the_folder_loses_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    def wanders(picture: Any, mask: Any) -> Any:
+    def wanders(image: Any, mask: Any) -> Any:
         os.chdir("/")
-        return picture
+        return image
 
     run = small_run({"wanders": wanders}, Path("run"), portraits(2), **ONE)
-    assert len(run.pictures) == 2
+    assert len(run.cases) == 2
     assert (tmp_path / "run" / "run.json").exists()
 
 
@@ -125,14 +125,14 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "list": lambda folder: (folder / "run.json").write_text("[]"),
     "bytes": lambda folder: (folder / "run.json").write_bytes(b"\xff\xfe\x00"),
     "nested": lambda folder: (folder / "run.json").write_text("[" * 100_000),
-    "no models": edited(models=None),
-    "models of numbers": edited(models=[1, 2]),
-    "model without source": edited(models=[{"name": "a"}]),
-    "a model that leads out": edited(models=[{"name": "../../x", "source": "harmonic"}]),
+    "no methods": edited(methods=None),
+    "methods of numbers": edited(methods=[1, 2]),
+    "method without source": edited(methods=[{"name": "a"}]),
+    "a method that leads out": edited(methods=[{"name": "../../x", "source": "harmonic"}]),
     "keys that lead out": edited(dataset={"name": "faces", "keys": ["../x"]}),
     "no data set": edited(dataset=None),
     "data set of text": edited(dataset="faces"),
-    "sides of text": edited(sides=["64"]),
+    "resolutions of text": edited(resolutions=["64"]),
     "no seed": edited(seed=None),
     "seed of text": edited(seed="0"),
     "classes without ids": edited(classes=[{"name": "eyes", "letter": "A"}]),
@@ -160,9 +160,9 @@ def test_a_stranger_s_damaged_run(kind: str, finished: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["pictures.jsonl", "scores.jsonl", "comparison.json", "faults.jsonl"]
+    "name", ["cases.jsonl", "scores.jsonl", "comparison.json", "failures.jsonl"]
 )
-@pytest.mark.parametrize("content", ['{"side": 1}\n', "[]", "null", '{"a": {}}', "\x00\xff"])
+@pytest.mark.parametrize("content", ['{"resolution": 1}\n', "[]", "null", '{"a": {}}', "\x00\xff"])
 def test_damaged_results_are_one_sentence_and_written_again(
     name: str, content: str, finished: Path, tmp_path: Path
 ) -> None:
@@ -171,18 +171,18 @@ def test_damaged_results_are_one_sentence_and_written_again(
     (out / name).write_text(content)
     result = CliRunner().invoke(main, ["report", str(out)])
     assert result.exit_code == 0 or result.output.startswith("Error: "), result.output
-    assert "a fault of this program" not in result.output
+    assert "a failure of this program" not in result.output
     small_run(["harmonic"], out, portraits(2), **ONE)
     assert (out / name).read_bytes() == right
 
 
-@pytest.mark.parametrize("name", ["prepared-0", "pictures-0", "timings-0", "scores-0", "faults-0"])
+@pytest.mark.parametrize("name", ["prepared-0", "cases-0", "timings-0", "scores-0", "failures-0"])
 def test_damaged_notes_of_the_work_cost_work_only(
     name: str, finished: Path, tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(finished, tmp_path / "run"))
-    right = (out / "pictures.jsonl").read_bytes()
-    for content in ("{}\n", "[]\n", '{"side": 64}\nhalf', ""):
+    right = (out / "cases.jsonl").read_bytes()
+    for content in ("{}\n", "[]\n", '{"resolution": 64}\nhalf', ""):
         (out / "work" / f"{name}.jsonl").write_text(content)
         small_run(["harmonic"], out, portraits(2), **ONE)
-        assert (out / "pictures.jsonl").read_bytes() == right
+        assert (out / "cases.jsonl").read_bytes() == right

@@ -1,4 +1,4 @@
-"""The command: the example in its help, names of models, and one clear line on bad input."""
+"""The command: the example in its help, names of methods, and one clear line on bad input."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from facemask_inpaint.benchmark import Run
-from facemask_inpaint.cli.benchmarking import benchmark
+from facemask_inpaint.cli.benchmark import benchmark
 from facemask_inpaint.errors import OptionError, WeightsNotFoundError
 from facemask_inpaint.metrics.features.extractors import WEIGHTS_VARIABLE
 
@@ -28,22 +28,22 @@ def test_a_run_says_what_there_is_and_where(tmp_path: Path) -> None:
         *("--extractor", "random-convolutions", "--no-compare", "--out", out),
     )
     assert result.exit_code == 0, result.output
-    assert "pictures: 10; models: 2; classes: 2; failures: 0" in result.output
+    assert "cases: 10; methods: 2; classes: 2; failures: 0" in result.output
     assert str(out / "report.html") in result.output
     run = Run.open(out)
-    assert [one.name for one in run.models] == ["baseline", "net"]
-    assert run.models[1].source == str(tmp_path / "net")
+    assert [one.name for one in run.methods] == ["baseline", "net"]
+    assert run.methods[1].source == str(tmp_path / "net")
     assert not run.comparison
 
 
 def test_results_of_others_take_part(tmp_path: Path) -> None:
     common = ("--classes", "eyes", "--metrics", "psnr_hole", "--no-report", "--out")
     assert _call(*common, tmp_path / "first").exit_code == 0
-    made = tmp_path / "first" / "filled" / "64" / "lite-portraits-256"
-    result = _call("--results", f"theirs={made}", *common, tmp_path / "second")
+    made = tmp_path / "first" / "predictions" / "64" / "lite-portraits-256"
+    result = _call("--predictions", f"theirs={made}", *common, tmp_path / "second")
     assert result.exit_code == 0, result.output
     run = Run.open(tmp_path / "second")
-    assert [one.name for one in run.models] == ["theirs"]
+    assert [one.name for one in run.methods] == ["theirs"]
     assert [one.value for one in run.scores] == [
         one.value for one in Run.open(tmp_path / "first").scores
     ]
@@ -62,7 +62,7 @@ def test_failures_are_listed_and_a_run_of_nothing_but_failures_fails(tmp_path: P
     result = _call(*common, "--out", tmp_path / "none")
     assert result.exit_code == 1
     assert "failed: load tformer" in result.output
-    assert "not one picture was filled" in result.output
+    assert "no case was predicted" in result.output
     result = _call(*common, "--model", "harmonic", "--out", tmp_path / "some")
     assert result.exit_code == 1
     assert "failures: 1" in result.output

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from facemask_inpaint import data
-from facemask_inpaint.benchmark import Fault, Run, runner
+from facemask_inpaint.benchmark import Failure, Run, runner
 from facemask_inpaint.data import Faces
 from facemask_inpaint.errors import FacemaskInpaintError
 
@@ -36,93 +36,93 @@ def damaged(tmp_path: Path) -> Faces:
 
 def test_bad_portraits_are_named_and_cost_nothing_else(damaged: Faces, tmp_path: Path) -> None:
     run = small_run(["harmonic"], tmp_path / "out", damaged)
-    faults = {one.key: one for one in run.faults}
-    assert set(faults) == {TRUNCATED, UNLABELLED, OBLONG}
-    assert {one.stage for one in run.faults} == {"read"}
-    assert "truncated or damaged" in faults[TRUNCATED].message
-    assert "label" in faults[UNLABELLED].message
-    assert "256 x 200" in faults[OBLONG].message
-    spared = [key for key in run.keys if key not in faults]
+    failures = {one.key: one for one in run.failures}
+    assert set(failures) == {TRUNCATED, UNLABELLED, OBLONG}
+    assert {one.stage for one in run.failures} == {"read"}
+    assert "truncated or damaged" in failures[TRUNCATED].message
+    assert "label" in failures[UNLABELLED].message
+    assert "256 x 200" in failures[OBLONG].message
+    spared = [key for key in run.keys if key not in failures]
     alone = small_run(["harmonic"], tmp_path / "alone", damaged.select(spared))
-    assert run.pictures == alone.pictures
+    assert run.cases == alone.cases
     assert run.scores == alone.scores
 
 
 def test_repaired_portraits_join_the_run(damaged: Faces, tmp_path: Path) -> None:
-    model = Counted()
+    method = Counted()
     out = tmp_path / "out"
-    small_run({"grey": model}, out, damaged)
-    assert model.calls == 8
+    small_run({"grey": method}, out, damaged)
+    assert method.calls == 8
     for name in ("images", "labels"):
         shutil.copytree(PORTRAITS / name, tmp_path / "faces" / name, dirs_exist_ok=True)
-    run = small_run({"grey": model}, out, damaged)
-    assert not run.faults
-    assert model.calls == 14
+    run = small_run({"grey": method}, out, damaged)
+    assert not run.failures
+    assert method.calls == 14
     assert run.scores == small_run({"grey": Counted()}, tmp_path / "straight").scores
 
 
 def test_a_model_that_raises_now_and_then_loses_those_pictures_only(tmp_path: Path) -> None:
-    # The batch of eight fails at its third picture, and then that picture alone.
+    # The batch of eight fails at its third image, and then that image alone.
     failing = Counted(fails_at=frozenset({3, 6}))
     run = small_run({"failing": failing, "grey": Counted()}, tmp_path / "out", classes="eyes")
-    (fault,) = run.faults
+    (failure,) = run.failures
     key = run.keys[2]
     message = "call 6 was told to fail"
-    assert fault == Fault("fill", message, "failing", "eyes", 64, key)
-    done = {one.key for one in run.pictures if one.model == "failing"}
+    assert failure == Failure("predict", message, "failing", "eyes", 64, key)
+    done = {one.key for one in run.cases if one.method == "failing"}
     assert done == set(run.keys) - {key}
-    counts = {(s.model, s.metric): s.n for s in run.scores}
+    counts = {(s.method, s.metric): s.n for s in run.scores}
     assert counts["failing", "fid"] == 7
     assert counts["grey", "fid"] == 8
-    short = [s for s in run.scores if s.model == "failing"]
+    short = [s for s in run.scores if s.method == "failing"]
     assert all(any("7 of 8" in text for text in one.warnings) for one in short)
     # Nothing else is affected, and the next call fills the gap.
     alone = small_run({"grey": Counted()}, tmp_path / "alone", classes="eyes")
-    assert [s for s in run.scores if s.model == "grey"] == list(alone.scores)
+    assert [s for s in run.scores if s.method == "grey"] == list(alone.scores)
     run = small_run({"failing": failing, "grey": Counted()}, tmp_path / "out", classes="eyes")
-    assert not run.faults
-    assert len(run.pictures) == 16
+    assert not run.failures
+    assert len(run.cases) == 16
 
 
 def test_a_model_that_always_raises_is_given_up(tmp_path: Path) -> None:
     failing = Counted(fails_at=frozenset(range(1000)))
-    models = {"failing": failing, "grey": Counted()}
-    run = small_run(models, tmp_path, classes="all", metrics=["psnr_hole"])
-    mine = [one for one in run.faults if one.model == "failing"]
+    methods = {"failing": failing, "grey": Counted()}
+    run = small_run(methods, tmp_path, classes="all", metrics=["psnr_hole"])
+    mine = [one for one in run.failures if one.method == "failing"]
     assert len(mine) == 17
     assert "gave up after 16" in next(one for one in mine if one.key is None).message
-    assert len(run.pictures) == 93
-    assert {one.model for one in run.scores} == {"grey"}
+    assert len(run.cases) == 93
+    assert {one.method for one in run.scores} == {"grey"}
 
 
 def test_a_model_that_cannot_be_loaded_costs_the_others_nothing(tmp_path: Path) -> None:
     class Broken(Counted):
-        def __call__(self, picture: Image.Image, mask: Image.Image) -> Image.Image:
-            return picture.resize((10, 10))
+        def __call__(self, image: Image.Image, mask: Image.Image) -> Image.Image:
+            return image.resize((10, 10))
 
     run = small_run({"no-weights": "tformer", "wrong-size": Broken(), "grey": Counted()}, tmp_path)
-    by_model = {one.model: one for one in run.faults}
-    assert by_model["no-weights"].stage == "load"
-    assert "weights" in by_model["no-weights"].message
-    assert "10 x 10" in by_model["wrong-size"].message
-    assert {one.model for one in run.scores} == {"grey"}
+    by_method = {one.method: one for one in run.failures}
+    assert by_method["no-weights"].stage == "load"
+    assert "weights" in by_method["no-weights"].message
+    assert "10 x 10" in by_method["wrong-size"].message
+    assert {one.method for one in run.scores} == {"grey"}
 
 
 def test_faults_of_models_that_are_not_tried_again_stay(tmp_path: Path) -> None:
     small_run({"no-weights": "tformer", "grey": Counted()}, tmp_path)
     run = small_run({"grey": Counted()}, tmp_path)
-    assert [one.model for one in run.faults] == ["no-weights"]
+    assert [one.method for one in run.failures] == ["no-weights"]
 
 
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     run = small_run({"grey": Counted()}, tmp_path, classes="eyes")
-    path = run.filled(64, "grey", "eyes", run.keys[0])
+    path = run.prediction(64, "grey", "eyes", run.keys[0])
     path.write_bytes(path.read_bytes()[:200])
-    (tmp_path / "work" / "pictures-0.jsonl").unlink()
+    (tmp_path / "work" / "cases-0.jsonl").unlink()
     run = small_run({"grey": Counted()}, tmp_path, classes="eyes", metrics=["psnr_hole"])
-    (fault,) = run.faults
-    assert (fault.stage, fault.key) == ("measure", run.keys[0])
-    assert len(run.pictures) == 7
+    (failure,) = run.failures
+    assert (failure.stage, failure.key) == ("measure", run.keys[0])
+    assert len(run.cases) == 7
 
 
 NOISY = """
@@ -133,9 +133,9 @@ from pathlib import Path
 from PIL import Image
 from tests.benchmark.runs import small_run
 
-def noise(picture, mask):
+def noise(image, mask):
     grain = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    return Image.composite(Image.fromarray(grain), picture, mask)
+    return Image.composite(Image.fromarray(grain), image, mask)
 
 limit = int(sys.argv[2])
 if limit:
@@ -161,23 +161,23 @@ def _noisy_run(out: Path, limit: int) -> Run:
 def test_a_full_disk_costs_what_did_not_fit_and_nothing_else(tmp_path: Path) -> None:
     # Noise does not compress, so on the largest holes its files outgrow the portraits' own.
     straight = _noisy_run(tmp_path / "straight", 0)
-    sizes = [straight.filled(64, "noise", "head", key).stat().st_size for key in straight.keys]
+    sizes = [straight.prediction(64, "noise", "head", key).stat().st_size for key in straight.keys]
     originals = [straight.original(64, key).stat().st_size for key in straight.keys]
     limit = max(*originals, min(sizes))
     run = _noisy_run(tmp_path / "out", limit)
     too_large = {key for key, size in zip(straight.keys, sizes) if size > limit}
     assert too_large
-    written = [one for one in run.faults if one.stage == "write"]
+    written = [one for one in run.failures if one.stage == "write"]
     lost = {("noise", "head", key) for key in too_large}
-    assert {(one.model, one.mask_class, one.key) for one in written} == lost
+    assert {(one.method, one.mask_class, one.key) for one in written} == lost
     assert all("File too large" in one.message for one in written)
-    assert list(run.pictures) == [
-        one for one in straight.pictures if (one.model, one.mask_class, one.key) not in lost
+    assert list(run.cases) == [
+        one for one in straight.cases if (one.method, one.mask_class, one.key) not in lost
     ]
     # The page did not fit either; the numbers are there, and space brings back the rest.
-    assert [one.stage for one in run.faults if one not in written] == ["report"]
+    assert [one.stage for one in run.failures if one not in written] == ["report"]
     again = _noisy_run(tmp_path / "out", 0)
-    assert not again.faults
+    assert not again.failures
     assert tables(again.folder) == tables(straight.folder)
     assert results(again.folder) == results(straight.folder)
 

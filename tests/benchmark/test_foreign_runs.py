@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _named(name: str) -> Callable[[dict[str, Any]], Any]:
-    return lambda settings: settings["models"][0].update(name=name)
+    return lambda settings: settings["methods"][0].update(name=name)
 
 
 def _key(name: str) -> Callable[[dict[str, Any]], Any]:
@@ -31,19 +31,19 @@ def _key(name: str) -> Callable[[dict[str, Any]], Any]:
 
 
 DAMAGES: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "model above": _named("../../../home"),
-    "model at the root": _named("/etc"),
-    "model of Windows": _named("..\\up"),
+    "method above": _named("../../../home"),
+    "method at the root": _named("/etc"),
+    "method of Windows": _named("..\\up"),
     "no name": _named(""),
     "the folder itself": _named("."),
     "key above": _key("../../secret"),
     "key with a zero": _key("a\0b"),
     "class above": lambda settings: settings["classes"][0].update(name="../x"),
-    "side as a path": lambda settings: settings.update(sides=["../.."]),
-    "no models": lambda settings: settings.pop("models"),
-    "models as text": lambda settings: settings.update(models="lama"),
-    "a model without a name": lambda settings: settings["models"][0].pop("name"),
-    "a model with more": lambda settings: settings["models"][0].update(colour="red"),
+    "resolution as a path": lambda settings: settings.update(resolutions=["../.."]),
+    "no methods": lambda settings: settings.pop("methods"),
+    "methods as text": lambda settings: settings.update(methods="lama"),
+    "a method without a name": lambda settings: settings["methods"][0].pop("name"),
+    "a method with more": lambda settings: settings["methods"][0].update(colour="red"),
     "no data set": lambda settings: settings.pop("dataset"),
     "keys as a number": lambda settings: settings["dataset"].update(keys=3),
 }
@@ -69,15 +69,15 @@ def test_settings_that_are_none(text: str, tmp_path: Path) -> None:
 def test_no_name_leads_out_of_the_folder(name: str) -> None:
     layout = Layout(Path("run"))
     for path in (
-        lambda: layout.filled(64, name, "eyes", "x"),
-        lambda: layout.filled(64, "lama", name, "x"),
-        lambda: layout.filled(64, "lama", "eyes", name),
+        lambda: layout.prediction(64, name, "eyes", "x"),
+        lambda: layout.prediction(64, "lama", name, "x"),
+        lambda: layout.prediction(64, "lama", "eyes", name),
         lambda: layout.mask(64, name, "x"),
         lambda: layout.mask(64, "eyes", name),
         lambda: layout.original(64, name),
     ):
         with pytest.raises(OptionError, match="is a path, not the name"):
             path()
-    assert layout.filled(64, "lama-256", "eyes", "a.b") == Path(
-        "run/filled/64/lama-256/eyes/a.b.png"
+    assert layout.prediction(64, "lama-256", "eyes", "a.b") == Path(
+        "run/predictions/64/lama-256/eyes/a.b.png"
     )

@@ -1,5 +1,5 @@
 """A run that is killed, or shared between processes, gives byte for byte what an undisturbed one
-gives. The models draw random numbers and compute in batches, so both have to be kept in order.
+gives. The methods draw random numbers and compute in batches, so both have to be kept in order.
 """
 
 from __future__ import annotations
@@ -19,49 +19,51 @@ from .runs import COMMAND, arguments, command, environment, results, tables, wri
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path | str]:
-    folder = tmp_path_factory.mktemp("models")
+def methods(tmp_path_factory: pytest.TempPathFactory) -> list[Path | str]:
+    folder = tmp_path_factory.mktemp("methods")
     return ["harmonic", write_model(folder / "comodgan", "comodgan")]
 
 
 @pytest.fixture(scope="module")
-def straight(models: list[Path | str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def straight(methods: list[Path | str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbed."""
     out = tmp_path_factory.mktemp("straight")
-    _complete(command(*arguments(out, models)))
+    _complete(command(*arguments(out, methods)))
     run = Run.open(out)
-    assert len(run.pictures) == 2 * (7 * 8 - 3)
-    assert not run.faults
+    assert len(run.cases) == 2 * (7 * 8 - 3)
+    assert not run.failures
     return out
 
 
 def test_killed_at_three_random_moments(
-    straight: Path, models: list[Path | str], tmp_path: Path
+    straight: Path, methods: list[Path | str], tmp_path: Path
 ) -> None:
     total = len(_files(straight))
     # The last tenth are tables, which are written faster than anyone can look.
     moments = sorted(random.SystemRandom().sample(range(1, 9 * total // 10), 3))
     for moment in moments:
-        _kill_when(command(*arguments(tmp_path, models)), tmp_path, moment)
-    _complete(command(*arguments(tmp_path, models)))
+        _kill_when(command(*arguments(tmp_path, methods)), tmp_path, moment)
+    _complete(command(*arguments(tmp_path, methods)))
     assert tables(tmp_path) == tables(straight), f"killed at {moments} of {total} files"
     assert results(tmp_path) == results(straight), f"killed at {moments} of {total} files"
 
 
-def test_two_ranks_are_one(straight: Path, models: list[Path | str], tmp_path: Path) -> None:
+def test_two_ranks_are_one(straight: Path, methods: list[Path | str], tmp_path: Path) -> None:
     script = tmp_path / "benchmark.py"
     script.write_text(COMMAND)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     out = tmp_path / "out"
-    _complete([*torchrun, "--nproc-per-node=2", str(script), *arguments(out, models)])
+    _complete([*torchrun, "--nproc-per-node=2", str(script), *arguments(out, methods)])
     assert tables(out) == tables(straight)
     assert results(out) == results(straight)
-    shares = [(out / "work" / f"pictures-{rank}.jsonl").read_text() for rank in (0, 1)]
+    shares = [(out / "work" / f"cases-{rank}.jsonl").read_text() for rank in (0, 1)]
     assert all(shares)
     # One process can go on with what two began, and finds nothing left to do.
-    before = {path: path.stat().st_mtime_ns for path in (out / "filled").rglob("*.png")}
-    _complete(command(*arguments(out, models)))
-    assert {path: path.stat().st_mtime_ns for path in (out / "filled").rglob("*.png")} == before
+    before = {path: path.stat().st_mtime_ns for path in (out / "predictions").rglob("*.png")}
+    _complete(command(*arguments(out, methods)))
+    assert {
+        path: path.stat().st_mtime_ns for path in (out / "predictions").rglob("*.png")
+    } == before
     assert tables(out) == tables(straight)
 
 

@@ -21,8 +21,8 @@ from facemask_inpaint.benchmark.random_features import random_convolutions
 from facemask_inpaint.benchmark.report import Selection, write_report
 from facemask_inpaint.benchmark.report.markup import element
 from facemask_inpaint.benchmark.report.warnings import gathered, spanning
-from facemask_inpaint.benchmark.store.records import PictureRecord
-from facemask_inpaint.cli.reporting import report as report_command
+from facemask_inpaint.benchmark.store.records import CaseRecord
+from facemask_inpaint.cli.report import report as report_command
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import flip_label_map
 from facemask_inpaint.metrics import FeatureReader
@@ -31,21 +31,21 @@ from tests.benchmark import browser
 CLASSES = ("eyes", "full_mouth", "nose")
 
 
-def grey(picture: Image.Image, mask: Image.Image) -> Image.Image:
+def grey(image: Image.Image, mask: Image.Image) -> Image.Image:
     """Fills holes with one colour."""
-    return Image.composite(Image.new("RGB", picture.size, (128, 128, 128)), picture, mask)
+    return Image.composite(Image.new("RGB", image.size, (128, 128, 128)), image, mask)
 
 
-def fussy(picture: Image.Image, mask: Image.Image) -> Image.Image:
-    """Raises on holes below the middle of the picture, as mouths are."""
-    if np.nonzero(np.asarray(mask))[0].mean() > 0.52 * picture.height:
+def fussy(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """Raises on holes below the middle of the image, as mouths are."""
+    if np.nonzero(np.asarray(mask))[0].mean() > 0.52 * image.height:
         raise ValueError("no <mouths> & no chins")
-    return grey(picture, mask)
+    return grey(image, mask)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished run: three variants of the sample portrait, three models, one of which raises."""
+    """A finished run: three variants of the sample portrait, three methods, one of which raises."""
     folder = tmp_path_factory.mktemp("run")
     faces = _portraits(folder / "faces")
     return benchmark.run(
@@ -53,7 +53,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         faces,
         out=folder / "out",
         classes=",".join(CLASSES),
-        sides=(128,),
+        resolutions=(128,),
         metrics=("fid", "uids", "l1_hole", "psnr_hole"),
         reader=FeatureReader(extractor=random_convolutions("cpu"), cache=None),
         device="cpu",
@@ -113,7 +113,7 @@ class TestFile:
 
     def test_shows_faults_escaped(self, run: Run, page_file: Path) -> None:
         text = page_file.read_text(encoding="utf-8")
-        assert any(fault.model == "fussy" for fault in run.faults)
+        assert any(failure.method == "fussy" for failure in run.failures)
         assert "no &lt;mouths&gt; &amp; no chins" in text
         assert "<mouths>" not in text
 
@@ -134,13 +134,13 @@ class TestFile:
         assert not re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?https?:""", text)
 
     def test_pictures_are_the_runs(self, run: Run, page_file: Path) -> None:
-        pictures = _pictures(page_file)
-        shown = pictures["filled/128/harmonic/nose/a"]
+        images = _pictures(page_file)
+        shown = images["prediction/128/harmonic/nose/a"]
         copy = np.asarray(shown.convert("RGB"), dtype=float)
-        saved = np.asarray(Image.open(run.filled(128, "harmonic", "nose", "a")), dtype=float)
+        saved = np.asarray(Image.open(run.prediction(128, "harmonic", "nose", "a")), dtype=float)
         assert copy.shape == saved.shape
         assert np.abs(copy - saved).mean() < 4
-        hole = np.asarray(pictures["hole/128/nose/a"].convert("RGBA"))[..., 3] > 0
+        hole = np.asarray(images["hole/128/nose/a"].convert("RGBA"))[..., 3] > 0
         assert np.array_equal(hole, np.asarray(Image.open(run.mask(128, "nose", "a"))) > 127)
 
     def test_budget_is_kept_and_told(self, run: Run, tmp_path: Path) -> None:
@@ -159,17 +159,17 @@ class TestFile:
         assert 'id="scores"' in bare.read_text(encoding="utf-8")
 
     def test_damaged_picture_costs_only_itself(self, run: Run, tmp_path: Path) -> None:
-        damaged = run.filled(128, "grey", "nose", "a")
+        damaged = run.prediction(128, "grey", "nose", "a")
         kept = damaged.read_bytes()
         damaged.write_bytes(kept[:50])
         try:
             report = write_report(run, tmp_path / "damaged.html")
         finally:
             damaged.write_bytes(kept)
-        pictures = _uris(report)
-        assert "filled/128/grey/nose/a" not in pictures
-        assert "filled/128/harmonic/nose/a" in pictures
-        assert "no picture" in report.read_text(encoding="utf-8")
+        images = _uris(report)
+        assert "prediction/128/grey/nose/a" not in images
+        assert "prediction/128/harmonic/nose/a" in images
+        assert "no image" in report.read_text(encoding="utf-8")
 
     def test_unfinished_run(self, run: Run, tmp_path: Path) -> None:
         settings = dict(run.settings)
@@ -179,7 +179,7 @@ class TestFile:
 
     @pytest.mark.slow
     def test_large_study_stays_small(self, run: Run, tmp_path: Path) -> None:
-        """Twelve classes and four models, every picture full of noise: default size limits."""
+        """Twelve classes and four methods, every image full of noise: default size limits."""
         folder = _many(run, tmp_path / "many")
         report = write_report(Run.open(folder))
         assert 11e6 < report.stat().st_size < 15e6
@@ -188,9 +188,7 @@ class TestFile:
 
 def _uris(report: Path) -> dict[str, str]:
     text = report.read_text(encoding="utf-8")
-    found = re.search(
-        r'<script type="application/json" id="picture-data">(.*?)</script>', text, re.S
-    )
+    found = re.search(r'<script type="application/json" id="image-data">(.*?)</script>', text, re.S)
     assert found
     return json.loads(found[1])
 
@@ -203,17 +201,17 @@ def _pictures(report: Path) -> dict[str, Image.Image]:
 
 
 def _many(run: Run, folder: Path) -> Path:
-    """A made-up run whose pictures are noisy copies of the sample portrait at 256."""
+    """A made-up run whose images are noisy copies of the sample portrait at 256."""
     rng = np.random.default_rng(0)
     sample = np.asarray(data.sample(256).image.convert("RGB"), dtype=float)
-    models = [f"model-{index}" for index in range(4)]
+    methods = [f"method-{index}" for index in range(4)]
     classes = [f"class-{index}" for index in range(12)]
     keys = [f"{index:02d}" for index in range(10)]
     settings = dict(run.settings)
     settings["dataset"] = {"name": "many", "keys": keys}
-    settings["sides"] = [256]
+    settings["resolutions"] = [256]
     settings["classes"] = [{"name": name, "letter": "", "label_ids": [1]} for name in classes]
-    settings["models"] = [{"name": name, "source": name} for name in models]
+    settings["methods"] = [{"name": name, "source": name} for name in methods]
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps(settings), encoding="utf-8")
     out = Run.open(folder)
@@ -227,18 +225,18 @@ def _many(run: Run, folder: Path) -> Path:
         _save(noisy[0], out.original(256, key))
         for name in classes:
             _save(hole, out.mask(256, name, key))
-            for model in models:
-                _save(noisy[int(rng.integers(4))], out.filled(256, model, name, key))
+            for method in methods:
+                _save(noisy[int(rng.integers(4))], out.prediction(256, method, name, key))
                 measures = {one: float(rng.random()) for one in ("seam", "colour_shift", "l1_hole")}
-                records.append(PictureRecord(model, name, 256, key, 0.3, measures))
+                records.append(CaseRecord(method, name, 256, key, 0.3, measures))
     lines = "".join(json.dumps(asdict(record)) + "\n" for record in records)
-    out.layout.pictures.write_text(lines, encoding="utf-8")
+    out.layout.cases.write_text(lines, encoding="utf-8")
     return folder
 
 
-def _save(picture: Image.Image, path: Path) -> None:
+def _save(image: Image.Image, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, compress_level=1)
+    image.save(path, compress_level=1)
 
 
 class TestBrowser:
@@ -275,15 +273,15 @@ class TestBrowser:
 
     def test_click_sorts_a_table(self, page: browser.Page, run: Run) -> None:
         table = "#scores .panel:not([hidden]) table"
-        head = f"{table} th[data-model=harmonic]"
+        head = f"{table} th[data-method=harmonic]"
         column = (
-            f"[...document.querySelectorAll('{table} td[data-model=harmonic]')]"
+            f"[...document.querySelectorAll('{table} td[data-method=harmonic]')]"
             ".map(cell => Number(cell.dataset.value))"
         )
         fids = [
             score.value
             for score in run.scores
-            if (score.metric, score.model) == ("fid", "harmonic")
+            if (score.metric, score.method) == ("fid", "harmonic")
         ]
         assert len(set(fids)) == len(CLASSES)
         page.click(f"{head} button")
@@ -294,7 +292,7 @@ class TestBrowser:
         assert page.run(f"document.querySelector('{head}').ariaSort") == "descending"
 
     def test_keys_open_use_and_close_the_zoom(self, page: browser.Page) -> None:
-        page.run("document.querySelector('#pictures .row [data-model=grey]').focus()")
+        page.run("document.querySelector('#images .row [data-method=grey]').focus()")
         assert not page.run("document.getElementById('zoom').open")
         page.press("Enter")
         assert page.run("document.getElementById('zoom').open")
@@ -310,7 +308,7 @@ class TestBrowser:
         page.wait(f"({focused} || '').startsWith('harmonic, eyes, portrait b')")
 
     def test_zoom_shows_the_filling_then_the_original(self, page: browser.Page) -> None:
-        page.click("#pictures .row [data-model=grey]")
+        page.click("#images .row [data-method=grey]")
         _settle(page)
         filled = page.screenshot()
         page.hold("o")
@@ -323,7 +321,7 @@ class TestBrowser:
         assert np.array_equal(page.screenshot()[stage], filled[stage])
 
     def test_wipe_uncovers_the_original(self, page: browser.Page) -> None:
-        page.click("#pictures .row [data-model=grey]")
+        page.click("#images .row [data-method=grey]")
         page.run("document.getElementById('zoom-wipe').focus()")
         for _ in range(3):
             page.press("ArrowRight")
@@ -333,32 +331,32 @@ class TestBrowser:
         assert page.run("document.getElementById('zoom').open")
 
     def test_held_key_flips_all_fillings(self, page: browser.Page) -> None:
-        page.run("document.querySelector('#pictures').scrollIntoView({behavior: 'instant'})")
-        picture = "document.querySelector('#pictures .row [data-model=grey] img').src"
-        original = "document.querySelector('#pictures .row .shot img').src"
-        page.wait(f"{picture} && {picture} !== {original}")
+        page.run("document.querySelector('#images').scrollIntoView({behavior: 'instant'})")
+        image = "document.querySelector('#images .row [data-method=grey] img').src"
+        original = "document.querySelector('#images .row .shot img').src"
+        page.wait(f"{image} && {image} !== {original}")
         page.hold("o")
-        assert page.run(f"{picture} === {original}")
+        assert page.run(f"{image} === {original}")
         page.release("o")
-        assert page.run(f"{picture} !== {original}")
+        assert page.run(f"{image} !== {original}")
 
     def test_filters_hide_classes_and_models(self, page: browser.Page) -> None:
         visible = (
             "[...document.querySelectorAll('{}')].filter(e => e.getClientRects().length).length"
         )
-        grids = visible.format("#pictures .class")
-        fillings = visible.format("#pictures .row [data-model=grey]")
+        grids = visible.format("#images .class")
+        predictions = visible.format("#images .row [data-method=grey]")
         assert page.run(grids) == len(CLASSES)
-        assert page.run(fillings) == 3 * len(CLASSES)
+        assert page.run(predictions) == 3 * len(CLASSES)
         page.run(
             "(box => {box.value = 'nose'; box.dispatchEvent(new Event('change', {bubbles: true}))})"
             "(document.querySelector('select[name=class]'))"
         )
         assert page.run(grids) == 1
-        page.click("input[name=model][value=grey]")
-        assert page.run(fillings) == 0
-        assert page.run(visible.format("#scores .panel [data-model=grey]")) == 0
-        assert page.run(visible.format("#pictures .row [data-model=harmonic]")) == 3
+        page.click("input[name=method][value=grey]")
+        assert page.run(predictions) == 0
+        assert page.run(visible.format("#scores .panel [data-method=grey]")) == 0
+        assert page.run(visible.format("#images .row [data-method=harmonic]")) == 3
 
     def test_another_metric_shows_another_panel(self, page: browser.Page) -> None:
         shown = "document.querySelector('#scores .panel:not([hidden])').dataset.metric"
@@ -395,7 +393,7 @@ def _box(page: browser.Page, selector: str) -> tuple[slice, slice]:
 
 
 def _settle(page: browser.Page) -> None:
-    """Wait until pictures near the window are decoded and painted."""
+    """Wait until images near the window are decoded and painted."""
     page.wait("[...document.images].every(image => !image.src || image.complete)")
     page.run(
         "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"

@@ -1,4 +1,4 @@
-"""The parts that the page of a run is made of: choice of pictures, markup, plots, colours."""
+"""The parts that the page of a run is made of: choice of images, markup, plots, colours."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from facemask_inpaint.benchmark.report.markup import Html, element
 from facemask_inpaint.benchmark.report.plots import COLOURS, Point, Scale, strip
 from facemask_inpaint.benchmark.report.selection import cross_section, extremes, spread
 from facemask_inpaint.benchmark.report.warnings import gathered, spanning
-from facemask_inpaint.benchmark.store.records import PictureRecord, Score
+from facemask_inpaint.benchmark.store.records import CaseRecord, Score
 from facemask_inpaint.errors import OptionError
 
 
-def _record(key: str, model: str = "m", **measures: float) -> PictureRecord:
-    return PictureRecord(model, "nose", 64, key, 0.1, measures)
+def _record(key: str, method: str = "m", **measures: float) -> CaseRecord:
+    return CaseRecord(method, "nose", 64, key, 0.1, measures)
 
 
 class TestChoosing:
@@ -32,7 +32,7 @@ class TestChoosing:
 
     def test_classes_take_turns(self) -> None:
         records = [
-            PictureRecord("m", name, 64, key, 0.1, {})
+            CaseRecord("m", name, 64, key, 0.1, {})
             for name in ("nose", "hair")
             for key in ("a", "b", "c", "d")
             if (name, key) != ("hair", "a")
@@ -56,7 +56,9 @@ class TestChoosing:
             ("best", "psnr_hole", "b"),
         ]
 
-    @pytest.mark.parametrize("wrong", [{"rows": -1}, {"cases": -1}, {"side": 8}, {"megabytes": -1}])
+    @pytest.mark.parametrize(
+        "wrong", [{"rows": -1}, {"extremes": -1}, {"image_size": 8}, {"megabytes": -1}]
+    )
     def test_selection_refuses(self, wrong: dict[str, int]) -> None:
         with pytest.raises(OptionError):
             Selection(**wrong)
@@ -73,7 +75,7 @@ class TestContrast:
             ("muted", "raised", 4.5),
             ("accent", "paper", 4.5),
             ("control", "paper", 3.0),
-            *((f"model-{index}", "paper", 3.0) for index in range(COLOURS)),
+            *((f"method-{index}", "paper", 3.0) for index in range(COLOURS)),
         ],
     )
     def test_reaches(self, front: str, back: str, least: float, scheme: int) -> None:
@@ -140,9 +142,9 @@ class TestParts:
         def score(text: str) -> Score:
             return Score("m", "nose", 64, "fid", 1.0, 3, warnings=(text,))
 
-        texts = ["3 pictures for 64", "1,200 pictures for 64", "something else"]
+        texts = ["3 images for 64", "1,200 images for 64", "something else"]
         found = gathered(score(text) for text in texts)
         assert [spanning(notice.texts) for notice in found] == [
-            "3\N{EN DASH}1,200 pictures for 64",
+            "3\N{EN DASH}1,200 images for 64",
             "something else",
         ]

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from facemask_inpaint import Inpainter, SemanticMasker, benchmark, models
-from facemask_inpaint.benchmark import Results, Run, measures
+from facemask_inpaint.benchmark import PredictionFolder, Run, measures
 from facemask_inpaint.benchmark.measures import MEASURES, Measure, checked_metrics
-from facemask_inpaint.benchmark.stages.predict import picture_seed
+from facemask_inpaint.benchmark.stages.predict import image_seed
 from facemask_inpaint.errors import (
     FacemaskInpaintError,
     OptionError,
@@ -30,19 +30,19 @@ from .runs import WITHOUT_HAIR, Counted, portraits, results, small_run, tables, 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Two models, two classes."""
-    models = {"harmonic": "harmonic", "grey": Counted()}
-    return small_run(models, tmp_path_factory.mktemp("run") / "out", compare=True)
+    """Two methods, two classes."""
+    methods = {"harmonic": "harmonic", "grey": Counted()}
+    return small_run(methods, tmp_path_factory.mktemp("run") / "out", compare=True)
 
 
 def test_pictures_are_where_they_should_be(finished: Run) -> None:
     with_hair = [key for key in finished.keys if key not in WITHOUT_HAIR]
     assert len(with_hair) == 6
-    for model in ("harmonic", "grey"):
+    for method in ("harmonic", "grey"):
         for mask_class, keys in (("eyes", finished.keys), ("hair", with_hair)):
-            folder = finished.filled(64, model, mask_class, "x").parent
+            folder = finished.prediction(64, method, mask_class, "x").parent
             assert {path.stem for path in folder.iterdir()} == set(keys)
-    count = Counter((one.model, one.mask_class) for one in finished.pictures)
+    count = Counter((one.method, one.mask_class) for one in finished.cases)
     assert count == {(m, c): n for m in ("harmonic", "grey") for c, n in (("eyes", 8), ("hair", 6))}
 
 
@@ -53,19 +53,19 @@ def test_masks_are_the_maskers_and_known_pixels_stay(finished: Run) -> None:
         mask = np.asarray(Image.open(finished.mask(64, "eyes", face.key)))
         assert ((mask == 255) == hole).all()
         original = np.asarray(Image.open(finished.original(64, face.key)))
-        filled = np.asarray(Image.open(finished.filled(64, "harmonic", "eyes", face.key)))
+        filled = np.asarray(Image.open(finished.prediction(64, "harmonic", "eyes", face.key)))
         assert (original[~hole] == filled[~hole]).all()
         assert (original[hole] != filled[hole]).any()
 
 
 def test_measures_and_scores_are_those_of_the_metrics(finished: Run) -> None:
-    folder = finished.filled(64, "grey", "hair", "x").parent
+    folder = finished.prediction(64, "grey", "hair", "x").parent
     keys = sorted(path.stem for path in folder.iterdir())
     fakes = [folder / f"{key}.png" for key in keys]
     reals = [finished.original(64, key) for key in keys]
     masks = [finished.mask(64, "hair", key) for key in keys]
     pairs = PairReader(device="cpu", progress=False)
-    scores = {s.metric: s for s in finished.scores if (s.model, s.mask_class) == ("grey", "hair")}
+    scores = {s.metric: s for s in finished.scores if (s.method, s.mask_class) == ("grey", "hair")}
     for metric in (psnr, ssim):
         expected = metric(reals, fakes, masks, reader=pairs)
         score = scores[f"{metric.__name__}_hole"]
@@ -74,30 +74,30 @@ def test_measures_and_scores_are_those_of_the_metrics(finished: Run) -> None:
         assert score.low < score.value < score.high
     reader = FeatureReader(benchmark.random_convolutions("cpu"), progress=False)
     assert scores["fid"].value == pytest.approx(fid(reals, fakes, reader=reader).value, rel=1e-5)
-    assert scores["fid"].low is None  # six pictures in 64 dimensions: no honest interval
+    assert scores["fid"].low is None  # six images in 64 dimensions: no honest interval
     assert any("not comparable" in text for text in scores["fid"].warnings)
     assert any("singular" in text for text in scores["fid"].warnings)
 
 
-def test_every_picture_has_its_diagnostics(finished: Run) -> None:
-    for one in finished.pictures:
-        assert {"l1_hole", "psnr_hole", "ssim_hole", "seam", "colour_shift"} <= set(one.measures)
+def test_every_case_has_its_diagnostics(finished: Run) -> None:
+    for one in finished.cases:
+        assert {"l1_hole", "psnr_hole", "ssim_hole", "seam", "colour_shift"} <= set(one.metrics)
         assert 0 < one.hole_share < 1
 
 
 def test_a_parser_says_whether_a_component_came_back(tmp_path: Path) -> None:
-    models = {
-        "kept": lambda picture, mask: picture,
-        "upside-down": lambda picture, mask: picture.rotate(180),
+    methods = {
+        "kept": lambda image, mask: image,
+        "upside-down": lambda image, mask: image.rotate(180),
     }
-    how = {"classes": "nose,eyes", "sides": (256,), "reader": None, "metrics": ("l1_hole",)}
-    run = small_run(models, tmp_path, portraits(2), parser="small", **how)
-    found = {(s.model, s.mask_class): s.value for s in run.scores if s.metric == "agreement"}
+    how = {"classes": "nose,eyes", "resolutions": (256,), "reader": None, "metrics": ("l1_hole",)}
+    run = small_run(methods, tmp_path, portraits(2), parser="small", **how)
+    found = {(s.method, s.mask_class): s.value for s in run.scores if s.metric == "agreement"}
     for mask_class in ("nose", "eyes"):
         assert found["kept", mask_class] > 0.4
         assert found["upside-down", mask_class] < 0.7 * found["kept", mask_class]
     with pytest.raises(OptionError, match="parser small"):
-        small_run(models, tmp_path, portraits(2), **how)
+        small_run(methods, tmp_path, portraits(2), **how)
 
 
 def test_pairs_of_models_are_compared_by_class(finished: Run) -> None:
@@ -117,17 +117,17 @@ def test_comparisons_say_how_p_values_were_adjusted(finished: Run) -> None:
 
 
 def test_a_callers_few_exchanges_are_used_and_warned_of(tmp_path: Path) -> None:
-    models = {"harmonic": "harmonic", "grey": Counted()}
-    run = small_run(models, tmp_path, portraits(4), compare=True, exchanges=49)
+    methods = {"harmonic": "harmonic", "grey": Counted()}
+    run = small_run(methods, tmp_path, portraits(4), compare=True, exchanges=49)
     assert run.comparison[64]["smallest_p_adjusted"] == 0.02
     text = (run.layout.tables / "comparison-64.md").read_text(encoding="utf-8")
     assert "with 49 exchanges no adjusted p-value can be below 0.02" in text
-    again = small_run(models, tmp_path, portraits(4), compare=True)
+    again = small_run(methods, tmp_path, portraits(4), compare=True)
     assert again.comparison[64]["smallest_p_adjusted"] == 0.0001
 
 
 def test_provenance_is_recorded(finished: Run) -> None:
-    harmonic, grey = finished.models
+    harmonic, grey = finished.methods
     assert harmonic.digest
     assert harmonic.training_split == "none"
     assert grey.training == "not recorded"
@@ -141,18 +141,21 @@ def test_provenance_is_recorded(finished: Run) -> None:
 
 
 def test_times_are_kept_apart(finished: Run) -> None:
-    assert {(one.model, one.side) for one in finished.timings} == {("harmonic", 64), ("grey", 64)}
+    assert {(one.method, one.resolution) for one in finished.timings} == {
+        ("harmonic", 64),
+        ("grey", 64),
+    }
     assert all(one.seconds > 0 for one in finished.timings)
-    assert b"s/picture" not in b"".join(tables(finished.folder).values())
+    assert b"s/image" not in b"".join(tables(finished.folder).values())
 
 
 def test_the_same_call_again_does_nothing_and_changes_nothing(tmp_path: Path) -> None:
-    model = Counted()
-    small_run({"grey": model, "harmonic": "harmonic"}, tmp_path)
+    method = Counted()
+    small_run({"grey": method, "harmonic": "harmonic"}, tmp_path)
     before = tables(tmp_path) | results(tmp_path)
-    assert model.calls == 14
-    small_run({"grey": model, "harmonic": "harmonic"}, tmp_path)
-    assert model.calls == 14
+    assert method.calls == 14
+    small_run({"grey": method, "harmonic": "harmonic"}, tmp_path)
+    assert method.calls == 14
     assert tables(tmp_path) | results(tmp_path) == before
 
 
@@ -162,35 +165,35 @@ def test_a_new_model_class_or_side_computes_only_what_is_new(tmp_path: Path) -> 
     assert first.calls == 8
     run = small_run({"second": second}, tmp_path, classes="eyes")
     assert (first.calls, second.calls) == (8, 8)
-    assert [one.name for one in run.models] == ["first", "second"]
+    assert [one.name for one in run.methods] == ["first", "second"]
     small_run({"first": first, "second": second}, tmp_path, classes="hair")
     assert (first.calls, second.calls) == (14, 14)
-    run = small_run({"second": second}, tmp_path, classes="hair", sides=(32,))
+    run = small_run({"second": second}, tmp_path, classes="hair", resolutions=(32,))
     assert (first.calls, second.calls) == (14, 28)
-    assert run.sides == (32, 64)
+    assert run.resolutions == (32, 64)
     assert [one.name for one in run.classes] == ["eyes", "hair"]
     straight = small_run(
         {"first": first, "second": second}, tmp_path / "straight", classes="hair,eyes"
     )
-    same = [one for one in run.scores if one.side == 64]
-    assert same == [one for one in straight.scores if one.side == 64]
+    same = [one for one in run.scores if one.resolution == 64]
+    assert same == [one for one in straight.scores if one.resolution == 64]
 
 
 def test_an_unmeasured_picture_is_measured_but_not_filled_again(tmp_path: Path) -> None:
-    model = Counted()
-    small_run({"grey": model}, tmp_path)
+    method = Counted()
+    small_run({"grey": method}, tmp_path)
     before = results(tmp_path)
-    journal = tmp_path / "work" / "pictures-0.jsonl"
+    journal = tmp_path / "work" / "cases-0.jsonl"
     lines = journal.read_text().splitlines(keepends=True)
     journal.write_text("".join(lines[:5]) + lines[5][:40])
-    small_run({"grey": model}, tmp_path)
-    assert model.calls == 14
+    small_run({"grey": method}, tmp_path)
+    assert method.calls == 14
     assert results(tmp_path) == before
 
 
 def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
     run = small_run(["harmonic"], tmp_path, portraits(2), classes="eyes")
-    half = run.filled(64, "harmonic", "eyes", "x").with_name(".x.fmi.part.png")
+    half = run.prediction(64, "harmonic", "eyes", "x").with_name(".x.fmi.part.png")
     half.write_bytes(b"half")
     small_run(["harmonic"], tmp_path, portraits(2), classes="eyes")
     assert not half.exists()
@@ -198,19 +201,19 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [0, 60, -8])
 def test_damaged_features_are_made_anew(tmp_path: Path, keep: int) -> None:
-    model = {"grey": Counted()}
+    method = {"grey": Counted()}
     options: dict[str, Any] = {"classes": "eyes", "metrics": ("kid",)}
-    small_run(model, tmp_path, portraits(3), **options)
+    small_run(method, tmp_path, portraits(3), **options)
     before = results(tmp_path)
     for path in (tmp_path / "work" / "features").rglob("*.npy"):
         path.write_bytes(path.read_bytes()[:keep])
-    small_run(model, tmp_path, portraits(3), **options)
+    small_run(method, tmp_path, portraits(3), **options)
     assert results(tmp_path) == before
 
 
 def test_a_deleted_picture_is_filled_again(tmp_path: Path) -> None:
     run = small_run(["harmonic"], tmp_path)
-    path = run.filled(64, "harmonic", "eyes", run.keys[0])
+    path = run.prediction(64, "harmonic", "eyes", run.keys[0])
     before = path.read_bytes()
     path.unlink()
     small_run(["harmonic"], tmp_path)
@@ -237,7 +240,7 @@ def test_settings_that_would_change_finished_work_are_refused(
 
 def test_other_weights_under_the_same_name_are_refused(tmp_path: Path) -> None:
     small_run({"net": Inpainter(build("migan", seed=1), device="cpu")}, tmp_path, classes="eyes")
-    with pytest.raises(OptionError, match="weights of model net"):
+    with pytest.raises(OptionError, match="weights of method net"):
         small_run({"net": Inpainter(build("migan", seed=2), device="cpu")}, tmp_path)
 
 
@@ -259,7 +262,7 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path: Path) ->
         ({"dtype": "foo"}, OptionError),
         ({"dtype": "int64"}, OptionError),
         ({"dtype": "zeros"}, OptionError),
-        ({"sides": (0,)}, OptionError),
+        ({"resolutions": (0,)}, OptionError),
         ({"batch_size": 0}, OptionError),
         ({"masker": SemanticMasker(feather=3)}, OptionError),
     ):
@@ -267,18 +270,18 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path: Path) ->
             small_run(["harmonic"], out, **options)
     with pytest.raises(UnknownNameError):
         small_run(["harmonik"], out)
-    with pytest.raises(OptionError, match="two models are called harmonic"):
+    with pytest.raises(OptionError, match="two methods are called harmonic"):
         small_run(["harmonic", "harmonic"], out)
     with pytest.raises(OptionError, match="cannot name a folder"):
         small_run({"../up": "harmonic"}, out)
     assert not out.exists()
 
 
-@pytest.mark.parametrize("per_picture", [False, True])
+@pytest.mark.parametrize("per_image", [False, True])
 def test_a_measure_that_nothing_computes_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_picture: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_image: bool
 ) -> None:
-    row = Measure("sharpness", "sharpness", "higher", per_picture, "a row without a function")
+    row = Measure("sharpness", "sharpness", "higher", per_image, "a row without a function")
     monkeypatch.setattr(measures, "MEASURES", {**MEASURES, "sharpness": row})
     with pytest.raises(OptionError, match="sharpness: listed as a measure, but nothing computes"):
         small_run(["harmonic"], tmp_path / "out", metrics=("fid", "sharpness"))
@@ -300,28 +303,29 @@ def test_missing_inception_weights_stop_the_run_before_it_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "none.pth"))
-    model = Counted()
+    method = Counted()
     with pytest.raises(WeightsNotFoundError) as refused:
-        small_run({"grey": model}, tmp_path / "out", reader=None)
+        small_run({"grey": method}, tmp_path / "out", reader=None)
     assert "psnr_hole" in str(refused.value)
     assert "random-convolutions" in str(refused.value)
-    assert model.calls == 0
+    assert method.calls == 0
     run = small_run(
-        {"grey": model}, tmp_path / "out", reader=None, metrics=["psnr_hole", "ssim_hole"]
+        {"grey": method}, tmp_path / "out", reader=None, metrics=["psnr_hole", "ssim_hole"]
     )
-    assert model.calls == 14
+    assert method.calls == 14
     assert {"psnr_hole", "ssim_hole", "seam"} <= {one.metric for one in run.scores}
     assert "fid" not in {one.metric for one in run.scores}
 
 
 def test_pictures_filled_elsewhere_take_part(tmp_path: Path, finished: Run) -> None:
-    made = finished.filled(64, "harmonic", "eyes", "x").parents[1]
-    run = small_run({"elsewhere": Results(made), "harmonic": "harmonic"}, tmp_path)
+    made = finished.prediction(64, "harmonic", "eyes", "x").parents[1]
+    run = small_run({"elsewhere": PredictionFolder(made), "harmonic": "harmonic"}, tmp_path)
     values = {
-        name: [s.value for s in run.scores if s.model == name] for name in ("elsewhere", "harmonic")
+        name: [s.value for s in run.scores if s.method == name]
+        for name in ("elsewhere", "harmonic")
     }
     assert values["elsewhere"] == values["harmonic"]
-    assert {one.model for one in run.timings} == {"harmonic"}
+    assert {one.method for one in run.timings} == {"harmonic"}
 
 
 def test_a_seed_depends_on_nothing_but_the_picture(tmp_path: Path) -> None:
@@ -330,14 +334,14 @@ def test_a_seed_depends_on_nothing_but_the_picture(tmp_path: Path) -> None:
     two = small_run([tmp_path / "comodgan"], tmp_path / "two", batch_size=5, classes="eyes")
     for key in one.keys:
         first, second = (
-            np.asarray(Image.open(run.filled(64, "comodgan", "eyes", key))).astype(int)
+            np.asarray(Image.open(run.prediction(64, "comodgan", "eyes", key))).astype(int)
             for run in (one, two)
         )
         assert np.abs(first - second).max() <= 1  # batches of other sizes may round otherwise
     seeds = {
-        picture_seed(s, side, c, k)
+        image_seed(s, resolution, c, k)
         for s in (0, 1)
-        for side in (64, 128)
+        for resolution in (64, 128)
         for c in "ab"
         for k in "xyz"
     }
@@ -351,12 +355,12 @@ def test_celeba_hq_names_what_checkpoints_have_seen(tmp_path: Path) -> None:
     run = small_run({"seen": seen, "harmonic": "harmonic"}, tmp_path, named, classes="eyes")
     for score in run.scores:
         leaks = [text for text in score.warnings if "CelebA-HQ" in text]
-        assert bool(leaks) == (score.model == "seen")
+        assert bool(leaks) == (score.method == "seen")
 
 
-def test_enlarged_portraits_are_mentioned(tmp_path: Path) -> None:
-    run = small_run(["harmonic"], tmp_path, portraits(2), classes="eyes", sides=(288,))
-    assert all(any("enlarged" in text for text in one.warnings) for one in run.scores)
+def test_upsampled_portraits_are_mentioned(tmp_path: Path) -> None:
+    run = small_run(["harmonic"], tmp_path, portraits(2), classes="eyes", resolutions=(288,))
+    assert all(any("upsampled" in text for text in one.warnings) for one in run.scores)
 
 
 def test_a_data_set_that_cannot_be_read_at_all_ends_the_run(tmp_path: Path) -> None:
@@ -372,7 +376,7 @@ def test_a_data_set_that_cannot_be_read_at_all_ends_the_run(tmp_path: Path) -> N
 def test_records_read_back(finished: Run) -> None:
     again = Run.open(finished.folder)
     assert again.scores == finished.scores
-    assert again.models == finished.models
+    assert again.methods == finished.methods
     lines = (finished.folder / "scores.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["metric"] == "fid"
     with pytest.raises(OptionError, match=r"no run\.json"):

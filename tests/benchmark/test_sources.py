@@ -1,4 +1,4 @@
-"""Results are never served for other inputs: made anew where that can be done, else refused."""
+"""Predictions are never served for other inputs: made anew where that can be done, else refused."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def faces(tmp_path: Path) -> Path:
 
 
 def mirror(path: Path) -> None:
-    with Image.open(path) as picture:
-        turned = ImageOps.mirror(picture)
+    with Image.open(path) as image:
+        turned = ImageOps.mirror(image)
     turned.save(path)
 
 
@@ -59,7 +59,7 @@ def rename_pairs(folder: Path) -> None:
 CHANGES: dict[str, Callable[[Path], object]] = {
     "a portrait": lambda folder: mirror(first(folder / "images")),
     "a label map": lambda folder: mirror(first(folder / "labels")),
-    "portraits change places": rename_pairs,
+    "portraits change names": rename_pairs,
     "a label map is gone": lambda folder: first(folder / "labels").unlink(),
 }
 
@@ -78,11 +78,11 @@ def test_changed_portraits_and_label_maps_are_refused(
             small_run({"new": Counted()}, out, data.open_faces(faces), **ONE)
         assert results(out) | {"run.json": (out / "run.json").read_bytes()} == before
         return
-    shutil.rmtree(out / "work")  # the docs allow it, and then only the pictures can tell
+    shutil.rmtree(out / "work")  # the docs allow it, and then only the images can tell
     run = small_run(["harmonic"], out, data.open_faces(faces), **ONE)
     if kind != "a label map is gone":
-        assert any("another file" in fault.message for fault in run.faults)
-    assert len(run.pictures) == (1 if kind == "portraits change places" else 2)
+        assert any("another file" in failure.message for failure in run.failures)
+    assert len(run.cases) == (1 if kind == "portraits change names" else 2)
 
 
 def test_another_data_set_of_the_same_name_is_refused(faces: Path, tmp_path: Path) -> None:
@@ -109,17 +109,17 @@ def test_parts_of_a_portrait_count(tmp_path: Path) -> None:
 
 @pytest.fixture
 def made(faces: Path, tmp_path: Path) -> Path:
-    """Pictures filled elsewhere, for the class eyes."""
+    """Images filled elsewhere, for the class eyes."""
     run = small_run({"grey": Counted()}, tmp_path / "made", data.open_faces(faces), **ONE)
-    shutil.copytree(run.filled(64, "grey", "eyes", "x").parents[1], tmp_path / "theirs")
+    shutil.copytree(run.prediction(64, "grey", "eyes", "x").parents[1], tmp_path / "theirs")
     return tmp_path / "theirs"
 
 
-def filled_by(run: benchmark.Run, model: str) -> dict[str, np.ndarray]:
+def filled_by(run: benchmark.Run, method: str) -> dict[str, np.ndarray]:
     return {
-        key: np.asarray(Image.open(run.filled(64, model, "eyes", key)))
+        key: np.asarray(Image.open(run.prediction(64, method, "eyes", key)))
         for key in run.keys
-        if run.filled(64, model, "eyes", key).exists()
+        if run.prediction(64, method, "eyes", key).exists()
     }
 
 
@@ -127,51 +127,53 @@ def test_results_of_others_are_read_again_where_they_changed(
     faces: Path, made: Path, tmp_path: Path
 ) -> None:
     def again(folder: Path) -> benchmark.Run:
-        models = {"theirs": benchmark.Results(folder)}
-        return small_run(models, tmp_path / "run", data.open_faces(faces), **ONE)
+        methods = {"theirs": benchmark.PredictionFolder(folder)}
+        return small_run(methods, tmp_path / "run", data.open_faces(faces), **ONE)
 
     before = again(made)
-    old = {record.key: record.measures for record in before.pictures}
-    untouched = {k: before.filled(64, "theirs", "eyes", k).stat().st_mtime_ns for k in before.keys}
+    old = {record.key: record.metrics for record in before.cases}
+    untouched = {
+        k: before.prediction(64, "theirs", "eyes", k).stat().st_mtime_ns for k in before.keys
+    }
     mirror(first(made / "eyes"))
     run = again(made)
-    new = {record.key: record.measures for record in run.pictures}
+    new = {record.key: record.metrics for record in run.cases}
     key = first(made / "eyes").stem
     assert [name for name in new if new[name] != old[name]] == [key]
     same = [k for k in run.keys if k != key]
     for name in same:
-        assert run.filled(64, "theirs", "eyes", name).stat().st_mtime_ns == untouched[name]
+        assert run.prediction(64, "theirs", "eyes", name).stat().st_mtime_ns == untouched[name]
     other = Path(shutil.copytree(made, tmp_path / "other folder"))
     for path in (other / "eyes").iterdir():
         Image.new("RGB", (64, 64), "red").save(path)
     filled = filled_by(again(other), "theirs")
     assert len(filled) == 3
-    assert all((picture == (255, 0, 0)).all() for picture in filled.values())
+    assert all((image == (255, 0, 0)).all() for image in filled.values())
     first(other / "eyes").unlink()
     run = again(other)
-    assert len(run.pictures) == 2
-    assert any("holds no eyes" in fault.message for fault in run.faults)
+    assert len(run.cases) == 2
+    assert any("holds no eyes" in failure.message for failure in run.failures)
 
 
 def test_another_function_under_the_same_name(faces: Path, tmp_path: Path) -> None:
-    def go(model: Any, **more: Any) -> benchmark.Run:
-        return small_run({"ours": model}, tmp_path / "run", data.open_faces(faces), **(ONE | more))
+    def go(method: Any, **more: Any) -> benchmark.Run:
+        return small_run({"ours": method}, tmp_path / "run", data.open_faces(faces), **(ONE | more))
 
-    go(lambda picture, mask: picture)
-    with pytest.warns(UserWarning, match="results of the function ours"):
-        go(lambda picture, mask: picture)
+    go(lambda image, mask: image)
+    with pytest.warns(UserWarning, match="predictions of the function ours"):
+        go(lambda image, mask: image)
     for other in (
-        lambda picture, mask: picture.rotate(180),
-        lambda picture, mask: picture.rotate(90),
+        lambda image, mask: image.rotate(180),
+        lambda image, mask: image.rotate(90),
         Counted(),
         functools.partial(_shaded, shade=3),
     ):
-        with pytest.raises(OptionError, match="begun with function of model ours"):
+        with pytest.raises(OptionError, match="begun with function of method ours"):
             go(other)
 
 
-def _shaded(picture: Image.Image, mask: Image.Image, shade: int) -> Image.Image:
-    return Image.new("RGB", picture.size, (shade,) * 3)
+def _shaded(image: Image.Image, mask: Image.Image, shade: int) -> Image.Image:
+    return Image.new("RGB", image.size, (shade,) * 3)
 
 
 class Versioned(Counted):
@@ -179,25 +181,25 @@ class Versioned(Counted):
 
 
 def test_a_function_with_a_version_is_trusted(faces: Path, tmp_path: Path) -> None:
-    model = Versioned()
-    small_run({"ours": model}, tmp_path / "run", data.open_faces(faces), **ONE)
+    method = Versioned()
+    small_run({"ours": method}, tmp_path / "run", data.open_faces(faces), **ONE)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        small_run({"ours": model}, tmp_path / "run", data.open_faces(faces), **ONE)
-    assert model.calls == 3
-    model.version = "2"
-    with pytest.raises(OptionError, match="function of model ours"):
-        small_run({"ours": model}, tmp_path / "run", data.open_faces(faces), **ONE)
+        small_run({"ours": method}, tmp_path / "run", data.open_faces(faces), **ONE)
+    assert method.calls == 3
+    method.version = "2"
+    with pytest.raises(OptionError, match="function of method ours"):
+        small_run({"ours": method}, tmp_path / "run", data.open_faces(faces), **ONE)
 
 
 def test_functions_are_told_apart() -> None:
     def made(shade: int) -> Callable[..., Any]:
         count = 0
 
-        def fill(picture: Any, mask: Any) -> Any:
+        def fill(image: Any, mask: Any) -> Any:
             nonlocal count
             count += 1
-            return _shaded(picture, mask, shade)
+            return _shaded(image, mask, shade)
 
         return fill
 
@@ -219,10 +221,10 @@ def test_weights_and_options_are_looked_at(faces: Path, tmp_path: Path) -> None:
     small_run(given[0], out, given[1], **ONE)
     config = folder / "config.json"
     config.write_text(config.read_text() + "\n")
-    with pytest.raises(OptionError, match="weights of model net"):
+    with pytest.raises(OptionError, match="weights of method net"):
         small_run(given[0], out, given[1], **ONE)
     net = build("migan", seed=1)
     small_run({"live": Inpainter(net, device="cpu")}, tmp_path / "two", given[1], **ONE)
     half = Inpainter(net, device="cpu", dtype="bfloat16")
-    with pytest.raises(OptionError, match="weights of model live"):
+    with pytest.raises(OptionError, match="weights of method live"):
         small_run({"live": half}, tmp_path / "two", given[1], **ONE)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from facemask_inpaint.benchmark import MEASURES, Run
-from facemask_inpaint.benchmark.report.tables import places, write_tables
+from facemask_inpaint.benchmark.report.tables import ranks, write_tables
 from facemask_inpaint.benchmark.report.text_tables import MISSING, Cell, Table, decimals
 from facemask_inpaint.benchmark.store.layout import Layout
 from facemask_inpaint.benchmark.store.records import (
     ClassEntry,
-    ModelEntry,
+    MethodEntry,
     Score,
     Timing,
     read_lines,
@@ -41,17 +41,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             dtype="float32",
             masker={},
             classes=CLASSES,
-            sides=(256,),
-            models=tuple(ModelEntry(name, name) for name in "abcde"),
+            resolutions=(256,),
+            methods=tuple(MethodEntry(name, name) for name in "abcde"),
             metrics=("fid",),
             extractor="random-convolutions: a stand-in",
         ),
         layout,
     )
     scores = [
-        Score(model, name, 256, "fid", value, 80, warnings=("few pictures",))
+        Score(method, name, 256, "fid", value, 80, warnings=("few images",))
         for name, values in FIDS.items()
-        for model, value in values.items()
+        for method, value in values.items()
     ]
     write_records(layout.scores, scores)
     write_records(layout.timings, [Timing("a", 256, "a GPU", 0.0123, None, 160)])
@@ -67,10 +67,10 @@ def _rows(run: Run, name: str) -> list[dict[str, str]]:
 
 def test_equal_values_share_a_place_and_equal_columns_have_none() -> None:
     fid, pids = MEASURES["fid"], MEASURES["pids"]
-    assert places({"a": 3.0, "b": 1.0, "c": 3.0, "d": 9.0}, fid) == {"b": 1, "a": 2, "c": 2, "d": 4}
-    assert places({"a": 0.1, "b": 0.2}, pids) == {"b": 1, "a": 2}
-    assert places({"a": 0.0, "b": 0.0}, pids) == {}
-    assert places({"a": 1.0}, fid) == {}
+    assert ranks({"a": 3.0, "b": 1.0, "c": 3.0, "d": 9.0}, fid) == {"b": 1, "a": 2, "c": 2, "d": 4}
+    assert ranks({"a": 0.1, "b": 0.2}, pids) == {"b": 1, "a": 2}
+    assert ranks({"a": 0.0, "b": 0.0}, pids) == {}
+    assert ranks({"a": 1.0}, fid) == {}
 
 
 def test_markdown_marks_the_best_three_and_names_the_stand_in(run: Run) -> None:
@@ -81,9 +81,9 @@ def test_markdown_marks_the_best_three_and_names_the_stand_in(run: Run) -> None:
     assert [cell.strip() for cell in rows["d"].split("|")[2:4]] == ["40.00", "0.04000"]
     assert rows["e"].split("|")[3].strip() == MISSING
     assert [cell.strip() for cell in rows["n"].split("|")[2:4]] == ["80", "80"]
-    assert "C full mouth" in rows["model"]
+    assert "C full mouth" in rows["method"]
     assert "not comparable with published numbers" in text.splitlines()[0]
-    assert text.count("few pictures") == 1
+    assert text.count("few images") == 1
 
 
 def test_latex_is_marked_and_escaped(run: Run) -> None:
@@ -99,14 +99,14 @@ def test_csv_holds_every_number_with_its_place(run: Run) -> None:
     rows = _rows(run, "scores-256.csv")
     assert len(rows) == 9
     assert rows[0] == {
-        **{"metric": "fid", "model": "a", "class": "full_mouth", "letter": "C", "n": "80"},
-        **{"value": "3.25", "low": "", "high": "", "place": "1"},
+        **{"metric": "fid", "method": "a", "class": "full_mouth", "letter": "C", "n": "80"},
+        **{"value": "3.25", "low": "", "high": "", "rank": "1"},
     }
 
 
 def test_ranking_counts_classes(run: Run) -> None:
     counts = {
-        r["model"]: (r["top_three"], r["best"], r["classes"]) for r in _rows(run, "ranking.csv")
+        r["method"]: (r["top_three"], r["best"], r["classes"]) for r in _rows(run, "ranking.csv")
     }
     assert counts == {
         "a": ("2", "1", "2"),
@@ -120,29 +120,29 @@ def test_ranking_counts_classes(run: Run) -> None:
 @pytest.mark.parametrize("metric", ["seam", "colour_shift", "asymmetry", "agreement"])
 def test_diagnostics_crown_nobody(metric: str) -> None:
     assert not MEASURES[metric].ranks
-    assert places({"harmonic": 0.1, "lama": 3.0, "mat": 5.0}, MEASURES[metric]) == {}
+    assert ranks({"harmonic": 0.1, "lama": 3.0, "mat": 5.0}, MEASURES[metric]) == {}
 
 
-def _ranked(folder: Path, models: str) -> str:
+def _ranked(folder: Path, methods: str) -> str:
     """The table of ranks of made-up scores by FID and of a diagnostic."""
     layout = Layout(folder)
-    entries = tuple(ModelEntry(name, name) for name in models)
+    entries = tuple(MethodEntry(name, name) for name in methods)
     settings = Settings("faces", ("1",), 0, "float32", {}, CLASSES, (64,), entries, ("fid",))
     write_settings(settings, layout)
     scores = [
-        Score(model, entry.name, 64, metric, float(index), 8)
+        Score(method, entry.name, 64, metric, float(index), 8)
         for metric in ("fid", "seam")
         for entry in CLASSES
-        for index, model in enumerate(models)
+        for index, method in enumerate(methods)
     ]
     write_records(layout.scores, scores)
     write_tables(Run.open(folder))
     return (folder / "tables" / "ranking.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("models", ["ab", "abc", "abcd"])
-def test_few_models_have_no_top_three(tmp_path: Path, models: str) -> None:
-    text = _ranked(tmp_path, models)
+@pytest.mark.parametrize("methods", ["ab", "abc", "abcd"])
+def test_few_methods_have_no_top_three(tmp_path: Path, methods: str) -> None:
+    text = _ranked(tmp_path, methods)
     assert "top three" not in text
     assert "seam" not in text
     assert "2 of 2" in next(line for line in text.splitlines() if "FID at 64" in line)
@@ -170,7 +170,7 @@ def test_four_digits_of_the_largest_value_show(values: list[float], expected: in
 
 
 def test_bars_in_names_do_not_break_markdown() -> None:
-    table = Table("t", ("model",), ((Cell("a|b"),),))
+    table = Table("t", ("method",), ((Cell("a|b"),),))
     assert "a\\|b" in table.markdown()
 
 

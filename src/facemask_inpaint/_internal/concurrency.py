@@ -73,13 +73,13 @@ class BackgroundTasks:
     """Tasks in threads beside the main one, which never gets far ahead of them.
 
     Attributes:
-        failures: how many of the latest tasks in a row returned ``False``.
+        failed_in_a_row: how many of the latest tasks, one after another, returned ``False``.
     """
 
     _WAITING = 32
 
     def __init__(self) -> None:
-        self.failures = 0
+        self.failed_in_a_row = 0
         threads = min(_MOST_THREADS, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="background")
         self._pending: deque[Future[bool]] = deque()
@@ -96,7 +96,7 @@ class BackgroundTasks:
 
     def _settle(self) -> None:
         succeeded = self._pending.popleft().result()
-        self.failures = 0 if succeeded else self.failures + 1
+        self.failed_in_a_row = 0 if succeeded else self.failed_in_a_row + 1
 
     def __enter__(self) -> BackgroundTasks:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from facemask_inpaint.data.faces import Faces
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.metrics import FeatureReader
 
-LARGEST_SIDE = 8192
+LARGEST_RESOLUTION = 8192
 
 
 def whole_number(name: str, value: Any, least: int | None = None) -> int:
@@ -31,21 +31,22 @@ def whole_number(name: str, value: Any, least: int | None = None) -> int:
     return number
 
 
-def checked_sides(sides: Any) -> tuple[int, ...]:
-    """Sides in pixels, ascending, each once; one alone will do.
+def checked_resolutions(resolutions: int | Iterable[int]) -> tuple[int, ...]:
+    """Return resolutions in pixels, ascending, each once.
 
     Raises:
         OptionError: there are none, or one is no sensible number of pixels.
     """
-    several = isinstance(sides, Iterable) and not isinstance(sides, str)
-    given = list(sides) if several else [sides]
+    items = resolutions if isinstance(resolutions, Iterable) else [resolutions]
     try:
-        found = {operator.index(side) for side in given}
+        pixels = {operator.index(item) for item in items}
     except TypeError:
-        found = set()
-    if not found or not all(16 <= side <= LARGEST_SIDE for side in found):
-        raise OptionError(f"sides are numbers of pixels such as 256, 512, 1024, not {sides!r}")
-    return tuple(sorted(found))
+        pixels = set()
+    if not pixels or not all(16 <= item <= LARGEST_RESOLUTION for item in pixels):
+        raise OptionError(
+            f"resolutions are numbers of pixels such as 256, 512, 1024, not {resolutions!r}"
+        )
+    return tuple(sorted(pixels))
 
 
 def checked_classes(masker: SemanticMasker, classes: Any) -> list[str]:
@@ -114,21 +115,3 @@ def checked_folder(out: Any) -> Path:
     if folder.exists() and not folder.is_dir():
         raise OptionError(f"{folder} is a file; out is the folder of the run")
     return folder
-
-
-def several(models: Any) -> list[tuple[Any, Any]]:
-    """Pairs of a name, which may be ``None``, and a model.
-
-    Raises:
-        OptionError: these are no models, or a pair is none.
-    """
-    is_one = callable(models) or isinstance(models, str | os.PathLike)
-    if isinstance(models, Mapping):
-        models = list(models.items())
-    elif is_one or not isinstance(models, Sequence):
-        models = [models]
-    pairs = [one if isinstance(one, tuple) else (None, one) for one in models]
-    for pair in pairs:
-        if len(pair) != 2 or not isinstance(pair[0], str | None):
-            raise OptionError(f"a model under a name is a pair (name, model), not {pair!r}")
-    return pairs

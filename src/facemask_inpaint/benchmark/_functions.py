@@ -14,7 +14,7 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
 def version_of(function: Callable[..., Any]) -> str | None:
-    """What its author says in an attribute ``version``; ``None`` where there is none."""
+    """Return what the author says in an attribute ``version``; ``None`` where there is none."""
     version = getattr(function, "version", None)
     return None if version is None else str(version)
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS, diagnose
+from facemask_inpaint.benchmark.store.records import rounded
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks.parsers import Parser
 from facemask_inpaint.metrics import evaluation, pairs, pixel
@@ -19,14 +20,13 @@ from facemask_inpaint.metrics import evaluation, pairs, pixel
 Pixels = NDArray[np.uint8]
 Hole = NDArray[np.bool_]
 
-_DIGITS = 6
 _IN_HOLE: Mapping[str, pairs.Measure] = {
     "l1_hole": pixel.absolute_difference,
     "psnr_hole": pixel.peak_signal_to_noise,
     "ssim_hole": pixel.structural_similarity,
 }
-PICTURE_MEASURES = (*_IN_HOLE, *DIAGNOSTICS)
-"""What :func:`measure_picture` computes."""
+IMAGE_MEASURES = (*_IN_HOLE, *DIAGNOSTICS)
+"""What :func:`measure_image` computes."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ class Measure:
         name: as in records, ``"fid"``.
         label: as in tables, ``"FID"``.
         better: which way is better.
-        per_picture: whether every picture has its own, of which the score is the mean; else the
-            score is of the whole set of pictures, from features.
+        per_image: whether every image has its own, of which the score is the mean; else the
+            score is of the whole set of images, from features.
         meaning: one line for people.
     """
 
     name: str
     label: str
     better: Literal["lower", "higher"]
-    per_picture: bool
+    per_image: bool
     meaning: str
 
     @property
@@ -67,7 +67,9 @@ MEASURES: Mapping[str, Measure] = {
     measure.name: measure
     for measure in (
         Measure("fid", "FID", "lower", False, "Fréchet distance of features; biased at small n"),
-        Measure("pids", "P-IDS", "higher", False, "share of pairs whose filling looks more real"),
+        Measure(
+            "pids", "P-IDS", "higher", False, "share of pairs whose prediction looks more real"
+        ),
         Measure("uids", "U-IDS", "higher", False, "error of a linear real-or-filled classifier"),
         Measure("kid", "KID", "lower", False, "kernel distance of features; unbiased"),
         Measure("l1_hole", "L1 (hole)", "lower", True, "mean absolute difference, samples 0 to 1"),
@@ -81,7 +83,7 @@ MEASURES: Mapping[str, Measure] = {
 }
 """Every measure, in the order of the tables."""
 
-FEATURE_METRICS = tuple(one.name for one in MEASURES.values() if not one.per_picture)
+FEATURE_METRICS = tuple(one.name for one in MEASURES.values() if not one.per_image)
 DEFAULT_METRICS = ("fid", "pids", "uids", "kid", "l1_hole", "psnr_hole", "ssim_hole")
 """Names of the metrics that a benchmark computes unless told otherwise."""
 
@@ -91,14 +93,14 @@ def checked_metrics(metrics: str | Sequence[str], parser: bool) -> tuple[str, ..
 
     Args:
         metrics: names out of :data:`MEASURES`; a string is one name, or several between commas.
-        parser: whether filled pictures are parsed.
+        parser: whether filled images are parsed.
 
     Raises:
         UnknownNameError: there is no such measure.
         OptionError: nothing computes it, or it needs a parser.
     """
     names = evaluation.metric_names(metrics, MEASURES)
-    computed = {*evaluation.FEATURE_METRICS, *PICTURE_MEASURES}
+    computed = {*evaluation.FEATURE_METRICS, *IMAGE_MEASURES}
     if without := [name for name in names if name not in computed]:
         raise OptionError(f"{', '.join(without)}: listed as a measure, but nothing computes it")
     if "agreement" in names and not parser:
@@ -106,7 +108,7 @@ def checked_metrics(metrics: str | Sequence[str], parser: bool) -> tuple[str, ..
     return names
 
 
-def measure_picture(
+def measure_image(
     original: Pixels,
     filled: Pixels,
     hole: Hole,
@@ -114,7 +116,7 @@ def measure_picture(
     label_ids: tuple[int, ...],
     parser: Parser | None = None,
 ) -> dict[str, float]:
-    """Every measure that is defined for this picture, by name; see ``benchmark.measures``.
+    """Every measure that is defined for this image, by name; see ``benchmark.measures``.
 
     Args:
         original: ``(H, W, 3)`` uint8.
@@ -122,23 +124,18 @@ def measure_picture(
         hole: ``(H, W)`` bool with at least one pixel.
         labels: ``(H, W)`` uint8 label ids of the original.
         label_ids: ids that the hole's class covers.
-        parser: labels the filled picture, for its agreement with ``labels``.
+        parser: labels the filled image, for its agreement with ``labels``.
     """
     found = _in_hole(original, filled, hole)
     found |= diagnose(original, filled, hole, labels, label_ids, parser)
     return {name: rounded(value) for name, value in found.items() if math.isfinite(value)}
 
 
-def rounded(value: float) -> float:
-    """To six significant digits: the order of a sum, which threads decide, shows in none."""
-    return float(f"{value:.{_DIGITS}g}")
-
-
 def _in_hole(original: Pixels, filled: Pixels, hole: Hole) -> dict[str, float]:
-    """L1, PSNR and SSIM over the hole; as ``metrics`` computes them from the whole picture."""
+    """L1, PSNR and SSIM over the hole; as ``metrics`` computes them from the whole image."""
     window = _around(hole, pixel.SSIM_WINDOW)
     first, second = (
-        torch.from_numpy(picture[window] / 255).movedim(-1, 0) for picture in (original, filled)
+        torch.from_numpy(image[window] / 255).movedim(-1, 0) for image in (original, filled)
     )
     inside = torch.from_numpy(hole[window].copy())
     return {name: measure(first, second, inside) for name, measure in _IN_HOLE.items()}

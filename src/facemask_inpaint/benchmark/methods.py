@@ -1,14 +1,20 @@
-"""The models of a run, whatever they are: one entry to record, one way to fill a batch."""
+"""What a benchmark compares: networks, functions and folders of predictions, behind one protocol.
+
+A new kind of method takes two places, both in this module: a class that satisfies :class:`Method`,
+and a branch of :func:`_open_method` that recognises what users give. Nothing else in the benchmark
+asks which kind a method is.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -16,9 +22,8 @@ from PIL import Image
 
 from facemask_inpaint import Inpainter, checkpoints, images, models
 from facemask_inpaint._internal.identity import content_of
-from facemask_inpaint.benchmark._arguments import several
 from facemask_inpaint.benchmark._functions import digest_of, version_of
-from facemask_inpaint.benchmark.store.records import ModelEntry
+from facemask_inpaint.benchmark.store.records import MethodEntry
 from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images.folders import find_image
@@ -38,75 +43,96 @@ _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
 @dataclass(frozen=True)
-class Results:
-    """Pictures that were filled elsewhere, as a model of a run.
+class PredictionFolder:
+    """Predictions that were made elsewhere, as a method of a run.
+
+    Example:
+        >>> from pathlib import Path
+        >>> PredictionFolder(Path("theirs")).folder.name
+        'theirs'
 
     Attributes:
-        folder: holds ``<class>/<key>.png`` (or another picture suffix), or the same below a folder
-            named after the side, ``256/<class>/<key>.png``.
+        folder: holds ``<class>/<key>.png`` (or another image suffix), or the same below a folder
+            named after the resolution, ``256/<class>/<key>.png``.
     """
 
     folder: Path
 
-    def find(self, side: int, mask_class: str, key: str) -> Path:
-        """The file of one result.
+    def find(self, resolution: int, mask_class: str, key: str) -> Path:
+        """Return the file of one prediction.
+
+        Args:
+            resolution: height and width in pixels.
+            mask_class: name of the class.
+            key: the portrait's key in its data set.
 
         Raises:
             ImageError: there is none.
         """
-        for folder in (self.folder / str(side) / mask_class, self.folder / mask_class):
+        for folder in (self.folder / str(resolution) / mask_class, self.folder / mask_class):
             if path := find_image(folder, key):
                 return path
         raise ImageError(f"{self.folder} holds no {mask_class}/{key}.png")
 
 
 class Batch(NamedTuple):
-    """Pictures of one class and side that are filled together.
+    """Images of one class and resolution that go through a method together.
 
     Attributes:
-        side: height and width in pixels.
+        resolution: height and width in pixels.
         mask_class: name of the class.
         keys: of the portraits.
-        pictures: RGB.
-        holes: ``(side, side)`` bool each.
-        seeds: one per picture.
+        images: RGB.
+        holes: ``(resolution, resolution)`` bool each.
+        seeds: one per image.
     """
 
-    side: int
+    resolution: int
     mask_class: str
     keys: tuple[str, ...]
-    pictures: list[Image.Image]
+    images: list[Image.Image]
     holes: list[np.ndarray]
     seeds: list[int]
 
     def row(self, index: int) -> Batch:
-        """The batch of one of its pictures alone."""
+        """Return the batch of one of its images alone."""
         at = slice(index, index + 1)
         return self._replace(
             keys=self.keys[at],
-            pictures=self.pictures[at],
+            images=self.images[at],
             holes=self.holes[at],
             seeds=self.seeds[at],
         )
 
 
-Filler = Callable[[Batch], list[Image.Image]]
-"""Fills a batch: one picture of the same size for each."""
+Predictor = Callable[[Batch], list[Image.Image]]
+"""Answers a batch with one image of the same size for each, its hole filled."""
+
+ImageFunction = Callable[[Image.Image, Image.Image], Image.Image]
+"""From an RGB image and a mask (mode L, 255 = hole) to the image with the hole filled."""
+
+MethodLike: TypeAlias = "str | Path | Inpainter | PredictionFolder | ImageFunction"
+"""What users give as a method: registry name, folder, hub repository, or any of these objects."""
+
+Methods: TypeAlias = (
+    "MethodLike | Sequence[MethodLike | tuple[str, MethodLike]] | Mapping[str, MethodLike]"
+)
+"""One method, several, or several under the names that tables shall show."""
 
 
-class Contender(Protocol):
-    """A model of a run.
+class Method(Protocol):
+    """A method of a run.
 
     Attributes:
         entry: what the run records of it.
-        pinned: whether the entry's digest tells it from every other model.
+        pinned: whether the entry's digest tells it from every other method.
         timed: whether its seconds say anything.
-        batched: whether pictures go through it together, so that their company may decide how the
+        batched: whether images go through it together, so that their company may decide how the
             last bit is rounded.
     """
 
     @property
-    def entry(self) -> ModelEntry: ...
+    def entry(self) -> MethodEntry: ...
 
     @property
     def pinned(self) -> bool: ...
@@ -117,56 +143,84 @@ class Contender(Protocol):
     @property
     def batched(self) -> bool: ...
 
-    def open(self, device: torch.device, dtype: str) -> Filler:
-        """Load the weights; what comes back fills batches."""
+    def open(self, device: torch.device, dtype: str) -> Predictor:
+        """Load the weights and return what predicts batches.
+
+        Args:
+            device: where to compute.
+            dtype: name of the floating-point type to compute in, such as ``"float32"``.
+        """
         ...
 
-    def source_files(self, side: int, mask_class: str, key: str) -> list[Path] | None:
-        """Files that this result is taken from; ``None`` where it is computed."""
+    def source_files(self, resolution: int, mask_class: str, key: str) -> list[Path] | None:
+        """Return the files a prediction is taken from; ``None`` where it is computed."""
         ...
 
 
-def contenders(given: Mapping[str, Any] | Sequence[Any]) -> list[Contender]:
-    """What was given as models, under names that can be folders.
+def open_methods(methods: Methods) -> list[Method]:
+    """Return what was given as methods, under names that can be folders.
 
     Args:
-        given: registry names, folders, hub repositories, inpainters, functions
-            ``(picture, mask) -> picture`` or :class:`Results`; as a mapping, or as pairs, under
-            the names that the run shall use.
+        methods: registry names, folders, hub repositories, inpainters, functions
+            ``(image, mask) -> image`` or :class:`PredictionFolder`; as a mapping, or as pairs,
+            under the names that the run shall use.
 
     Raises:
-        UnknownNameError: no such model.
+        UnknownNameError: no such method.
         OptionError: there are none, a name is unfit for a folder, or two are alike.
     """
-    found = [_contender(name, model) for name, model in several(given)]
-    if not found:
-        raise OptionError("a benchmark needs at least one model")
-    names = [one.entry.name for one in found]
+    opened = [_open_method(name, method) for name, method in _named(methods)]
+    if not opened:
+        raise OptionError("a benchmark needs at least one method")
+    names = [method.entry.name for method in opened]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise OptionError(f"two models are called {', '.join(twice)}; name them: NAME=MODEL")
+        raise OptionError(f"two methods are called {', '.join(twice)}; name them: NAME=MODEL")
     if unfit := [name for name in names if not _NAME.fullmatch(name)]:
         raise OptionError(f"{unfit[0]!r} cannot name a folder: use letters, digits and . _ + = -")
-    return found
+    return opened
+
+
+def _named(methods: Methods) -> list[tuple[str | None, MethodLike]]:
+    """Return pairs of a name, which may be ``None``, and a method.
+
+    Raises:
+        OptionError: a pair is none.
+    """
+    if isinstance(methods, Mapping):
+        methods = list(methods.items())
+    elif (
+        callable(methods)
+        or isinstance(methods, str | os.PathLike | PredictionFolder)
+        or not isinstance(methods, Sequence)
+    ):
+        methods = [methods]
+    pairs: list[tuple[str | None, MethodLike]] = [
+        item if isinstance(item, tuple) else (None, item) for item in methods
+    ]
+    for pair in pairs:
+        if len(pair) != 2 or not isinstance(pair[0], str | None):
+            raise OptionError(f"a method under a name is a pair (name, method), not {pair!r}")
+    return pairs
 
 
 @dataclass(frozen=True)
 class _Computed:
-    """A model that computes its results."""
+    """A method that computes its predictions."""
 
-    entry: ModelEntry
+    entry: MethodEntry
     pinned = True
     timed = True
     batched = True
 
-    def source_files(self, side: int, mask_class: str, key: str) -> list[Path] | None:
+    def source_files(self, resolution: int, mask_class: str, key: str) -> list[Path] | None:
         return None
 
 
 @dataclass(frozen=True)
 class _Loadable(_Computed):
-    """A model that ``Inpainter.from_pretrained`` opens."""
+    """A method that ``Inpainter.from_pretrained`` opens."""
 
-    def open(self, device: torch.device, dtype: str) -> Filler:
+    def open(self, device: torch.device, dtype: str) -> Predictor:
         inpainter = Inpainter.from_pretrained(
             self.entry.source, device=device, dtype=dtype, progress=False
         )
@@ -179,74 +233,78 @@ class _Ready(_Computed):
 
     inpainter: Inpainter
 
-    def open(self, device: torch.device, dtype: str) -> Filler:
+    def open(self, device: torch.device, dtype: str) -> Predictor:
         return _by_inpainter(self.inpainter)
 
 
 @dataclass(frozen=True)
 class _Function(_Computed):
-    """A function from a picture and a mask (mode L, 255 = hole) to a picture, all of PIL."""
+    """A function from an image and a mask (mode L, 255 = hole) to an image, all of PIL."""
 
-    function: Callable[[Image.Image, Image.Image], Image.Image]
+    function: ImageFunction
     batched = False
 
     @property
     def pinned(self) -> bool:  # type: ignore[override]
         return version_of(self.function) is not None
 
-    def open(self, device: torch.device, dtype: str) -> Filler:
-        return self._fill
+    def open(self, device: torch.device, dtype: str) -> Predictor:
+        return self._predict
 
-    def _fill(self, batch: Batch) -> list[Image.Image]:
+    def _predict(self, batch: Batch) -> list[Image.Image]:
         masks = [Image.fromarray(hole.astype(np.uint8) * 255) for hole in batch.holes]
-        return [self.function(*pair) for pair in zip(batch.pictures, masks)]
+        return [self.function(*pair) for pair in zip(batch.images, masks)]
 
 
 @dataclass(frozen=True)
-class _Finished:
-    """Pictures that were filled elsewhere."""
+class _Stored:
+    """Predictions that were made elsewhere."""
 
-    entry: ModelEntry
-    results: Results
-    pinned = True  # by the files of each result
+    entry: MethodEntry
+    predictions: PredictionFolder
+    pinned = True  # by the files of each prediction
     timed = False
     batched = False
 
-    def open(self, device: torch.device, dtype: str) -> Filler:
+    def open(self, device: torch.device, dtype: str) -> Predictor:
         return self._read
 
     def _read(self, batch: Batch) -> list[Image.Image]:
-        where = (batch.side, batch.mask_class)
-        return [images.read_image(self.results.find(*where, key)) for key in batch.keys]
+        paths = [
+            self.predictions.find(batch.resolution, batch.mask_class, key) for key in batch.keys
+        ]
+        return [images.read_image(path) for path in paths]
 
-    def source_files(self, side: int, mask_class: str, key: str) -> list[Path] | None:
+    def source_files(self, resolution: int, mask_class: str, key: str) -> list[Path] | None:
         try:
-            return [self.results.find(side, mask_class, key)]
+            return [self.predictions.find(resolution, mask_class, key)]
         except ImageError:
             return []
 
 
-def _contender(name: str | None, model: Any) -> Contender:
-    if isinstance(model, Inpainter):
-        return _Ready(_entry_of_inpainter(name, model), model)
-    if isinstance(model, Results):
-        if not model.folder.is_dir():
-            raise OptionError(f"{model.folder}: there is no such folder of results")
-        source = f"results in {model.folder.name}"
-        return _Finished(
-            ModelEntry(name or model.folder.name, source, training=NOT_RECORDED), model
+def _open_method(name: str | None, method: MethodLike) -> Method:
+    if isinstance(method, Inpainter):
+        return _Ready(_entry_of_inpainter(name, method), method)
+    if isinstance(method, PredictionFolder):
+        if not method.folder.is_dir():
+            raise OptionError(f"{method.folder}: there is no such folder of predictions")
+        source = f"predictions in {method.folder.name}"
+        return _Stored(
+            MethodEntry(name or method.folder.name, source, training=NOT_RECORDED), method
         )
-    if isinstance(model, str | Path):
-        return _Loadable(_entry_of_source(name, str(model)))
-    if callable(model):
-        label = str(name or getattr(model, "__name__", type(model).__name__))
-        source = f"function {getattr(model, '__qualname__', type(model).__qualname__)}"
-        entry = ModelEntry(label, source, digest_of(model), training=NOT_RECORDED)
-        return _Function(entry, model)
-    raise OptionError(f"a {type(model).__name__} is no model: give a name, a folder or a function")
+    if isinstance(method, str | Path):
+        return _Loadable(_entry_of_source(name, str(method)))
+    if callable(method):
+        label = str(name or getattr(method, "__name__", type(method).__name__))
+        source = f"function {getattr(method, '__qualname__', type(method).__qualname__)}"
+        entry = MethodEntry(label, source, digest_of(method), training=NOT_RECORDED)
+        return _Function(entry, method)
+    raise OptionError(
+        f"a {type(method).__name__} is no method: give a name, a folder or a function"
+    )
 
 
-def _entry_of_source(name: str | None, source: str) -> ModelEntry:
+def _entry_of_source(name: str | None, source: str) -> MethodEntry:
     if pretrained.is_pipeline(source):
         folder = pretrained.pipeline_folder(source, None, pretrained.Download())
         label = Path(source).resolve().name if is_pipeline_folder(source) else source
@@ -260,45 +318,50 @@ def _entry_of_source(name: str | None, source: str) -> ModelEntry:
     return _entry_of_card(name or card.name, card.name, card, card.digest)
 
 
-def _entry_of_folder(name: str, source: str, folder: Path) -> ModelEntry:
+def _entry_of_folder(name: str, source: str, folder: Path) -> MethodEntry:
     config, _ = checkpoints.load_folder(folder)
-    known = config.get("card")
+    card_name = config.get("card")
     digest = content_of([folder / CONFIG_NAME, folder / TENSORS_NAME])
-    if known in models.list_pretrained():
-        return _entry_of_card(name, source, models.card(known), digest)
-    side = config.get("options", {}).get("resolution")
-    return ModelEntry(name, source, digest, training=NOT_RECORDED, resolution=side)
+    if card_name in models.list_pretrained():
+        return _entry_of_card(name, source, models.card(card_name), digest)
+    resolution = config.get("options", {}).get("resolution")
+    return MethodEntry(name, source, digest, training=NOT_RECORDED, resolution=resolution)
 
 
-def _entry_of_pipeline(name: str, source: str, folder: Path) -> ModelEntry:
+def _entry_of_pipeline(name: str, source: str, folder: Path) -> MethodEntry:
     conditions, digest = conditions_of_folder(folder, MaskClass), pipeline_identity(folder)
-    return ModelEntry(name, source, digest, training=NOT_RECORDED, conditions=conditions)
+    return MethodEntry(name, source, digest, training=NOT_RECORDED, conditions=conditions)
 
 
-def _entry_of_card(name: str, source: str, card: models.Card, digest: str) -> ModelEntry:
+def _entry_of_card(name: str, source: str, card: models.Card, digest: str) -> MethodEntry:
     training = "nothing: it has no weights"
     if card.needs_weights:
         training = f"{DATA_SETS[card.data][0]}; CelebA-HQ: {TRAINING_SPLITS[card.training_split]}"
-    return ModelEntry(
+    return MethodEntry(
         name, source, digest, card.licence, training, card.training_split, card.resolution
     )
 
 
-def _entry_of_inpainter(name: str | None, inpainter: Inpainter) -> ModelEntry:
+def _entry_of_inpainter(name: str | None, inpainter: Inpainter) -> MethodEntry:
     network, card = inpainter.network, inpainter.card
-    kind = network.architecture or type(network).__name__
+    architecture = network.architecture or type(network).__name__
     digest, conditions = _digest_of(inpainter), network.default_conditions(MaskClass)
     if card is not None:
         entry = _entry_of_card(name or card.name, card.name, card, digest)
         return dataclasses.replace(entry, conditions=conditions)
-    source, side = f"Inpainter({kind})", network.native_size
-    return ModelEntry(
-        name or kind, source, digest, training=NOT_RECORDED, resolution=side, conditions=conditions
+    source = f"Inpainter({architecture})"
+    return MethodEntry(
+        name or architecture,
+        source,
+        digest,
+        training=NOT_RECORDED,
+        resolution=network.native_size,
+        conditions=conditions,
     )
 
 
 def _digest_of(inpainter: Inpainter) -> str:
-    """SHA-256 of weights, options, conditions and dtype."""
+    """Return the SHA-256 of weights, options, conditions and dtype."""
     network = inpainter.network
     settings = f"{dict(network.options)} {network.default_conditions(MaskClass)}"
     total = hashlib.sha256(f"{settings} {inpainter.dtype}\n".encode())
@@ -308,17 +371,18 @@ def _digest_of(inpainter: Inpainter) -> str:
     return total.hexdigest()
 
 
-def _by_inpainter(inpainter: Inpainter) -> Filler:
-    known = inpainter.network.condition_spec().get("mask_class")
+def _by_inpainter(inpainter: Inpainter) -> Predictor:
+    condition = inpainter.network.condition_spec().get("mask_class")
 
-    def fill(batch: Batch) -> list[Image.Image]:
+    def predict(batch: Batch) -> list[Image.Image]:
+        is_told = condition is not None and condition.knows(batch.mask_class)
         with allow_large_holes():
             return inpainter(
-                batch.pictures,
+                batch.images,
                 batch.holes,
                 seed=batch.seeds,
-                mask_class=batch.mask_class if known and known.knows(batch.mask_class) else None,
+                mask_class=batch.mask_class if is_told else None,
                 batch_size=len(batch.keys),
             )
 
-    return fill
+    return predict

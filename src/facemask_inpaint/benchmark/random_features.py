@@ -25,7 +25,7 @@ _WIDTHS = (3, 16, 32, 64)
 
 @ordinary_torch()
 def random_convolutions(device: str | torch.device | None = None) -> FeatureExtractor:
-    """Sixty-four features per picture from three untrained convolutions with fixed weights.
+    """Sixty-four features per image from three untrained convolutions with fixed weights.
 
     They see colours and edges, so runs can be rehearsed and relative changes shown where the
     published weights are not at hand. Every score made with them says so.
@@ -39,8 +39,8 @@ def random_convolutions(device: str | torch.device | None = None) -> FeatureExtr
     placed = [kernel.to(where) for kernel in kernels]
 
     @ordinary_torch()
-    def features(pictures: Tensor) -> Tensor:
-        maps = pictures.float() / 127.5 - 1
+    def features(images: Tensor) -> Tensor:
+        maps = images.float() / 127.5 - 1
         maps = F.interpolate(maps, (_SIDE, _SIDE), mode="bilinear", antialias=True)
         for kernel in placed:
             maps = F.relu(F.conv2d(maps, kernel, stride=2, padding=1))

@@ -6,14 +6,14 @@ import click
 
 from facemask_inpaint import __version__
 from facemask_inpaint.cli.app import app
-from facemask_inpaint.cli.benchmarking import benchmark
+from facemask_inpaint.cli.benchmark import benchmark
 from facemask_inpaint.cli.demo import demo
 from facemask_inpaint.cli.evaluate import compare, evaluate
 from facemask_inpaint.cli.exit_status import Commands
 from facemask_inpaint.cli.inpaint import inpaint
 from facemask_inpaint.cli.mask import mask
 from facemask_inpaint.cli.models import convert, models
-from facemask_inpaint.cli.reporting import report
+from facemask_inpaint.cli.report import report
 from facemask_inpaint.cli.train import train
 
 

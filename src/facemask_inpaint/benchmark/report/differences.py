@@ -1,4 +1,4 @@
-"""Pairs of models: differences of FID with intervals and tests, and who wins how often."""
+"""Pairs of methods: differences of FID with intervals and tests, and who wins how often."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _NUMBERS = ("corrected", "low", "high", "p_adjusted")
 
 
 def comparisons(run: Run) -> list[Html]:
-    """Per side a table of wins, and one of all differences."""
+    """Per resolution a table of wins, and one of all differences."""
     return [
         element(
             "div",
-            _wins(run, side, found, compared["adjustment"]),
-            _details(run, side, found, compared),
-            data_side=side,
+            _wins(run, resolution, found, compared["adjustment"]),
+            _details(run, resolution, found, compared),
+            data_resolution=resolution,
         )
-        for side, compared in run.comparison.items()
+        for resolution, compared in run.comparison.items()
         if (found := _defined(run, compared.get("differences", ())))
     ]
 
 
 def winner(difference: Difference) -> str | None:
-    """The model with the clearly smaller FID; ``None`` where the test sees no difference."""
+    """The method with the clearly smaller FID; ``None`` where the test sees no difference."""
     if difference["p_adjusted"] >= LEVEL:
         return None
     return difference["second"] if difference["corrected"] > 0 else difference["first"]
@@ -51,17 +51,17 @@ def _defined(run: Run, differences: Sequence[Difference]) -> list[Difference]:
     return sorted(whole, key=lambda one: order[one["group"]])
 
 
-def _wins(run: Run, side: int, differences: Sequence[Difference], adjustment: str) -> Html:
+def _wins(run: Run, resolution: int, differences: Sequence[Difference], adjustment: str) -> Html:
     beaten = Counter(
         (won, one["first"] if won == one["second"] else one["second"])
         for one in differences
         if (won := winner(one)) is not None
     )
     compared = Counter(frozenset((one["first"], one["second"])) for one in differences)
-    models = {entry.name: index for index, entry in enumerate(run.models)}
+    methods = {entry.name: index for index, entry in enumerate(run.methods)}
     heads = [
         Head("is better than →"),
-        *(Head([marker(i), name], numeric=True, model=name) for name, i in models.items()),
+        *(Head([marker(i), name], numeric=True, method=name) for name, i in methods.items()),
     ]
     rows = [
         element(
@@ -69,14 +69,14 @@ def _wins(run: Run, side: int, differences: Sequence[Difference], adjustment: st
             element("th", marker(index), name, scope="row"),
             [
                 _count(beaten[name, other], compared[frozenset((name, other))], other)
-                for other in models
+                for other in methods
             ],
-            data_model=name,
+            data_method=name,
         )
-        for name, index in models.items()
+        for name, index in methods.items()
     ]
     caption = (
-        f"In how many classes the model of the line has the smaller FID at {side} px, "
+        f"In how many classes the method of the line has the smaller FID at {resolution} px, "
         f"adjusted p < {LEVEL} ({adjustment})"
     )
     return table(heads, rows, caption=caption, shown=True)
@@ -84,25 +84,25 @@ def _wins(run: Run, side: int, differences: Sequence[Difference], adjustment: st
 
 def _count(won: int, compared: int, other: str) -> Html:
     if not compared:
-        return element("td", "·", class_="number none", data_model=other)
+        return element("td", "·", class_="number none", data_method=other)
     return element(
         "td",
         element("span", won, class_="value"),
         element("small", f"of {compared}"),
         class_="number tally",
         style=share(won, compared),
-        data_model=other,
+        data_method=other,
     )
 
 
 def _details(
-    run: Run, side: int, differences: Sequence[Difference], compared: Mapping[str, Any]
+    run: Run, resolution: int, differences: Sequence[Difference], compared: Mapping[str, Any]
 ) -> Html:
     numbers = [one[name] for one in differences for name in ("corrected", "low", "high")]
     scale, digits = Scale.signed(numbers), max(2, decimals(numbers))
     heads = [
         Head("class", sortable=True),
-        Head("models", sortable=True),
+        Head("methods", sortable=True),
         Head("n", sortable=True, numeric=True),
         Head([axis(scale)], spoken="plot"),
         Head("difference of FID", sortable=True, numeric=True),
@@ -113,10 +113,10 @@ def _details(
     rows = [_difference_row(run, one, scale, digits, smallest) for one in differences]
     return element(
         "details",
-        element("summary", f"All {len(rows)} differences at {side} px"),
+        element("summary", f"All {len(rows)} differences at {resolution} px"),
         element(
             "p",
-            "Differences are corrected for their small-sample bias. Left of 0 the first model is "
+            "Differences are corrected for their small-sample bias. Left of 0 the first method is "
             "better, right of it the second; the mark is the better one's. Lines are 95 % "
             "intervals; the scale is linear near 0 and logarithmic beyond. The better one is named "
             f"where the adjusted p < {LEVEL}. p: {EXCHANGE_TEST}; adjusted: "
@@ -124,19 +124,19 @@ def _details(
             "allows.",
             class_="about",
         ),
-        table(heads, rows, caption=f"Differences of FID at {side} px"),
+        table(heads, rows, caption=f"Differences of FID at {resolution} px"),
     )
 
 
 def _difference_row(run: Run, one: Difference, scale: Scale, digits: int, smallest: float) -> Html:
     entry = next(entry for entry in run.classes if entry.name == one["group"])
-    models = {entry.name: index for index, entry in enumerate(run.models)}
+    methods = {entry.name: index for index, entry in enumerate(run.methods)}
     value = one["corrected"]
     ahead = one["second"] if value > 0 else one["first"]
     interval = f"[{fixed(one['low'], digits)}, {fixed(one['high'], digits)}]"
     pair = f"{one['first']} {MINUS} {one['second']}"
     title = f"{pair}: {fixed(value, digits)} {interval}"
-    point = Point(models.get(ahead, 0), ahead, value, one["low"], one["high"], title)
+    point = Point(methods.get(ahead, 0), ahead, value, one["low"], one["high"], title)
     won = winner(one)
     return element(
         "tr",

@@ -26,7 +26,7 @@ def element(tag: str, /, *children: Child, **attributes: Attribute) -> Html:
         children: text (escaped), numbers, :class:`Html` (kept), or iterables of them; ``None`` is
             nothing.
         attributes: a trailing underscore is dropped and inner ones become hyphens, so that
-            ``class_`` and ``data_model`` can be written; ``None`` and ``False`` leave an attribute
+            ``class_`` and ``data_method`` can be written; ``None`` and ``False`` leave an attribute
             out, ``True`` gives it no value.
     """
     start = f"<{tag}{''.join(_attribute(*item) for item in attributes.items())}"

@@ -31,7 +31,7 @@ def write_report(
     Args:
         run: a run, finished or not.
         target: file to write; default ``report.html`` in the run's folder.
-        selection: how many pictures the page holds.
+        selection: how many images the page holds.
 
     Returns:
         The file.
@@ -68,13 +68,13 @@ def render(run: Run, selection: Selection) -> str:
         _masthead(run, album, boards),
         _bar(run, [(anchor, title) for anchor, title, _ in sections]),
         element("main", [_section(*section) for section in sections]),
-        element("noscript", element("p", "The pictures need JavaScript.", class_="about")),
+        element("noscript", element("p", "The images need JavaScript.", class_="about")),
         Html(_resource("zoom.html")),
         element(
             "script",
-            Html(_as_script_data(album.pictures)),
+            Html(_as_script_data(album.images)),
             type="application/json",
-            id="picture-data",
+            id="image-data",
         ),
         element("script", Html(_resource("script.js"))),
     )
@@ -82,24 +82,24 @@ def render(run: Run, selection: Selection) -> str:
 
 
 def _ranked_measures(run: Run) -> list[str]:
-    """Measures that pictures of this run have, the diagnostics first."""
-    present = {name for record in run.pictures for name in record.measures}
+    """Measures that images of this run have, the diagnostics first."""
+    present = {name for record in run.cases for name in record.metrics}
     others = [name for name in MEASURES if name not in DIAGNOSTICS]
     return [name for name in (*DIAGNOSTICS, *others) if name in present]
 
 
 def _masthead(run: Run, album: Album, boards: Sequence[scores.Board]) -> Html:
-    sides = " and ".join(str(side) for side in run.sides)
+    resolutions = " and ".join(str(resolution) for resolution in run.resolutions)
     lede = (
-        f"{counted(len(run.models), 'model')} filled {counted(len(run.classes), 'class')} of "
-        f"facial components in {counted(len(run.keys), 'portrait')} at {sides} pixels."
+        f"{counted(len(run.methods), 'method')} filled {counted(len(run.classes), 'class')} of "
+        f"facial components in {counted(len(run.keys), 'portrait')} at {resolutions} pixels."
     )
     extractor = run.settings.get("extractor") or "none"
     facts = {
         "features": extractor,
         "masks": _mask_words(run),
         "seed": str(run.settings.get("seed", "not recorded")),
-        "faults": f"{len(run.faults):,}" if run.faults else "none",
+        "failures": f"{len(run.failures):,}" if run.failures else "none",
     }
     return element(
         "header",
@@ -125,17 +125,17 @@ def _mask_words(run: Run) -> str:
 
 
 def _teaser_choice(run: Run, boards: Sequence[scores.Board]) -> tuple[int, str]:
-    """Side and model for the pictures at the top: the best by the first metric."""
+    """Side and method for the images at the top: the best by the first metric."""
     if not boards:
-        return run.sides[0], run.models[0].name
-    return boards[0].side, scores.leader(boards[0])
+        return run.resolutions[0], run.methods[0].name
+    return boards[0].resolution, scores.leader(boards[0])
 
 
 def _bar(run: Run, anchors: Iterable[tuple[str, str]]) -> Html:
     links = [element("a", title, href=f"#{anchor}") for anchor, title in anchors]
     chips = [
-        _choice("checkbox", "model", model.name, [marker(index), model.name], True)
-        for index, model in enumerate(run.models)
+        _choice("checkbox", "method", method.name, [marker(index), method.name], True)
+        for index, method in enumerate(run.methods)
     ]
     return element(
         "nav",
@@ -143,8 +143,12 @@ def _bar(run: Run, anchors: Iterable[tuple[str, str]]) -> Html:
         element(
             "div",
             _select("class", "all classes", {one.name: spoken(one.name) for one in run.classes}),
-            _select("side", None, {str(side): f"{side} px" for side in run.sides})
-            if len(run.sides) > 1
+            _select(
+                "resolution",
+                None,
+                {str(resolution): f"{resolution} px" for resolution in run.resolutions},
+            )
+            if len(run.resolutions) > 1
             else None,
             _button("originals", "Show originals", "O", pressed=False),
             _button("magnifier", "Magnify", "M", pressed=False),
@@ -172,14 +176,14 @@ def _sections(
                 scores.panels(boards),
                 element(
                     "p",
-                    "Small figures mark the best three of a class, among all models; diagnostics "
+                    "Small figures mark the best three of a class, among all methods; diagnostics "
                     "have none, they only say where to look. Press a head to sort.",
                     class_="about",
                 ),
             ],
         )
     if grids := gallery.grids(run, album):
-        yield "pictures", "Pictures", [_picture_notes(album), grids]
+        yield "images", "Images", [_picture_notes(album), grids]
     if cases := gallery.cases(run, album):
         shown = {case.measure for case in album.cases}
         labels = {name: MEASURES[name].label for name in ranked if name in shown}
@@ -190,7 +194,7 @@ def _sections(
         yield "differences", "Differences", compared
     if (costs := provenance.costs(run)) is not None:
         yield "cost", "Cost", costs
-    yield "faults", f"Faults ({len(run.faults):,})", provenance.faults(run)
+    yield "failures", f"Failures ({len(run.failures):,})", provenance.failures(run)
     yield "origins", "Origins", [provenance.origins(run), provenance.settings(run)]
 
 
@@ -208,11 +212,11 @@ def _picture_notes(album: Album) -> Html:
     left = album.left_out_rows
     return element(
         "p",
-        "Portraits spread evenly over the data set. Press a picture to enlarge it; hold ",
+        "Portraits spread evenly over the data set. Press an image to enlarge it; hold ",
         element("kbd", "O"),
-        " to see the originals in place of all fillings, press ",
+        " to see the originals in place of all predictions, press ",
         element("kbd", "M"),
-        " for a magnifier that follows the pointer in all pictures of a row.",
+        " for a magnifier that follows the pointer in all images of a row.",
         f" {counted(left, 'row')} did not fit the page's size limit." if left else None,
         class_="about",
     )
@@ -225,7 +229,7 @@ def _measure_note(name: str, album: Album) -> Html:
         "p",
         element("b", measure.label),
         f": {measure.meaning}; {measure.arrow} {measure.better} is better.",
-        f" {counted(left, 'filling')} of all measures did not fit the page's size limit."
+        f" {counted(left, 'prediction')} of all measures did not fit the page's size limit."
         if left
         else None,
         class_="about",
@@ -265,9 +269,9 @@ def _button(name: str, label: str, key: str, pressed: bool | None = None) -> Htm
     )
 
 
-def _as_script_data(pictures: Mapping[str, str]) -> str:
+def _as_script_data(images: Mapping[str, str]) -> str:
     """JSON that cannot end the element it stands in."""
-    return json.dumps(pictures, ensure_ascii=True, separators=(",\n", ":")).replace("<", "\\u003c")
+    return json.dumps(images, ensure_ascii=True, separators=(",\n", ":")).replace("<", "\\u003c")
 
 
 def _resource(name: str) -> str:

@@ -17,10 +17,10 @@ MARKERS = (
     "M0-5.2L5 3.8H-5Z",
     "M0 5.2L5-3.8H-5Z",
 )
-"""Outlines of the marks, around (0, 0); models also differ in these, not in colour alone."""
+"""Outlines of the marks, around (0, 0); methods also differ in these, not in colour alone."""
 
 COLOURS = 8
-"""Colours the style sheet has for models, ``--model-0`` and on."""
+"""Colours the style sheet has for methods, ``--method-0`` and on."""
 
 _LANE = 13
 _MARGIN = 4
@@ -95,10 +95,10 @@ class Scale:
 
 @dataclass(frozen=True)
 class Point:
-    """One mark of a strip: its model's place in the run's list, and what it says."""
+    """One mark of a strip: its method's place in the run's list, and what it says."""
 
     index: int
-    model: str
+    method: str
     value: float
     low: float | None
     high: float | None
@@ -109,7 +109,7 @@ def strip(points: Sequence[Point | None], scale: Scale, *, reference: float | No
     """Marks with whiskers under one another over the ticks of ``scale``.
 
     Args:
-        points: the models' marks, top to bottom; ``None`` leaves a model's line empty.
+        points: the methods' marks, top to bottom; ``None`` leaves a method's line empty.
         scale: common to all strips that are compared.
         reference: a value to mark with a stronger line, such as 0 for differences.
     """
@@ -139,7 +139,7 @@ def axis(scale: Scale) -> Html:
 
 
 def marker(index: int) -> Html:
-    """The mark of a model by itself, for legends and headings."""
+    """The mark of a method by itself, for legends and headings."""
     return element(
         "svg",
         element("path", d=MARKERS[index % len(MARKERS)]),
@@ -153,8 +153,8 @@ def marker(index: int) -> Html:
 
 
 def colour(index: int) -> str:
-    """Style that gives an element the colour of a model."""
-    return f"--model:var(--model-{index % COLOURS})"
+    """Style that gives an element the colour of a method."""
+    return f"--method:var(--method-{index % COLOURS})"
 
 
 def _mark(point: Point, scale: Scale, y: float) -> Html:
@@ -165,7 +165,7 @@ def _mark(point: Point, scale: Scale, y: float) -> Html:
         parts.append(element("line", x1=left, x2=right, y1=y, y2=y, class_="whisker"))
     shape = element("path", d=MARKERS[point.index % len(MARKERS)])
     parts.append(element("svg", shape, x=x, y=y, overflow="visible"))
-    return element("g", parts, style=colour(point.index), data_model=point.model)
+    return element("g", parts, style=colour(point.index), data_method=point.method)
 
 
 def _rule(x: float, height: int, kind: str) -> Html:

@@ -10,53 +10,53 @@ from facemask_inpaint.benchmark.report.markup import Html, element
 from facemask_inpaint.benchmark.report.plots import Point, Scale, axis, marker, strip
 from facemask_inpaint.benchmark.report.sortable import Head, table
 from facemask_inpaint.benchmark.store.layout import Run
-from facemask_inpaint.benchmark.store.records import Fault, Timing
+from facemask_inpaint.benchmark.store.records import Failure, Timing
 
-_FAULTS_SHOWN = 200
-_TOLD_ELSEWHERE = frozenset({"format", "dataset", "classes", "models", "sides", "metrics"})
+_SHOWN_FAILURES = 200
+_TOLD_ELSEWHERE = frozenset({"format", "dataset", "classes", "methods", "resolutions", "metrics"})
 
 
 def costs(run: Run) -> Html | None:
-    """Seconds and memory of each model; ``None`` when nothing was timed."""
+    """Seconds and memory of each method; ``None`` when nothing was timed."""
     if not run.timings:
         return None
     scale = Scale.of([timing.seconds for timing in run.timings])
     heads = [
-        Head("model", sortable=True),
-        Head("side", sortable=True, numeric=True),
-        Head([axis(scale)], spoken="plot of seconds per picture"),
-        Head("s per picture", sortable=True, numeric=True),
-        Head("pictures per s", sortable=True, numeric=True),
+        Head("method", sortable=True),
+        Head("resolution", sortable=True, numeric=True),
+        Head([axis(scale)], spoken="plot of seconds per image"),
+        Head("s per image", sortable=True, numeric=True),
+        Head("images per s", sortable=True, numeric=True),
         Head("peak MiB", sortable=True, numeric=True),
         Head("n", sortable=True, numeric=True),
         Head("device", sortable=True),
     ]
-    models = {entry.name: index for index, entry in enumerate(run.models)}
-    rows = [_cost_row(timing, models.get(timing.model, 0), scale) for timing in run.timings]
-    return table(heads, rows, caption="Seconds per picture and peak memory, as measured")
+    methods = {entry.name: index for index, entry in enumerate(run.methods)}
+    rows = [_cost_row(timing, methods.get(timing.method, 0), scale) for timing in run.timings]
+    return table(heads, rows, caption="Seconds per image and peak memory, as measured")
 
 
-def faults(run: Run) -> Html:
+def failures(run: Run) -> Html:
     """What failed, line by line, or that nothing did."""
-    if not run.faults:
-        return element("p", "None: every picture was read, filled and measured.", class_="about")
-    names = ("stage", "model", "class", "side", "portrait", "what was wrong")
+    if not run.failures:
+        return element("p", "None: every image was read, filled and measured.", class_="about")
+    names = ("stage", "method", "class", "resolution", "portrait", "what was wrong")
     heads = [Head(name, sortable=True) for name in names]
-    rows = [_fault_row(fault) for fault in run.faults[:_FAULTS_SHOWN]]
-    left = len(run.faults) - len(rows)
-    more = f" The first {_FAULTS_SHOWN} are listed; faults.jsonl has them all." if left else ""
-    what = counted(len(run.faults), "fault")
+    rows = [_failure_row(failure) for failure in run.failures[:_SHOWN_FAILURES]]
+    left = len(run.failures) - len(rows)
+    more = f" The first {_SHOWN_FAILURES} are listed; failures.jsonl has them all." if left else ""
+    what = counted(len(run.failures), "failure")
     return element(
         "div",
         element("p", f"{what}; nothing else was lost by them.{more}", class_="about"),
-        table(heads, rows, caption="Faults"),
+        table(heads, rows, caption="Failures"),
     )
 
 
 def origins(run: Run) -> Html:
     """Models with source, digest, licence and training data."""
     heads = [
-        Head("model", sortable=True),
+        Head("method", sortable=True),
         Head("source", sortable=True),
         Head("trained at", sortable=True, numeric=True),
         Head("trained on"),
@@ -66,17 +66,17 @@ def origins(run: Run) -> Html:
     rows = [
         element(
             "tr",
-            element("th", marker(index), model.name, scope="row", data_value=model.name),
-            element("td", model.source, data_value=model.source),
-            element("td", model.resolution or DASH, class_="number", data_value=model.resolution),
-            element("td", model.training or "not recorded", class_="prose"),
-            element("td", model.licence or "not recorded", data_value=model.licence),
-            element("td", element("code", model.digest[:12], title=model.digest))
-            if model.digest
+            element("th", marker(index), method.name, scope="row", data_value=method.name),
+            element("td", method.source, data_value=method.source),
+            element("td", method.resolution or DASH, class_="number", data_value=method.resolution),
+            element("td", method.training or "not recorded", class_="prose"),
+            element("td", method.licence or "not recorded", data_value=method.licence),
+            element("td", element("code", method.digest[:12], title=method.digest))
+            if method.digest
             else element("td", DASH),
-            data_model=model.name,
+            data_method=method.name,
         )
-        for index, model in enumerate(run.models)
+        for index, method in enumerate(run.methods)
     ]
     return table(heads, rows, caption="Models and where they come from")
 
@@ -90,13 +90,13 @@ def settings(run: Run) -> Html:
 
 def _cost_row(timing: Timing, index: int, scale: Scale) -> Html:
     speed = 1 / timing.seconds if timing.seconds > 0 else None
-    title = f"{timing.model} at {timing.side} px: {brief(timing.seconds)} s"
-    point = Point(index, timing.model, timing.seconds, None, None, title)
+    title = f"{timing.method} at {timing.resolution} px: {brief(timing.seconds)} s"
+    point = Point(index, timing.method, timing.seconds, None, None, title)
     numbers = (timing.seconds, speed, timing.mebibytes)
     return element(
         "tr",
-        element("th", marker(index), timing.model, scope="row", data_value=timing.model),
-        element("td", timing.side, class_="number", data_value=timing.side),
+        element("th", marker(index), timing.method, scope="row", data_value=timing.method),
+        element("td", timing.resolution, class_="number", data_value=timing.resolution),
         element("td", strip([point], scale), class_="plot"),
         [
             element(
@@ -109,22 +109,22 @@ def _cost_row(timing: Timing, index: int, scale: Scale) -> Html:
         ],
         element("td", timing.n, class_="number", data_value=timing.n),
         element("td", timing.device, data_value=timing.device),
-        data_model=timing.model,
-        data_side=timing.side,
+        data_method=timing.method,
+        data_resolution=timing.resolution,
     )
 
 
-def _fault_row(fault: Fault) -> Html:
-    where = (fault.model, fault.mask_class, fault.side, fault.key)
+def _failure_row(failure: Failure) -> Html:
+    where = (failure.method, failure.mask_class, failure.resolution, failure.key)
     cells = [element("td", "all" if part is None else spoken(str(part))) for part in where]
     return element(
         "tr",
-        element("td", fault.stage),
+        element("td", failure.stage),
         cells,
-        element("td", fault.message, class_="prose"),
-        data_class=fault.mask_class,
-        data_model=fault.model,
-        data_side=fault.side,
+        element("td", failure.message, class_="prose"),
+        data_class=failure.mask_class,
+        data_method=failure.method,
+        data_resolution=failure.resolution,
     )
 
 

@@ -1,20 +1,20 @@
 "use strict";
 
-const pictures = JSON.parse(document.getElementById("picture-data").textContent);
+const images = JSON.parse(document.getElementById("image-data").textContent);
 const root = document.documentElement;
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const pressed = (button, value) => button.setAttribute("aria-pressed", String(value));
 const typing = (event) => event.target.matches("select, input[type=text]");
 const modified = (event) => event.ctrlKey || event.altKey || event.metaKey;
 
-/* Pictures: decoded when they come near the window. */
+/* Images: decoded when they come near the window. */
 
 let showOriginals = false;
 
 function fill(image) {
-  const swapped = showOriginals && image.closest("[data-filled]");
-  const name = swapped ? image.closest(".row").dataset.original : image.dataset.picture;
-  image.src = pictures[name];
+  const swapped = showOriginals && image.closest("[data-predicted]");
+  const name = swapped ? image.closest(".row").dataset.original : image.dataset.image;
+  image.src = images[name];
 }
 
 const nearby = new IntersectionObserver(
@@ -26,7 +26,7 @@ const nearby = new IntersectionObserver(
   },
   { rootMargin: "600px" },
 );
-all("img[data-picture]").forEach((image) => nearby.observe(image));
+all("img[data-image]").forEach((image) => nearby.observe(image));
 
 const originalsButton = document.getElementById("originals");
 
@@ -35,7 +35,7 @@ function setOriginals(value) {
   showOriginals = value;
   pressed(originalsButton, value);
   root.classList.toggle("originals", value);
-  all("[data-filled] img[data-picture]").filter((image) => image.near).forEach(fill);
+  all("[data-predicted] img[data-image]").filter((image) => image.near).forEach(fill);
 }
 
 originalsButton.addEventListener("click", () => setOriginals(!showOriginals));
@@ -44,12 +44,12 @@ originalsButton.addEventListener("click", () => setOriginals(!showOriginals));
 
 const facets = {
   class: "class",
-  side: "side",
+  resolution: "resolution",
   metric: "metric",
   measure: "measure",
-  model: "model",
-  first: "model",
-  second: "model",
+  method: "method",
+  first: "method",
+  second: "method",
 };
 
 function chosen(name) {
@@ -106,7 +106,7 @@ document.addEventListener("click", (event) => {
   if (head) sortBy(head);
 });
 
-/* Magnifier: all pictures of a row grow around the same point. */
+/* Magnifier: all images of a row grow around the same point. */
 
 const magnifier = document.getElementById("magnifier");
 
@@ -141,7 +141,7 @@ document.getElementById("theme").addEventListener("click", () => {
   root.style.colorScheme = now === "dark" ? "light" : "dark";
 });
 
-/* Zoom: one picture large, the others of its row below. */
+/* Zoom: one image large, the others of its row below. */
 
 const zoom = document.getElementById("zoom");
 const part = (name) => document.getElementById(`zoom-${name}`);
@@ -155,28 +155,28 @@ const rows = () => all(".row").filter((row) => visible(row) && shotsOf(row).leng
 
 function show(shot) {
   const row = shot.closest(".row");
-  const source = (name) => pictures[name] ?? "";
+  const source = (name) => images[name] ?? "";
   const changed = current?.closest(".row") !== row;
   current = shot;
-  const [original, filled, over] = all("img", stage);
-  const isFilled = "filled" in shot.dataset;
+  const [original, predicted, over] = all("img", stage);
+  const isPrediction = "predicted" in shot.dataset;
   original.src = source(row.dataset.original);
-  filled.src = isFilled ? source(shot.querySelector("img").dataset.picture) : original.src;
+  predicted.src = isPrediction ? source(shot.querySelector("img").dataset.image) : original.src;
   over.src = source(row.dataset.hole);
   zoom.classList.toggle("is-hole", shot.dataset.title === "hole");
-  zoom.classList.toggle("is-filled", isFilled);
+  zoom.classList.toggle("is-prediction", isPrediction);
   part("about").textContent = row.dataset.about;
   part("title").textContent = shot.dataset.title;
   const notes = shot.dataset.note?.split(" · ") ?? [];
-  part("note").replaceChildren(...notes.map(noteItem));
-  part("wipe").disabled = !isFilled;
+  part("note").replaceChildren(...notes.map(metricItem));
+  part("wipe").disabled = !isPrediction;
   if (changed) film.replaceChildren(...shotsOf(row).map(filmFrame));
   for (const frame of film.children) {
     frame.setAttribute("aria-current", String(frame.shot === shot));
   }
 }
 
-function noteItem(text) {
+function metricItem(text) {
   const item = document.createElement("li");
   const [, name, value] = text.match(/^(.*) (\S+)$/);
   const number = document.createElement("b");
@@ -194,7 +194,7 @@ function filmFrame(shot) {
   for (const image of all("img", shot)) {
     const copy = document.createElement("img");
     copy.alt = "";
-    copy.src = pictures[image.dataset.picture];
+    copy.src = images[image.dataset.image];
     square.append(copy);
   }
   frame.addEventListener("click", () => show(shot));

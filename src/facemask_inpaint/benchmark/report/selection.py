@@ -1,4 +1,4 @@
-"""Which pictures of a run the page shows: a cross-section, and the extremes of each measure."""
+"""Which images of a run the page shows: a cross-section, and the extremes of each measure."""
 
 from __future__ import annotations
 
@@ -8,57 +8,57 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal, TypeVar
 
-from facemask_inpaint.benchmark.store.records import PictureRecord
+from facemask_inpaint.benchmark.store.records import CaseRecord
 
 End = Literal["worst", "best"]
 Item = TypeVar("Item")
-Place = tuple[int, str]
+CaseGroup = tuple[int, str]
 """Side and mask class."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A portrait with the fillings of all models, for the grid of its class.
+    """A portrait with the predictions of all methods, for the grid of its class.
 
     Attributes:
-        side: height and width in pixels.
+        resolution: height and width in pixels.
         mask_class: name of the class.
         key: the portrait.
     """
 
-    side: int
+    resolution: int
     mask_class: str
     key: str
 
 
 @dataclass(frozen=True)
 class Case:
-    """The filling with a model's largest or smallest measure in one class.
+    """The prediction with a method's largest or smallest measure in one class.
 
     Attributes:
         measure: name of the measure.
         end: which end of its range this is.
         value: the measure.
-        record: the filling.
+        record: the prediction.
     """
 
     measure: str
     end: End
     value: float
-    record: PictureRecord
+    record: CaseRecord
 
 
 def cross_section(
-    pictures: Iterable[PictureRecord], keys: Sequence[str], places: Sequence[Place], count: int
+    images: Iterable[CaseRecord], keys: Sequence[str], places: Sequence[CaseGroup], count: int
 ) -> list[Row]:
     """``count`` portraits of each class that lie far apart in the data set.
 
     Classes share portraits as far as these have the component. The first portraits of all
     classes come before the second ones, so that a cut at any point treats classes alike.
     """
-    filled: dict[Place, set[str]] = defaultdict(set)
-    for record in pictures:
-        filled[record.side, record.mask_class].add(record.key)
+    filled: dict[CaseGroup, set[str]] = defaultdict(set)
+    for record in images:
+        filled[record.resolution, record.mask_class].add(record.key)
     order = spread(keys)
     chosen = [
         [Row(*place, key) for key in [key for key in order if key in filled[place]][:count]]
@@ -68,21 +68,21 @@ def cross_section(
 
 
 def extremes(
-    pictures: Iterable[PictureRecord],
-    places: Sequence[Place],
-    models: Sequence[str],
+    images: Iterable[CaseRecord],
+    places: Sequence[CaseGroup],
+    methods: Sequence[str],
     lower_is_better: Mapping[str, bool],
     count: int,
 ) -> list[Case]:
-    """Each model's ``count`` worst and best fillings in each class by each measure.
+    """Each method's ``count`` worst and best predictions in each class by each measure.
 
     Worst cases come first, measure by measure; within a measure by turns of the classes. Equal
     values are taken in the order of the records.
     """
-    grouped: dict[tuple[Place, str], list[PictureRecord]] = defaultdict(list)
-    for record in pictures:
-        grouped[(record.side, record.mask_class), record.model].append(record)
-    groups = [grouped[place, model] for place in places for model in models]
+    grouped: dict[tuple[CaseGroup, str], list[CaseRecord]] = defaultdict(list)
+    for record in images:
+        grouped[(record.resolution, record.mask_class), record.method].append(record)
+    groups = [grouped[place, method] for place in places for method in methods]
     ends: tuple[End, ...] = ("worst", "best")
     return [
         case
@@ -100,12 +100,12 @@ def spread(keys: Sequence[Item]) -> list[Item]:
 
 
 def _end_of(
-    group: Sequence[PictureRecord], measure: str, end: End, lower: bool, count: int
+    group: Sequence[CaseRecord], measure: str, end: End, lower: bool, count: int
 ) -> list[Case]:
-    known = [record for record in group if measure in record.measures]
+    known = [record for record in group if measure in record.metrics]
     sign = 1 if lower == (end == "best") else -1
-    ordered = sorted(known, key=lambda record: sign * record.measures[measure])
-    return [Case(measure, end, record.measures[measure], record) for record in ordered[:count]]
+    ordered = sorted(known, key=lambda record: sign * record.metrics[measure])
+    return [Case(measure, end, record.metrics[measure], record) for record in ordered[:count]]
 
 
 def _by_turns(groups: Iterable[Sequence[Item]]) -> Iterator[Item]:

@@ -16,14 +16,14 @@ class Head:
         content: what stands in it.
         sortable: whether a press on it sorts the rows by their cells' ``data-value``.
         numeric: whether cells hold numbers: they align right.
-        model: the model whose column this is, so that it goes away with it.
+        method: the method whose column this is, so that it goes away with it.
         spoken: what a screen reader says in place of ``content``.
     """
 
     content: Child
     sortable: bool = False
     numeric: bool = False
-    model: str | None = None
+    method: str | None = None
     spoken: str | None = None
 
 
@@ -63,5 +63,5 @@ def _head(head: Head) -> Html:
         class_="number" if head.numeric else None,
         aria_sort="none" if head.sortable else None,
         aria_label=head.spoken,
-        data_model=head.model,
+        data_method=head.method,
     )

@@ -1,4 +1,4 @@
-"""A run's tables, laid out as in the study: models by mask classes, per side and metric."""
+"""A run's tables, laid out as in the study: methods by mask classes, per resolution and metric."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MARKED = 3
 """Places that are marked, and counted in the ranking."""
 
 TOP_THREE_FROM = 5
-"""So many models there must be for "among the best three" to say anything."""
+"""So many methods there must be for "among the best three" to say anything."""
 
 Grid = Mapping[tuple[str, str], Score]
-"""Scores of one metric at one side by model and class."""
+"""Scores of one metric at one resolution by method and class."""
 
 
 def write_tables(run: Run) -> None:
@@ -32,23 +32,27 @@ def write_tables(run: Run) -> None:
     """
     for stale in run.layout.tables.glob("comparison-*"):
         stale.unlink()
-    for side in run.sides:
-        grids = _grids(run, side)
-        tables = [_score_table(run, side, name, grid) for name, grid in grids.items()]
-        _write(run, f"scores-{side}", tables, csv_text(_SCORE_COLUMNS, _score_lines(run, grids)))
-        if side in run.comparison:
-            found = run.comparison[side]
+    for resolution in run.resolutions:
+        grids = _grids(run, resolution)
+        tables = [_score_table(run, resolution, name, grid) for name, grid in grids.items()]
+        _write(
+            run, f"scores-{resolution}", tables, csv_text(_SCORE_COLUMNS, _score_lines(run, grids))
+        )
+        if resolution in run.comparison:
+            found = run.comparison[resolution]
             text = csv_text(_COMPARISON_COLUMNS, _comparison_lines(found))
-            _write(run, f"comparison-{side}", [_comparison_table(run, side, found)], text)
+            _write(
+                run, f"comparison-{resolution}", [_comparison_table(run, resolution, found)], text
+            )
     ranking = list(_ranking_lines(run))
     _write(run, "ranking", [_ranking_table(ranking)], csv_text(_RANKING_COLUMNS, ranking))
-    _write(run, "models", [_model_table(run)], csv_text(_MODEL_COLUMNS, _model_lines(run)))
+    _write(run, "methods", [_model_table(run)], csv_text(_MODEL_COLUMNS, _model_lines(run)))
     timings = [tuple(vars(one).values()) for one in run.timings]
     _write(run, "timings", [_timing_table(run)], csv_text(_TIMING_COLUMNS, timings))
 
 
-def places(values: Mapping[str, float], measure: Measure) -> dict[str, int]:
-    """Place of every model, 1 for the best; equal values share one.
+def ranks(values: Mapping[str, float], measure: Measure) -> dict[str, int]:
+    """CaseGroup of every method, 1 for the best; equal values share one.
 
     Empty if all are equal, and for diagnostics: they say where to look, not who is better.
     """
@@ -69,43 +73,43 @@ def _write(run: Run, name: str, tables: Sequence[Table], text: str) -> None:
             path.write_text(content, encoding="utf-8")
 
 
-def _grids(run: Run, side: int) -> dict[str, Grid]:
+def _grids(run: Run, resolution: int) -> dict[str, Grid]:
     """By metric, in the order of the tables."""
     found: dict[str, dict[tuple[str, str], Score]] = defaultdict(dict)
     for score in run.scores:
-        if score.side == side:
-            found[score.metric][score.model, score.mask_class] = score
+        if score.resolution == resolution:
+            found[score.metric][score.method, score.mask_class] = score
     return {name: found[name] for name in MEASURES if name in found}
 
 
 def _column(run: Run, grid: Grid, entry: ClassEntry) -> dict[str, float]:
-    """One class's values by model."""
+    """One class's values by method."""
     return {
-        model.name: grid[model.name, entry.name].value
-        for model in run.models
-        if (model.name, entry.name) in grid
+        method.name: grid[method.name, entry.name].value
+        for method in run.methods
+        if (method.name, entry.name) in grid
     }
 
 
-def _score_table(run: Run, side: int, metric: str, grid: Grid) -> Table:
+def _score_table(run: Run, resolution: int, metric: str, grid: Grid) -> Table:
     measure = MEASURES[metric]
     columns = {entry.name: _column(run, grid, entry) for entry in run.classes}
-    ranked = {name: places(column, measure) for name, column in columns.items()}
+    ranked = {name: ranks(column, measure) for name, column in columns.items()}
     digits = {name: decimals(column.values()) for name, column in columns.items()}
     rows = []
-    for model in run.models:
-        row = [Cell(model.name)]
+    for method in run.methods:
+        row = [Cell(method.name)]
         for entry in run.classes:
-            score = grid.get((model.name, entry.name))
-            place = ranked[entry.name].get(model.name)
+            score = grid.get((method.name, entry.name))
+            rank = ranked[entry.name].get(method.name)
             row.append(
-                Cell(f"{score.value:.{digits[entry.name]}f}", place) if score else Cell(MISSING)
+                Cell(f"{score.value:.{digits[entry.name]}f}", rank) if score else Cell(MISSING)
             )
         rows.append(tuple(row))
     counts = [{score.n for (_, name), score in grid.items() if name == e.name} for e in run.classes]
     rows.append((Cell("n"), *(Cell(_span(each)) for each in counts)))
-    caption = f"{measure.label} {measure.arrow} at {side} x {side}, {run.dataset}"
-    header = ("model", *(_heading(entry) for entry in run.classes))
+    caption = f"{measure.label} {measure.arrow} at {resolution} x {resolution}, {run.dataset}"
+    header = ("method", *(_heading(entry) for entry in run.classes))
     notes = (measure.meaning.capitalize(), *_letter_note(run), *_notes(run, metric, grid))
     return Table(_qualified(run, metric, caption), header, tuple(rows), notes)
 
@@ -147,57 +151,57 @@ def _span(counts: set[int]) -> str:
     return str(most) if least == most else f"{least} to {most}"
 
 
-_SCORE_COLUMNS = ("metric", "model", "class", "letter", "n", "value", "low", "high", "place")
+_SCORE_COLUMNS = ("metric", "method", "class", "letter", "n", "value", "low", "high", "rank")
 
 
 def _score_lines(run: Run, grids: Mapping[str, Grid]) -> Iterator[Sequence[object]]:
     for metric, grid in grids.items():
         for entry in run.classes:
-            ranked = places(_column(run, grid, entry), MEASURES[metric])
-            for model in run.models:
-                if score := grid.get((model.name, entry.name)):
-                    what = (metric, model.name, entry.name, entry.letter)
+            ranked = ranks(_column(run, grid, entry), MEASURES[metric])
+            for method in run.methods:
+                if score := grid.get((method.name, entry.name)):
+                    what = (metric, method.name, entry.name, entry.letter)
                     numbers = (score.n, score.value, score.low, score.high)
-                    yield (*what, *numbers, ranked.get(model.name))
+                    yield (*what, *numbers, ranked.get(method.name))
 
 
 RankingLine = tuple[int, str, str, int, int | None, int]
-"""Side, metric, model, classes, in how many of them among the best three, and best."""
+"""Side, metric, method, classes, in how many of them among the best three, and best."""
 
-_RANKING_COLUMNS = ("side", "metric", "model", "classes", "top_three", "best")
+_RANKING_COLUMNS = ("resolution", "metric", "method", "classes", "top_three", "best")
 
 
 def _ranking_lines(run: Run) -> Iterator[RankingLine]:
-    """In how many classes each model is among the best three, and the best."""
-    several = len(run.models) >= TOP_THREE_FROM
-    for side in run.sides:
-        for metric, grid in _grids(run, side).items():
-            columns = [places(_column(run, grid, e), MEASURES[metric]) for e in run.classes]
+    """In how many classes each method is among the best three, and the best."""
+    several = len(run.methods) >= TOP_THREE_FROM
+    for resolution in run.resolutions:
+        for metric, grid in _grids(run, resolution).items():
+            columns = [ranks(_column(run, grid, e), MEASURES[metric]) for e in run.classes]
             ranked = [column for column in columns if column]
-            for model in run.models:
-                mine = [column[model.name] for column in ranked if model.name in column]
+            for method in run.methods:
+                mine = [column[method.name] for column in ranked if method.name in column]
                 if mine:
-                    top = sum(place <= MARKED for place in mine) if several else None
-                    yield side, metric, model.name, len(mine), top, mine.count(1)
+                    top = sum(rank <= MARKED for rank in mine) if several else None
+                    yield resolution, metric, method.name, len(mine), top, mine.count(1)
 
 
 def _ranking_table(lines: Sequence[RankingLine]) -> Table:
     several = any(line[4] is not None for line in lines)
     rows = tuple(
         (
-            Cell(f"{MEASURES[metric].label} at {side}"),
-            Cell(model),
+            Cell(f"{MEASURES[metric].label} at {resolution}"),
+            Cell(method),
             *((Cell(f"{top} of {classes}"),) if several else ()),
             Cell(f"{best} of {classes}"),
         )
-        for side, metric, model, classes, top, best in lines
+        for resolution, metric, method, classes, top, best in lines
     )
     notes = (
-        "Classes in which all models score alike are left out; equal scores share a place; "
+        "Classes in which all methods score alike are left out; equal scores share a rank; "
         "diagnostics are not ranked",
     )
-    header = ("metric", "model", *(("top three in",) if several else ()), "best in")
-    return Table("In how many mask classes a model is among the best", header, rows, notes)
+    header = ("metric", "method", *(("top three in",) if several else ()), "best in")
+    return Table("In how many mask classes a method is among the best", header, rows, notes)
 
 
 _COMPARISON_COLUMNS = (
@@ -212,7 +216,7 @@ def _comparison_lines(found: Mapping[str, Any]) -> Iterator[Sequence[object]]:
         yield tuple(_short(row[name]) for name in _COMPARISON_COLUMNS)
 
 
-def _comparison_table(run: Run, side: int, found: Mapping[str, Any]) -> Table:
+def _comparison_table(run: Run, resolution: int, found: Mapping[str, Any]) -> Table:
     rows = tuple(
         (
             Cell(one["group"]),
@@ -227,14 +231,14 @@ def _comparison_table(run: Run, side: int, found: Mapping[str, Any]) -> Table:
         for one in found["differences"]
     )
     notes = [
-        "D is the first model's FID less the second's, freed of its bootstrap bias: positive "
+        "D is the first method's FID less the second's, freed of its bootstrap bias: positive "
         f"speaks for the second. p: {EXCHANGE_TEST}; adjusted: {found['adjustment']}; ≤ marks the "
         "smallest p that the number of exchanges allows",
-        "With fewer pictures than features the interval only describes: rely on p",
+        "With fewer images than features the interval only describes: rely on p",
     ]
     notes += [f"Warning: {text}" for text in found["warnings"]]
     header = ("class", "n", "first", "second", "D", f"{found['confidence']:.0%}", "p", "adjusted p")
-    caption = f"Differences of FID at {side} x {side}, {run.dataset}"
+    caption = f"Differences of FID at {resolution} x {resolution}, {run.dataset}"
     return Table(_qualified(run, "fid", caption), header, rows, tuple(notes))
 
 
@@ -244,11 +248,11 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-_MODEL_COLUMNS = ("model", "source", "digest", "licence", "resolution", "training")
+_MODEL_COLUMNS = ("method", "source", "digest", "licence", "resolution", "training")
 
 
 def _model_lines(run: Run) -> Iterator[Sequence[object]]:
-    for one in run.models:
+    for one in run.methods:
         yield one.name, one.source, one.digest, one.licence, one.resolution, one.training
 
 
@@ -262,20 +266,20 @@ def _model_table(run: Run) -> Table:
             Cell(_short(one.resolution)),
             Cell(one.training or MISSING),
         )
-        for one in run.models
+        for one in run.methods
     )
-    header = ("model", "source", "SHA-256", "licence", "trained at", "trained on")
+    header = ("method", "source", "SHA-256", "licence", "trained at", "trained on")
     return Table("Models", header, rows)
 
 
-_TIMING_COLUMNS = ("model", "side", "device", "seconds", "mebibytes", "n")
+_TIMING_COLUMNS = ("method", "resolution", "device", "seconds", "mebibytes", "n")
 
 
 def _timing_table(run: Run) -> Table:
     rows = tuple(
         (
-            Cell(one.model),
-            Cell(str(one.side)),
+            Cell(one.method),
+            Cell(str(one.resolution)),
             Cell(f"{one.seconds:.3g}"),
             Cell(MISSING if one.mebibytes is None else f"{one.mebibytes:,.0f}"),
             Cell(str(one.n)),
@@ -284,8 +288,8 @@ def _timing_table(run: Run) -> Table:
         for one in run.timings
     )
     notes = (
-        "Median over batches, reading and compositing the pictures included; memory is the peak of "
+        "Median over batches, reading and compositing the images included; memory is the peak of "
         "all tensors on CUDA, of the whole process on a CPU",
     )
-    header = ("model", "side", "s/picture", "MiB", "n", "device")
-    return Table("Seconds per picture and peak memory", header, rows, notes)
+    header = ("method", "resolution", "s/image", "MiB", "n", "device")
+    return Table("Seconds per image and peak memory", header, rows, notes)

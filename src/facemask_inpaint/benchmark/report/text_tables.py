@@ -28,7 +28,7 @@ class Cell(NamedTuple):
     """One entry: its text, and 1, 2 or 3 where it is the best, second or third of its column."""
 
     text: str
-    place: int | None = None
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def decimals(values: Iterable[float]) -> int:
 
 def _marked(cell: Cell, marks: dict[int, str], escape: Callable[[str], str]) -> str:
     text = escape(cell.text)
-    return marks[cell.place].format(text) if cell.place in marks else text
+    return marks[cell.rank].format(text) if cell.rank in marks else text
 
 
 def _bar_escaped(text: str) -> str:

@@ -43,9 +43,9 @@ def gathered(scores: Iterable[Score]) -> list[Notice]:
 def notices(run: Run) -> Html | None:
     """What a reader of the scores has to know; ``None`` when there is nothing."""
     lines = [_line(run, notice) for notice in gathered(run.scores)]
-    for side, compared in run.comparison.items():
+    for resolution, compared in run.comparison.items():
         for text in compared.get("warnings", ()):
-            where = element("b", f"Differences at {side} px")
+            where = element("b", f"Differences at {resolution} px")
             lines.append(element("li", where, element("span", text)))
     if not lines:
         return None
@@ -81,10 +81,10 @@ def _scope(run: Run, scores: Iterable[Score]) -> str:
     scores = list(scores)
     metrics = [name for name in MEASURES if any(one.metric == name for one in scores)]
     classes = [one.name for one in run.classes if any(s.mask_class == one.name for s in scores)]
-    models = [one.name for one in run.models if any(s.model == one.name for s in scores)]
+    methods = [one.name for one in run.methods if any(s.method == one.name for s in scores)]
     parts = [", ".join(MEASURES[name].label for name in metrics)]
-    if len(models) < len(run.models):
-        parts.append(", ".join(models))
+    if len(methods) < len(run.methods):
+        parts.append(", ".join(methods))
     if len(classes) < len(run.classes):
         few = len(classes) <= _NAMED
         named = ", ".join(map(spoken, classes)) if few else counted(len(classes), "class")

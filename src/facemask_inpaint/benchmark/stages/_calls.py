@@ -1,4 +1,4 @@
-"""One model at work, and what happens to its results while it works on."""
+"""Calls of one method: batches, single images where a batch fails, seconds and peak memory."""
 
 from __future__ import annotations
 
@@ -9,85 +9,103 @@ import torch
 from PIL import Image
 
 from facemask_inpaint import images
-from facemask_inpaint.benchmark.methods import Batch, Contender, Filler
+from facemask_inpaint.benchmark.methods import Batch, Method, Predictor
 from facemask_inpaint.benchmark.stages._memory import PeakMemory
-from facemask_inpaint.benchmark.store.failures import FaultLog
+from facemask_inpaint.benchmark.store.failures import FailureLog
 from facemask_inpaint.benchmark.store.journal import Journal
 from facemask_inpaint.errors import ImageError
 
-PATIENCE = 16
-"""Pictures in a row that may fail before a model is given up."""
+MOST_FAILURES_IN_A_ROW = 16
+"""Images in a row that may fail before a method is given up."""
 
 
-class Attempt:
-    """One model at work: batches, then single pictures where a batch fails; seconds and memory."""
+class MethodCalls:
+    """Calls one method with batches, and with single images where a batch fails.
+
+    Attributes:
+        method: name of the method.
+        failed_in_a_row: how many of the latest images in a row failed.
+        batched: whether images go through the method together.
+
+    Args:
+        method: to be called.
+        predictor: the method, opened; ``None`` where it could not be, and nothing is predicted.
+        timings: takes seconds and memory of every batch.
+        failures: records what fails.
+        device: where the method computes.
+    """
 
     def __init__(
         self,
-        contender: Contender,
-        filler: Filler | None,
+        method: Method,
+        predictor: Predictor | None,
         timings: Journal,
-        faults: FaultLog,
+        failures: FailureLog,
         device: torch.device,
     ) -> None:
-        self.model = contender.entry.name
-        self.failures = 0
-        self.batched = contender.batched
-        self._timed = contender.timed
-        self._filler = filler
+        self.method = method.entry.name
+        self.failed_in_a_row = 0
+        self.batched = method.batched
+        self._timed = method.timed
+        self._predictor = predictor
         self._timings = timings
-        self._faults = faults
+        self._failures = failures
         self._memory = PeakMemory(device)
         self._first = True
 
-    def fill(self, batch: Batch, wanted: Sequence[bool]) -> dict[str, Image.Image]:
-        """Results of a batch by key; what fails is recorded and missing."""
-        if self._filler is None:
+    def predict(self, batch: Batch, wanted: Sequence[bool]) -> dict[str, Image.Image]:
+        """Return the predictions of a batch by key; what fails is recorded and missing.
+
+        Args:
+            batch: images and holes.
+            wanted: which of them are needed, should the batch fail and each be tried alone.
+        """
+        if self._predictor is None:
             return {}
         try:
-            filled = dict(zip(batch.keys, self._call(batch)))
-        except Exception as error:  # whatever a model raises is its own fault
+            predictions = dict(zip(batch.keys, self._call(batch)))
+        except Exception as error:  # whatever a method raises is its own failure
             if len(batch.keys) > 1:
                 return self._one_by_one(batch, wanted)
             self._fail(batch, error)
             return {}
-        self.failures = 0
-        return filled
+        self.failed_in_a_row = 0
+        return predictions
 
     def _one_by_one(self, batch: Batch, wanted: Sequence[bool]) -> dict[str, Image.Image]:
-        filled: dict[str, Image.Image] = {}
+        predictions: dict[str, Image.Image] = {}
         for row, asked in enumerate(wanted):
-            if asked and self.failures < PATIENCE:
-                filled |= self.fill(batch.row(row), [True])
-        return filled
+            if asked and self.failed_in_a_row < MOST_FAILURES_IN_A_ROW:
+                predictions |= self.predict(batch.row(row), [True])
+        return predictions
 
     def _fail(self, batch: Batch, error: Exception) -> None:
-        self.failures += 1
-        self._faults.add(
-            "fill",
+        self.failed_in_a_row += 1
+        self._failures.add(
+            "predict",
             error,
-            model=self.model,
+            method=self.method,
             mask_class=batch.mask_class,
-            side=batch.side,
+            resolution=batch.resolution,
             key=batch.keys[0],
         )
 
     def _call(self, batch: Batch) -> list[Image.Image]:
-        assert self._filler is not None  # fill() looked
+        assert self._predictor is not None  # predict() looked
         self._memory.start()
         begin = time.perf_counter()
-        filled = [_checked(picture, batch.side) for picture in self._filler(batch)]
+        predictions = [_checked(image, batch.resolution) for image in self._predictor(batch)]
         seconds = time.perf_counter() - begin
-        if len(filled) != len(batch.keys):
-            raise ImageError(f"{len(filled)} results for {len(batch.keys)} pictures")
+        if len(predictions) != len(batch.keys):
+            raise ImageError(f"{len(predictions)} predictions for {len(batch.keys)} images")
         if self._timed:
             self._note(batch, seconds)
-        return filled
+        return predictions
 
     def _note(self, batch: Batch, seconds: float) -> None:
         line = {
-            "model": self.model,
-            "side": batch.side,
+            "method": self.method,
+            "resolution": batch.resolution,
             "device": self._memory.device_name,
             "seconds": seconds / len(batch.keys),
             "mebibytes": self._memory.mebibytes(),
@@ -98,13 +116,15 @@ class Attempt:
         try:
             self._timings.append(line)
         except OSError as error:
-            self._faults.add("write", error, model=self.model)
+            self._failures.add("write", error, method=self.method)
 
 
-def _checked(picture: object, side: int) -> Image.Image:
-    """What a model answered, in RGB."""
-    if not isinstance(picture, Image.Image):
-        raise ImageError(f"the result is a {type(picture).__name__}, not a PIL picture")
-    if picture.size != (side, side):
-        raise ImageError(f"the result is {picture.width} x {picture.height}, not {side} x {side}")
-    return images.to_rgb(picture, name="the result")
+def _checked(image: object, resolution: int) -> Image.Image:
+    """Return what a method answered in RGB, or raise where that is no image of the size."""
+    if not isinstance(image, Image.Image):
+        raise ImageError(f"the prediction is a {type(image).__name__}, not a PIL image")
+    if image.size != (resolution, resolution):
+        raise ImageError(
+            f"the prediction is {image.width} x {image.height}, not {resolution} x {resolution}"
+        )
+    return images.to_rgb(image, name="the prediction")

@@ -1,4 +1,4 @@
-"""Peak memory of a model on its device."""
+"""Peak memory of a method on its device."""
 
 from __future__ import annotations
 

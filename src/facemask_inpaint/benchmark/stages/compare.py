@@ -1,4 +1,4 @@
-"""Which differences between models are real: ``metrics.compare`` over the classes of a side."""
+"""Fourth stage: which differences between methods are real, by ``metrics.compare``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from facemask_inpaint import __version__
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint.benchmark.stages.score import Place, Scoring
+from facemask_inpaint.benchmark.stages.score import CaseGroup, ScoringStage
 from facemask_inpaint.errors import FacemaskInpaintError
 from facemask_inpaint.metrics import FeatureReader, FeatureSet
 from facemask_inpaint.metrics import compare as compare_features
@@ -20,47 +20,52 @@ REPLICATES = 400
 Groups = dict[str, FeatureSet]
 
 
-def compare_models(scoring: Scoring, exchanges: int | None, *, progress: bool) -> dict[int, Any]:
-    """All pairs of models on each side, class by class, on the pictures that all of them filled.
+def compare_methods(
+    scoring: ScoringStage, exchanges: int | None, *, progress: bool
+) -> dict[int, Any]:
+    """Compare all pairs of methods at each resolution, class by class.
 
-    What was found before is kept while the features are the same.
+    Only cases count that all methods predicted. What was found before is kept while the features
+    are the same.
 
     Args:
         scoring: where the features are.
-        exchanges: of the test, see ``metrics.compare``; ``None`` takes enough for all models.
-        progress: show a bar.
+        exchanges: of the test, see ``metrics.compare``; ``None`` takes enough for all methods.
+        progress: whether to show a progress bar.
 
     Returns:
-        ``Comparison.to_dict()`` by side; a side with fewer than two models is missing.
+        ``Comparison.to_dict()`` by resolution; a resolution with fewer than two methods is missing.
     """
-    found = {}
-    for side in scoring.settings.sides:
+    comparisons = {}
+    for resolution in scoring.settings.resolutions:
         try:
-            reals, models = _groups(scoring, side)
-            if len(models) > 1:
-                found[side] = _compared(scoring, side, reals, models, exchanges, progress)
+            reals, methods = _groups(scoring, resolution)
+            if len(methods) > 1:
+                comparisons[resolution] = _compared(
+                    scoring, resolution, reals, methods, exchanges, progress
+                )
         except (FacemaskInpaintError, OSError) as error:
-            scoring.faults.add("compare", error, side=side)
-    return found
+            scoring.failures.add("compare", error, resolution=resolution)
+    return comparisons
 
 
 def _compared(
-    scoring: Scoring,
-    side: int,
+    scoring: ScoringStage,
+    resolution: int,
     reals: Groups,
-    models: Mapping[str, Groups],
+    methods: Mapping[str, Groups],
     exchanges: int | None,
     progress: bool,
 ) -> Any:
-    kept = scoring.layout.work / f"comparison-{side}.json"
-    fingerprint = _fingerprint(reals, models, exchanges)
+    kept = scoring.layout.work / f"comparison-{resolution}.json"
+    fingerprint = _fingerprint(reals, methods, exchanges)
     if kept.exists():
         before = json.loads(kept.read_text(encoding="utf-8"))
         if before["fingerprint"] == fingerprint:
             return before["comparison"]
     result = compare_features(
         reals,
-        models,
+        methods,
         replicates=REPLICATES,
         exchanges=exchanges,
         seed=scoring.settings.seed,
@@ -72,31 +77,31 @@ def _compared(
     return content["comparison"]
 
 
-def _groups(scoring: Scoring, side: int) -> tuple[Groups, dict[str, Groups]]:
-    """Features by class: of the portraits, and by model of their fillings."""
-    places = [place for place in scoring.places if place.side == side]
-    names = list(dict.fromkeys(place.model for place in places))
-    by_class: dict[str, dict[str, Place]] = {}
-    for place in places:
-        by_class.setdefault(place.mask_class, {})[place.model] = place
+def _groups(scoring: ScoringStage, resolution: int) -> tuple[Groups, dict[str, Groups]]:
+    """Return features by class: of the portraits, and by method of their predictions."""
+    groups = [group for group in scoring.groups if group.resolution == resolution]
+    names = list(dict.fromkeys(group.method for group in groups))
+    by_class: dict[str, dict[str, CaseGroup]] = {}
+    for group in groups:
+        by_class.setdefault(group.mask_class, {})[group.method] = group
     reals: Groups = {}
-    models: dict[str, Groups] = {name: {} for name in names}
-    for mask_class, by_model in by_class.items():
-        shared = set.intersection(*(set(place.keys) for place in by_model.values()))
-        if len(by_model) < len(names) or len(shared) < 2:
-            continue  # a class that one model failed on altogether cannot be compared
-        for name, place in by_model.items():
-            rows = [row for row, key in enumerate(place.keys) if key in shared]
-            real, fake = scoring.pair(place)
+    methods: dict[str, Groups] = {name: {} for name in names}
+    for mask_class, by_method in by_class.items():
+        shared = set.intersection(*(set(group.keys) for group in by_method.values()))
+        if len(by_method) < len(names) or len(shared) < 2:
+            continue  # a class that one method failed on altogether cannot be compared
+        for name, group in by_method.items():
+            rows = [row for row, key in enumerate(group.keys) if key in shared]
+            real, fake = scoring.pair(group)
             reals[mask_class] = real.select(rows)
-            models[name][mask_class] = fake.select(rows)
-    return reals, models if reals else {}
+            methods[name][mask_class] = fake.select(rows)
+    return reals, methods if reals else {}
 
 
-def _fingerprint(reals: Groups, models: Mapping[str, Groups], exchanges: int | None) -> str:
+def _fingerprint(reals: Groups, methods: Mapping[str, Groups], exchanges: int | None) -> str:
     head = f"{__version__} {REPLICATES} {exchanges} max-T"
     total = hashlib.blake2b(head.encode(), digest_size=16)
-    for name, groups in {"": reals, **models}.items():
+    for name, groups in {"": reals, **methods}.items():
         for mask_class, features in groups.items():
             total.update(f"{name}/{mask_class} {features.identity} {features.keys}".encode())
             total.update(features.values.cpu().numpy().tobytes())

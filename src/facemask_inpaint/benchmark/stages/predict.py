@@ -1,4 +1,7 @@
-"""Filling every hole with every model, measuring each result while the next is being made."""
+"""Second stage: every method predicts every hole, and each prediction is measured.
+
+A kind of method is a class in ``benchmark.methods``; nothing here depends on which kinds there are.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,80 +23,87 @@ from facemask_inpaint._internal.concurrency import BackgroundTasks, in_order
 from facemask_inpaint._internal.distributed import Ranks
 from facemask_inpaint._internal.identity import Identity
 from facemask_inpaint._internal.progress import ProgressBar, progress_bar
-from facemask_inpaint.benchmark.measures import measure_picture
-from facemask_inpaint.benchmark.methods import Batch, Contender
-from facemask_inpaint.benchmark.stages._calls import PATIENCE, Attempt
-from facemask_inpaint.benchmark.stages.prepare import Index, labels_path, write_png
-from facemask_inpaint.benchmark.store.failures import FaultLog
+from facemask_inpaint.benchmark.measures import measure_image
+from facemask_inpaint.benchmark.methods import Batch, Method
+from facemask_inpaint.benchmark.stages._calls import MOST_FAILURES_IN_A_ROW, MethodCalls
+from facemask_inpaint.benchmark.stages.prepare import PreparedPortraits, write_png
+from facemask_inpaint.benchmark.store.failures import FailureLog
 from facemask_inpaint.benchmark.store.journal import Journal, by_age
 from facemask_inpaint.benchmark.store.layout import Layout
-from facemask_inpaint.benchmark.store.records import PictureRecord
+from facemask_inpaint.benchmark.store.records import CaseRecord
 from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.errors import FacemaskInpaintError, ImageError
 from facemask_inpaint.masks.parsers import Parser
 
 _AHEAD = 6
-"""Chunks that are read while a model is at work."""
+"""Chunks that are read while a method is at work."""
 
 
 class Chunk(NamedTuple):
-    """Pictures that go through a model together, whatever was finished before.
+    """Cases that go through a method together, whatever was finished before.
 
     Which they are depends on the data set and the batch size only, so that a run which was killed,
     or shared between processes, computes every batch as an undisturbed one would.
     """
 
-    side: int
+    resolution: int
     mask_class: str
     keys: tuple[str, ...]
 
 
-class _Item(NamedTuple):
-    """A picture of a chunk, and what is left to do with it."""
+class _Case(NamedTuple):
+    """One case of a chunk, and what is left to do with it."""
 
     key: str
     original: Image.Image
     hole: np.ndarray
     labels: np.ndarray
-    unfilled: bool
+    unpredicted: bool
     unmeasured: bool
     source: Identity | None
 
 
-class _Loaded(NamedTuple):
+class _LoadedChunk(NamedTuple):
     """What of a chunk could be read."""
 
     chunk: Chunk
-    items: list[_Item]
+    cases: list[_Case]
 
 
-def picture_seed(seed: int, side: int, mask_class: str, key: str) -> int:
-    """Seed of one picture, 63 bits: of nothing but the run's seed and what the picture is."""
-    text = f"{seed}/{side}/{mask_class}/{key}"
+def image_seed(seed: int, resolution: int, mask_class: str, key: str) -> int:
+    """Return the seed of one image, 63 bits of the run's seed and of what the image is.
+
+    Args:
+        seed: of the run.
+        resolution: height and width in pixels.
+        mask_class: name of the class.
+        key: the portrait's key in its data set.
+    """
+    text = f"{seed}/{resolution}/{mask_class}/{key}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-class Filling:
-    """Fills and measures this rank's share of the pictures.
+class PredictionStage:
+    """Predicts and measures this rank's share of the cases.
 
     Args:
         layout: of the run.
         settings: of the run.
-        index: which portrait has which component.
+        portraits: which portrait has which component.
         ranks: the processes of the run.
-        faults: takes what fails.
-        batch_size: pictures per call of a model.
-        device: where models compute.
-        parser: labels filled pictures.
+        failures: records what fails.
+        batch_size: images per call of a method.
+        device: where methods compute.
+        parser: labels predictions.
     """
 
     def __init__(
         self,
         layout: Layout,
         settings: Settings,
-        index: Index,
+        portraits: PreparedPortraits,
         ranks: Ranks,
-        faults: FaultLog,
+        failures: FailureLog,
         *,
         batch_size: int,
         device: torch.device,
@@ -100,190 +111,225 @@ class Filling:
     ) -> None:
         self._layout = layout
         self._settings = settings
-        self._index = index
-        self._faults = faults
+        self._portraits = portraits
+        self._failures = failures
         self._device = device
         self._parser = parser
-        self._label_ids = {one.name: one.label_ids for one in settings.classes}
-        self._records = Journal(layout.work, "pictures", ranks.rank)
+        self._label_ids = {entry.name: entry.label_ids for entry in settings.classes}
+        self._records = Journal(layout.work, "cases", ranks.rank)
         self._timings = Journal(layout.work, "timings", ranks.rank)
-        self._chunks = ranks.shard(_chunks(settings, index, batch_size))
+        self._chunks = ranks.shard(_chunks(settings, portraits, batch_size))
+        names = ("method", "resolution", "mask_class", "key")
         known = {
-            (line["model"], line["side"], line["mask_class"], line["key"]): line.get("source")
-            for line in by_age(self._records.read("model", "side", "mask_class", "key"))
+            tuple(line[name] for name in names): line.get("source")
+            for line in by_age(self._records.read(*names))
         }
         self._measured = set(known)
-        self._sources = {at: Identity(**source) for at, source in known.items() if source}
+        self._sources = {case: Identity(**source) for case, source in known.items() if source}
 
-    def run(self, contenders: Sequence[Contender], *, progress: bool) -> None:
-        """Fill what is not there yet, model after model."""
-        for contender in contenders:
-            self._forget_changed(contender)
-            self._warn_of_unpinned(contender)
-        pending = {one.entry.name: self._pending(one.entry.name) for one in contenders}
+    def run(self, methods: Sequence[Method], *, progress: bool) -> None:
+        """Predict and measure what is not there yet, method after method."""
+        for method in methods:
+            self._forget_changed(method)
+            self._warn_of_unpinned(method)
+        pending = {method.entry.name: self._pending(method.entry.name) for method in methods}
         total = sum(len(chunk.keys) for chunks in pending.values() for chunk in chunks)
         shown = progress and bool(total)
-        with progress_bar(total=total, shown=shown, unit="picture") as bar:
-            for contender in contenders:
-                bar.set_description(contender.entry.name)
-                chunks = pending[contender.entry.name]
+        with progress_bar(total=total, shown=shown, unit="image") as bar:
+            for method in methods:
+                bar.set_description(method.entry.name)
+                chunks = pending[method.entry.name]
                 end = bar.n + sum(len(chunk.keys) for chunk in chunks)
                 if chunks:
-                    self._run_model(contender, chunks, bar)
-                bar.update(end - bar.n)  # a model that was given up has left some out
+                    self._run_method(method, chunks, bar)
+                bar.update(end - bar.n)  # a method that was given up has left some out
 
-    def _forget_changed(self, contender: Contender) -> None:
-        """Remove results that were taken from files which have changed since, or are gone."""
-        model = contender.entry.name
+    def _forget_changed(self, method: Method) -> None:
+        """Remove predictions that were taken from files which have changed since, or are gone."""
+        name = method.entry.name
         for chunk in self._chunks:
             for key in chunk.keys:
-                where = (chunk.side, chunk.mask_class, key)
-                files = contender.source_files(*where)
-                if files is not None and self._is_filled(model, chunk, key):
-                    known = self._sources.get((model, *where))
-                    if known is None or not known.holds(files):
-                        self._layout.filled(chunk.side, model, chunk.mask_class, key).unlink()
+                files = method.source_files(chunk.resolution, chunk.mask_class, key)
+                if files is not None and self._is_predicted(name, chunk, key):
+                    source = self._sources.get((name, chunk.resolution, chunk.mask_class, key))
+                    if source is None or not source.holds(files):
+                        self._path(name, chunk, key).unlink()
 
-    def _warn_of_unpinned(self, contender: Contender) -> None:
-        """Say that earlier results of a function are taken for its own."""
-        model = contender.entry.name
-        if not contender.pinned and any(
-            self._is_filled(model, chunk, key) for chunk in self._chunks for key in chunk.keys
+    def _warn_of_unpinned(self, method: Method) -> None:
+        """Say that earlier predictions of a function are taken for its own."""
+        name = method.entry.name
+        if not method.pinned and any(
+            self._is_predicted(name, chunk, key) for chunk in self._chunks for key in chunk.keys
         ):
             warnings.warn(
-                f"results of the function {model} that are in {self._layout.folder} already are "
+                f"predictions of the function {name} that are in {self._layout.folder} already are "
                 "taken for its own: nothing tells whether what it calls or holds has changed; give "
                 "the function an attribute version, and change that with it",
                 stacklevel=2,
             )
 
-    def _pending(self, model: str) -> list[Chunk]:
-        """Chunks with a picture that is not filled, or not measured."""
+    def _pending(self, name: str) -> list[Chunk]:
+        """Chunks with a case that is not predicted, or not measured."""
         return [
             chunk
             for chunk in self._chunks
-            if not all(self._is_done(model, chunk, key) for key in chunk.keys)
+            if not all(self._is_done(name, chunk, key) for key in chunk.keys)
         ]
 
-    def _is_done(self, model: str, chunk: Chunk, key: str) -> bool:
-        known = (model, chunk.side, chunk.mask_class, key) in self._measured
-        return known and self._is_filled(model, chunk, key)
+    def _path(self, name: str, chunk: Chunk, key: str) -> Path:
+        return self._layout.prediction(chunk.resolution, name, chunk.mask_class, key)
 
-    def _has_unmeasured(self, model: str, chunk: Chunk) -> bool:
+    def _is_predicted(self, name: str, chunk: Chunk, key: str) -> bool:
+        return self._path(name, chunk, key).exists()
+
+    def _is_done(self, name: str, chunk: Chunk, key: str) -> bool:
+        is_measured = (name, chunk.resolution, chunk.mask_class, key) in self._measured
+        return is_measured and self._is_predicted(name, chunk, key)
+
+    def _has_unmeasured(self, name: str, chunk: Chunk) -> bool:
         return any(
-            self._is_filled(model, chunk, key) and not self._is_done(model, chunk, key)
+            self._is_predicted(name, chunk, key) and not self._is_done(name, chunk, key)
             for key in chunk.keys
         )
 
-    def _is_filled(self, model: str, chunk: Chunk, key: str) -> bool:
-        return self._layout.filled(chunk.side, model, chunk.mask_class, key).exists()
-
-    def _run_model(self, contender: Contender, chunks: list[Chunk], bar: ProgressBar) -> None:
-        model = contender.entry.name
-        filler = None
-        if not all(self._is_filled(model, chunk, key) for chunk in chunks for key in chunk.keys):
+    def _run_method(self, method: Method, chunks: list[Chunk], bar: ProgressBar) -> None:
+        name = method.entry.name
+        predictor = None
+        if not all(self._is_predicted(name, chunk, key) for chunk in chunks for key in chunk.keys):
             try:
-                filler = contender.open(self._device, self._settings.dtype)
-            except Exception as error:  # whatever a model raises is its own fault
-                self._faults.add("load", error, model=model)
-                chunks = [chunk for chunk in chunks if self._has_unmeasured(model, chunk)]
-        attempt = Attempt(contender, filler, self._timings, self._faults, self._device)
+                predictor = method.open(self._device, self._settings.dtype)
+            except Exception as error:  # whatever a method raises is its own failure
+                self._failures.add("load", error, method=name)
+                chunks = [chunk for chunk in chunks if self._has_unmeasured(name, chunk)]
+        calls = MethodCalls(method, predictor, self._timings, self._failures, self._device)
         with BackgroundTasks() as background:
-            for found in self._loaded(contender, chunks):
-                self._finish_chunk(attempt, found, background)
-                bar.update(len(found.chunk.keys))
-                if max(attempt.failures, background.failures) >= PATIENCE:
-                    last = f"gave up after {PATIENCE} failures in a row"
-                    self._faults.add("fill", last, model=model, side=found.chunk.side)
+            for loaded in self._loaded(method, chunks):
+                self._predict_chunk(calls, loaded, background)
+                bar.update(len(loaded.chunk.keys))
+                if max(calls.failed_in_a_row, background.failed_in_a_row) >= MOST_FAILURES_IN_A_ROW:
+                    last = f"gave up after {MOST_FAILURES_IN_A_ROW} failures in a row"
+                    resolution = loaded.chunk.resolution
+                    self._failures.add("predict", last, method=name, resolution=resolution)
                     break
 
-    def _loaded(self, contender: Contender, chunks: Iterable[Chunk]) -> Iterator[_Loaded]:
-        return in_order(partial(self._load, contender), chunks, None, ahead=_AHEAD)
+    def _loaded(self, method: Method, chunks: Iterable[Chunk]) -> Iterator[_LoadedChunk]:
+        return in_order(partial(self._load, method), chunks, None, ahead=_AHEAD)
 
-    def _load(self, contender: Contender, chunk: Chunk) -> _Loaded:
-        """In a worker thread: the chunk if anything of it is unfilled, else what is unmeasured."""
-        side, name, model = chunk.side, chunk.mask_class, contender.entry.name
-        whole = not all(self._is_filled(model, chunk, key) for key in chunk.keys)
-        items = []
+    def _load(self, method: Method, chunk: Chunk) -> _LoadedChunk:
+        """Read a whole chunk if anything of it is unpredicted, else what is unmeasured of it.
+
+        Runs in a worker thread.
+        """
+        name = method.entry.name
+        is_whole = not all(self._is_predicted(name, chunk, key) for key in chunk.keys)
+        cases = []
         for key in chunk.keys:
-            done = self._is_done(model, chunk, key)
-            if done and not whole:
-                continue
-            try:
-                original = images.read_image(self._layout.original(side, key))
-                mask = images.read_image(self._layout.mask(side, name, key))
-                labels = images.read_image(labels_path(self._layout, side, key))
-                files = contender.source_files(side, name, key)
-                source = Identity.of(files) if files else None
-            except (ImageError, OSError) as error:
-                self._faults.add("read", error, mask_class=name, side=side, key=key)
-                continue
-            hole = np.asarray(mask) > 0
-            unfilled = not self._is_filled(model, chunk, key)
-            found = (key, original, hole, np.asarray(labels), unfilled, not done, source)
-            items.append(_Item(*found))
-        return _Loaded(chunk, items)
+            if is_whole or not self._is_done(name, chunk, key):
+                try:
+                    cases.append(self._load_case(method, chunk, key))
+                except (ImageError, OSError) as error:
+                    self._failures.add(
+                        "read",
+                        error,
+                        mask_class=chunk.mask_class,
+                        resolution=chunk.resolution,
+                        key=key,
+                    )
+        return _LoadedChunk(chunk, cases)
 
-    def _finish_chunk(self, attempt: Attempt, found: _Loaded, background: BackgroundTasks) -> None:
-        filled = {}
-        if unfilled := [item for item in found.items if item.unfilled]:
-            together = found.items if attempt.batched else unfilled
-            wanted = [item.unfilled for item in together]
-            filled = attempt.fill(self._batch(found.chunk, together), wanted)
-        for item in found.items:
-            if item.unmeasured and (item.key in filled or not item.unfilled):
-                fresh = filled[item.key] if item.unfilled else None
-                background.submit(partial(self._finish, attempt.model, found.chunk, item, fresh))
-
-    def _batch(self, chunk: Chunk, items: Sequence[_Item]) -> Batch:
-        side, mask_class, _ = chunk
-        return Batch(
-            side,
-            mask_class,
-            tuple(item.key for item in items),
-            [item.original for item in items],
-            [item.hole for item in items],
-            [picture_seed(self._settings.seed, side, mask_class, item.key) for item in items],
+    def _load_case(self, method: Method, chunk: Chunk, key: str) -> _Case:
+        name, resolution = method.entry.name, chunk.resolution
+        original = images.read_image(self._layout.original(resolution, key))
+        mask = images.read_image(self._layout.mask(resolution, chunk.mask_class, key))
+        labels = images.read_image(self._layout.label_map(resolution, key))
+        files = method.source_files(resolution, chunk.mask_class, key)
+        return _Case(
+            key,
+            original,
+            np.asarray(mask) > 0,
+            np.asarray(labels),
+            unpredicted=not self._is_predicted(name, chunk, key),
+            unmeasured=not self._is_done(name, chunk, key),
+            source=Identity.of(files) if files else None,
         )
 
-    def _finish(self, model: str, chunk: Chunk, item: _Item, fresh: Image.Image | None) -> bool:
-        """In a worker thread: write a result if it is new, measure it, remember it."""
-        side, name, key = chunk.side, chunk.mask_class, item.key
-        path = self._layout.filled(side, model, name, key)
+    def _predict_chunk(
+        self, calls: MethodCalls, loaded: _LoadedChunk, background: BackgroundTasks
+    ) -> None:
+        predictions = {}
+        if unpredicted := [case for case in loaded.cases if case.unpredicted]:
+            together = loaded.cases if calls.batched else unpredicted
+            wanted = [case.unpredicted for case in together]
+            predictions = calls.predict(self._batch(loaded.chunk, together), wanted)
+        for case in loaded.cases:
+            if case.unmeasured and (case.key in predictions or not case.unpredicted):
+                prediction = predictions[case.key] if case.unpredicted else None
+                background.submit(
+                    partial(self._finish, calls.method, loaded.chunk, case, prediction)
+                )
+
+    def _batch(self, chunk: Chunk, cases: Sequence[_Case]) -> Batch:
+        resolution, mask_class, _ = chunk
+        return Batch(
+            resolution,
+            mask_class,
+            tuple(case.key for case in cases),
+            [case.original for case in cases],
+            [case.hole for case in cases],
+            [image_seed(self._settings.seed, resolution, mask_class, case.key) for case in cases],
+        )
+
+    def _finish(
+        self, method: str, chunk: Chunk, case: _Case, prediction: Image.Image | None
+    ) -> bool:
+        """Write a prediction if it is new, measure it, record it; runs in a worker thread.
+
+        Returns:
+            Whether that succeeded.
+        """
+        path = self._path(method, chunk, case.key)
         stage = "write"
         try:
-            if fresh is not None:
-                write_png(fresh, path)
+            if prediction is not None:
+                write_png(prediction, path)
             stage = "measure"
-            filled = images.read_image(path) if fresh is None else fresh
-            record = self._measure(model, chunk, item, filled)
+            image = images.read_image(path) if prediction is None else prediction
+            record = self._measure(method, chunk, case, image)
             stage = "write"
             line = asdict(record) | {"at": time.time_ns()}
-            self._records.append(line | ({"source": asdict(item.source)} if item.source else {}))
+            self._records.append(line | ({"source": asdict(case.source)} if case.source else {}))
         except (FacemaskInpaintError, OSError) as error:
-            self._faults.add(stage, error, model=model, mask_class=name, side=side, key=key)
+            self._failures.add(
+                stage,
+                error,
+                method=method,
+                mask_class=chunk.mask_class,
+                resolution=chunk.resolution,
+                key=case.key,
+            )
             return False
         return True
 
-    def _measure(self, model: str, chunk: Chunk, item: _Item, filled: Image.Image) -> PictureRecord:
-        name = chunk.mask_class
-        measures = measure_picture(
-            np.asarray(item.original),
-            np.asarray(filled),
-            item.hole,
-            item.labels,
-            self._label_ids[name],
+    def _measure(
+        self, method: str, chunk: Chunk, case: _Case, prediction: Image.Image
+    ) -> CaseRecord:
+        values = measure_image(
+            np.asarray(case.original),
+            np.asarray(prediction),
+            case.hole,
+            case.labels,
+            self._label_ids[chunk.mask_class],
             self._parser,
         )
-        share = self._index.share(chunk.side, name, item.key)
-        return PictureRecord(model, name, chunk.side, item.key, share, measures)
+        share = self._portraits.share(chunk.resolution, chunk.mask_class, case.key)
+        return CaseRecord(method, chunk.mask_class, chunk.resolution, case.key, share, values)
 
 
-def _chunks(settings: Settings, index: Index, batch_size: int) -> list[Chunk]:
+def _chunks(settings: Settings, portraits: PreparedPortraits, batch_size: int) -> list[Chunk]:
     return [
-        Chunk(side, entry.name, keys[start : start + batch_size])
-        for side in settings.sides
+        Chunk(resolution, entry.name, keys[start : start + batch_size])
+        for resolution in settings.resolutions
         for entry in settings.classes
-        for keys in [index.present(side, entry.name)]
+        for keys in [portraits.present(resolution, entry.name)]
         for start in range(0, len(keys), batch_size)
     ]

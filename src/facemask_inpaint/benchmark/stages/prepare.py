@@ -1,4 +1,4 @@
-"""Portraits and their masks at every side of a run, made once and kept in its folder."""
+"""First stage: portraits and masks at every resolution, made once and kept in the run's folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from facemask_inpaint._internal.distributed import Ranks
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint._internal.identity import Identity
 from facemask_inpaint._internal.progress import progress_bar
-from facemask_inpaint.benchmark.store.failures import FaultLog
+from facemask_inpaint.benchmark.store.failures import FailureLog
 from facemask_inpaint.benchmark.store.journal import Journal
 from facemask_inpaint.benchmark.store.layout import Layout
 from facemask_inpaint.benchmark.store.settings import Settings
@@ -36,17 +36,12 @@ def write_png(image: Image.Image, path: Path) -> None:
         image.save(temporary, "PNG", compress_level=_COMPRESSION)
 
 
-def labels_path(layout: Layout, side: int, key: str) -> Path:
-    """Where a portrait's label map at that side is kept for the diagnostics."""
-    return layout.work / "labels" / str(side) / f"{key}.png"
-
-
 class Portrait(NamedTuple):
-    """What is known of a portrait at one side.
+    """What is known of a portrait at one resolution.
 
     Attributes:
-        size: side of the picture as it was read.
-        shares: class to the share of the picture that its mask covers; 0 where it is absent.
+        size: side in pixels of the square image as it was read.
+        shares: class to the share of the image that its mask covers; 0 where it is absent.
     """
 
     size: int
@@ -54,45 +49,51 @@ class Portrait(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Index:
+class PreparedPortraits:
     """Which portrait has which component.
 
     Attributes:
         keys: all portraits of the run, in order.
-        portraits: by side and key; what could not be read is missing.
+        portraits: by resolution and key; what could not be read is missing.
     """
 
     keys: tuple[str, ...]
     portraits: Mapping[tuple[int, str], Portrait]
 
-    def readable(self, side: int) -> tuple[str, ...]:
-        """Keys of the portraits that are there at this side, in order."""
-        return tuple(key for key in self.keys if (side, key) in self.portraits)
+    def readable(self, resolution: int) -> tuple[str, ...]:
+        """Return the keys of the portraits that are there at this resolution, in order."""
+        return tuple(key for key in self.keys if (resolution, key) in self.portraits)
 
-    def present(self, side: int, mask_class: str) -> tuple[str, ...]:
-        """Keys of the portraits that have this component, in order."""
-        return self._present.get((side, mask_class), ())
+    def present(self, resolution: int, mask_class: str) -> tuple[str, ...]:
+        """Return the keys of the portraits that have this component, in order."""
+        return self._present.get((resolution, mask_class), ())
 
-    def share(self, side: int, mask_class: str, key: str) -> float:
-        """Share of the picture that is hole."""
-        return self.portraits[side, key].shares[mask_class]
+    def share(self, resolution: int, mask_class: str, key: str) -> float:
+        """Return the share of the image that is hole, 0 to 1."""
+        return self.portraits[resolution, key].shares[mask_class]
 
-    def enlarged(self, side: int) -> int:
-        """How many portraits were smaller than this side."""
-        return sum(one.size < side for (at, _), one in self.portraits.items() if at == side)
+    def upsampled(self, resolution: int) -> int:
+        """Return how many portraits were smaller than this resolution."""
+        return sum(
+            portrait.size < resolution
+            for (at, _), portrait in self.portraits.items()
+            if at == resolution
+        )
 
     @cached_property
     def _present(self) -> dict[tuple[int, str], tuple[str, ...]]:
         row = {key: index for index, key in enumerate(self.keys)}
-        found: dict[tuple[int, str], list[str]] = defaultdict(list)
-        for (side, key), portrait in self.portraits.items():
+        present: dict[tuple[int, str], list[str]] = defaultdict(list)
+        for (resolution, key), portrait in self.portraits.items():
             for name, share in portrait.shares.items():
                 if share:
-                    found[side, name].append(key)
-        return {where: tuple(sorted(keys, key=row.__getitem__)) for where, keys in found.items()}
+                    present[resolution, name].append(key)
+        return {
+            position: tuple(sorted(keys, key=row.__getitem__)) for position, keys in present.items()
+        }
 
 
-class Preparation:
+class PreparationStage:
     """Reads portraits and label maps, and writes what the run works on.
 
     Args:
@@ -100,7 +101,7 @@ class Preparation:
         settings: of the run.
         masker: cuts the masks.
         ranks: the processes of the run.
-        faults: takes what cannot be read.
+        failures: records what cannot be read.
     """
 
     def __init__(
@@ -109,13 +110,13 @@ class Preparation:
         settings: Settings,
         masker: SemanticMasker,
         ranks: Ranks,
-        faults: FaultLog,
+        failures: FailureLog,
     ) -> None:
         self._layout = layout
         self._settings = settings
         self._masker = masker
         self._ranks = ranks
-        self._faults = faults
+        self._failures = failures
         self._journal = Journal(layout.work, "prepared", ranks.rank)
 
     def require_same_sources(self, faces: Faces) -> None:
@@ -152,76 +153,83 @@ class Preparation:
         for _ in progress_bar(done, "portraits", total=len(jobs), shown=shown, unit="portrait"):
             pass
 
-    def index(self) -> Index:
-        """What all ranks have prepared."""
-        wanted = {one.name for one in self._settings.classes}
+    def prepared(self) -> PreparedPortraits:
+        """Return what all ranks have prepared."""
+        wanted = {entry.name for entry in self._settings.classes}
         keys = set(self._settings.keys)
         portraits = {
-            (side, key): portrait
-            for (side, key), portrait in self._known().items()
-            if key in keys and side in self._settings.sides and wanted <= portrait.shares.keys()
+            (resolution, key): portrait
+            for (resolution, key), portrait in self._known().items()
+            if key in keys
+            and resolution in self._settings.resolutions
+            and wanted <= portrait.shares.keys()
         }
-        return Index(self._settings.keys, portraits)
+        return PreparedPortraits(self._settings.keys, portraits)
 
     def _known(self) -> dict[tuple[int, str], Portrait]:
         known: dict[tuple[int, str], Portrait] = {}
-        for line in self._journal.read("side", "key", "size", "shares"):
-            where = (line["side"], line["key"])
+        for line in self._journal.read("resolution", "key", "size", "shares"):
+            where = (line["resolution"], line["key"])
             before = known[where].shares if where in known else {}
             known[where] = Portrait(line["size"], {**before, **line["shares"]})
         return known
 
     def _missing(self, key: str, known: Mapping[tuple[int, str], Portrait]) -> dict[int, list[str]]:
-        """By side the classes that were not looked at yet."""
-        names = [one.name for one in self._settings.classes]
+        """Return by resolution the classes that were not looked at yet."""
+        names = [entry.name for entry in self._settings.classes]
         missing = {}
-        for side in self._settings.sides:
-            seen = known[side, key].shares if (side, key) in known else {}
+        for resolution in self._settings.resolutions:
+            seen = known[resolution, key].shares if (resolution, key) in known else {}
             if absent := [name for name in names if name not in seen]:
-                missing[side] = absent
+                missing[resolution] = absent
         return missing
 
     def _prepare(self, job: tuple[Face, dict[int, list[str]]]) -> None:
-        """In a worker thread."""
+        """Prepare one portrait, in a worker thread."""
         face, missing = job
         try:
             source = asdict(Identity.of(face.source_files()))
-            picture, labels = face.read_image(), face.read_label_map()
-            _require_square(face.image, picture.size)
+            image, labels = face.read_image(), face.read_label_map()
+            _require_square(face.image, image.size)
             _require_square(f"label map of {face.image}", labels.shape)
             present = set(self._masker.present(labels))
         except (FacemaskInpaintError, OSError) as error:
-            self._faults.add("read", error, key=face.key)
+            self._failures.add("read", error, key=face.key)
             return
-        for side, names in missing.items():
+        for resolution, names in missing.items():
             try:
-                shares = dict(self._write(face.key, side, picture, labels, names, present))
-                line = {"key": face.key, "side": side, "size": picture.width, "shares": shares}
+                shares = dict(self._write(face.key, resolution, image, labels, names, present))
+                line = {
+                    "key": face.key,
+                    "resolution": resolution,
+                    "size": image.width,
+                    "shares": shares,
+                }
                 self._journal.append(line | {"source": source})
             except ImageError as error:
-                self._faults.add("read", error, side=side, key=face.key)
+                self._failures.add("read", error, resolution=resolution, key=face.key)
             except OSError as error:
-                self._faults.add("write", error, side=side, key=face.key)
+                self._failures.add("write", error, resolution=resolution, key=face.key)
 
     def _write(
         self,
         key: str,
-        side: int,
-        picture: Image.Image,
+        resolution: int,
+        image: Image.Image,
         labels: LabelSource,
         names: Sequence[str],
         present: set[str],
     ) -> Iterator[tuple[str, float]]:
-        """Write the portrait and its masks; each class with the share that is hole."""
+        """Write the portrait and its masks, and yield each class with the share that is hole."""
         ids = labels.ids if isinstance(labels, LabelMap) else labels.merged()
-        small = Image.fromarray(ids).resize((side, side), Image.Resampling.NEAREST)
-        _write_or_compare(small, labels_path(self._layout, side, key))
-        portrait = picture.resize((side, side), Image.Resampling.LANCZOS)
-        _write_or_compare(portrait, self._layout.original(side, key))
+        small = Image.fromarray(ids).resize((resolution, resolution), Image.Resampling.NEAREST)
+        _write_or_compare(small, self._layout.label_map(resolution, key))
+        portrait = image.resize((resolution, resolution), Image.Resampling.LANCZOS)
+        _write_or_compare(portrait, self._layout.original(resolution, key))
         for name in names:
-            share, path = 0.0, self._layout.mask(side, name, key)
+            share, path = 0.0, self._layout.mask(resolution, name, key)
             if name in present:
-                hole: np.ndarray = self._masker(labels, name, size=side)
+                hole: np.ndarray = self._masker(labels, name, size=resolution)
                 share = float(hole.mean())
                 _write_or_compare(Image.fromarray(hole.astype(np.uint8) * 255), path)
             elif path.exists():
@@ -230,10 +238,10 @@ class Preparation:
 
 
 def _write_or_compare(image: Image.Image, path: Path) -> None:
-    """Write what is not there yet; what is there has been given to models, and must be the same.
+    """Write what is not there yet; what is there has been given to methods and must be the same.
 
     Raises:
-        ImageError: another picture is there.
+        ImageError: another image is there.
     """
     if not path.exists():
         write_png(image, path)

@@ -8,86 +8,90 @@ from dataclasses import asdict
 
 from facemask_inpaint.benchmark.store.journal import Journal
 from facemask_inpaint.benchmark.store.layout import Layout
-from facemask_inpaint.benchmark.store.records import Fault, from_dict, read_records
+from facemask_inpaint.benchmark.store.records import Failure, from_dict, read_records
 from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.errors import OptionError
 
 _log = logging.getLogger(__name__)
 
-_STAGES = ("read", "load", "fill", "write", "measure", "score", "compare", "report")
+_STAGES = ("read", "load", "predict", "write", "measure", "score", "compare", "report")
 
 
-class FaultLog:
-    """Faults of one rank, in memory and, as far as the disk allows, in its journal."""
+class FailureLog:
+    """Failures of one rank, in memory and, as far as the disk allows, in its journal."""
 
     def __init__(self, layout: Layout, rank: int) -> None:
         self._layout = layout
-        self._journal = Journal(layout.work, "faults", rank)
+        self._journal = Journal(layout.work, "failures", rank)
         self._lock = threading.Lock()
-        self._found: list[Fault] = []
+        self._recorded: list[Failure] = []
 
-    def begin(self, world: int) -> None:
-        """Forget the faults of the command before: what still fails will fail again."""
+    def begin(self, world_size: int) -> None:
+        """Forget the failures of the command before: what still fails will fail again.
+
+        Args:
+            world_size: how many ranks there are.
+        """
         self._journal.clear()
-        self._journal.clear_above(world)
+        self._journal.clear_above(world_size)
 
     def add(
         self,
         stage: str,
         error: object,
         *,
-        model: str | None = None,
+        method: str | None = None,
         mask_class: str | None = None,
-        side: int | None = None,
+        resolution: int | None = None,
         key: str | None = None,
     ) -> None:
-        """Record one; any thread may call this."""
+        """Record a failure; any thread may call this."""
         text = " ".join(str(error).split()) or type(error).__name__
-        fault = Fault(stage, text, model, mask_class, side, key)
-        _log.log(logging.WARNING if key is None else logging.INFO, "%s", fault)
+        failure = Failure(stage, text, method, mask_class, resolution, key)
+        _log.log(logging.WARNING if key is None else logging.INFO, "%s", failure)
         with self._lock:
-            self._found.append(fault)
+            self._recorded.append(failure)
         try:
-            self._journal.append(asdict(fault))
+            self._journal.append(asdict(failure))
         except OSError as full:
             # Memory still has it; with several ranks it is lost to the others.
-            _log.warning("a fault could not be written: %s", full)
+            _log.warning("a failure could not be written: %s", full)
 
-    def _earlier(self) -> tuple[Fault, ...]:
-        """What earlier commands recorded; a damaged file of that is written anew."""
+    def _earlier(self) -> tuple[Failure, ...]:
+        """Return what earlier commands recorded; a damaged file of that is written anew."""
         try:
-            return read_records(self._layout.faults, Fault)
+            return read_records(self._layout.failures, Failure)
         except OptionError as error:
             _log.warning("%s", error)
             return ()
 
-    def everything(self, settings: Settings, tried: set[str]) -> list[Fault]:
-        """Faults of all ranks, and earlier ones of models that were not tried this time.
+    def everything(self, settings: Settings, tried: set[str]) -> list[Failure]:
+        """Return the failures of all ranks, and earlier ones of methods not tried this time.
 
         Args:
             settings: of the run; they give the order.
-            tried: names of the models that this command was given.
+            tried: names of the methods that this command was given.
         """
-        found = {
-            *self._found,
-            *(from_dict(Fault, content) for content in self._journal.read("stage", "message")),
+        failures = {
+            *self._recorded,
+            *(from_dict(Failure, content) for content in self._journal.read("stage", "message")),
         }
-        found |= {
-            fault
-            for fault in self._earlier()
-            if fault.model is not None and fault.model not in tried
+        failures |= {
+            failure
+            for failure in self._earlier()
+            if failure.method is not None and failure.method not in tried
         }
         keys = {key: row for row, key in enumerate(settings.keys)}
-        models = {entry.name: row for row, entry in enumerate(settings.models)}
+        methods = {entry.name: row for row, entry in enumerate(settings.methods)}
         classes = {entry.name: row for row, entry in enumerate(settings.classes)}
         return sorted(
-            found,
-            key=lambda fault: (
-                _STAGES.index(fault.stage),
-                models.get(fault.model or "", -1),
-                fault.side or 0,
-                classes.get(fault.mask_class or "", -1),
-                keys.get(fault.key or "", -1),
-                fault.message,
+            failures,
+            key=lambda failure: (
+                _STAGES.index(failure.stage),
+                methods.get(failure.method or "", -1),
+                failure.resolution or 0,
+                classes.get(failure.mask_class or "", -1),
+                keys.get(failure.key or "", -1),
+                failure.message,
             ),
         )

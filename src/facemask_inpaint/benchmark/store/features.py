@@ -1,4 +1,4 @@
-"""Features of a run's pictures: computed once, kept in its folder, shared by ranks and metrics."""
+"""Features of a run's images: computed once, kept in its folder, shared by ranks and metrics."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from facemask_inpaint._internal.identity import stamp_of
 from facemask_inpaint.metrics import FeatureReader, FeatureSet
 
 BLOCK = 256
-"""Pictures per file."""
+"""Images per file."""
 
 
 class FeatureStore:
-    """Features by block of pictures.
+    """Features by block of images.
 
-    A block's file is named after the pictures it holds, their sizes and times, so it is found again
-    by whoever needs it, and never when a picture has changed. Blocks and the batches within them
-    depend on the order of the pictures only: a number does not change in its last digit because
+    A block's file is named after the images it holds, their sizes and times, so it is found again
+    by whoever needs it, and never when an image has changed. Blocks and the batches within them
+    depend on the order of the images only: a number does not change in its last digit because
     a run was killed, or shared between processes.
 
     Args:
         folder: of the run, to which names are relative.
         store: where the files go.
-        reader: how pictures become features.
+        reader: how images become features.
     """
 
     def __init__(self, folder: Path, store: Path, reader: FeatureReader) -> None:
@@ -39,10 +39,10 @@ class FeatureStore:
         self._store = store / hashlib.sha256(self.identity.encode()).hexdigest()[:16]
 
     def compute(self, paths: Sequence[Path]) -> None:
-        """Make what is not there yet; ``paths`` is a block or several.
+        """Compute the features that are not there yet of a block of images, or of several.
 
         Raises:
-            ImageError: a picture cannot be read.
+            ImageError: an image cannot be read.
             OptionError: its features are not finite, or sizes do not fit the extractor.
         """
         for block in blocks(paths):
@@ -53,7 +53,7 @@ class FeatureStore:
                     np.save(temporary, values.cpu().numpy())
 
     def load(self, paths: Sequence[Path]) -> FeatureSet:
-        """Features of these pictures; what :meth:`compute` has not made is made now."""
+        """Return the features of these images; what :meth:`compute` has not made is made now."""
         self.compute(paths)
         values = np.concatenate([np.load(self._file(block)) for block in blocks(paths)])
         return FeatureSet(
@@ -68,7 +68,7 @@ class FeatureStore:
 
 
 def _stored(path: Path, count: int) -> np.ndarray | None:
-    """Features of ``count`` pictures; ``None`` where there are none, or a disk has damaged them."""
+    """Features of ``count`` images; ``None`` where there are none, or a disk has damaged them."""
     try:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -77,6 +77,6 @@ def _stored(path: Path, count: int) -> np.ndarray | None:
 
 
 def blocks(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
-    """The pictures in runs of :data:`BLOCK`."""
+    """Yield the images in blocks of :data:`BLOCK`."""
     for start in range(0, len(paths), BLOCK):
         yield paths[start : start + BLOCK]

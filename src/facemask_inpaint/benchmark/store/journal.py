@@ -41,7 +41,7 @@ class Journal:
                 file.write(lead + line.encode() + b"\n")
 
     def read(self, *needed: str) -> Iterator[dict[str, Any]]:
-        """Whole lines of all ranks that hold all that is needed; of each in the order written."""
+        """Yield the whole lines of all ranks that hold the needed names, in the order written."""
         for path in sorted(self._folder.glob(f"{glob.escape(self._name)}-*.jsonl")):
             yield from (line for line in read_lines(path) if line.keys() >= set(needed))
 
@@ -49,15 +49,15 @@ class Journal:
         """Forget this rank's lines."""
         self._path.unlink(missing_ok=True)
 
-    def clear_above(self, world: int) -> None:
+    def clear_above(self, world_size: int) -> None:
         """Forget the lines of ranks that this run does not have."""
         for path in self._folder.glob(f"{glob.escape(self._name)}-*.jsonl"):
-            if int(path.stem.rpartition("-")[2]) >= world:
+            if int(path.stem.rpartition("-")[2]) >= world_size:
                 path.unlink(missing_ok=True)
 
 
 def by_age(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Lines of all ranks, oldest first by the time ``at`` that each holds."""
+    """Return lines of all ranks, oldest first by the time ``at`` that each holds."""
     return sorted(lines, key=lambda line: line.get("at", 0))
 
 

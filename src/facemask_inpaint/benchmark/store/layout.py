@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from facemask_inpaint.benchmark.store.records import (
+    CaseRecord,
     ClassEntry,
-    Fault,
-    ModelEntry,
-    PictureRecord,
+    Failure,
+    MethodEntry,
     Score,
     Timing,
     from_dict,
@@ -25,7 +25,7 @@ FORMAT = 1
 """Version of the folder's layout, kept in ``run.json``."""
 
 
-_SETTINGS: Mapping[str, type | tuple[type, ...]] = {
+_SETTING_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "seed": int,
     "dtype": str,
     "masker": dict,
@@ -42,6 +42,10 @@ class Layout:
 
     Attributes:
         folder: the run's folder.
+
+    Example:
+        >>> Layout(Path("runs/faces")).prediction(256, "lama", "hair", "0").as_posix()
+        'runs/faces/predictions/256/lama/hair/0.png'
     """
 
     folder: Path
@@ -67,9 +71,9 @@ class Layout:
         return self.folder / "report.html"
 
     @property
-    def pictures(self) -> Path:
-        """One :class:`~.records.PictureRecord` a line."""
-        return self.folder / "pictures.jsonl"
+    def cases(self) -> Path:
+        """One :class:`~.records.CaseRecord` a line."""
+        return self.folder / "cases.jsonl"
 
     @property
     def scores(self) -> Path:
@@ -82,27 +86,31 @@ class Layout:
         return self.folder / "timings.jsonl"
 
     @property
-    def faults(self) -> Path:
-        """One :class:`~.records.Fault` a line."""
-        return self.folder / "faults.jsonl"
+    def failures(self) -> Path:
+        """One :class:`~.records.Failure` a line."""
+        return self.folder / "failures.jsonl"
 
     @property
     def comparison(self) -> Path:
-        """``Comparison.to_dict()`` of each side, by the side as text."""
+        """``Comparison.to_dict()`` of each resolution, by the resolution as text."""
         return self.folder / "comparison.json"
 
-    def original(self, side: int, key: str) -> Path:
-        """The portrait at that side."""
-        return self.folder / "originals" / _part(side) / f"{_part(key)}.png"
+    def original(self, resolution: int, key: str) -> Path:
+        """Return the path of a portrait at that resolution."""
+        return self.folder / "originals" / _part(resolution) / f"{_part(key)}.png"
 
-    def mask(self, side: int, mask_class: str, key: str) -> Path:
-        """The hole, 255 = hole; there is no file where the portrait lacks the component."""
-        return self.folder / "masks" / _part(side) / _part(mask_class) / f"{_part(key)}.png"
+    def mask(self, resolution: int, mask_class: str, key: str) -> Path:
+        """Return the path of a mask, 255 = hole; no file where the portrait lacks the component."""
+        return self.folder / "masks" / _part(resolution) / _part(mask_class) / f"{_part(key)}.png"
 
-    def filled(self, side: int, model: str, mask_class: str, key: str) -> Path:
-        """The model's result; there is no file where it failed."""
-        parts = (_part(side), _part(model), _part(mask_class), f"{_part(key)}.png")
-        return self.folder.joinpath("filled", *parts)
+    def label_map(self, resolution: int, key: str) -> Path:
+        """Return the path of a portrait's label map at that resolution, for the diagnostics."""
+        return self.work / "labels" / str(resolution) / f"{key}.png"
+
+    def prediction(self, resolution: int, method: str, mask_class: str, key: str) -> Path:
+        """Return the path of a method's prediction; no file where it failed."""
+        parts = (_part(resolution), _part(method), _part(mask_class), f"{_part(key)}.png")
+        return self.folder.joinpath("predictions", *parts)
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ class Run:
 
     Example:
         >>> run = Run.open("runs/faces-256")  # doctest: +SKIP
-        >>> [(score.model, score.value) for score in run.scores]  # doctest: +SKIP
+        >>> [(score.method, score.value) for score in run.scores]  # doctest: +SKIP
     """
 
     layout: Layout
@@ -139,9 +147,9 @@ class Run:
             ) from None
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise OptionError(f"{layout.settings} is damaged: {str(error)[:200]}") from error
-        found = settings.get("format") if isinstance(settings, dict) else None
-        if found != FORMAT:
-            raise OptionError(f"{layout.settings} is of format {found!r}; needed: {FORMAT}")
+        version = settings.get("format") if isinstance(settings, dict) else None
+        if version != FORMAT:
+            raise OptionError(f"{layout.settings} is of format {version!r}; needed: {FORMAT}")
         return cls(layout, settings)
 
     @property
@@ -165,64 +173,64 @@ class Run:
         return tuple(from_dict(ClassEntry, entry) for entry in self.settings["classes"])
 
     @property
-    def sides(self) -> tuple[int, ...]:
+    def resolutions(self) -> tuple[int, ...]:
         """Sides in pixels, ascending."""
-        return tuple(self.settings["sides"])
+        return tuple(self.settings["resolutions"])
 
     @cached_property
-    def models(self) -> tuple[ModelEntry, ...]:
+    def methods(self) -> tuple[MethodEntry, ...]:
         """Models, in the order in which they joined the run."""
-        return tuple(from_dict(ModelEntry, entry) for entry in self.settings["models"])
+        return tuple(from_dict(MethodEntry, entry) for entry in self.settings["methods"])
 
     @cached_property
-    def pictures(self) -> tuple[PictureRecord, ...]:
-        """Measures of every filled picture, by model, side, class and key."""
-        return read_records(self.layout.pictures, PictureRecord)
+    def cases(self) -> tuple[CaseRecord, ...]:
+        """Every case that was predicted, by method, resolution, class and key."""
+        return read_records(self.layout.cases, CaseRecord)
 
     @cached_property
     def scores(self) -> tuple[Score, ...]:
-        """Every score, by side, metric, model and class."""
+        """Every score, by resolution, metric, method and class."""
         return read_records(self.layout.scores, Score)
 
     @cached_property
     def timings(self) -> tuple[Timing, ...]:
-        """What each model costs, by model, side and device."""
+        """What each method costs, by method, resolution and device."""
         return read_records(self.layout.timings, Timing)
 
     @cached_property
-    def faults(self) -> tuple[Fault, ...]:
+    def failures(self) -> tuple[Failure, ...]:
         """What failed."""
-        return read_records(self.layout.faults, Fault)
+        return read_records(self.layout.failures, Failure)
 
     @cached_property
     def comparison(self) -> Mapping[int, Mapping[str, Any]]:
-        """By side what ``metrics.compare`` found, as its ``to_dict()``; empty without any."""
+        """By resolution what ``metrics.compare`` found, as its ``to_dict()``; empty without any."""
         if not self.layout.comparison.exists():
             return {}
         try:
             content = json.loads(self.layout.comparison.read_text(encoding="utf-8"))
-            return {int(side): found for side, found in content.items()}
+            return {int(resolution): comparison for resolution, comparison in content.items()}
         except (ValueError, AttributeError) as error:
             raise OptionError(
                 f"{self.layout.comparison} is damaged ({error}); the run's own command writes it "
                 "again"
             ) from None
 
-    def original(self, side: int, key: str) -> Path:
+    def original(self, resolution: int, key: str) -> Path:
         """See :meth:`Layout.original`."""
-        return self.layout.original(side, key)
+        return self.layout.original(resolution, key)
 
-    def mask(self, side: int, mask_class: str, key: str) -> Path:
+    def mask(self, resolution: int, mask_class: str, key: str) -> Path:
         """See :meth:`Layout.mask`."""
-        return self.layout.mask(side, mask_class, key)
+        return self.layout.mask(resolution, mask_class, key)
 
-    def filled(self, side: int, model: str, mask_class: str, key: str) -> Path:
+    def prediction(self, resolution: int, method: str, mask_class: str, key: str) -> Path:
         """See :meth:`Layout.filled`."""
-        return self.layout.filled(side, model, mask_class, key)
+        return self.layout.prediction(resolution, method, mask_class, key)
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
-    """Content of ``run.json``, of which everything that has to be there is there.
+    """Return the content of ``run.json``, in which everything is there that has to be.
 
     Raises:
         ValueError, TypeError, LookupError, AttributeError: something is not.
@@ -230,26 +238,31 @@ def _read_settings(path: Path) -> dict[str, Any]:
     settings = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         return settings  # refused for that
-    models = [from_dict(ModelEntry, entry).name for entry in settings["models"]]
+    methods = [from_dict(MethodEntry, entry).name for entry in settings["methods"]]
     classes = [from_dict(ClassEntry, entry) for entry in settings["classes"]]
-    for name in (*models, *(one.name for one in classes), *settings["dataset"]["keys"]):
+    for name in (*methods, *(entry.name for entry in classes), *settings["dataset"]["keys"]):
         _part(name)
-    if not all(type(side) is int for side in settings["sides"]):
-        raise TypeError("a side that is no whole number")
-    if not all(type(label) is int for one in classes for label in one.label_ids):
+    if not all(type(resolution) is int for resolution in settings["resolutions"]):
+        raise TypeError("a resolution that is no whole number")
+    if not all(type(label) is int for entry in classes for label in entry.label_ids):
         raise TypeError("a label id that is no whole number")
-    if wrong := [name for name, kind in _SETTINGS.items() if not isinstance(settings[name], kind)]:
+    wrong = [
+        name
+        for name, expected in _SETTING_TYPES.items()
+        if not isinstance(settings[name], expected)
+    ]
+    if wrong:
         raise TypeError(f"{wrong[0]} is {settings[wrong[0]]!r}")
     return settings
 
 
 def _part(name: Any) -> str:
-    """A name as one part of a path; names in files come from anywhere.
+    """Return a name as one part of a path; names in files come from anywhere.
 
     Raises:
         OptionError: it would lead elsewhere.
     """
     text = str(name)
     if text in ("", ".", "..") or any(character in text for character in "/\\\0"):
-        raise OptionError(f"{text[:80]!r} is a path, not the name of a model, class or image")
+        raise OptionError(f"{text[:80]!r} is a path, not the name of a method, class or image")
     return text

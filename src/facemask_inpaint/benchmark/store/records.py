@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.errors import OptionError
 
-Kind = TypeVar("Kind", "ClassEntry", "ModelEntry", "PictureRecord", "Score", "Timing", "Fault")
+Record = TypeVar("Record", "ClassEntry", "MethodEntry", "CaseRecord", "Score", "Timing", "Failure")
+
+_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,12 @@ class ClassEntry:
 
 
 @dataclass(frozen=True)
-class ModelEntry:
-    """A model of the run and where it comes from.
+class MethodEntry:
+    """What a run records of a method: where it comes from, and what pins it.
 
     Attributes:
         name: what tables and folders call it.
-        source: registry name, folder, hub repository, or the kind of object that was given.
+        source: registry name, folder, hub repository, or a description of the object given.
         digest: hash that pins its weights and options, its card, or a function's ``version`` or
             code; ``None`` where nothing can.
         licence: of the weights; empty where not known.
@@ -59,45 +61,45 @@ class ModelEntry:
 
 
 @dataclass(frozen=True)
-class PictureRecord:
-    """Measures of one filled picture.
+class CaseRecord:
+    """One case: image × mask class × resolution × method, with its metrics.
 
     Attributes:
-        model: name of the model.
+        method: name of the method.
         mask_class: name of the class.
-        side: height and width in pixels.
+        resolution: height and width in pixels.
         key: the portrait's key in its data set.
-        hole_share: share of the picture that is hole.
-        measures: by name, see ``benchmark.measures``; one that is undefined here is absent.
+        hole_share: share of the image that is hole.
+        metrics: by name, see ``benchmark.MEASURES``; one that is undefined here is absent.
     """
 
-    model: str
+    method: str
     mask_class: str
-    side: int
+    resolution: int
     key: str
     hole_share: float
-    measures: Mapping[str, float]
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Score:
-    """One number of one model on one class at one side.
+    """One number of one method on one class at one resolution.
 
     Attributes:
-        model: name of the model.
+        method: name of the method.
         mask_class: name of the class.
-        side: height and width in pixels.
-        metric: name, see ``benchmark.measures``.
+        resolution: height and width in pixels.
+        metric: name, see ``benchmark.MEASURES``.
         value: the number, to six significant digits.
-        n: pictures behind it.
+        n: images behind it.
         low: lower 95 % limit, where there is an honest one.
         high: upper limit.
         warnings: sentences that a reader of the number has to know.
     """
 
-    model: str
+    method: str
     mask_class: str
-    side: int
+    resolution: int
     metric: str
     value: float
     n: int
@@ -108,19 +110,19 @@ class Score:
 
 @dataclass(frozen=True)
 class Timing:
-    """What a model costs on a device.
+    """What a method costs on a device.
 
     Attributes:
-        model: name of the model.
-        side: height and width in pixels.
+        method: name of the method.
+        resolution: height and width in pixels.
         device: name of the hardware.
-        seconds: per picture, median over batches.
+        seconds: per image, median over batches.
         mebibytes: peak memory, largest over batches; ``None`` where it cannot be read.
-        n: pictures that were timed.
+        n: images that were timed.
     """
 
-    model: str
-    side: int
+    method: str
+    resolution: int
     device: str
     seconds: float
     mebibytes: float | None
@@ -128,57 +130,67 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Fault:
+class Failure:
     """Something that failed and cost nothing else.
 
     Attributes:
-        stage: ``"read"``, ``"load"``, ``"fill"``, ``"write"``, ``"measure"``, ``"score"``,
+        stage: ``"read"``, ``"load"``, ``"predict"``, ``"write"``, ``"measure"``, ``"score"``,
             ``"compare"`` or ``"report"``.
         message: what was wrong.
-        model: name of the model concerned; ``None`` when all are, and likewise below.
+        method: name of the method concerned; ``None`` when all are, and likewise below.
         mask_class: name of the class.
-        side: height and width in pixels.
+        resolution: height and width in pixels.
         key: the portrait's key.
     """
 
     stage: str
     message: str
-    model: str | None = None
+    method: str | None = None
     mask_class: str | None = None
-    side: int | None = None
+    resolution: int | None = None
     key: str | None = None
 
     def __str__(self) -> str:
-        where = (self.model, self.mask_class, self.side, self.key)
-        named = " ".join(str(part) for part in where if part is not None)
+        case = (self.method, self.mask_class, self.resolution, self.key)
+        named = " ".join(str(part) for part in case if part is not None)
         return f"{self.stage}{' ' + named if named else ''}: {self.message}"
 
 
+def rounded(value: float) -> float:
+    """Return a number as records hold it, to six significant digits.
+
+    The order of a sum, which threads decide, shows in none of them.
+    """
+    return float(f"{value:.{_DIGITS}g}")
+
+
 def to_json(record: Any) -> str:
-    """A record as one line of JSON, without the line's end."""
+    """Return a record as one line of JSON, without the line's end."""
     return json.dumps(asdict(record), ensure_ascii=False, allow_nan=False)
 
 
-def from_dict(kind: type[Kind], content: Mapping[str, Any]) -> Kind:
-    """A record from what its JSON holds."""
+def from_dict(record_type: type[Record], content: Mapping[str, Any]) -> Record:
+    """Return a record from what its JSON holds."""
     fields: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
-    return kind(**fields)
+    return record_type(**fields)
 
 
 def write_records(path: Path, records: Iterable[Any]) -> None:
     """Write records as JSON lines, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_text("".join(f"{to_json(one)}\n" for one in records), encoding="utf-8")
+        temporary.write_text(
+            "".join(f"{to_json(record)}\n" for record in records), encoding="utf-8"
+        )
 
 
-def read_records(path: Path, kind: type[Kind]) -> tuple[Kind, ...]:
-    """Records of a file of JSON lines; none where there is no file.
+def read_records(path: Path, record_type: type[Record]) -> tuple[Record, ...]:
+    """Return the records of a file of JSON lines; none where there is no file.
 
     Raises:
         OptionError: a line holds something else.
     """
     try:
-        return tuple(from_dict(kind, content) for content in read_lines(path))
+        return tuple(from_dict(record_type, content) for content in read_lines(path))
     except TypeError as error:
         raise OptionError(
             f"{path} is damaged ({error}); the run's own command writes it again"
@@ -186,7 +198,7 @@ def read_records(path: Path, kind: type[Kind]) -> tuple[Kind, ...]:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """JSON objects of a file, line by line; a line that a kill cut short is left out."""
+    """Yield the JSON objects of a file, line by line, without a line that a kill cut short."""
     if not path.exists():
         return
     with path.open(encoding="utf-8", errors="replace") as file:

@@ -1,4 +1,4 @@
-"""What a run is: its settings, joined with those of the run that is in the folder already."""
+"""Settings of a run, merged with those of the run that is in the folder already."""
 
 from __future__ import annotations
 
@@ -16,29 +16,28 @@ import torch
 from facemask_inpaint import SemanticMasker, __version__
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint._internal.locks import LOCK_NAME
-from facemask_inpaint.benchmark._arguments import checked_classes
 from facemask_inpaint.benchmark.store.layout import FORMAT, Layout, Run
-from facemask_inpaint.benchmark.store.records import ClassEntry, ModelEntry
+from facemask_inpaint.benchmark.store.records import ClassEntry, MethodEntry
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import MASK_CLASSES, Component, MaskClass
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that results depend on, besides the pictures themselves.
+    """Everything that results depend on, besides the images themselves.
 
     Attributes:
         dataset: name of the data set.
         keys: of its portraits, in order.
-        seed: from which every picture's own is derived.
+        seed: from which every image's own is derived.
         dtype: what networks compute in.
         masker: how masks are cut.
         classes: mask classes, in the order of the tables.
-        sides: in pixels, ascending.
-        models: in the order in which they joined.
-        metrics: names of the measures that become scores.
+        resolutions: in pixels, ascending.
+        methods: in the order in which they joined.
+        metrics: names of the metrics that become scores.
         extractor: identity of what makes features; ``None`` without feature metrics.
-        parser: name of what parses filled pictures; ``None`` without.
+        parser: name of what parses filled images; ``None`` without.
     """
 
     dataset: str
@@ -47,14 +46,14 @@ class Settings:
     dtype: str
     masker: Mapping[str, Any]
     classes: tuple[ClassEntry, ...]
-    sides: tuple[int, ...]
-    models: tuple[ModelEntry, ...]
+    resolutions: tuple[int, ...]
+    methods: tuple[MethodEntry, ...]
     metrics: tuple[str, ...]
     extractor: str | None = None
     parser: str | None = None
 
     def after(self, earlier: Settings) -> Settings:
-        """These settings for a folder that holds ``earlier`` ones: classes, sides and models add.
+        """Return these settings merged with ``earlier`` ones: classes, resolutions and methods add.
 
         Raises:
             OptionError: finished work would have come out differently under these settings.
@@ -72,9 +71,9 @@ class Settings:
             self.seed,
             self.dtype,
             self.masker,
-            _in_class_order(_joined(earlier.classes, self.classes)),
-            tuple(sorted({*earlier.sides, *self.sides})),
-            _joined(earlier.models, self.models),
+            _in_class_order(_merged(earlier.classes, self.classes)),
+            tuple(sorted({*earlier.resolutions, *self.resolutions})),
+            _merged(earlier.methods, self.methods),
             self.metrics,
             self.extractor,
             self.parser,
@@ -90,19 +89,21 @@ class Settings:
             "parser": self.parser,
         }
         fixed |= {f"masker option {name}": value for name, value in self.masker.items()}
-        fixed |= {f"labels of class {one.name}": list(one.label_ids) for one in self.classes}
-        fixed |= {f"{_kind(one)} of model {one.name}": _pin(one) for one in self.models}
+        fixed |= {f"labels of class {entry.name}": list(entry.label_ids) for entry in self.classes}
+        fixed |= {
+            f"{_pinned_part(entry)} of method {entry.name}": _pin(entry) for entry in self.methods
+        }
         return fixed
 
     def to_dict(self) -> dict[str, Any]:
-        """Content of ``run.json``, with what made it."""
+        """Return the content of ``run.json``, with the versions that made it."""
         content = asdict(self)
         content["dataset"] = {"name": self.dataset, "keys": list(content.pop("keys"))}
         return {"format": FORMAT, **content, "versions": _versions()}
 
     @classmethod
     def of_run(cls, run: Run) -> Settings:
-        """The settings of a run that exists."""
+        """Return the settings of a run that exists."""
         saved = run.settings
         return cls(
             run.dataset,
@@ -111,16 +112,16 @@ class Settings:
             saved["dtype"],
             saved["masker"],
             run.classes,
-            run.sides,
-            run.models,
+            run.resolutions,
+            run.methods,
             tuple(saved["metrics"]),
             saved["extractor"],
             saved["parser"],
         )
 
 
-def joined_with_earlier(wanted: Settings, layout: Layout) -> Settings:
-    """The settings for a folder, which may hold a run already.
+def merged_with_earlier(wanted: Settings, layout: Layout) -> Settings:
+    """Return the settings for a folder, which may hold a run already.
 
     Raises:
         OptionError: the folder holds a run with other settings, or something else.
@@ -142,13 +143,9 @@ def write_settings(settings: Settings, layout: Layout) -> None:
         path.write_text(text + "\n", encoding="utf-8")
 
 
-def class_entries(masker: SemanticMasker, classes: str | Iterable[str]) -> tuple[ClassEntry, ...]:
-    """Entries of the classes meant, in the order of the masker's table.
-
-    Raises:
-        UnknownNameError: an item is no class of this masker.
-    """
-    wanted = set(checked_classes(masker, classes))
+def class_entries(masker: SemanticMasker, names: Iterable[str]) -> tuple[ClassEntry, ...]:
+    """Return entries of the named classes, in the order of the masker's table."""
+    wanted = set(names)
     return tuple(
         _class_entry(str(name), component)
         for name, component in masker.classes.items()
@@ -157,7 +154,7 @@ def class_entries(masker: SemanticMasker, classes: str | Iterable[str]) -> tuple
 
 
 def masker_record(masker: SemanticMasker) -> dict[str, Any]:
-    """How a masker cuts, in terms of JSON.
+    """Return how a masker cuts, in terms of JSON.
 
     Raises:
         OptionError: its masks are soft; a benchmark's pixels are hole or not.
@@ -175,23 +172,25 @@ def _class_entry(name: str, component: Component) -> ClassEntry:
     return ClassEntry(name, known.letter, known.label_ids, known.letter_from_study)
 
 
-def _kind(entry: ModelEntry) -> str:
+def _pinned_part(entry: MethodEntry) -> str:
     return "function" if entry.source.startswith("function ") else "weights"
 
 
-def _pin(entry: ModelEntry) -> str:
-    """What must not change of a model; files of finished results are looked at one by one."""
+def _pin(entry: MethodEntry) -> str:
+    """Return what must not change of a method; stored predictions are checked file by file."""
     return entry.digest or entry.source.partition(" in ")[0]
 
 
-def _joined(earlier: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
+def _merged(earlier: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
     """By name, earlier ones first; what both have as it is now."""
-    return tuple(({one.name: one for one in earlier} | {one.name: one for one in new}).values())
+    return tuple(
+        ({entry.name: entry for entry in earlier} | {entry.name: entry for entry in new}).values()
+    )
 
 
 def _in_class_order(classes: tuple[ClassEntry, ...]) -> tuple[ClassEntry, ...]:
     """Lettered classes by letter, then the others."""
-    return tuple(sorted(classes, key=lambda one: (not one.letter, one.letter)))
+    return tuple(sorted(classes, key=lambda entry: (not entry.letter, entry.letter)))
 
 
 def _keys_in_words(keys: tuple[str, ...]) -> str:

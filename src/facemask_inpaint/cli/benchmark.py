@@ -1,9 +1,9 @@
-"""``facemask-inpaint benchmark``: models × mask classes × sides to tables, pictures and a page."""
+"""``facemask-inpaint benchmark``: methods × mask classes × resolutions to tables and a page."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
@@ -11,19 +11,28 @@ from facemask_inpaint.cli import options
 
 if TYPE_CHECKING:
     from facemask_inpaint.benchmark import Run
+    from facemask_inpaint.benchmark.methods import MethodLike
     from facemask_inpaint.metrics import FeatureReader
 
-_SHOWN_FAULTS = 40
+_SHOWN_FAILURES = 40
+
+
+class _FeatureOptions(TypedDict):
+    """Values of :func:`_feature_options`."""
+
+    extractor: str
+    front_end: str
+    weights: Path | None
 
 
 def _feature_options(command: options.Command) -> options.Command:
-    """How pictures become features."""
+    """How images become features."""
     for option in (
         click.option(
             "--front-end",
             default="stylegan",
             show_default=True,
-            help="How pictures are prepared for the Inception network.",
+            help="How images are prepared for the Inception network.",
         ),
         click.option("--weights", type=options.existing, help="Own copy of the Inception file."),
         click.option(
@@ -57,10 +66,10 @@ def _feature_options(command: options.Command) -> options.Command:
     help="Registry name, folder or hub repository; may be repeated (default: lite).",
 )
 @click.option(
-    "--results",
+    "--predictions",
     multiple=True,
     metavar="[NAME=]FOLDER",
-    help="Pictures filled elsewhere, as FOLDER/<class>/<key>.png; may be repeated.",
+    help="Predictions made elsewhere, as FOLDER/<class>/<key>.png; may be repeated.",
 )
 @options.compute_options
 @options.classes_option()
@@ -68,12 +77,12 @@ def _feature_options(command: options.Command) -> options.Command:
 @options.dilate_option
 @click.option(
     "--size",
-    "sides",
+    "resolutions",
     type=options.at_least_one,
     multiple=True,
     default=[256],
     show_default=True,
-    help="Side of the pictures; may be repeated: 256, 512, 1024.",
+    help="Resolution in pixels; may be repeated: 256, 512, 1024.",
 )
 @click.option(
     "--metrics",
@@ -84,7 +93,7 @@ def _feature_options(command: options.Command) -> options.Command:
 @_feature_options
 @click.option(
     "--parser",
-    help="Label filled pictures too (small, bisenet …): the diagnostic 'agreement' says whether a "
+    help="Label predictions too (small, bisenet …): the diagnostic 'agreement' says whether a "
     "component came back where it was.",
 )
 @click.option("--no-compare", is_flag=True, help="Leave out intervals and p-values of differences.")
@@ -99,25 +108,21 @@ def benchmark(
     split: str | None,
     limit: int | None,
     models: tuple[str, ...],
-    results: tuple[str, ...],
+    predictions: tuple[str, ...],
     classes: str,
     class_table: Path | None,
     dilate: float | None,
-    sides: tuple[int, ...],
+    resolutions: tuple[int, ...],
     metrics: str,
-    extractor: str,
-    weights: Path | None,
-    front_end: str,
     no_compare: bool,
     no_report: bool,
     check: bool,
     out: Path,
-    device: str | None,
     **call: Any,
 ) -> None:
-    """Fill every component of every portrait with every model, and measure what comes out.
+    """Fill every component of every portrait with every method, and measure the predictions.
 
-    The same command goes on where it was stopped; with another model, class or size it adds that
+    The same command goes on where it was stopped; with another method, class or size it adds that
     to the folder and computes nothing else. `torchrun --nproc-per-node 4 -m facemask_inpaint
     benchmark …` shares the work. What fails is listed at the end, with exit status 1, and costs
     nothing else.
@@ -135,22 +140,27 @@ def benchmark(
     options.require_folder(out)
     faces = data.open_faces(dataset, split)[:limit]
     masker = SemanticMasker(**options.masker_options(dilate, class_table))
-    chosen = [_named(text) for text in models or (() if results else ("lite",))]
-    chosen += [_named_results(text) for text in results]
+    methods: list[MethodLike | tuple[str, MethodLike]] = []
+    methods += [_named(text) for text in models or (() if predictions else ("lite",))]
+    methods += [_named_predictions(text) for text in predictions]
     if check:
-        options.check_data(faces, classes, masker, models=len(chosen), sides=sides)
+        options.check_data(faces, classes, masker, models=len(methods), sides=resolutions)
         return
     names = [name.strip() for name in metrics.split(",") if name.strip()]
+    features: _FeatureOptions = {
+        "extractor": call.pop("extractor"),
+        "front_end": call.pop("front_end"),
+        "weights": call.pop("weights"),
+    }
     run = bench.run(
-        chosen,
+        methods,
         faces,
         out=out,
         classes=classes,
-        sides=sides,
+        resolutions=resolutions,
         masker=masker,
         metrics=names,
-        reader=_reader(names, extractor, front_end, weights, device),
-        device=device,
+        reader=_reader(names, call["device"], features),
         compare=not no_compare,
         report=not no_report,
         **call,
@@ -158,55 +168,58 @@ def benchmark(
     _summarise(run)
 
 
-def _named(text: str) -> Any:
-    """A model, or a pair of name and model."""
+def _named(text: str) -> str | tuple[str, str]:
+    """Return a model, or a pair of name and model."""
     name, equals, model = text.partition("=")
     return (name, model) if equals and not Path(text).exists() else text
 
 
-def _named_results(text: str) -> Any:
-    from facemask_inpaint.benchmark import Results
+def _named_predictions(text: str) -> MethodLike | tuple[str, MethodLike]:
+    """Return a folder of predictions, or a pair of name and folder."""
+    from facemask_inpaint.benchmark import PredictionFolder
 
     named = _named(text)
     if isinstance(named, tuple):
-        return named[0], Results(Path(named[1]))
-    return Results(Path(named))
+        return named[0], PredictionFolder(Path(named[1]))
+    return PredictionFolder(Path(named))
 
 
 def _reader(
-    names: list[str], extractor: str, front_end: str, weights: Path | None, device: str | None
+    metrics: list[str], device: str | None, features: _FeatureOptions
 ) -> FeatureReader | None:
-    """How pictures become features; ``None`` where no metric needs any."""
+    """Return how images become features; ``None`` where no metric needs any."""
     from facemask_inpaint._internal.devices import own_device
     from facemask_inpaint.benchmark.measures import FEATURE_METRICS
     from facemask_inpaint.benchmark.random_features import random_convolutions
     from facemask_inpaint.metrics import FeatureReader, InceptionExtractor
 
-    if not set(names) & set(FEATURE_METRICS):
+    if not set(metrics) & set(FEATURE_METRICS):
         return None
-    where = own_device(device)
-    if extractor != "inception":
-        return FeatureReader(random_convolutions(where))
+    front_end, weights, own = features["front_end"], features["weights"], own_device(device)
+    if features["extractor"] != "inception":
+        return FeatureReader(random_convolutions(own))
     if weights is None:
-        return FeatureReader(front_end, device=where)
-    return FeatureReader(InceptionExtractor(front_end, weights=weights, device=where))
+        return FeatureReader(front_end, device=own)
+    return FeatureReader(InceptionExtractor(front_end, weights=weights, device=own))
 
 
 def _summarise(run: Run) -> None:
-    """What there is now and where, and what failed; nothing where another rank says it."""
-    faults = run.faults
-    for fault in faults[:_SHOWN_FAULTS]:
-        click.echo(f"failed: {fault}", err=True)
-    if len(faults) > _SHOWN_FAULTS:
-        click.echo(f"… and {len(faults) - _SHOWN_FAULTS} more in {run.layout.faults}", err=True)
-    if not run.pictures:
-        raise click.ClickException("not one picture was filled")
+    """Print what there is now and where, and what failed."""
+    failures = run.failures
+    for failure in failures[:_SHOWN_FAILURES]:
+        click.echo(f"failed: {failure}", err=True)
+    if len(failures) > _SHOWN_FAILURES:
+        click.echo(
+            f"… and {len(failures) - _SHOWN_FAILURES} more in {run.layout.failures}", err=True
+        )
+    if not run.cases:
+        raise click.ClickException("no case was predicted")
     click.echo(
-        f"pictures: {len(run.pictures)}; models: {len(run.models)}; classes: {len(run.classes)}; "
-        f"failures: {len(faults)}"
+        f"cases: {len(run.cases)}; methods: {len(run.methods)}; classes: {len(run.classes)}; "
+        f"failures: {len(failures)}"
     )
     click.echo(f"tables in {run.layout.tables}")
     if run.layout.report.exists():
         click.echo(f"look at {run.layout.report}")
-    if faults:
+    if failures:
         raise click.exceptions.Exit(1)
