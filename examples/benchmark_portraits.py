@@ -79,12 +79,12 @@ def main(
         data.open_faces(source, split)[:limit],
         out=out,
         classes=classes,
-        sides=sides,
+        resolutions=sides,
         reader=FeatureReader(random_convolutions()),
         progress=sys.stderr.isatty(),
     )
-    for fault in run.faults:
-        click.echo(f"failed: {fault}", err=True)
+    for failure in run.failures:
+        click.echo(f"failed: {failure}", err=True)
     click.echo((run.layout.tables / "ranking.md").read_text(encoding="utf-8"))
     click.echo(f"tables in {run.layout.tables}, page in {run.layout.report}")
     if has_desktop() if show is None else show:

@@ -87,7 +87,7 @@ def main(network: str, side: int, portraits: int, batch: int, rounds: int, devic
                 faces,
                 out=Path(name, str(number)),
                 classes=CLASSES,
-                sides=(side,),
+                resolutions=(side,),
                 metrics=PIXEL_METRICS,
                 batch_size=batch,
                 report=False,

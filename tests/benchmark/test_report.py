@@ -154,7 +154,7 @@ class TestFile:
         assert set(_uris(small)) < set(_uris(whole))
 
     def test_without_pictures(self, run: Run, tmp_path: Path) -> None:
-        bare = write_report(run, tmp_path / "bare.html", selection=Selection(rows=0, cases=0))
+        bare = write_report(run, tmp_path / "bare.html", selection=Selection(rows=0, extremes=0))
         assert _uris(bare) == {}
         assert 'id="scores"' in bare.read_text(encoding="utf-8")
 
@@ -326,7 +326,7 @@ class TestBrowser:
         for _ in range(3):
             page.press("ArrowRight")
         assert page.run("document.getElementById('zoom-wipe').value") == "3"
-        clip = "getComputedStyle(document.querySelector('.stage .filled')).clipPath"
+        clip = "getComputedStyle(document.querySelector('.stage .predicted')).clipPath"
         assert "3%" in page.run(clip)
         assert page.run("document.getElementById('zoom').open")
 

@@ -194,16 +194,16 @@ def test_the_benchmark_fills_with_it_and_records_its_prompts(
         fmi.data.open_faces(PORTRAITS)[:1],
         out=tmp_path,
         classes="nose",
-        sides=(SIDE,),
+        resolutions=(SIDE,),
         metrics=("l1_hole",),
         device="cpu",
         compare=False,
         report=False,
         progress=False,
     )
-    assert not run.faults
-    assert {one.model for one in run.pictures} == {"mine", "saved"}
-    mine, saved = (one.conditions for one in run.models)
+    assert not run.failures
+    assert {one.method for one in run.cases} == {"mine", "saved"}
+    mine, saved = (one.conditions for one in run.methods)
     assert (mine["steps"], saved["steps"]) == (1, 50)
     assert mine["prompts"] == {**PROMPTS, "nose": "a snub nose"}
     assert saved["prompts"] == PROMPTS

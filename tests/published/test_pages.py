@@ -145,4 +145,4 @@ def test_the_benchmark_of_the_readme_runs(
     exec(statement, names)
     table = (tmp_path / "runs" / "celebahq" / "tables" / "scores-512.md").read_text()
     assert all(name in table for name in ("lite", "lama", "mat"))
-    assert not (tmp_path / "runs" / "celebahq" / "faults.jsonl").read_text()
+    assert not (tmp_path / "runs" / "celebahq" / "failures.jsonl").read_text()

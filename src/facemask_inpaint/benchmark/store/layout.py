@@ -105,7 +105,7 @@ class Layout:
 
     def label_map(self, resolution: int, key: str) -> Path:
         """Return the path of a portrait's label map at that resolution, for the diagnostics."""
-        return self.work / "labels" / str(resolution) / f"{key}.png"
+        return self.work / "labels" / _part(resolution) / f"{_part(key)}.png"
 
     def prediction(self, resolution: int, method: str, mask_class: str, key: str) -> Path:
         """Return the path of a method's prediction; no file where it failed."""
