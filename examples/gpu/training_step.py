@@ -27,11 +27,7 @@ from facemask_inpaint import data, training
 @click.option("--precision", default="float32", show_default=True)
 @click.option("--workers", default=8, show_default=True)
 def main(folder: Path, recipe: str, steps: int, batch: int, precision: str, workers: int) -> None:
-<<<<<<< HEAD
     """Time a short and a twice as long run after a warm-up: start and last checkpoint cancel."""
-=======
-    """Time a short and a twice as long run after a warm-up, so that start and end cancel out."""
->>>>>>> eb01faf (The script that trains lite parses again)
     keys = (folder / "train.txt").read_text().split()[: 8 * batch]
     faces = data.labelled_folder(folder, keys=keys)
     chosen = RECIPES[recipe].changed(
