@@ -48,7 +48,7 @@ timeout 150 "$python" -m pytest -q -m cuda -p no:cacheprovider \
 keep_snapshots &
 training=$(awk "BEGIN { print $(left $benches) / 60 }")
 timeout "$(left $((benches - 45)))" "$python" examples/training/train_lite.py --data "$portraits" \
-    --start "${START:-lite}" --out "$work/lite" --minutes "$training" \
+    --weights "${START:-lite}" --out "$work/lite" --minutes "$training" \
     --workers "${WORKERS:-8}" --set save_every=40 ${SETTINGS:-} 2>&1 | tail -c 2000
 cp "$work/lite/lite.safetensors" "$out/lite-final.safetensors"
 cp "$work/lite/log.jsonl" "$out/lite.jsonl"
