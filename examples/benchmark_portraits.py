@@ -16,8 +16,7 @@ import click
 import torch
 
 from facemask_inpaint import Inpainter, benchmark, data, models
-from facemask_inpaint.benchmark import random_convolutions
-from facemask_inpaint.metrics import FeatureReader
+from facemask_inpaint.metrics import FeatureReader, random_convolutions
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ROOT / "tests" / "data_portraits"

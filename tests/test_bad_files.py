@@ -113,18 +113,14 @@ def test_evaluate(tmp_path: Path, faces: Path, bad_side: str) -> None:
     assert "failed:" not in stopped.output
 
 
-def test_compare(tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from facemask_inpaint import metrics
-    from facemask_inpaint.benchmark.random_features import random_convolutions
-
-    monkeypatch.setattr(metrics, "InceptionExtractor", lambda *_, **__: random_convolutions("cpu"))
+def test_compare(tmp_path: Path, faces: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         for key in [*GOOD, *(faces / "bad.list").read_text().split()]:
             shutil.copy(faces / "images" / "good0.png", tmp_path / name / f"{key}.png")
     (tmp_path / "two" / "good3.png").write_bytes(b"")
     named = [f"{name}={tmp_path / name}" for name in ("one", "two")]
-    common = ("--no-cache", "--json", tmp_path / "found.json")
+    common = ("--extractor", "random-convolutions", "--no-cache", "--json", tmp_path / "found.json")
     result = _call("compare", faces / "images", *named, *common)
     _require_all_named(result, faces)
     assert "two/good3.png" in result.output

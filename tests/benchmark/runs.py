@@ -10,9 +10,9 @@ from typing import Any
 from PIL import Image
 
 from facemask_inpaint import Inpainter, benchmark, data
-from facemask_inpaint.benchmark.random_features import random_convolutions
 from facemask_inpaint.data import Faces
 from facemask_inpaint.metrics import FeatureReader
+from facemask_inpaint.metrics.features.random_convolutions import random_convolutions
 from tests.models.reduced import build
 
 PORTRAITS = Path(__file__).parents[1] / "data_portraits"

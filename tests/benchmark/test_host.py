@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facemask_inpaint.benchmark.random_features import random_convolutions
 from facemask_inpaint.metrics import FeatureReader
+from facemask_inpaint.metrics.features.random_convolutions import random_convolutions
 from tests.internal.test_torch_state import host, state
 
 from .runs import portraits, results, small_run

@@ -17,7 +17,6 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from facemask_inpaint import benchmark, data
 from facemask_inpaint.benchmark import Run
-from facemask_inpaint.benchmark.random_features import random_convolutions
 from facemask_inpaint.benchmark.report import Selection, write_report
 from facemask_inpaint.benchmark.report.markup import element
 from facemask_inpaint.benchmark.report.warnings import gathered, spanning
@@ -26,6 +25,7 @@ from facemask_inpaint.cli.report import report as report_command
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import flip_label_map
 from facemask_inpaint.metrics import FeatureReader
+from facemask_inpaint.metrics.features.random_convolutions import random_convolutions
 from tests.benchmark import browser
 
 CLASSES = ("eyes", "full_mouth", "nose")

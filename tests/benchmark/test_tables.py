@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from facemask_inpaint.benchmark import MEASURES, Run
+from facemask_inpaint.benchmark import Run
+from facemask_inpaint.benchmark.measures import metric_row
 from facemask_inpaint.benchmark.report.tables import ranks, write_tables
 from facemask_inpaint.benchmark.report.text_tables import MISSING, Cell, Table, decimals
 from facemask_inpaint.benchmark.store.layout import Layout
@@ -44,7 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             resolutions=(256,),
             methods=tuple(MethodEntry(name, name) for name in "abcde"),
             metrics=("fid",),
-            extractor="random-convolutions: a stand-in",
+            extractors={"features": "random-convolutions: a stand-in"},
         ),
         layout,
     )
@@ -66,7 +67,7 @@ def _rows(run: Run, name: str) -> list[dict[str, str]]:
 
 
 def test_equal_values_share_a_place_and_equal_columns_have_none() -> None:
-    fid, pids = MEASURES["fid"], MEASURES["pids"]
+    fid, pids = metric_row("fid"), metric_row("pids")
     assert ranks({"a": 3.0, "b": 1.0, "c": 3.0, "d": 9.0}, fid) == {"b": 1, "a": 2, "c": 2, "d": 4}
     assert ranks({"a": 0.1, "b": 0.2}, pids) == {"b": 1, "a": 2}
     assert ranks({"a": 0.0, "b": 0.0}, pids) == {}
@@ -119,8 +120,8 @@ def test_ranking_counts_classes(run: Run) -> None:
 
 @pytest.mark.parametrize("metric", ["seam", "colour_shift", "asymmetry", "agreement"])
 def test_diagnostics_crown_nobody(metric: str) -> None:
-    assert not MEASURES[metric].ranks
-    assert ranks({"harmonic": 0.1, "lama": 3.0, "mat": 5.0}, MEASURES[metric]) == {}
+    assert not metric_row(metric).ranks
+    assert ranks({"harmonic": 0.1, "lama": 3.0, "mat": 5.0}, metric_row(metric)) == {}
 
 
 def _ranked(folder: Path, methods: str) -> str:

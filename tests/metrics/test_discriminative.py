@@ -288,7 +288,7 @@ def test_bad_input_is_refused() -> None:
         uids(real, fake[:, :3])
     with pytest.raises(OptionError, match="NaN"):
         uids(real, np.full_like(fake, np.nan))
-    with pytest.raises(OptionError, match="both sides need pictures"):
+    with pytest.raises(OptionError, match="both sides need images"):
         uids(real, fake[:0])
     with pytest.raises(ValueError, match="form"):
         SquaredHingeSVM(torch.from_numpy(real), form="dual")

@@ -20,7 +20,7 @@ from facemask_inpaint.metrics import FeatureReader, FeatureSet, custom, fid
 from facemask_inpaint.metrics.features._cache import CachedFeature, FeatureCache
 from facemask_inpaint.metrics.features.extractors import CustomExtractor
 from facemask_inpaint.metrics.features.sets import input_warnings
-from facemask_inpaint.metrics.inputs import match, open_pictures
+from facemask_inpaint.metrics.inputs import match, open_images
 
 from . import synth
 from .conftest import means_and_spreads, write_folder
@@ -143,13 +143,13 @@ def test_one_corrupt_file_in_a_thousand(tmp_path: Path, cheap: CustomExtractor) 
     assert float(result) == float(fid(real, others, reader=skipping))
     assert result.provenance["n_fake"] == 999
     assert result.provenance["skipped_fake"] == [str(folder / "417.png")]
-    assert any("1 fake pictures were left out" in text for text in result.warnings)
+    assert any("1 fake images were left out" in text for text in result.warnings)
 
 
 def test_nothing_usable(tmp_path: Path, cheap: CustomExtractor) -> None:
     skipping = FeatureReader(cheap, on_error="skip", progress=False)
     corrupt(write_folder(tmp_path / "bad", 1) / "000.png")
-    with pytest.raises(ImageError, match="not one of the pictures"):
+    with pytest.raises(ImageError, match="not one of the images"):
         skipping.read(tmp_path / "bad")
     (tmp_path / "empty").mkdir()
     for source in (tmp_path / "empty", tmp_path / "missing"):
@@ -172,7 +172,7 @@ def test_streams_are_read_as_they_come(cheap: CustomExtractor) -> None:
             taken += 1
             yield synth.picture(8, 8, str(index))
 
-    results = in_order(lambda picture: picture.pixels(), open_pictures(stream()), 2, ahead=4)
+    results = in_order(lambda picture: picture.pixels(), open_images(stream()), 2, ahead=4)
     next(results)
     assert taken <= 6
     results.close()
@@ -198,9 +198,9 @@ def test_unmatched_files_are_named(tmp_path: Path, reader: FeatureReader) -> Non
     corrupt(real / "000.png")  # never looked at: names are checked first
     with pytest.raises(OptionError, match=r"2 real without fake: 001, 003; 1 fake.*: 003_out"):
         reader.read_pair(real, fake)
-    with pytest.raises(OptionError, match="3 real pictures cannot be paired with 2 fake"):
+    with pytest.raises(OptionError, match="3 real images cannot be paired with 2 fake"):
         match([None] * 3, [None] * 2)
-    with pytest.raises(OptionError, match="the real pictures have stems twice: a"):
+    with pytest.raises(OptionError, match="the real images have stems twice: a"):
         match(["a", "a"], ["a", "b"])
 
 
@@ -225,7 +225,7 @@ def test_lossy_files_on_one_side(tmp_path: Path, reader: FeatureReader) -> None:
 def test_wrong_answers_of_an_extractor() -> None:
     pictures = synth.pictures(3, 8, 8)
     flat = custom(lambda batch: batch.float().mean(), "one number")
-    with pytest.raises(OptionError, match=r"3 pictures gave \(\)"):
+    with pytest.raises(OptionError, match=r"3 images gave \(\)"):
         FeatureReader(flat, progress=False).read(pictures)
     broken = custom(lambda batch: batch.float().mean((2, 3)) * torch.inf, "infinite")
     with pytest.raises(OptionError, match="NaN or infinity"):

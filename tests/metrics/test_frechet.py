@@ -158,7 +158,7 @@ def test_result_says_how_it_came_about() -> None:
     assert result.n == 30
     assert result.provenance["n_fake"] == 40
     assert result.provenance["convention"] == "n"
-    assert any("30 pictures for 64 dimensions" in text for text in result.warnings)
+    assert any("30 images for 64 dimensions" in text for text in result.warnings)
     assert any("30 real and 40 fake" in text for text in result.warnings)
     assert json.loads(result.to_json())["value"] == float(result)
     assert str(result).startswith("FID ")
@@ -197,7 +197,7 @@ def test_reads_files_of_pytorch_fid(tmp_path: Path) -> None:
 
 def test_what_statistics_refuse(tmp_path: Path) -> None:
     x = synth.features(50, 16, 14)
-    with pytest.raises(OptionError, match="at least two pictures; there are 1"):
+    with pytest.raises(OptionError, match="at least two images; there are 1"):
         fid(x[:1], x)
     with pytest.raises(OptionError, match="widths 16 and 8"):
         fid(x, x[:, :8])
@@ -253,7 +253,7 @@ def test_kid_of_subsets() -> None:
     assert abs(float(few) - float(kid(x, y))) < 4 * few.std / 20**0.5
     whole = kid(x[:280], y, subsets=1, subset_size=280)
     assert float(whole) == pytest.approx(float(kid(x[:280], y)), rel=1e-9)
-    with pytest.raises(OptionError, match="1000 pictures out of 280"):
+    with pytest.raises(OptionError, match="1000 images out of 280"):
         kid(x, y, subsets=10)
 
 

@@ -138,7 +138,7 @@ def test_by_default_all_of_seventy_two_differences_can_be_significant() -> None:
     assert (
         found.to_csv()
         .splitlines()[1]
-        .endswith('max-T over 12 classes, Holm over 6 pairs of models"')
+        .endswith('max-T over 12 classes, Holm over 6 pairs of methods"')
     )
     assert not any("exchanges" in text for text in found.warnings)
 
@@ -160,7 +160,7 @@ def test_too_few_pictures_for_a_small_p_value_are_warned_of(n: int) -> None:
     real = np.random.default_rng(0).normal(size=(n, 4))
     fakes = {"exact": {"class 0": real}, "far": {"class 0": real + 9}}
     found = compare({"class 0": real}, fakes, replicates=2, reader=QUIET)
-    assert any(f"class 0: {n} pictures can be exchanged" in text for text in found.warnings)
+    assert any(f"class 0: {n} images can be exchanged" in text for text in found.warnings)
     assert found["class 0"].p_adjusted == pytest.approx(2.0 ** (1 - n), rel=0.1)
 
 
@@ -187,7 +187,7 @@ def test_one_test_is_not_adjusted_and_one_class_only_over_pairs() -> None:
     three = compare(real, {"a": a, "b": b, "c": c}, **options)
     p = [item.p_value for item in three.differences]
     assert [item.p_adjusted for item in three.differences] == pytest.approx(holm(p))
-    assert three.adjustment == "Holm over 3 pairs of models"
+    assert three.adjustment == "Holm over 3 pairs of methods"
 
 
 def test_only_p_values_at_their_floor_are_bounds() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from facemask_inpaint import metrics
 from facemask_inpaint.errors import (
     CheckpointError,
     ImageError,
@@ -106,8 +108,10 @@ def test_identical_pairs_have_no_psnr() -> None:
 
 @pytest.mark.parametrize("mask", [None, MASKS])
 def test_a_measure_that_is_not_a_number_names_its_pair(mask: np.ndarray | None) -> None:
+    damaged = replace(metrics.METRICS["lpips"], function=lambda pair: math.nan, prepare=None)
+    damaged = damaged if mask is None else damaged.in_hole()
     with pytest.raises(OptionError, match=r"LPIPS.* of #0 is not a number"):
-        QUIET.measure(REAL, FAKE, {"lpips": lambda real, fake, hole: math.nan}, mask)
+        QUIET.measure(REAL, FAKE, [damaged], mask)
 
 
 def test_masks_by_stem_by_order_and_one_for_all(tmp_path: Path) -> None:
@@ -127,9 +131,9 @@ def test_masks_by_stem_by_order_and_one_for_all(tmp_path: Path) -> None:
     assert one.values[1] != expected.values[1]
     assert l1(real, fake, masks / "000.png", reader=QUIET).values == one.values
     (masks / "001.png").unlink()
-    with pytest.raises(OptionError, match=r"1 pictures have no mask of their stem: .*001\.png"):
+    with pytest.raises(OptionError, match=r"1 images have no mask of their stem: .*001\.png"):
         l1(real, fake, masks, reader=QUIET)
-    with pytest.raises(OptionError, match="2 masks for 3 pictures"):
+    with pytest.raises(OptionError, match="2 masks for 3 images"):
         l1(real, fake, list(drawn[:2]), reader=QUIET)
     with pytest.raises(MaskError, match=r"mask of .*000\.png"):
         l1(real, fake, drawn[:, :5], reader=SKIPPING)

@@ -280,7 +280,7 @@ def test_weights_belong_to_pictures() -> None:
     apart = compare(
         real,
         everywhere,
-        pictures={"eyes": [f"e{i}" for i in range(500)], "hair": [f"h{i}" for i in range(500)]},
+        images={"eyes": [f"e{i}" for i in range(500)], "hair": [f"h{i}" for i in range(500)]},
         **options,
     )
     each = same["eyes"]
@@ -290,8 +290,8 @@ def test_weights_belong_to_pictures() -> None:
     assert same.overall[0].basic_interval == pytest.approx(each.basic_interval, rel=1e-9)
     halved = each.standard_error / np.sqrt(2)
     assert apart.overall[0].standard_error == pytest.approx(halved, rel=2e-3)
-    assert same.provenance["pictures"] == 500
-    assert apart.provenance["pictures"] == 1000
+    assert same.provenance["images"] == 500
+    assert apart.provenance["images"] == 1000
 
 
 def test_three_models_give_three_pairs_and_friedman() -> None:
@@ -303,12 +303,12 @@ def test_three_models_give_three_pairs_and_friedman() -> None:
     }
     names = {group: [str(i) for i in range(80)][rows] for group, rows in groups.items()}
     reals = {group: real[rows] for group, rows in groups.items()}
-    found = compare(reals, models, pictures=names, replicates=20, exchanges=49, reader=QUIET)
+    found = compare(reals, models, images=names, replicates=20, exchanges=49, reader=QUIET)
     assert len(found.differences) == 9
     assert len(found.overall) == 3
     assert found.friedman_p is not None
     assert found.adjustment == (
-        "Westfall-Young step-down max-T over 3 classes, Holm over 3 pairs of models"
+        "Westfall-Young step-down max-T over 3 classes, Holm over 3 pairs of methods"
     )
     against = [item for item in found.differences if item.second == "perfect"]
     assert all(item.fid_second == pytest.approx(0, abs=1e-9) for item in against)
@@ -328,7 +328,7 @@ def test_pictures_that_make_the_difference_are_found() -> None:
     bad[[17, 90]] += 8
     found = compare(real, {"bad": bad, "good": good}, replicates=10, exchanges=9, reader=QUIET)
     worst = found["all"].influential(2)
-    assert {one.picture for one in worst} == {"17", "90"}
+    assert {one.image for one in worst} == {"17", "90"}
     assert all(one.amount > 0 for one in worst)
     without = np.delete(np.arange(200), 17)
     rest = compare(
@@ -339,7 +339,7 @@ def test_pictures_that_make_the_difference_are_found() -> None:
         reader=QUIET,
     )
     fall = found["all"].difference - rest["all"].difference
-    amount = next(one.amount for one in worst if one.picture == "17")
+    amount = next(one.amount for one in worst if one.image == "17")
     assert amount == pytest.approx(fall, rel=0.4)
 
 
@@ -399,7 +399,7 @@ def test_folders_are_paired_by_stem_and_name_the_pictures(
     real, a, b = (write_folder(tmp_path / side, 12, side) for side in ("real", "a", "b"))
     found = compare(real, {"a": a, "b": b}, replicates=5, exchanges=9, reader=reader)["all"]
     assert found.n == 12
-    assert "007" in found.pictures
+    assert "007" in found.images
     values = [reader.read(folder).values.numpy() for folder in (real, a, b)]
     direct = compare(
         values[0], {"a": values[1], "b": values[2]}, replicates=5, exchanges=9, reader=reader
@@ -409,7 +409,7 @@ def test_folders_are_paired_by_stem_and_name_the_pictures(
     patient = FeatureReader(reader.extractor, on_error="skip", progress=False)
     short = compare(real, {"a": a, "b": b}, replicates=5, exchanges=9, reader=patient)
     assert short["all"].n == 11
-    assert "007" not in short["all"].pictures
+    assert "007" not in short["all"].images
     assert "007.png" in str(short)
     (a / "003.png").unlink()
     with pytest.raises(OptionError, match="003"):
@@ -418,17 +418,17 @@ def test_folders_are_paired_by_stem_and_name_the_pictures(
 
 def test_bad_input_is_refused() -> None:
     real, a, b = np.random.default_rng(0).normal(size=(3, 10, 4))
-    with pytest.raises(OptionError, match="two models"):
+    with pytest.raises(OptionError, match="two methods"):
         compare(real, {"a": a}, reader=QUIET)
     with pytest.raises(OptionError, match="groups of b"):
         compare(real, {"a": {"eyes": a}, "b": {"nose": b}}, reader=QUIET)
     with pytest.raises(OptionError, match="widths"):
         compare(real, {"a": a, "b": b[:, :3]}, reader=QUIET)
     with pytest.raises(OptionError, match="9 different names"):
-        compare(real, {"a": a, "b": b}, pictures=["x"] * 2 + list("abcdefgh"), reader=QUIET)
+        compare(real, {"a": a, "b": b}, images=["x"] * 2 + list("abcdefgh"), reader=QUIET)
     with pytest.raises(OptionError, match="replicates"):
         compare(real, {"a": a, "b": b}, replicates=1, reader=QUIET)
     with pytest.raises(OptionError, match="confidence"):
         compare(real, {"a": a, "b": b}, confidence=95, reader=QUIET)
-    with pytest.raises(OptionError, match="two pictures"):
+    with pytest.raises(OptionError, match="two images"):
         compare(real[:1], {"a": a[:1], "b": b[:1]}, reader=QUIET)

@@ -303,7 +303,7 @@ def test_pictures_without_pixels_are_refused(kind: str) -> None:
     given = batch.to("meta") if "meta" in kind else batch.to_sparse()
     source = given if "batch" in kind else [given[row] for row in range(3)]
     for metric in (psnr, lambda a, b: fid(a, b, reader=FeatureReader(custom(torch.sum, "sum")))):
-        with pytest.raises((OptionError, ImageError), match="picture"):
+        with pytest.raises((OptionError, ImageError), match="image"):
             metric(source, batch)
 
 
@@ -322,9 +322,9 @@ def test_no_score_of_extreme_features_is_anything_but_a_number() -> None:
 
 
 def test_no_features_and_files_instead_of_folders_are_told_as_what_they_are(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="at least two pictures; there are 0"):
+    with pytest.raises(OptionError, match="at least two images; there are 0"):
         fid(FEATURES[:0], FEATURES)
     for name in ("features.npy", "statistics.npz", "picture.png"):
         (tmp_path / name).touch()
-        with pytest.raises(ImageError, match=rf"{name} is a file: give a folder of pictures"):
+        with pytest.raises(ImageError, match=rf"{name} is a file: give a folder of images"):
             kid(tmp_path / name, FEATURES)

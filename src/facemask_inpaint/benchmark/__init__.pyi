@@ -2,11 +2,8 @@ from . import diagnostics as diagnostics
 from . import measures as measures
 from . import report as report
 from . import runner as runner
-from .measures import DEFAULT_METRICS as DEFAULT_METRICS
-from .measures import MEASURES as MEASURES
-from .measures import Measure as Measure
+from .measures import benchmark_metrics as benchmark_metrics
 from .methods import PredictionFolder as PredictionFolder
-from .random_features import random_convolutions as random_convolutions
 from .runner import run as run
 from .store.layout import Layout as Layout
 from .store.layout import Run as Run

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,18 +75,24 @@ def checked_masker(masker: Any) -> SemanticMasker:
     return masker
 
 
-def checked_reader(reader: Any) -> FeatureReader | None:
-    """The reader.
+def checked_readers(reader: Any) -> dict[str, FeatureReader]:
+    """Return the readers by name; one alone is ``"features"``, and without any there are none.
 
     Raises:
-        OptionError: this is none.
+        OptionError: this is no reader, or a name cannot be part of a metric's.
     """
-    if reader is not None and not isinstance(reader, FeatureReader):
-        raise OptionError(
-            f"reader is a FeatureReader, not a {type(reader).__name__}: FeatureReader(extractor) "
-            "makes one"
-        )
-    return reader
+    if reader is None:
+        return {}
+    readers = dict(reader) if isinstance(reader, Mapping) else {"features": reader}
+    for name, item in readers.items():
+        if not isinstance(item, FeatureReader):
+            raise OptionError(
+                f"reader is a FeatureReader, not a {type(item).__name__}: FeatureReader(extractor) "
+                "makes one"
+            )
+        if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
+            raise OptionError(f"{name!r} cannot name an extractor: use letters, digits, - and _")
+    return readers
 
 
 def checked_dataset(dataset: Any) -> Faces:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,19 +19,13 @@ from facemask_inpaint.benchmark._arguments import (
     checked_dataset,
     checked_folder,
     checked_masker,
-    checked_reader,
+    checked_readers,
     checked_resolutions,
     whole_number,
 )
 from facemask_inpaint.benchmark._functions import digest_of
-from facemask_inpaint.benchmark.measures import (
-    DEFAULT_METRICS,
-    FEATURE_METRICS,
-    MEASURES,
-    checked_metrics,
-)
+from facemask_inpaint.benchmark.measures import checked_metrics, image_rows, metric_row
 from facemask_inpaint.benchmark.methods import Method, Methods, open_methods
-from facemask_inpaint.benchmark.random_features import STAND_IN
 from facemask_inpaint.benchmark.report.tables import write_tables
 from facemask_inpaint.benchmark.stages.compare import compare_methods
 from facemask_inpaint.benchmark.stages.predict import PredictionStage
@@ -52,7 +46,8 @@ from facemask_inpaint.benchmark.store.settings import (
 from facemask_inpaint.data.faces import Faces
 from facemask_inpaint.errors import FacemaskInpaintError, WeightsNotFoundError
 from facemask_inpaint.masks.parsers import Parser, resolve_parser
-from facemask_inpaint.metrics import FeatureReader
+from facemask_inpaint.metrics import FeatureMetric, FeatureReader
+from facemask_inpaint.metrics.table import EXTRACTORS, RANDOM_CONVOLUTIONS, by_extractor
 
 
 def run(
@@ -64,8 +59,8 @@ def run(
     resolutions: int | Iterable[int] = (256,),
     seed: int = 0,
     masker: SemanticMasker | None = None,
-    metrics: str | Sequence[str] = DEFAULT_METRICS,
-    reader: FeatureReader | None = None,
+    metrics: str | Sequence[str] | None = None,
+    reader: FeatureReader | Mapping[str, FeatureReader] | None = None,
     parser: str | Parser | None = None,
     batch_size: int = 8,
     device: str | torch.device | None = None,
@@ -98,9 +93,11 @@ def run(
         seed: decides every random draw. An image's own seed depends on this, the class, the
             resolution and the portrait's key, and on nothing else.
         masker: cuts the masks; default ``SemanticMasker()``.
-        metrics: names out of ``benchmark.MEASURES``; a string is one name, or several between
-            commas. Diagnostics are always added.
-        reader: computes features of images; default the Inception network.
+        metrics: names out of the table of metrics, over the hole such as ``"psnr_hole"`` or whole
+            such as ``"psnr"``; a string is one name, or several between commas. ``None`` takes the
+            default ones. Diagnostics are always added.
+        reader: how images become features; default the Inception network. Several readers, as a
+            mapping from names, compute each metric of features by each of them (``fid@name``).
         parser: labels predictions, for the diagnostic ``agreement``: a name of
             ``parsing.list_parsers()``, which takes the portraits for aligned ones, or a function
             from an image ``(H, W, 3)`` uint8 to its label map. ``None`` leaves it out.
@@ -129,10 +126,10 @@ def run(
     exchanges = None if exchanges is None else whole_number("exchanges", exchanges, 1)
     metrics = checked_metrics(metrics, parser is not None)
     dtype = str(resolve_dtype(dtype)).removeprefix("torch.")
-    seed, masker, reader = (
+    seed, masker, readers = (
         whole_number("seed", seed),
         checked_masker(masker),
-        checked_reader(reader),
+        checked_readers(reader),
     )
     layout, faces, opened = (
         Layout(checked_folder(out)),
@@ -141,7 +138,7 @@ def run(
     )
     with joined_ranks() as ranks:
         device = own_device(device)
-        features = _features(metrics, reader, device)
+        features = _features(metrics, readers, device)
         labeller = resolve_parser(parser, align=False, device=device, progress=False)
         settings = Settings(
             dataset=faces.name,
@@ -153,7 +150,7 @@ def run(
             resolutions=checked_resolutions(resolutions),
             methods=tuple(method.entry for method in opened),
             metrics=metrics,
-            extractor=features.network.identity if features else None,
+            extractors={name: reader.network.identity for name, reader in features.items()},
             parser=_parser_name(parser),
         )
         with locked(layout.folder, "benchmark", group=ranks.group):
@@ -234,13 +231,14 @@ class _Job:
         stage.run(methods, progress=self._shown)
         self.ranks.barrier()
 
-    def score(self, portraits: PreparedPortraits, features: FeatureReader | None) -> ScoringStage:
+    def score(
+        self, portraits: PreparedPortraits, features: Mapping[str, FeatureReader]
+    ) -> ScoringStage:
         """Compute features and what follows from them."""
-        store = None
-        if features is not None:
-            store = FeatureStore(self.layout.folder, self.layout.work / "features", features)
+        folder, kept = self.layout.folder, self.layout.work / "features"
+        stores = {name: FeatureStore(folder, kept, reader) for name, reader in features.items()}
         stage = ScoringStage(
-            self.layout, self.settings, portraits, self.ranks, self.failures, store
+            self.layout, self.settings, portraits, self.ranks, self.failures, stores
         )
         stage.extract(progress=self._shown)
         self.ranks.barrier()
@@ -264,7 +262,7 @@ class _Job:
             write_records(self.layout.timings, collected_timings(self.layout, self.settings))
             write_records(self.layout.scores, scoring.collect(cases))
             comparison = {}
-            if compare and scoring.store is not None:
+            if compare and scoring.stores:
                 comparison = compare_methods(scoring, exchanges, progress=self._shown)
             with atomic_path(self.layout.comparison) as path:
                 path.write_text(json.dumps(comparison, allow_nan=False) + "\n", encoding="utf-8")
@@ -299,27 +297,33 @@ class _Job:
 
 
 def _features(
-    metrics: Sequence[str], reader: FeatureReader | None, device: torch.device
-) -> FeatureReader | None:
-    """Return the reader with its network at hand, before hours are spent; ``None`` if not needed.
+    metrics: Sequence[str], readers: Mapping[str, FeatureReader], device: torch.device
+) -> dict[str, FeatureReader]:
+    """Return the readers that are needed; all networks are loaded before hours are spent.
 
     Raises:
         WeightsNotFoundError: the weights cannot be had; the message says what works without.
     """
-    wanted = [name for name in metrics if name in FEATURE_METRICS]
-    if not wanted:
-        return None
-    reader = reader or FeatureReader(device=device)
+    for metric in image_rows(metrics):
+        metric.get_ready(torch.device("cpu"))
+    rows = [row for row in map(metric_row, metrics) if isinstance(row, FeatureMetric)]
+    chosen = dict(readers) or {EXTRACTORS[0]: FeatureReader(device=device)}
+    needed = {
+        name: chosen.get(name) or FeatureReader(name, device=device)
+        for name in by_extractor(rows, list(chosen))
+    }
     try:
-        network = reader.network
+        return {
+            name: replace(reader, extractor=reader.network, device=None)
+            for name, reader in needed.items()
+        }
     except WeightsNotFoundError as error:
-        labels = ", ".join(MEASURES[name].label for name in wanted)
+        labels = ", ".join(row.label for row in rows)
         raise WeightsNotFoundError(
             f"{labels} cannot be computed, and nothing was started: {error}\n"
             "Without these weights there are: metrics psnr_hole,ssim_hole,l1_hole, which need "
-            f"none; an extractor of your own; or {STAND_IN}, a stand-in for rehearsals"
+            f"none; an extractor of your own; or {RANDOM_CONVOLUTIONS}, a stand-in for rehearsals"
         ) from error
-    return replace(reader, extractor=network, device=None)
 
 
 def _parser_name(parser: str | Parser | None) -> str | None:

@@ -3,49 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from facemask_inpaint.cli import options
+from facemask_inpaint.metrics.table import default_metrics, needs_features
 
 if TYPE_CHECKING:
     from facemask_inpaint.benchmark import Run
     from facemask_inpaint.benchmark.methods import MethodLike
-    from facemask_inpaint.metrics import FeatureReader
 
 _SHOWN_FAILURES = 40
-
-
-class _FeatureOptions(TypedDict):
-    """Values of :func:`_feature_options`."""
-
-    extractor: str
-    front_end: str
-    weights: Path | None
-
-
-def _feature_options(command: options.Command) -> options.Command:
-    """How images become features."""
-    for option in (
-        click.option(
-            "--front-end",
-            default="stylegan",
-            show_default=True,
-            help="How images are prepared for the Inception network.",
-        ),
-        click.option("--weights", type=options.existing, help="Own copy of the Inception file."),
-        click.option(
-            "--extractor",
-            type=click.Choice(["inception", "random-convolutions"]),
-            default="inception",
-            show_default=True,
-            help="random-convolutions needs no weights: for rehearsals, its numbers compare with "
-            "nothing published and every table says so.",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 @click.command()
@@ -84,13 +53,8 @@ def _feature_options(command: options.Command) -> options.Command:
     show_default=True,
     help="Resolution in pixels; may be repeated: 256, 512, 1024.",
 )
-@click.option(
-    "--metrics",
-    default="fid,pids,uids,kid,l1_hole,psnr_hole,ssim_hole",
-    show_default=True,
-    help="Comma-separated; the last three need no features.",
-)
-@_feature_options
+@options.metrics_option(default_metrics(in_hole=True), " Diagnostics are always added.")
+@options.extractor_options(several=True)
 @click.option(
     "--parser",
     help="Label predictions too (small, bisenet …): the diagnostic 'agreement' says whether a "
@@ -113,7 +77,9 @@ def benchmark(
     class_table: Path | None,
     dilate: float | None,
     resolutions: tuple[int, ...],
-    metrics: str,
+    metrics: str | None,
+    extractor: tuple[str, ...],
+    weights: Path | None,
     no_compare: bool,
     no_report: bool,
     check: bool,
@@ -136,6 +102,8 @@ def benchmark(
     """
     from facemask_inpaint import SemanticMasker, data
     from facemask_inpaint import benchmark as bench
+    from facemask_inpaint._internal.devices import own_device
+    from facemask_inpaint.benchmark.measures import checked_metrics
 
     options.require_folder(out)
     faces = data.open_faces(dataset, split)[:limit]
@@ -146,12 +114,10 @@ def benchmark(
     if check:
         options.check_data(faces, classes, masker, models=len(methods), sides=resolutions)
         return
-    names = [name.strip() for name in metrics.split(",") if name.strip()]
-    features: _FeatureOptions = {
-        "extractor": call.pop("extractor"),
-        "front_end": call.pop("front_end"),
-        "weights": call.pop("weights"),
-    }
+    names = checked_metrics(metrics, call["parser"] is not None)
+    readers = None
+    if needs_features(names):
+        readers = options.feature_readers(extractor, weights, own_device(call["device"]))
     run = bench.run(
         methods,
         faces,
@@ -160,7 +126,7 @@ def benchmark(
         resolutions=resolutions,
         masker=masker,
         metrics=names,
-        reader=_reader(names, call["device"], features),
+        reader=readers,
         compare=not no_compare,
         report=not no_report,
         **call,
@@ -182,25 +148,6 @@ def _named_predictions(text: str) -> MethodLike | tuple[str, MethodLike]:
     if isinstance(named, tuple):
         return named[0], PredictionFolder(Path(named[1]))
     return PredictionFolder(Path(named))
-
-
-def _reader(
-    metrics: list[str], device: str | None, features: _FeatureOptions
-) -> FeatureReader | None:
-    """Return how images become features; ``None`` where no metric needs any."""
-    from facemask_inpaint._internal.devices import own_device
-    from facemask_inpaint.benchmark.measures import FEATURE_METRICS
-    from facemask_inpaint.benchmark.random_features import random_convolutions
-    from facemask_inpaint.metrics import FeatureReader, InceptionExtractor
-
-    if not set(metrics) & set(FEATURE_METRICS):
-        return None
-    front_end, weights, own = features["front_end"], features["weights"], own_device(device)
-    if features["extractor"] != "inception":
-        return FeatureReader(random_convolutions(own))
-    if weights is None:
-        return FeatureReader(front_end, device=own)
-    return FeatureReader(InceptionExtractor(front_end, weights=weights, device=own))
 
 
 def _summarise(run: Run) -> None:

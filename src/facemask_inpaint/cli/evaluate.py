@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facemask_inpaint.cli import options
+from facemask_inpaint.metrics.table import (
+    default_metrics,
+    metric_names,
+    metric_rows,
+    needs_features,
+)
 
 if TYPE_CHECKING:
-    from facemask_inpaint.metrics import Evaluation, FeatureReader
+    from facemask_inpaint.metrics import FeatureReader
     from facemask_inpaint.metrics.inputs import Skipped
 
 
@@ -36,13 +40,6 @@ def _reader_options(command: options.Command) -> options.Command:
         click.option("--batch-size", default=32, show_default=True, help="Pictures at a time."),
         click.option("--device", help="cuda, cpu … (default: cuda when there)."),
         click.option("--dtype", default="float32", show_default=True, help="Or float16, bfloat16."),
-        click.option("--weights", type=options.existing, help="Own copy of the Inception file."),
-        click.option(
-            "--front-end",
-            default="stylegan",
-            show_default=True,
-            help="How pictures are prepared for the Inception network; see the docs on metrics.",
-        ),
     ):
         command = option(command)
     return command
@@ -51,19 +48,15 @@ def _reader_options(command: options.Command) -> options.Command:
 @click.command()
 @click.argument("real", type=options.existing)
 @click.argument("fake", type=options.existing)
-@click.option(
-    "--metrics",
-    default="fid,pids,uids,kid,psnr,ssim,l1",
-    show_default=True,
-    help="Comma-separated: fid kid pids uids psnr ssim l1 lpips.",
-)
+@options.metrics_option(default_metrics())
 @click.option("--masks", type=options.existing, help="Masks, 255 = hole: pixel metrics in it too.")
 @click.option("--null-swaps", default=0, show_default=True, help="Refits for P-IDS' reference.")
+@options.extractor_options(several=True)
 @_reader_options
 def evaluate(
     real: Path,
     fake: Path,
-    metrics: str,
+    metrics: str | None,
     masks: Path | None,
     null_swaps: int,
     json_file: Path | None,
@@ -79,15 +72,13 @@ def evaluate(
     """
     from facemask_inpaint import metrics as measures
 
-    names = [name.strip() for name in metrics.split(",") if name.strip()]
     left_out = _LeftOut()
-    reader = _reader(
-        **reading, on_skip=left_out, needs_network=bool(set(names) & set(measures.FEATURE_METRICS))
-    )
-    found = measures.evaluate(real, fake, names, masks, null_swaps=null_swaps, reader=reader)
+    names = metric_names(default_metrics() if metrics is None else metrics, metric_rows())
+    readers = _readers(**reading, on_skip=left_out, needs_network=needs_features(names))
+    found = measures.evaluate(real, fake, names, masks, null_swaps=null_swaps, reader=readers)
     click.echo(str(found))
     _write(json_file, lambda: found.to_json(indent=2))
-    _write(csv_file, lambda: _as_csv(found))
+    _write(csv_file, found.to_csv)
     options.require_none_failed(left_out.reasons)
 
 
@@ -98,6 +89,7 @@ def evaluate(
 @options.exchanges_option
 @click.option("--confidence", default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--seed", default=0, show_default=True, help="Of resamples and exchanges.")
+@options.extractor_options(several=False)
 @_reader_options
 def compare(
     real: Path,
@@ -122,6 +114,7 @@ def compare(
 
     folders = dict(_named_folder(text) for text in models)
     left_out = _LeftOut()
+    readers = _readers(**reading, on_skip=left_out, needs_network=True)
     result = measures.compare(
         real,
         {name: _by_class(folder) for name, folder in folders.items()},
@@ -129,7 +122,7 @@ def compare(
         exchanges=exchanges,
         confidence=confidence,
         seed=seed,
-        reader=_reader(**reading, on_skip=left_out, needs_network=True),
+        reader=next(iter(readers.values())),
     )
     click.echo(str(result))
     _write(json_file, lambda: result.to_json(indent=2))
@@ -137,27 +130,20 @@ def compare(
     options.require_none_failed(left_out.reasons)
 
 
-def _reader(
-    front_end: str,
-    weights: Path | None,
-    dtype: str,
-    device: str | None,
-    cache: Path | None,
-    no_cache: bool,
-    needs_network: bool,
-    **kept: Any,
-) -> FeatureReader:
+def _readers(
+    device: str | None, cache: Path | None, no_cache: bool, needs_network: bool, **kept: Any
+) -> dict[str, FeatureReader]:
+    """Readers by the names of their extractors; one without a network where none is needed."""
     from facemask_inpaint import checkpoints
-    from facemask_inpaint.metrics import FeatureReader, InceptionExtractor
+    from facemask_inpaint.metrics import FeatureReader
 
-    if no_cache:
-        cache = None
-    elif cache is None:
-        cache = checkpoints.cache_folder() / "features"
     if not needs_network:
-        return FeatureReader(device=device, cache=None, **kept)
-    extractor = InceptionExtractor(front_end, weights=weights, device=device, dtype=dtype)
-    return FeatureReader(extractor, cache=cache, **kept)
+        for name in ("extractor", "weights", "dtype"):
+            kept.pop(name)
+        return {"": FeatureReader(device=device, **kept)}
+    if cache is None and not no_cache:
+        cache = checkpoints.cache_folder() / "features"
+    return options.feature_readers(device=device, cache=None if no_cache else cache, **kept)
 
 
 class _LeftOut:
@@ -186,14 +172,6 @@ def _by_class(folder: Path) -> Path | dict[str, Path]:
     from facemask_inpaint.images.folders import class_folders
 
     return class_folders(folder) or folder
-
-
-def _as_csv(found: Evaluation) -> str:
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["metric", "value", "n"])
-    writer.writerows([name, result.value, result.n] for name, result in found.items())
-    return table.getvalue()
 
 
 def _write(target: Path | None, text: Callable[[], str]) -> None:

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from facemask_inpaint.errors import LabelMapError
+from facemask_inpaint.metrics.table import EXTRACTORS, metric_rows
 
 if TYPE_CHECKING:
+    import torch
+
     from facemask_inpaint import SemanticMasker
     from facemask_inpaint.data import Faces
+    from facemask_inpaint.metrics import FeatureReader
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Item = TypeVar("Item")
@@ -69,6 +73,57 @@ def exchanges_option(command: Command) -> Command:
         help="Random exchanges of the test of differences; the smallest p-value is one in so many "
         "(default: 9,999, and more for many models).",
     )(command)
+
+
+def metrics_option(default: Sequence[str], further: str = "") -> Callable[[Command], Command]:
+    """``--metrics``: names out of the table of metrics."""
+    names = " ".join(metric_rows())
+    return click.option(
+        "--metrics",
+        show_default=",".join(default),
+        help=f"Comma-separated: {names}. Names in _hole are over the hole alone.{further}",
+    )
+
+
+def extractor_options(*, several: bool) -> Callable[[Command], Command]:
+    """``--extractor`` and ``--weights``: how images become features."""
+    repeated = " May be repeated: metrics are then named fid@NAME." if several else ""
+
+    def decorate(command: Command) -> Command:
+        command = click.option("--weights", type=existing, help="Own copy of the Inception file.")(
+            command
+        )
+        return click.option(
+            "--extractor",
+            type=click.Choice(EXTRACTORS),
+            default=[EXTRACTORS[0]] if several else EXTRACTORS[0],
+            multiple=several,
+            show_default=True,
+            help="Front end of the Inception network, see the docs on metrics, or "
+            "random-convolutions, which needs no weights: for rehearsals, its numbers compare "
+            f"with nothing published.{repeated}",
+        )(command)
+
+    return decorate
+
+
+def feature_readers(
+    extractor: str | Sequence[str],
+    weights: Path | None,
+    device: str | torch.device | None,
+    dtype: str = "float32",
+    **reading: Any,
+) -> dict[str, FeatureReader]:
+    """Readers by the names of their extractors."""
+    from facemask_inpaint.metrics import FeatureReader, open_extractor
+
+    names = [extractor] if isinstance(extractor, str) else extractor
+    if weights is None and dtype == "float32":  # loaded when they are needed
+        return {name: FeatureReader(name, device, **reading) for name in names}
+    return {
+        name: FeatureReader(open_extractor(name, device, weights=weights, dtype=dtype), **reading)
+        for name in names
+    }
 
 
 def compute_options(command: Command) -> Command:

@@ -30,7 +30,7 @@ ROUNDING_FLOOR = 1e-8
 
 
 class ConvergenceError(FacemaskInpaintError, ArithmeticError):
-    """The optimum was not reached to the asked-for gradient; no score can be given."""
+    """The optimum of a support vector machine was not reached, so no score can be given."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class SquaredHingeSVM:
         self._size = float(self.rows.norm())
 
     def fit(self, labels: Tensor, *, tolerance: float = 1e-12) -> Hyperplane:
-        """The optimum for one labelling.
+        """Find the optimum for one labelling.
 
         Args:
             labels: ``(N,)``, +1 or -1.
@@ -114,7 +114,7 @@ class SquaredHingeSVM:
         )
 
     def decide(self, plane: Hyperplane) -> Tensor:
-        """``(N,)`` float64, f of every row."""
+        """Return f of every row, ``(N,)`` float64."""
         return self.rows[:, : self.dimension] @ plane.weight + plane.bias
 
     def _converged(
@@ -148,7 +148,7 @@ class SquaredHingeSVM:
 def exact_step(
     slope: Tensor, curvature: Tensor, slack: Tensor, speed: Tensor, cost: float
 ) -> Tensor:
-    """The minimiser t > 0 of J along a descent direction, without iterating.
+    """Find the minimiser t > 0 of J along a descent direction, without iterating.
 
     ``J'(t) = slope + curvature t - 2 cost sum_i u_i (max(0, r_i - t u_i) - max(0, r_i))`` is
     increasing and piecewise linear, with a kink where a row enters or leaves the margin. The

@@ -1,21 +1,21 @@
-"""P-IDS and U-IDS: how well a linear classifier tells filled from real pictures.
+"""P-IDS and U-IDS: how well a linear classifier tells inpainted from real images.
 
 Zhao et al., "Large Scale Image Completion via Co-Modulated Generative Adversarial Networks"
 (ICLR 2021): a linear support vector machine f is trained on the Inception features of *all* real
-and fake pictures and judged on the same ones. With row i of both sides made from one picture,
+and fake images and scored on the same ones. With row i of both sides made from one image,
 
     U-IDS = (#{f(real_i) <= 0} + #{f(fake_i) > 0}) / (n + n'),      best 0.5
     P-IDS = #{f(fake_i) > f(real_i)} / n,                           chance 0.5, ties count as lost
 
 The features are those of an Inception classifier; no face recognition is involved. Both scores
-depend on the number of pictures as much as on the pictures: points in general position in d
+depend on the number of images as much as on the images: points in general position in d
 dimensions can be separated whatever they show when n + n' <= d + 1, and then both scores are 0.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +26,9 @@ from facemask_inpaint.errors import OptionError
 from facemask_inpaint.metrics._svm import Hyperplane, SquaredHingeSVM
 from facemask_inpaint.metrics.features.reader import FeatureReader
 from facemask_inpaint.metrics.features.sets import (
+    FeaturePair,
     FeatureSet,
+    FeatureSource,
     common_identity,
     input_warnings,
     provenance,
@@ -40,10 +42,10 @@ class DiscriminativeScore(MetricResult):
     """P-IDS or U-IDS, as a fraction.
 
     Attributes:
-        dimension: width d of the features; the score is 0 for all pictures while 2n <= d + 1.
-        ties: pairs whose two pictures score exactly alike (such as untouched copies).
-        null: scores of the same pictures with the members of random pairs exchanged, that is of
-            a perfect model at this n and d; empty unless asked for.
+        dimension: width d of the features; the score is 0 for all images while 2n <= d + 1.
+        ties: number of pairs whose two images score exactly alike (such as untouched copies).
+        null: scores of the same images with the members of random pairs exchanged, that is of
+            a perfect method at this n and d; empty unless asked for.
     """
 
     dimension: int = 0
@@ -52,7 +54,7 @@ class DiscriminativeScore(MetricResult):
 
     @property
     def null_mean(self) -> float | None:
-        """Mean of the null reference; None when there is none."""
+        """Mean of the null reference, ``None`` without one."""
         return float(np.mean(self.null)) if self.null else None
 
     def __str__(self) -> str:
@@ -68,11 +70,11 @@ class DiscriminativeScores:
     """Both scores of one fit.
 
     Attributes:
-        uids: always there.
-        pids: None when the sides differ in number, so that rows are no pairs.
+        uids: the unpaired score.
+        pids: the paired score; ``None`` when the sides differ in number.
         plane: the classifier.
-        real_decisions: ``(n,)`` float64, f of the real pictures.
-        fake_decisions: ``(n',)`` float64, f of the fake pictures.
+        real_decisions: ``(n,)`` float64, f of the real images.
+        fake_decisions: ``(n',)`` float64, f of the fake images.
     """
 
     uids: DiscriminativeScore
@@ -90,7 +92,7 @@ class DiscriminativeScores:
         return "\n".join(str(score) for score in (self.pids, self.uids) if score is not None)
 
     def to_dict(self) -> dict[str, object]:
-        """Both scores as dictionaries, ``pids`` None without pairs."""
+        """Return both scores as dictionaries, ``pids`` as ``None`` without pairs."""
         return {
             "pids": None if self.pids is None else self.pids.to_dict(),
             "uids": self.uids.to_dict(),
@@ -98,54 +100,96 @@ class DiscriminativeScores:
 
 
 def pids(
-    real: Any,
-    fake: Any,
+    real: FeatureSource,
+    fake: FeatureSource,
     *,
     reader: FeatureReader | None = None,
     null_swaps: int = 0,
     seed: int = 0,
 ) -> DiscriminativeScore:
-    """Paired inception discriminative score of fake against real pictures.
+    """Compute the paired inception discriminative score; 0.5 is chance, 0 is worst.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> rng = np.random.default_rng(0)
+        >>> real, fake = rng.normal(size=(2, 200, 4))
+        >>> 0.3 < float(metrics.pids(real, fake)) < 0.7
+        True
 
     Args:
-        real: pictures or features ``(n, d)``, as :class:`~.reader.FeatureReader` takes them.
-        fake: their fillings. Files pair by stem, everything else by order.
-        reader: how pictures become features; default ``FeatureReader()``.
-        null_swaps: refits with randomly exchanged pairs for :attr:`DiscriminativeScore.null`.
+        real: images or features ``(n, d)``, as :class:`FeatureReader` takes them.
+        fake: their predictions. Files pair by stem, everything else by order.
+        reader: how images become features; default ``FeatureReader()``.
+        null_swaps: number of refits with randomly exchanged pairs for
+            :attr:`DiscriminativeScore.null`.
         seed: of the exchanges.
 
+    Returns:
+        The share of pairs whose fake image scores higher than the real one.
+
     Raises:
-        OptionError: unmatched pictures, or features of different extractors or widths.
+        ImageError: an image cannot be decoded.
+        OptionError: unmatched images, or features of different extractors or widths.
+        ConvergenceError: the classifier's optimum was not reached.
     """
     pair = (reader or FeatureReader()).read_pair(real, fake)
-    found = discriminative_scores(*pair, null_swaps=null_swaps, seed=seed).pids
-    if found is None:
-        raise OptionError("P-IDS needs as many fake as real pictures, in the same order")
-    return found
+    score = discriminative_scores(*pair, null_swaps=null_swaps, seed=seed).pids
+    if score is None:
+        raise OptionError("P-IDS needs as many fake as real images, in the same order")
+    return score
 
 
 def uids(
-    real: Any,
-    fake: Any,
+    real: FeatureSource,
+    fake: FeatureSource,
     *,
     reader: FeatureReader | None = None,
     null_swaps: int = 0,
     seed: int = 0,
 ) -> DiscriminativeScore:
-    """Unpaired inception discriminative score; the sides may differ in number.
+    """Compute the unpaired inception discriminative score; 0.5 is best, 0 is worst.
+
+    The sides may differ in number.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> rng = np.random.default_rng(0)
+        >>> float(metrics.uids(rng.normal(size=(90, 4)), rng.normal(size=(60, 4)))) > 0.3
+        True
 
     Args:
-        real: pictures or features, see :func:`pids`.
+        real: images or features, see :func:`pids`.
         fake: likewise.
-        reader: how pictures become features; default ``FeatureReader()``.
-        null_swaps: refits with exchanged labels, see :attr:`DiscriminativeScore.null`.
+        reader: how images become features; default ``FeatureReader()``.
+        null_swaps: number of refits with exchanged labels, see :attr:`DiscriminativeScore.null`.
         seed: of the exchanges.
 
+    Returns:
+        The error rate of the classifier.
+
     Raises:
+        ImageError: an image cannot be decoded.
         OptionError: features of different extractors or widths.
+        ConvergenceError: the classifier's optimum was not reached.
     """
     sides = (reader or FeatureReader()).read_both(real, fake)
     return discriminative_scores(*sides, null_swaps=null_swaps, seed=seed).uids
+
+
+def pids_of_features(pair: FeaturePair) -> DiscriminativeScore | None:
+    """Compute P-IDS; see :class:`~.table.FeatureMetric`."""
+    return pair.once(_both_scores).pids
+
+
+def uids_of_features(pair: FeaturePair) -> DiscriminativeScore:
+    """Compute U-IDS; see :class:`~.table.FeatureMetric`."""
+    return pair.once(_both_scores).uids
+
+
+def _both_scores(pair: FeaturePair) -> DiscriminativeScores:
+    return discriminative_scores(pair.real, pair.fake, null_swaps=pair.null_swaps)
 
 
 @ordinary_torch()
@@ -157,15 +201,22 @@ def discriminative_scores(
     seed: int = 0,
     tolerance: float = 1e-12,
 ) -> DiscriminativeScores:
-    """P-IDS and U-IDS from one exact fit, on the device where the real features are.
+    """Compute P-IDS and U-IDS from one exact fit, on the device of the real features.
 
     The classifier is the optimum of the published objective, that of scikit-learn's
     ``LinearSVC(dual=False)``: squared hinge, C = 1, bias penalised, features unscaled.
 
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> scores = metrics.discriminative_scores(np.eye(9, 4), np.eye(9, 4))
+        >>> scores.uids.value, scores.uids.ties
+        (0.5, 9)
+
     Args:
         real: features ``(n, d)``.
         fake: features ``(n', d)``; row i belongs to real row i when n = n'.
-        null_swaps: refits for the null reference, 0 for none. The labels of random pairs are
+        null_swaps: number of refits for the null reference. The labels of random pairs are
             exchanged, or of random rows when the sides differ in number.
         seed: of the null reference.
         tolerance: relative gradient to reach, see :meth:`~._svm.SquaredHingeSVM.fit`.
@@ -182,13 +233,13 @@ def discriminative_scores(
     labels[len(x) :] = -1
     plane = svm.fit(labels, tolerance=tolerance)
     same = (x == y).all(dim=1) if len(x) == len(y) else None
-    judged = _judge(svm.decide(plane), len(x), same)
+    decisions = _decisions(svm.decide(plane), len(x), same)
     generator = np.random.default_rng(seed)
     null = []
     for _ in range(null_swaps):
-        drawn = _exchanged(labels, len(x), generator)
-        refit = svm.fit(drawn, tolerance=tolerance)
-        null.append(_judge(svm.decide(refit), len(x), same).scores(drawn))
+        exchanged = _exchanged(labels, len(x), generator)
+        refit = svm.decide(svm.fit(exchanged, tolerance=tolerance))
+        null.append(_decisions(refit, len(x), same).scores(exchanged))
     common = DiscriminativeScore(
         name="",
         value=0.0,
@@ -196,37 +247,57 @@ def discriminative_scores(
         warnings=input_warnings(first, second) + separability_warnings(len(x), len(y), x.shape[1]),
         provenance=provenance(first, second) | _fit_record(plane),
         dimension=x.shape[1],
-        ties=judged.ties,
+        ties=decisions.ties,
     )
-    score_p, score_u = judged.scores(labels)
-    null_p, null_u = (tuple(side) for side in zip(*null)) if null else ((), ())
+    return _named_scores(common, decisions, labels, null, plane)
+
+
+def _named_scores(
+    common: DiscriminativeScore,
+    decisions: _Decisions,
+    labels: Tensor,
+    null: Sequence[tuple[float | None, float]],
+    plane: Hyperplane,
+) -> DiscriminativeScores:
+    """Both scores, of which ``common`` holds everything but name, value and null reference."""
+    paired, unpaired = decisions.scores(labels)
+    null_paired = tuple(score for score, _ in null if score is not None)
+    null_unpaired = tuple(score for _, score in null)
     return DiscriminativeScores(
-        uids=replace(common, name="uids", value=score_u, null=null_u),
-        pids=None if score_p is None else replace(common, name="pids", value=score_p, null=null_p),
+        uids=replace(common, name="uids", value=unpaired, null=null_unpaired),
+        pids=None
+        if paired is None
+        else replace(common, name="pids", value=paired, null=null_paired),
         plane=plane,
-        real_decisions=judged.real.cpu().numpy(),
-        fake_decisions=judged.fake.cpu().numpy(),
+        real_decisions=decisions.real.cpu().numpy(),
+        fake_decisions=decisions.fake.cpu().numpy(),
     )
 
 
 def separability_warnings(n_real: int, n_fake: int, dimension: int) -> tuple[str, ...]:
-    """What sizes alone do to the scores (Cover 1965: separability of N points in d dimensions)."""
+    """Say what sizes alone do to the scores (Cover 1965: separability of N points).
+
+    Args:
+        n_real: number of real images.
+        n_fake: number of fake images.
+        dimension: width of the features.
+    """
     total, limit = n_real + n_fake, dimension + 1
     if total <= limit:
         return (
             f"n + n' = {total} <= d + 1 = {limit}: two samples of the same law would score 0 "
-            "here, so a score near 0 says nothing about the pictures",
+            "here, so a score near 0 says nothing about the images",
         )
     if total < 4 * limit:
         return (
             f"n + n' = {total} < 4(d + 1) = {4 * limit}: the scores are pulled towards 0 by the "
-            "number of pictures; compare only at equal n",
+            "number of images; compare only at equal n",
         )
     return ()
 
 
 @dataclass(frozen=True, eq=False)
-class _Judged:
+class _Decisions:
     """Decision values of both sides; equal rows have equal values."""
 
     real: Tensor
@@ -248,10 +319,10 @@ class _Judged:
         return float(won.sum()) / len(won), unpaired
 
 
-def _judge(decisions: Tensor, n_real: int, same: Tensor | None) -> _Judged:
+def _decisions(decisions: Tensor, n_real: int, same: Tensor | None) -> _Decisions:
     real, fake = decisions[:n_real], decisions[n_real:]
     # Products may round equal rows differently, depending on where they lie in memory.
-    return _Judged(real, fake if same is None else torch.where(same, real, fake))
+    return _Decisions(real, fake if same is None else torch.where(same, real, fake))
 
 
 def _exchanged(labels: Tensor, n_real: int, generator: np.random.Generator) -> Tensor:
@@ -267,7 +338,7 @@ def _feature_set(features: FeatureSet | np.ndarray | Tensor) -> FeatureSet:
 
 def _checked(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     if not len(real) or not len(fake):
-        raise OptionError(f"both sides need pictures; there are {len(real)} and {len(fake)}")
+        raise OptionError(f"both sides need images; there are {len(real)} and {len(fake)}")
     require_same_width(real.shape[1], fake.shape[1])
     return real.detach(), fake.detach().to(real.device)
 

@@ -1,75 +1,44 @@
-"""All metrics of one set of fakes, with features computed once."""
+"""All metrics of one set of fake images, with features computed once."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from facemask_inpaint.errors import OptionError, unknown_name
-from facemask_inpaint.metrics.discriminative import DiscriminativeScores, discriminative_scores
-from facemask_inpaint.metrics.features.perceptual import load_perceptual_distance
+from facemask_inpaint.errors import OptionError
 from facemask_inpaint.metrics.features.reader import FeatureReader
-from facemask_inpaint.metrics.features.sets import FeatureSet, is_feature_array
-from facemask_inpaint.metrics.features.statistics import Convention
-from facemask_inpaint.metrics.frechet import frechet_result
-from facemask_inpaint.metrics.inputs import open_pictures
-from facemask_inpaint.metrics.kernel import kernel_result
-from facemask_inpaint.metrics.pairs import HOLE, Measure, PairReader
-from facemask_inpaint.metrics.pixel import (
-    absolute_difference,
-    peak_signal_to_noise,
-    structural_similarity,
+from facemask_inpaint.metrics.features.sets import (
+    Convention,
+    FeaturePair,
+    FeatureSet,
+    FeatureSource,
+    is_feature_array,
 )
+from facemask_inpaint.metrics.inputs import ImageSource, MaskSource, rereadable
+from facemask_inpaint.metrics.pairs import PairReader
 from facemask_inpaint.metrics.results import MetricResult
-
-
-@dataclass(frozen=True)
-class FeaturePair:
-    """Two sides' features, and what several metrics of them share.
-
-    Attributes:
-        real: features of the real side.
-        fake: of the other.
-        convention: of FID.
-        null_swaps: of P-IDS and U-IDS.
-    """
-
-    real: FeatureSet
-    fake: FeatureSet
-    convention: Convention = "n-1"
-    null_swaps: int = 0
-
-    @cached_property
-    def discriminative(self) -> DiscriminativeScores:
-        """P-IDS and U-IDS, of one fit."""
-        return discriminative_scores(self.real, self.fake, null_swaps=self.null_swaps)
-
-
-_BY_FEATURES: Mapping[str, Callable[[FeaturePair], MetricResult | None]] = {
-    "fid": lambda pair: frechet_result(pair.real, pair.fake, pair.convention),
-    "kid": lambda pair: kernel_result(pair.real, pair.fake),
-    "pids": lambda pair: pair.discriminative.pids,
-    "uids": lambda pair: pair.discriminative.uids,
-}
-_BY_PIXELS: Mapping[str, Callable[[PairReader], Measure]] = {
-    "psnr": lambda reader: peak_signal_to_noise,
-    "ssim": lambda reader: structural_similarity,
-    "l1": lambda reader: absolute_difference,
-    "lpips": lambda reader: load_perceptual_distance(device=reader.device).measure,
-}
-FEATURE_METRICS = tuple(_BY_FEATURES)
-"""Names of the metrics that compare features of images."""
-PIXEL_METRICS = tuple(_BY_PIXELS)
-DEFAULT_METRICS = ("fid", "pids", "uids", "kid", "psnr", "ssim", "l1")
-_PAIRED = frozenset({"pids", *PIXEL_METRICS})
+from facemask_inpaint.metrics.table import (
+    METRICS,
+    FeatureMetric,
+    ImageMetric,
+    by_extractor,
+    default_metrics,
+    find_metric,
+    metric_names,
+    metric_rows,
+)
 
 
 @dataclass(frozen=True)
 class Evaluation(Mapping[str, MetricResult]):
-    """Results by metric, ``evaluation["fid"]``; over the hole ``evaluation["psnr_hole"]``."""
+    """Results by metric: ``evaluation["fid"]``, over the hole ``evaluation["psnr_hole"]``.
+
+    Attributes:
+        results: the same as an ordinary mapping.
+    """
 
     results: Mapping[str, MetricResult]
 
@@ -92,119 +61,135 @@ class Evaluation(Mapping[str, MetricResult]):
         return "\n".join(lines + notes)
 
     def to_dict(self) -> dict[str, object]:
-        """Every result's :meth:`~.results.MetricResult.to_dict`, by metric."""
+        """Return every result's :meth:`MetricResult.to_dict`, by metric."""
         return {name: result.to_dict() for name, result in self.results.items()}
 
     def to_json(self, indent: int | None = None) -> str:
-        """:meth:`to_dict` as JSON text."""
+        """Return :meth:`to_dict` as JSON text.
+
+        Args:
+            indent: spaces per level; ``None`` writes one line.
+        """
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    def to_csv(self) -> str:
+        """Return a line of name, value and n for each metric, below a line of column names."""
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["metric", "value", "n"])
+        writer.writerows([name, result.value, result.n] for name, result in self.items())
+        return table.getvalue()
 
 
 def evaluate(
-    real: Any,
-    fake: Any,
-    metrics: str | Sequence[str] = DEFAULT_METRICS,
-    mask: Any = None,
+    real: FeatureSource,
+    fake: FeatureSource,
+    metrics: str | Sequence[str] | None = None,
+    mask: MaskSource | None = None,
     *,
     convention: Convention = "n-1",
     null_swaps: int = 0,
-    reader: FeatureReader | None = None,
+    reader: FeatureReader | Mapping[str, FeatureReader] | None = None,
 ) -> Evaluation:
-    """Measure fakes against reals by several metrics.
+    """Measure fake images against real ones by several metrics.
 
     Example:
-        >>> scores = evaluate("faces/real", "faces/filled", mask="faces/masks")  # doctest: +SKIP
-        >>> float(scores["fid"]), float(scores["psnr_hole"])  # doctest: +SKIP
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> real, fake = np.random.default_rng(0).integers(0, 256, (2, 9, 32, 32, 3), np.uint8)
+        >>> scores = metrics.evaluate(real, fake, "l1,psnr", mask=np.eye(32) > 0)
+        >>> list(scores)
+        ['l1', 'l1_hole', 'psnr', 'psnr_hole']
 
     Args:
-        real: a folder, a list of paths or pictures, a uint8 batch, or (for ``fid``, ``kid``,
-            ``pids``, ``uids``) features ``(n, d)``. For ``pids`` and the pixel metrics files are
-            paired by stem, everything else by order.
+        real: a folder, a list of paths or images, a uint8 batch, or (for metrics of features
+            alone) features ``(n, d)``. For metrics of pairs files are paired by stem, everything
+            else by order.
         fake: the same.
-        metrics: names out of ``fid kid pids uids psnr ssim l1 lpips``; a string is one name, or
-            several between commas.
-        mask: with it the pixel metrics are given over the hole too; see :func:`~.pixel.psnr`.
-        convention: divisor of the covariance in FID, see :func:`~.frechet.fid`.
-        null_swaps: refits for the null reference of P-IDS and U-IDS, see :func:`~.pids`.
-        reader: how pictures are read and become features; default ``FeatureReader()``. Its
+        metrics: names out of :data:`METRICS`; a string is one name, or several between commas.
+            Names such as ``"psnr_hole"`` ask for the hole alone. ``None`` takes those marked as
+            default.
+        mask: with it image metrics are given over the hole too; see :func:`psnr`.
+        convention: divisor of the covariance in FID, see :func:`fid`.
+        null_swaps: number of refits for the null reference of P-IDS and U-IDS, see :func:`pids`.
+        reader: how images are read and become features; default ``FeatureReader()``. Its
             ``on_error="skip"`` leaves out what cannot be read and says so in the results.
+            A mapping of names to readers computes feature metrics by each, as ``"fid@name"``.
+
+    Returns:
+        Results by metric, in the order in which they were asked for.
 
     Raises:
         UnknownNameError: a metric that does not exist.
-        ImageError: an undecodable picture, or a pair of different sizes for a pixel metric.
-        OptionError: no metric at all, unmatched files (named), too few pictures, or features where
-            pictures are needed.
+        ImageError: an undecodable image, or a pair of different sizes for an image metric.
+        OptionError: no metric at all, unmatched files (named), too few images, features where
+            images are needed, or no mask where one is needed.
+        WeightsNotFoundError: the weights of a network cannot be had.
     """
-    wanted = metric_names(metrics, (*FEATURE_METRICS, *PIXEL_METRICS))
-    if not wanted:
-        known = ", ".join((*FEATURE_METRICS, *PIXEL_METRICS))
-        raise OptionError(f"metrics= is empty: name at least one of {known}")
-    from_features = [name for name in wanted if name in FEATURE_METRICS]
-    from_pixels = [name for name in wanted if name in PIXEL_METRICS]
-    if from_pixels and (_is_features(real) or _is_features(fake)):
-        raise OptionError(f"{', '.join(from_pixels)} need pictures, not features")
-    reader = reader or FeatureReader()
-    real, fake = _rereadable(real), _rereadable(fake)
-    found: dict[str, MetricResult] = {}
-    if from_features:
-        read = reader.read_pair if _PAIRED & set(wanted) else reader.read_both
-        found |= feature_scores(*read(real, fake), from_features, convention, null_swaps)
-    if from_pixels:
-        found |= _pixel_scores(real, fake, from_pixels, mask, reader)
-    order = [name + ending for name in wanted for ending in ("", HOLE)]
-    return Evaluation({name: found[name] for name in order if name in found})
+    rows = _wanted_rows(metrics, mask is not None)
+    images = [row for row in rows if isinstance(row, ImageMetric)]
+    readers = reader if isinstance(reader, Mapping) else {"": reader or FeatureReader()}
+    features = by_extractor([row for row in rows if isinstance(row, FeatureMetric)], list(readers))
+    paired = any("pairs" in row.needs for row in rows)
+    first = next(iter(readers.values()))
+    real, fake = rereadable(real), rereadable(fake)
+    sides = (_only_images(real, images), _only_images(fake, images)) if images else None
+    results: dict[str, MetricResult] = {}
+    for name, assigned in features.items():
+        own = readers.get(name) or replace(first, extractor=name)
+        read = own.read_pair if paired else own.read_both
+        pair = FeaturePair(*read(real, fake), convention, null_swaps)
+        results |= feature_scores(pair, assigned)
+    if sides is not None:
+        pairs = PairReader(
+            first.device, first.workers, first.on_error, first.progress, first.on_skip
+        )
+        results |= pairs.measure(*sides, images, mask)
+    return Evaluation({name: results[name] for name in _ordered(rows, readers, results)})
 
 
-def metric_names(metrics: str | Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
-    """Names of metrics, each once.
+def feature_scores(pair: FeaturePair, metrics: Sequence[FeatureMetric]) -> dict[str, MetricResult]:
+    """Compute metrics of features, by name; those that are not defined are left out.
 
     Args:
-        metrics: the names; a string is one name, or several between commas.
-        known: all that there are.
-
-    Raises:
-        UnknownNameError: a name that is not ``known``.
-        OptionError: something else than names.
+        pair: features of both sides.
+        metrics: rows of the table of metrics.
     """
-    if isinstance(metrics, str):
-        metrics = [name.strip() for name in metrics.split(",") if name.strip()]
-    names = tuple(metrics) if isinstance(metrics, Iterable) else (metrics,)
-    known = tuple(known)
-    for name in names:
-        if not isinstance(name, str):
-            raise OptionError(f"metrics are given by their names, such as ('fid',), not {name!r}")
-        if name not in known:
-            raise unknown_name("metric", name, known)
-    return tuple(dict.fromkeys(names))
+    results = {metric.name: metric(pair) for metric in metrics}
+    return {
+        name: replace(result, name=name) for name, result in results.items() if result is not None
+    }
 
 
-def feature_scores(
-    real: FeatureSet,
-    fake: FeatureSet,
-    wanted: Sequence[str],
-    convention: Convention = "n-1",
-    null_swaps: int = 0,
-) -> dict[str, MetricResult]:
-    """Results out of :data:`FEATURE_METRICS`, by name; without P-IDS where rows are no pairs."""
-    pair = FeaturePair(real, fake, convention, null_swaps)
-    found = {name: _BY_FEATURES[name](pair) for name in wanted}
-    return {name: result for name, result in found.items() if result is not None}
+def _wanted_rows(
+    metrics: str | Sequence[str] | None, masked: bool
+) -> list[FeatureMetric | ImageMetric]:
+    """Rows of the metrics asked for; with masks each image metric over the hole too."""
+    names = metric_names(default_metrics() if metrics is None else metrics, metric_rows())
+    if not names:
+        raise OptionError(f"metrics= is empty: name at least one of {', '.join(METRICS)}")
+    rows: dict[str, FeatureMetric | ImageMetric] = {}
+    for row in map(find_metric, names):
+        rows[row.name] = row
+        if isinstance(row, ImageMetric) and masked and not row.over_hole:
+            rows[row.in_hole().name] = row.in_hole()
+        if "mask" in row.needs and not masked:
+            raise OptionError(f"{row.name} needs masks: give mask=")
+    return list(rows.values())
 
 
-def _pixel_scores(
-    real: Any, fake: Any, wanted: Sequence[str], mask: Any, reader: FeatureReader
-) -> dict[str, MetricResult]:
-    pairs = PairReader(
-        reader.device, reader.workers, reader.on_error, reader.progress, reader.on_skip
-    )
-    measures = {name: _BY_PIXELS[name](pairs) for name in wanted}
-    return dict(pairs.measure(real, fake, measures, mask, whole_too=True))
+def _ordered(
+    rows: Sequence[FeatureMetric | ImageMetric],
+    readers: Mapping[str, FeatureReader],
+    results: Mapping[str, MetricResult],
+) -> list[str]:
+    """Names of the results in the order of the metrics, then of the extractors."""
+    names = [name for row in rows for name in (row.name, *(f"{row.name}@{at}" for at in readers))]
+    return [name for name in names if name in results]
 
 
-def _is_features(source: Any) -> bool:
-    return isinstance(source, FeatureSet) or is_feature_array(source)
-
-
-def _rereadable(source: Any) -> Any:
-    """The source itself, or the pictures of a stream, which could be read only once."""
-    return list(open_pictures(source)) if isinstance(source, Iterator) else source
+def _only_images(source: FeatureSource, metrics: Sequence[ImageMetric]) -> ImageSource:
+    if isinstance(source, FeatureSet) or is_feature_array(source):
+        names = ", ".join(metric.name for metric in metrics)
+        raise OptionError(f"{names} need images, not features")
+    return source

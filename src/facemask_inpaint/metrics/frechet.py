@@ -6,7 +6,7 @@ Heusel et al. (2017)::
 
 With S1 = A^T A and S2 = B^T B the last trace is the nuclear norm of A B^T, because
 A B^T B A^T has the non-zero eigenvalues of S1 S2. It needs no complex numbers and stays right for
-singular covariances, hence for fewer pictures than feature dimensions.
+singular covariances, hence for fewer images than feature dimensions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -28,46 +28,64 @@ from facemask_inpaint.metrics._linear_algebra import (
 )
 from facemask_inpaint.metrics.features.reader import FeatureReader
 from facemask_inpaint.metrics.features.sets import (
+    Convention,
+    FeaturePair,
     FeatureSet,
+    FeatureSource,
     common_identity,
     input_warnings,
     provenance,
     require_same_width,
 )
-from facemask_inpaint.metrics.features.statistics import Convention, FeatureStatistics
+from facemask_inpaint.metrics.features.statistics import FeatureStatistics
 from facemask_inpaint.metrics.results import MetricResult, finite
 
-FEW = 2048
-"""Below this many pictures FID is marked as biased."""
+StatisticsSource: TypeAlias = "FeatureSource | FeatureStatistics"
+"""Images, their features, or feature statistics; a path that ends in ``.npz`` is a saved file of
+such statistics."""
+
+MIN_SAMPLES = 2048
+"""Below this number of images FID is marked as biased."""
 
 ALLOWED_ERROR = 1e-8
 """What rounding may change in FID, relative to the traces, before a slower way is taken."""
 
 
 def fid(
-    real: Any,
-    fake: Any,
+    real: StatisticsSource,
+    fake: StatisticsSource,
     *,
     convention: Convention = "n-1",
     reader: FeatureReader | None = None,
 ) -> MetricResult:
-    """Fréchet inception distance between two sets of pictures; 0 is best.
+    """Compute the Fréchet inception distance between two sets of images; 0 is best.
 
     Its estimate is biased upward by about a constant over n: compare only at equal n. Published
     numbers differ by front end and by the divisor of the covariance; both can be chosen here.
 
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> rng = np.random.default_rng(0)
+        >>> real, fake = rng.normal(size=(2, 400, 8))
+        >>> float(metrics.fid(real, fake)) < float(metrics.fid(real, fake + 0.5))
+        True
+
     Args:
-        real: a folder, a list of paths or pictures, a uint8 batch, an iterator of pictures, an
-            ``(n, d)`` float array of features, a :class:`~.reader.FeatureSet`, a
-            :class:`~.statistics.FeatureStatistics` or the path of a saved one.
+        real: a folder, a list of paths or images, a uint8 batch, an iterator of images, an
+            ``(n, d)`` float array of features, a :class:`FeatureSet`, a
+            :class:`FeatureStatistics` or the path of a saved one.
         fake: the same; sides need not be equal in number, and are not paired.
         convention: divisor of the covariance, ``"n-1"`` (most tools) or ``"n"`` (StyleGAN2-ADA,
             MAT).
-        reader: how pictures become features; default ``FeatureReader()``.
+        reader: how images become features; default ``FeatureReader()``.
+
+    Returns:
+        The distance, which is at least 0.
 
     Raises:
-        ImageError: a picture cannot be decoded.
-        OptionError: fewer than two pictures on a side, or features of different extractors.
+        ImageError: an image cannot be decoded.
+        OptionError: fewer than two images on a side, or features of different extractors.
     """
     reader = reader or FeatureReader()
     return frechet_result(_read(real, reader, "real"), _read(fake, reader, "fake"), convention)
@@ -79,7 +97,13 @@ def frechet_result(
     fake: FeatureSet | FeatureStatistics,
     convention: Convention = "n-1",
 ) -> MetricResult:
-    """FID of what was read already, with its warnings and provenance."""
+    """Compute FID from what was read already, with its warnings and provenance.
+
+    Args:
+        real: features or statistics of the real images.
+        fake: of the fake ones.
+        convention: see :func:`fid`.
+    """
     first, second = (
         side if isinstance(side, FeatureStatistics) else FeatureStatistics.of(side)
         for side in (real, fake)
@@ -93,18 +117,38 @@ def frechet_result(
     return MetricResult("fid", value, min(counts, default=0), tuple(warnings), details)
 
 
+def fid_of_features(pair: FeaturePair) -> MetricResult:
+    """Compute FID; see :class:`~.table.FeatureMetric`."""
+    return frechet_result(pair.real, pair.fake, pair.convention)
+
+
 @ordinary_torch()
 def frechet_distance(
     first: FeatureStatistics, second: FeatureStatistics, convention: Convention = "n-1"
 ) -> float:
-    """FID of two statistics; never below 0.
+    """Compute FID from the statistics of both sides.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint.metrics import FeatureStatistics, frechet_distance
+        >>> statistics = FeatureStatistics.of(np.eye(5))
+        >>> round(frechet_distance(statistics, statistics), 6)
+        0.0
+
+    Args:
+        first: of the one side.
+        second: of the other.
+        convention: see :func:`fid`.
+
+    Returns:
+        The distance, which is at least 0.
 
     Raises:
-        OptionError: different extractors or widths, or fewer than two pictures on a side.
+        OptionError: different extractors or widths, or fewer than two images on a side.
     """
     common_identity(first.identity, second.identity)
     if 0 in (first.n, second.n):
-        raise OptionError("a covariance needs at least two pictures; there are 0")
+        raise OptionError("a covariance needs at least two images; there are 0")
     require_same_width(first.dim, second.dim)
     step = first.mean - second.mean.to(first.device)
     one, other = (_shape(side, convention, first.device) for side in (first, second))
@@ -189,7 +233,9 @@ def _factor(covariance: Tensor) -> Tensor:
     return (vectors[:, kept] * eigenvalues[kept].sqrt()).T
 
 
-def _read(source: Any, reader: FeatureReader, label: str) -> FeatureSet | FeatureStatistics:
+def _read(
+    source: StatisticsSource, reader: FeatureReader, label: str
+) -> FeatureSet | FeatureStatistics:
     if isinstance(source, FeatureStatistics):
         return source
     if isinstance(source, (str, os.PathLike)):
@@ -200,13 +246,13 @@ def _read(source: Any, reader: FeatureReader, label: str) -> FeatureSet | Featur
 
 
 def _count_warnings(counts: list[int], dim: int) -> Iterator[str]:
-    few = min(counts, default=FEW)
-    if few <= dim:
+    smallest = min(counts, default=MIN_SAMPLES)
+    if smallest <= dim:
         yield (
-            f"{few} pictures for {dim} dimensions: the covariance is singular and FID far above "
+            f"{smallest} images for {dim} dimensions: the covariance is singular and FID far above "
             "its limit; compare at equal n only"
         )
-    elif few < FEW:
-        yield f"{few} pictures: FID is biased upward; compare at equal n only"
+    elif smallest < MIN_SAMPLES:
+        yield f"{smallest} images: FID is biased upward; compare at equal n only"
     if len(set(counts)) > 1:
-        yield f"{counts[0]} real and {counts[1]} fake pictures"
+        yield f"{counts[0]} real and {counts[1]} fake images"

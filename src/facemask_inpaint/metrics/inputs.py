@@ -1,4 +1,4 @@
-"""What the metrics read: pictures from folders, lists, streams and tensors, and their pairing."""
+"""What metrics read: images from folders, lists, streams and tensors, and their pairing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -19,29 +19,50 @@ from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images import as_tensor, is_file, to_rgb
 from facemask_inpaint.images.folders import key_of, list_images, listed
 
+ImageItem: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray | Tensor | SourceImage"
+"""One image: a path, a PIL image, a uint8 array ``(H, W, 3)`` or a uint8 tensor ``(3, H, W)``."""
+
+ImageSource: TypeAlias = "str | os.PathLike[str] | np.ndarray | Tensor | Iterable[ImageItem]"
+"""Several images: a folder, a list or stream of :data:`ImageItem`, or a uint8 batch (tensor
+``(N, 3, H, W)`` or array ``(N, H, W, 3)``)."""
+
+MaskItem: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
+"""One mask: a path, a PIL image, or an array or tensor ``(H, W)``; 1/True/255 = hole."""
+
+MaskSource: TypeAlias = MaskItem | Iterable[MaskItem]
+"""Masks, 1/True/255 = hole: a folder or a list of masks, a batch ``(N, H, W)``, or one mask
+``(H, W)`` for all images."""
+
 OnError = Literal["raise", "skip"]
+"""What happens to an image that cannot be read: an error is raised, or the image is left out."""
 
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".webp"})
 
 
 class Skipped(NamedTuple):
-    """A picture that could not be used, and why."""
+    """An image that was left out.
+
+    Attributes:
+        name: of the image.
+        reason: why it could not be used.
+    """
 
     name: str
     reason: str
 
 
 OnSkip = Callable[[Skipped], None]
+"""Called with every image that is left out, as soon as it is."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture, not decoded yet.
+class SourceImage:
+    """One image of a source, not decoded yet.
 
     Attributes:
-        name: the path, or ``"#3"`` for the fourth picture of a stream or tensor.
+        name: the path, or ``"#3"`` for the fourth image of a stream or tensor.
         key: what pairs it with its counterpart: the file's stem, ``None`` without a file.
-        content: path, PIL picture, ``uint8`` array ``(H, W, 3)`` or tensor ``(3, H, W)``.
+        content: path, PIL image, ``uint8`` array ``(H, W, 3)`` or tensor ``(3, H, W)``.
     """
 
     name: str
@@ -49,7 +70,7 @@ class Picture:
     content: Any
 
     def pixels(self) -> Tensor:
-        """``(3, H, W)`` uint8 RGB; channels last in memory unless it came as a tensor.
+        """Decode the image: ``(3, H, W)`` uint8 RGB, channels last in memory unless a tensor.
 
         Files are turned upright by their EXIF tag, which the published tools ignore; alpha is
         dropped, as they all do. Grey files of 16 bits and floats are scaled to 8 bits, see
@@ -67,7 +88,11 @@ class Picture:
         return _three_channels(content, self.name)
 
     def digest(self) -> str | None:
-        """SHA-256 of the file's bytes; ``None`` when there is no file, or a pipe."""
+        """Return the SHA-256 of the file's bytes, ``None`` without a file.
+
+        Raises:
+            ImageError: the file cannot be opened.
+        """
         if not isinstance(self.content, (str, os.PathLike)) or not is_file(self.content):
             return None
         try:
@@ -76,76 +101,85 @@ class Picture:
             raise ImageError(f"{self.name}: cannot be opened ({error})") from error
 
 
-def open_pictures(source: Any) -> list[Picture] | Iterator[Picture]:
-    """The pictures of a source, in order; a list unless the source is a stream.
+def open_images(source: ImageSource) -> list[SourceImage] | Iterator[SourceImage]:
+    """List the images of a source, in order and not decoded; a stream stays a stream.
 
     Args:
-        source: a folder (its pictures in the order of their names), a list of paths, PIL pictures,
+        source: a folder (its images in the order of their names), a list of paths, PIL images,
             ``(H, W, 3)`` uint8 arrays or ``(3, H, W)`` uint8 tensors, a uint8 batch (tensor
-            ``(N, 3, H, W)`` or array ``(N, H, W, 3)``), or an iterator of pictures.
+            ``(N, 3, H, W)`` or array ``(N, H, W, 3)``), or an iterator of images.
 
     Raises:
-        ImageError: the folder holds no pictures.
+        ImageError: the folder holds no images.
         OptionError: the source is something else.
     """
     if isinstance(source, (str, os.PathLike)):
         folder = Path(source)
         if folder.exists() and not folder.is_dir():
-            raise ImageError(f"{folder} is a file: give a folder of pictures, or a list of files")
+            raise ImageError(f"{folder} is a file: give a folder of images, or a list of files")
         if not folder.is_dir():
-            raise ImageError(f"{folder}: there is no such folder of pictures")
-        return [_as_picture(path, 0) for path in list_images(folder)]
+            raise ImageError(f"{folder}: there is no such folder of images")
+        return [_as_image(path, 0) for path in list_images(folder)]
     if isinstance(source, (np.ndarray, Tensor)) and source.ndim != 4:
         raise OptionError(
-            f"an array or tensor of pictures has four axes, this one {tuple(source.shape)}"
+            f"an array or tensor of images has four axes, this one {tuple(source.shape)}"
         )
     if not isinstance(source, Iterable):
-        raise OptionError(f"pictures cannot be read from a {type(source).__name__}")
-    found = (_as_picture(item, index) for index, item in enumerate(source))
+        raise OptionError(f"images cannot be read from a {type(source).__name__}")
+    found = (_as_image(item, index) for index, item in enumerate(source))
     if not isinstance(source, (Sequence, np.ndarray, Tensor)):
         return found
     if not len(source):
-        raise OptionError("there are no pictures: the list is empty")
+        raise OptionError("there are no images: the list is empty")
     return list(found)
 
 
+def rereadable(source: Any) -> Any:
+    """Return the source itself, or a list of the images of a stream, which is read only once."""
+    return list(open_images(source)) if isinstance(source, Iterator) else source
+
+
 def match(real: Sequence[str | None], fake: Sequence[str | None]) -> list[int]:
-    """For every real key the position of its partner among the fake ones.
+    """Find, for every real key, the position of its partner among the fake ones.
 
     Keys are file stems. When either side has none (tensors, streams), order decides.
+
+    Args:
+        real: keys of the real images.
+        fake: keys of the fake images.
 
     Raises:
         OptionError: keys without partner, a key twice on one side, or unequal counts.
     """
     if None in real or None in fake:
         if len(real) != len(fake):
-            raise OptionError(f"{len(real)} real pictures cannot be paired with {len(fake)} fake")
+            raise OptionError(f"{len(real)} real images cannot be paired with {len(fake)} fake")
         return list(range(len(real)))
     position = {key: index for index, key in enumerate(fake)}
     for side, keys in (("real", real), ("fake", fake)):
         if twice := sorted(str(key) for key, count in Counter(keys).items() if count > 1):
-            raise OptionError(f"the {side} pictures have stems twice: {listed(twice)}")
+            raise OptionError(f"the {side} images have stems twice: {listed(twice)}")
     without = sorted(str(key) for key in real if key not in position)
     extra = sorted(str(key) for key in set(fake) - set(real))
     if without or extra:
         parts = [f"{len(without)} real without fake: {listed(without)}"] if without else []
         parts += [f"{len(extra)} fake without real: {listed(extra)}"] if extra else []
-        raise OptionError("pictures are paired by file stem; " + "; ".join(parts))
+        raise OptionError("images are paired by file stem; " + "; ".join(parts))
     return [position[key] for key in real]
 
 
-def _as_picture(item: Any, index: int) -> Picture:
-    if isinstance(item, Picture):
+def _as_image(item: Any, index: int) -> SourceImage:
+    if isinstance(item, SourceImage):
         return item
     if isinstance(item, (str, os.PathLike)):
         path = Path(item)
-        return Picture(str(path), key_of(path), path)
-    return Picture(f"#{index}", None, item)
+        return SourceImage(str(path), key_of(path), path)
+    return SourceImage(f"#{index}", None, item)
 
 
 def _three_channels(pixels: Any, name: str) -> Tensor:
     if not isinstance(pixels, Tensor) or pixels.layout != torch.strided or pixels.is_meta:
-        raise ImageError(f"{name} is a {_kind(pixels)}, not a picture")
+        raise ImageError(f"{name} is a {_kind(pixels)}, not an image")
     if pixels.dtype != torch.uint8:
         raise ImageError(
             f"{name}: {pixels.dtype} samples; pass uint8, since rounding is part of the metric"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,33 +23,49 @@ from facemask_inpaint.errors import ImageError, MaskError, OptionError
 from facemask_inpaint.images import decode_mask
 from facemask_inpaint.images.folders import key_of, list_images, listed
 from facemask_inpaint.metrics.inputs import (
+    ImageSource,
+    MaskSource,
     OnError,
     OnSkip,
-    Picture,
     Skipped,
+    SourceImage,
     match,
-    open_pictures,
+    open_images,
 )
-from facemask_inpaint.metrics.results import MetricResult, label_of
+from facemask_inpaint.metrics.results import MetricResult
+from facemask_inpaint.metrics.table import ImageMetric
 
-Measure = Callable[[Tensor, Tensor, Tensor | None], float]
-"""Real and fake ``(3, H, W)`` float64 in [0, 1], and the hole ``(H, W)`` bool or ``None`` for the
-whole frame, to one number."""
 
-HOLE = "_hole"
-"""What names of results over the hole end in."""
+@dataclass(frozen=True)
+class ImagePair:
+    """A real and a fake image, as metrics of images get them.
+
+    Attributes:
+        real: ``(3, H, W)`` float64 in [0, 1].
+        fake: the same.
+        hole: ``(H, W)`` bool, where to measure; ``None`` for the whole image.
+    """
+
+    real: Tensor
+    fake: Tensor
+    hole: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class PairedResult(MetricResult):
-    """A mean over pictures; ``values`` holds each picture's own, in the order of ``names``."""
+    """A mean over images.
+
+    Attributes:
+        values: of each image, in the order of ``names``; NaN where the metric is not defined.
+        names: of the images.
+    """
 
     values: tuple[float, ...] = ()
     names: tuple[str, ...] = ()
 
 
-class Pair(NamedTuple):
-    """A decoded pair: ``(3, H, W)`` uint8 each, and the hole ``(H, W)`` bool where there is one."""
+class _Decoded(NamedTuple):
+    """``(3, H, W)`` uint8 each, and the hole ``(H, W)`` bool where there is a mask."""
 
     name: str
     real: Tensor
@@ -59,14 +75,22 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class PairReader:
-    """Reads pairs of pictures and applies measures to them.
+    """How pairs of images are read and where they are measured.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> reader = metrics.PairReader("cpu", progress=False)
+        >>> black, grey = np.zeros((2, 16, 16, 3), np.uint8), np.full((2, 16, 16, 3), 51, np.uint8)
+        >>> metrics.l1(black, grey, reader=reader).values
+        (0.2, 0.2)
 
     Attributes:
         device: where the arithmetic runs; ``None`` is CUDA when there, else the CPU.
         workers: decoding threads; ``None`` for one per processor, at most eight.
         on_error: ``"raise"`` stops at the first pair that cannot be decoded or differs in size,
             ``"skip"`` leaves it out and names it in a warning.
-        progress: whether a bar is shown.
+        progress: whether a progress bar is shown.
         on_skip: called with every pair that is left out, as soon as it is.
     """
 
@@ -79,86 +103,103 @@ class PairReader:
     @ordinary_torch()
     def measure(
         self,
-        real: Any,
-        fake: Any,
-        measures: Mapping[str, Measure],
-        mask: Any = None,
-        *,
-        whole_too: bool = False,
+        real: ImageSource,
+        fake: ImageSource,
+        metrics: Sequence[ImageMetric],
+        mask: MaskSource | None = None,
     ) -> dict[str, PairedResult]:
-        """Every measure over every pair, in one pass.
+        """Compute several metrics of all pairs in one pass.
+
+        Args:
+            real: the real images.
+            fake: the fake images; files pair by stem, everything else by order.
+            metrics: rows of the table of metrics; those over the hole need masks.
+            mask: the holes.
 
         Returns:
-            Results by name; those over the hole end in ``"_hole"``. With a mask the whole frame
-            is measured only if ``whole_too``.
+            Results by the metrics' names.
+
+        Raises:
+            ImageError: an undecodable image, or a pair of different sizes.
+            MaskError: a mask that does not fit its image.
+            OptionError: unmatched files (named), or a value that is not a number.
         """
-        whole = mask is None or whole_too
-        jobs = {name: (measure, False) for name, measure in measures.items() if whole}
-        if mask is not None:
-            jobs |= {name + HOLE: (measure, True) for name, measure in measures.items()}
         device = resolve_device(self.device)
-        columns: dict[str, list[float]] = {name: [] for name in jobs}
+        for metric in metrics:
+            metric.get_ready(device)
+        values: dict[str, list[float]] = {metric.name: [] for metric in metrics}
         names: list[str] = []
         skipped: list[Skipped] = []
-        for pair in self._pairs(real, fake, mask, skipped):
-            names.append(pair.name)
-            first, second = (side.to(device).double() / 255 for side in (pair.real, pair.fake))
-            hole = None if pair.hole is None else pair.hole.to(device)
-            for name, (measure, within) in jobs.items():
-                value = measure(first, second, hole if within else None)
-                if math.isnan(value):
-                    raise OptionError(
-                        f"{label_of(name)} of {pair.name} is not a number; damaged weights?"
-                    )
-                columns[name].append(value)
+        for decoded in self._pairs(real, fake, mask, skipped):
+            names.append(decoded.name)
+            first, second = (
+                side.to(device).double() / 255 for side in (decoded.real, decoded.fake)
+            )
+            hole = None if decoded.hole is None else decoded.hole.to(device)
+            whole, inside = ImagePair(first, second), ImagePair(first, second, hole)
+            for metric in metrics:
+                value = metric(inside if metric.over_hole else whole)
+                values[metric.name].append(_number(value, metric, decoded.name))
         if not names:
             raise ImageError(f"not one of the pairs can be used: {skipped[0].reason}")
         return {
-            name: _summary(name, values, names, skipped, device) for name, values in columns.items()
+            metric.name: _summary(metric, values[metric.name], names, skipped, device)
+            for metric in metrics
         }
 
-    def _pairs(self, real: Any, fake: Any, mask: Any, skipped: list[Skipped]) -> Iterator[Pair]:
-        reals, fakes = list(open_pictures(real)), list(open_pictures(fake))
-        order = match([picture.key for picture in reals], [picture.key for picture in fakes])
+    def _pairs(
+        self,
+        real: ImageSource,
+        fake: ImageSource,
+        mask: MaskSource | None,
+        skipped: list[Skipped],
+    ) -> Iterator[_Decoded]:
+        reals, fakes = list(open_images(real)), list(open_images(fake))
+        order = match([image.key for image in reals], [image.key for image in fakes])
         masks = masks_for(reals, mask)
         jobs = [(first, fakes[row], hole) for first, row, hole in zip(reals, order, masks)]
         loaded = in_order(_load_pair, jobs, self.workers, ahead=16)
         bar = progress_bar(loaded, "pixels", total=len(jobs), shown=self.progress, unit="pair")
-        for found, picture in zip(bar, reals):  # the bar first, or it never hears of its end
-            if isinstance(found, Pair):
-                yield found
+        for result, image in zip(bar, reals):  # the bar first, or it never hears of its end
+            if isinstance(result, _Decoded):
+                yield result
             elif self.on_error == "raise":
-                raise found
+                raise result
             else:
-                skipped.append(Skipped(picture.name, str(found)))
+                skipped.append(Skipped(image.name, str(result)))
                 if self.on_skip is not None:
                     self.on_skip(skipped[-1])
 
 
-def masks_for(pictures: Sequence[Picture], mask: Any) -> list[Any]:
-    """One undecoded mask per picture, of whatever holds masks; ``None`` for each without any.
+def masks_for(images: Sequence[SourceImage], mask: MaskSource | None) -> list[Any]:
+    """Return one undecoded mask per image, ``None`` for each without masks.
+
+    Args:
+        images: the images, in order.
+        mask: whatever holds masks, see :data:`~.inputs.MaskSource`.
 
     Raises:
-        OptionError: pictures without a mask of their stem, or another number of masks.
+        OptionError: images without a mask of their stem, or another number of masks.
     """
     if isinstance(mask, (str, os.PathLike)) and Path(mask).is_dir():
         mask = list_images(Path(mask))
-    single = mask is None or isinstance(mask, (str, os.PathLike, Image.Image))
-    if single or (isinstance(mask, (np.ndarray, Tensor)) and mask.ndim == 2):
-        return [mask] * len(pictures)
-    masks = list(mask)
-    keys = [key_of(one) if isinstance(one, (str, os.PathLike)) else None for one in masks]
-    if None in keys or any(picture.key is None for picture in pictures):
-        if len(masks) != len(pictures):
-            raise OptionError(f"{len(masks)} masks for {len(pictures)} pictures")
+    if mask is None or isinstance(mask, (str, os.PathLike, Image.Image)):
+        return [mask] * len(images)
+    if isinstance(mask, (np.ndarray, Tensor)) and mask.ndim == 2:
+        return [mask] * len(images)
+    masks: list[Any] = [*mask]
+    keys = [key_of(item) if isinstance(item, (str, os.PathLike)) else None for item in masks]
+    if None in keys or any(image.key is None for image in images):
+        if len(masks) != len(images):
+            raise OptionError(f"{len(masks)} masks for {len(images)} images")
         return masks
     by_stem = dict(zip(keys, masks))
-    if missing := [picture.name for picture in pictures if picture.key not in by_stem]:
-        raise OptionError(f"{len(missing)} pictures have no mask of their stem: {listed(missing)}")
-    return [by_stem[picture.key] for picture in pictures]
+    if missing := [image.name for image in images if image.key not in by_stem]:
+        raise OptionError(f"{len(missing)} images have no mask of their stem: {listed(missing)}")
+    return [by_stem[image.key] for image in images]
 
 
-def _load_pair(job: tuple[Picture, Picture, Any]) -> Pair | ImageError | MaskError:
+def _load_pair(job: tuple[SourceImage, SourceImage, Any]) -> _Decoded | ImageError | MaskError:
     """In a worker thread; a bad file travels back as a value, a bad mask of another kind raises."""
     first, second, mask = job
     try:
@@ -171,7 +212,7 @@ def _load_pair(job: tuple[Picture, Picture, Any]) -> Pair | ImageError | MaskErr
         return error
 
 
-def _decoded_pair(first: Picture, second: Picture, mask: Any) -> Pair:
+def _decoded_pair(first: SourceImage, second: SourceImage, mask: Any) -> _Decoded:
     real, fake = first.pixels(), second.pixels()
     size = (real.shape[1], real.shape[2])
     if real.shape != fake.shape:
@@ -181,11 +222,20 @@ def _decoded_pair(first: Picture, second: Picture, mask: Any) -> Pair:
             "width); pixel metrics need equal sizes"
         )
     hole = None if mask is None else decode_mask(mask, size, name=f"mask of {first.name}")
-    return Pair(first.name, real, fake, hole)
+    return _Decoded(first.name, real, fake, hole)
+
+
+def _number(value: float | None, metric: ImageMetric, name: str) -> float:
+    """The value of one image, NaN where there is none."""
+    if value is None:
+        return math.nan
+    if math.isnan(value):
+        raise OptionError(f"{metric.label} of {name} is not a number; damaged weights?")
+    return value
 
 
 def _summary(
-    name: str,
+    metric: ImageMetric,
     values: Sequence[float],
     names: Sequence[str],
     skipped: Sequence[Skipped],
@@ -195,17 +245,19 @@ def _summary(
     if skipped:
         reasons = listed([reason for _, reason in skipped])
         warnings.append(f"{len(skipped)} pairs were left out: {reasons}")
+    if identical := sum(map(math.isinf, values)):
+        warnings.append(f"{identical} identical pairs are not in the mean")
+    if undefined := sum(map(math.isnan, values)):
+        warnings.append(f"{metric.label} is not defined for {undefined} pairs")
     finite = [value for value in values if math.isfinite(value)]
-    if len(finite) < len(values):
-        warnings.append(f"{len(values) - len(finite)} identical pairs are not in the mean")
-    mean = math.fsum(finite) / len(finite) if finite else math.inf
+    mean = math.fsum(finite) / len(finite) if finite else math.inf if identical else math.nan
     details: dict[str, object] = {
-        "region": "hole" if name.endswith(HOLE) else "whole",
-        "skipped": [picture for picture, _ in skipped],
+        "region": "hole" if metric.over_hole else "whole",
+        "skipped": [image for image, _ in skipped],
         "device": str(device),
         "dtype": "float64",
         "version": __version__,
     }
     return PairedResult(
-        name, mean, len(values), tuple(warnings), details, tuple(values), tuple(names)
+        metric.name, mean, len(values), tuple(warnings), details, tuple(values), tuple(names)
     )

@@ -1,10 +1,10 @@
-"""PSNR, SSIM and L1 of each fake with its real, over the whole frame or over the hole only."""
+"""PSNR, SSIM, L1 and LPIPS of each fake image with its real one, whole or over the hole only."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,11 @@ from facemask_inpaint.errors import ImageError
 from facemask_inpaint.metrics.features.perceptual import (
     PerceptualDistance,
     load_perceptual_distance,
+    shared_perceptual_distance,
 )
-from facemask_inpaint.metrics.pairs import PairedResult, PairReader
+from facemask_inpaint.metrics.inputs import ImageSource, MaskSource
+from facemask_inpaint.metrics.pairs import ImagePair, PairedResult, PairReader
+from facemask_inpaint.metrics.table import image_metrics
 
 SSIM_WINDOW = 11
 _SSIM_SIGMA = 1.5
@@ -23,92 +26,174 @@ _SSIM_CONSTANTS = (0.01**2, 0.03**2)
 
 
 def psnr(
-    real: Any, fake: Any, mask: Any = None, *, reader: PairReader | None = None
+    real: ImageSource,
+    fake: ImageSource,
+    mask: MaskSource | None = None,
+    *,
+    reader: PairReader | None = None,
 ) -> PairedResult:
-    """Peak signal-to-noise ratio in dB, averaged over pictures; more is better.
+    """Compute the peak signal-to-noise ratio in dB, averaged over images; more is better.
 
-    Identical pictures have none (it is infinite); they are left out of the mean, with a warning.
+    Identical images have none (it is infinite); they are left out of the mean, with a warning.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> black, grey = np.zeros((2, 16, 16, 3), np.uint8), np.full((2, 16, 16, 3), 51, np.uint8)
+        >>> round(float(metrics.psnr(black, grey)), 2)
+        13.98
 
     Args:
-        real: a folder, a list of paths or pictures, or a uint8 batch. Files are paired by stem,
+        real: a folder, a list of paths or images, or a uint8 batch. Files are paired by stem,
             everything else by order.
         fake: the same, of the same sizes.
-        mask: ``None`` measures the whole frame. Otherwise the hole only: a folder or list of masks
+        mask: ``None`` measures whole images. Otherwise the hole only: a folder or list of masks
             (files paired by stem), a batch ``(N, H, W)``, or one mask for all; 1/True/255 = hole.
         reader: how pairs are read and where the arithmetic runs; default ``PairReader()``.
 
+    Returns:
+        The mean, with the value of each image.
+
     Raises:
-        ImageError: an undecodable picture, or a pair of different sizes.
-        MaskError: a mask that does not fit its picture.
+        ImageError: an undecodable image, or a pair of different sizes.
+        MaskError: a mask that does not fit its image.
         OptionError: unmatched files (named).
     """
-    reader = reader or PairReader()
-    return _only(reader.measure(real, fake, {"psnr": peak_signal_to_noise}, mask))
+    return _mean_result("psnr", peak_signal_to_noise, real, fake, mask, reader)
 
 
 def ssim(
-    real: Any, fake: Any, mask: Any = None, *, reader: PairReader | None = None
+    real: ImageSource,
+    fake: ImageSource,
+    mask: MaskSource | None = None,
+    *,
+    reader: PairReader | None = None,
 ) -> PairedResult:
-    """Structural similarity (Wang et al. 2004), averaged over pictures; 1 is best.
+    """Compute the structural similarity (Wang et al. 2004), averaged over images; 1 is best.
 
-    Gaussian window of 11 pixels (sigma 1.5), per colour channel, over all places where the window
-    fits; over the hole only: over windows centred in the hole, the frame mirrored at its border.
-    Arguments and errors are those of :func:`psnr`.
+    Gaussian window of 11 pixels (sigma 1.5), per colour channel, at every position where the
+    window fits; over the hole only: of windows centred in the hole, the image mirrored at its
+    border.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+        >>> float(metrics.ssim(images, images))
+        1.0
+
+    Args:
+        real: as for :func:`psnr`.
+        fake: likewise.
+        mask: likewise.
+        reader: likewise.
+
+    Returns:
+        The mean, with the value of each image.
+
+    Raises:
+        ImageError: an undecodable image, one below 11 pixels, or a pair of different sizes.
+        MaskError: a mask that does not fit its image.
+        OptionError: unmatched files (named).
     """
-    reader = reader or PairReader()
-    return _only(reader.measure(real, fake, {"ssim": structural_similarity}, mask))
+    return _mean_result("ssim", structural_similarity, real, fake, mask, reader)
 
 
-def l1(real: Any, fake: Any, mask: Any = None, *, reader: PairReader | None = None) -> PairedResult:
-    """Mean absolute difference of samples in [0, 1], averaged over pictures; 0 is best.
+def l1(
+    real: ImageSource,
+    fake: ImageSource,
+    mask: MaskSource | None = None,
+    *,
+    reader: PairReader | None = None,
+) -> PairedResult:
+    """Compute the mean absolute difference of samples in [0, 1], averaged over images.
 
-    Arguments and errors are those of :func:`psnr`.
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> black, grey = np.zeros((2, 16, 16, 3), np.uint8), np.full((2, 16, 16, 3), 51, np.uint8)
+        >>> float(metrics.l1(black, grey))
+        0.2
+
+    Args:
+        real: as for :func:`psnr`.
+        fake: likewise.
+        mask: likewise.
+        reader: likewise.
+
+    Returns:
+        The mean, with the value of each image; 0 is best.
+
+    Raises:
+        ImageError: an undecodable image, or a pair of different sizes.
+        MaskError: a mask that does not fit its image.
+        OptionError: unmatched files (named).
     """
-    reader = reader or PairReader()
-    return _only(reader.measure(real, fake, {"l1": absolute_difference}, mask))
+    return _mean_result("l1", absolute_difference, real, fake, mask, reader)
 
 
 def lpips(
-    real: Any,
-    fake: Any,
-    mask: Any = None,
+    real: ImageSource,
+    fake: ImageSource,
+    mask: MaskSource | None = None,
     *,
     network: PerceptualDistance | str = "alex",
     reader: PairReader | None = None,
 ) -> PairedResult:
-    """Learned perceptual distance, averaged over pictures; 0 is best.
+    """Compute the learned perceptual distance (Zhang et al. 2018), averaged over images.
+
+    Example:
+        >>> from facemask_inpaint import metrics
+        >>> metrics.lpips("faces/real", "faces/filled", "faces/masks")  # doctest: +SKIP
 
     Args:
-        real: as for :func:`~.pixel.psnr`, like ``fake`` and ``mask``.
-        fake: the same.
-        mask: over the hole only; ``None`` is the whole frame.
+        real: as for :func:`psnr`.
+        fake: likewise.
+        mask: likewise.
         network: ``"alex"``, ``"vgg"``, or what :func:`load_perceptual_distance` returned.
         reader: how pairs are read; default ``PairReader()``.
 
+    Returns:
+        The mean, with the value of each image; 0 is best.
+
     Raises:
-        ImageError: an undecodable picture, or a pair of different sizes.
+        ImageError: an undecodable image, or a pair of different sizes.
+        MaskError: a mask that does not fit its image.
+        OptionError: unmatched files (named).
         WeightsNotFoundError: the weights are neither there nor to be had.
     """
     reader = reader or PairReader()
     if isinstance(network, str):
         network = load_perceptual_distance(network, device=reader.device)
-    (result,) = reader.measure(real, fake, {"lpips": network.measure}, mask).values()
-    return result
+    distance = network.measure
+    return _mean_result(
+        "lpips",
+        lambda pair: distance(pair.real, pair.fake, pair.hole),
+        real,
+        fake,
+        mask,
+        reader,
+    )
 
 
-def absolute_difference(real: Tensor, fake: Tensor, hole: Tensor | None) -> float:
-    """Mean absolute difference; see :data:`Measure`."""
-    return _mean((real - fake).abs(), hole)
+def absolute_difference(pair: ImagePair) -> float:
+    """Compute the mean absolute difference of one pair."""
+    return _mean((pair.real - pair.fake).abs(), pair.hole)
 
 
-def peak_signal_to_noise(real: Tensor, fake: Tensor, hole: Tensor | None) -> float:
-    """``-10 log10`` of the mean squared difference, in dB; see :data:`Measure`."""
-    error = _mean((real - fake).square(), hole)
+def peak_signal_to_noise(pair: ImagePair) -> float:
+    """Compute ``-10 log10`` of the mean squared difference of one pair, in dB."""
+    error = _mean((pair.real - pair.fake).square(), pair.hole)
     return -10 * math.log10(error) if error else math.inf
 
 
-def structural_similarity(real: Tensor, fake: Tensor, hole: Tensor | None) -> float:
-    """Mean of the SSIM map (Wang et al. 2004, eq. 13); see :data:`Measure`."""
+def structural_similarity(pair: ImagePair) -> float:
+    """Compute the mean of the SSIM map (Wang et al. 2004, eq. 13) of one pair.
+
+    Raises:
+        ImageError: the images are smaller than the window.
+    """
+    real, fake = pair.real, pair.fake
     margin = SSIM_WINDOW // 2
     if min(real.shape[1:]) < SSIM_WINDOW:
         raise ImageError(f"SSIM needs {SSIM_WINDOW} pixels each way, got {tuple(real.shape[1:])}")
@@ -119,13 +204,37 @@ def structural_similarity(real: Tensor, fake: Tensor, hole: Tensor | None) -> fl
     variances = square_real - mean_real.square() + square_fake - mean_fake.square()
     luminance = (2 * mean_real * mean_fake + c1) / (mean_real.square() + mean_fake.square() + c1)
     similarity = luminance * (2 * covariance + c2) / (variances + c2)
-    if hole is None:
+    if pair.hole is None:
         similarity = similarity[:, margin:-margin, margin:-margin]
-    return _mean(similarity, hole)
+    return _mean(similarity, pair.hole)
+
+
+def perceptual_distance(pair: ImagePair) -> float:
+    """Compute LPIPS of one pair by the default network, loaded once per device.
+
+    Raises:
+        WeightsNotFoundError: the weights cannot be had.
+    """
+    network = shared_perceptual_distance(pair.real.device)
+    return network.measure(pair.real, pair.fake, pair.hole)
+
+
+def _mean_result(
+    name: str,
+    function: Callable[[ImagePair], float],
+    real: ImageSource,
+    fake: ImageSource,
+    mask: MaskSource | None,
+    reader: PairReader | None,
+) -> PairedResult:
+    """One metric, whole without masks and over the hole with them."""
+    row = replace(image_metrics()[name], function=function, prepare=None)
+    row = row if mask is None else row.in_hole()
+    return (reader or PairReader()).measure(real, fake, [row], mask)[row.name]
 
 
 def _mean(values: Tensor, hole: Tensor | None) -> float:
-    """Mean of ``(C, H, W)`` over the frame, or over the hole."""
+    """Mean of ``(C, H, W)`` over the image, or over the hole."""
     return float((values if hole is None else values[:, hole]).mean())
 
 
@@ -138,8 +247,3 @@ def _blurred(maps: Tensor) -> Tensor:
     planes = F.pad(maps.flatten(0, 1)[:, None], (radius,) * 4, mode="reflect")
     planes = F.conv2d(planes, weights.view(1, 1, -1, 1))
     return F.conv2d(planes, weights.view(1, 1, 1, -1)).view_as(maps)
-
-
-def _only(results: Mapping[str, PairedResult]) -> PairedResult:
-    (result,) = results.values()
-    return result

@@ -1,4 +1,4 @@
-"""What every metric returns: a number that remembers how it came about."""
+"""What every metric returns: a number that remembers how it was computed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from facemask_inpaint.errors import OptionError
+from facemask_inpaint.errors import OptionError, UnknownNameError
+from facemask_inpaint.metrics.table import Metric, find_metric
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,19 @@ class MetricResult:
     """One number of one metric.
 
     ``float(result)`` is the number, ``str(result)`` a line for people, :meth:`to_json` one for
-    programs. Results with more to say (per-picture values, both counts) derive from this class.
+    programs. Results that hold more (values of each image, both counts) derive from this class.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> result = metrics.kid(np.eye(3), np.ones((3, 3)))
+        >>> result.label, result.n
+        ('KID', 3)
 
     Attributes:
         name: the metric's name as in :func:`~.evaluate`, such as ``"fid"`` or ``"psnr_hole"``.
         value: the number, in the metric's own unit.
-        n: pictures that entered it (the smaller side when real and fake differ in number).
+        n: number of images (of the smaller side when real and fake differ in number).
         warnings: sentences about what a reader of the number has to know.
         provenance: how it was computed: extractor and hash of its weights, front end, counts,
             device, dtype, library version; JSON-like values only.
@@ -37,34 +45,46 @@ class MetricResult:
 
     @property
     def label(self) -> str:
-        """The name as people write it: ``FID``, ``P-IDS``, ``PSNR (hole)``."""
-        return label_of(self.name)
+        """The name as in tables: ``FID``, ``P-IDS``, ``PSNR (hole)``."""
+        row = self._row
+        return row.label if row else self.name
+
+    @property
+    def _row(self) -> Metric | None:
+        """The metric's row of the table; ``None`` for results under other names."""
+        try:
+            return find_metric(self.name)
+        except UnknownNameError:
+            return None
 
     def __float__(self) -> float:
         return float(self.value)
 
     def __str__(self) -> str:
-        lines = [f"{self.label} {self.value:.6g} (n = {self.n})"]
+        row = self._row
+        unit = f" {row.unit}" if row and row.unit else ""
+        lines = [f"{self.label} {self.value:.6g}{unit} (n = {self.n})"]
         return "\n".join(lines + [f"  warning: {text}" for text in self.warnings])
 
     def to_dict(self) -> dict[str, object]:
-        """All fields, made of what JSON knows (arrays become lists, NumPy scalars numbers)."""
+        """Return all fields in terms of JSON (arrays become lists, NumPy scalars numbers)."""
         return {name: plain(getattr(self, name)) for name in self.__dataclass_fields__}
 
     def to_json(self, indent: int | None = None) -> str:
-        """:meth:`to_dict` as JSON text; non-finite numbers become ``null``."""
+        """Return :meth:`to_dict` as JSON text; non-finite numbers become ``null``.
+
+        Args:
+            indent: spaces per level; ``None`` writes one line.
+        """
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
 
-def label_of(name: str) -> str:
-    """A metric's name as people write it."""
-    metric = name.removesuffix("_hole")
-    label = {"pids": "P-IDS", "uids": "U-IDS"}.get(metric, metric.upper())
-    return label if metric == name else f"{label} (hole)"
-
-
 def finite(name: str, value: float) -> float:
-    """``value``, which a score has to be a number for.
+    """Return a score that has to be a finite number.
+
+    Args:
+        name: of the metric, for the message.
+        value: the score.
 
     Raises:
         OptionError: it is NaN or infinite.
@@ -74,8 +94,15 @@ def finite(name: str, value: float) -> float:
     return value
 
 
-def plain(value: Any) -> Any:
-    """``value`` in terms of dict, list, str, int, float, bool and None (NaN and inf are None)."""
+def plain(value: object) -> Any:
+    """Return a value in terms of JSON.
+
+    Args:
+        value: anything; arrays become lists, NaN and infinity ``None``, other objects text.
+
+    Returns:
+        A dict, list, str, int, float, bool or ``None``.
+    """
     if isinstance(value, MetricResult):
         return value.to_dict()
     if isinstance(value, dict):

@@ -15,11 +15,11 @@ from facemask_inpaint.data import Faces
 from facemask_inpaint.images import contact_sheets
 from facemask_inpaint.masks import GENERATORS, SemanticMasker
 from facemask_inpaint.masks.adaptive import RANDOM
+from facemask_inpaint.metrics.table import HOLE, image_metrics
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.training.dataset import from_bytes, read_square
 from facemask_inpaint.training.recipes import Masks
 
-METRICS = ("l1", "psnr", "ssim")
 _PER_CALL = 8
 
 
@@ -75,13 +75,16 @@ class Validation:
         return {group.name: self._scores(group, filled(network, group)) for group in self.groups}
 
     def _scores(self, group: _Group, answer: Tensor) -> dict[str, float]:
-        wanted = METRICS if self.reader is None else (*METRICS, "fid")
+        names = [name for name, row in image_metrics().items() if row.default]
+        wanted = [f"{name}{HOLE}" for name in names]
+        if self.reader is not None:
+            wanted.append("fid")
         reader = self.reader or metrics.FeatureReader(progress=False)
         holes = list(group.hole[:, 0].numpy())
         results = metrics.evaluate(
             list(group.image), list(answer), wanted, mask=holes, reader=reader
         )
-        kept = {name: float(results[f"{name}_hole"]) for name in METRICS}
+        kept = {name: float(results[f"{name}{HOLE}"]) for name in names}
         if self.reader is not None:
             kept["fid"] = float(results["fid"])
         return {"n": len(holes), **kept}

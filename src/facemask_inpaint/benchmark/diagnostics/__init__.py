@@ -3,6 +3,7 @@
 from facemask_inpaint.benchmark.diagnostics.flaws import (
     DIAGNOSTICS,
     PAIRS,
+    LabelledPair,
     agreement,
     asymmetry,
     colour_shift,
@@ -10,4 +11,13 @@ from facemask_inpaint.benchmark.diagnostics.flaws import (
     seam,
 )
 
-__all__ = ["DIAGNOSTICS", "PAIRS", "agreement", "asymmetry", "colour_shift", "diagnose", "seam"]
+__all__ = [
+    "DIAGNOSTICS",
+    "PAIRS",
+    "LabelledPair",
+    "agreement",
+    "asymmetry",
+    "colour_shift",
+    "diagnose",
+    "seam",
+]

@@ -7,10 +7,12 @@ which flaw is there; none of them is a measure of quality on its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from facemask_inpaint.benchmark.diagnostics.colour import ciede2000, to_lab
@@ -20,12 +22,11 @@ from facemask_inpaint.masks import morphology
 from facemask_inpaint.masks.label_maps import LabelMapLike, open_label_map
 from facemask_inpaint.masks.morphology import Hole
 from facemask_inpaint.masks.parsers import Parser
+from facemask_inpaint.metrics import ImageMetric, ImagePair
+from facemask_inpaint.metrics.table import ImageFunction, Need
 
 Picture = NDArray[np.uint8]
 """``(H, W, 3)`` uint8 sRGB."""
-
-DIAGNOSTICS = ("seam", "colour_shift", "asymmetry", "agreement")
-"""What :func:`diagnose` finds. A method that draws nothing has few flaws, so they rank none."""
 
 PAIRS = {"eyes": ("l_eye", "r_eye"), "brows": ("l_brow", "r_brow"), "ears": ("l_ear", "r_ear")}
 """Components that come left and right. Parsers mix the sides up, so both count as one."""
@@ -45,6 +46,65 @@ _SAMPLES = 4
 _Frame = tuple[NDArray[np.intp], ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LabelledPair(ImagePair):
+    """An image, its prediction and its label map, as diagnostics get them.
+
+    Attributes:
+        original: the image, ``(H, W, 3)`` uint8.
+        filled: the prediction, likewise.
+        mask: the hole, ``(H, W)`` bool.
+        label_map: of the original.
+        label_ids: ids that the mask class covers.
+        parser: makes a label map of the prediction; ``None`` without one.
+    """
+
+    original: Picture
+    filled: Picture
+    mask: Hole
+    label_map: LabelMapLike
+    label_ids: Sequence[int]
+    parser: Parser | None = None
+
+    @classmethod
+    def of(
+        cls,
+        original: Picture,
+        filled: Picture,
+        hole: Hole,
+        label_map: LabelMapLike,
+        label_ids: Sequence[int],
+        parser: Parser | None = None,
+    ) -> LabelledPair:
+        """Check and collect what belongs to one prediction.
+
+        Args:
+            original: ``(H, W, 3)`` uint8.
+            filled: likewise, the hole filled.
+            hole: ``(H, W)`` bool, True = hole.
+            label_map: of the original, of any size.
+            label_ids: ids that the hole is meant to hide.
+            parser: makes a label map of the prediction.
+
+        Raises:
+            ImageError: an image is not ``(H, W, 3)`` uint8, or the two differ in size.
+            MaskError: the hole is not bool, or of another size.
+        """
+        _require_same_frame(original, filled, hole)
+        real, fake = (torch.from_numpy(image / 255).movedim(-1, 0) for image in (original, filled))
+        return cls(
+            real=real,
+            fake=fake,
+            hole=torch.from_numpy(hole.copy()),
+            original=original,
+            filled=filled,
+            mask=hole,
+            label_map=open_label_map(label_map),
+            label_ids=label_ids,
+            parser=parser,
+        )
+
+
 def diagnose(
     original: Picture,
     filled: Picture,
@@ -53,7 +113,7 @@ def diagnose(
     mask_class_label_ids: Sequence[int],
     parser: Parser | None = None,
 ) -> dict[str, float]:
-    """All diagnostics of one filled picture that are defined for it.
+    """Compute all diagnostics of one prediction that are defined for it.
 
     Args:
         original: ``(H, W, 3)`` uint8.
@@ -61,26 +121,18 @@ def diagnose(
         hole: ``(H, W)`` bool, True = hole.
         labels: the original's labels, of any size.
         mask_class_label_ids: labels that the hole is meant to hide.
-        parser: makes a label map of the filled picture; without one there is no ``agreement``.
+        parser: makes a label map of the prediction; without one there is no ``agreement``.
 
     Returns:
         Those of ``seam``, ``colour_shift``, ``asymmetry`` and ``agreement`` that are defined.
 
     Raises:
-        ImageError: a picture is not ``(H, W, 3)`` uint8, or the two differ in size.
+        ImageError: an image is not ``(H, W, 3)`` uint8, or the two differ in size.
         MaskError: the hole is not bool, or of another size.
     """
-    _require_same_frame(original, filled, hole)
-    source = open_label_map(labels)
-    found = {
-        "seam": seam(original, filled, hole),
-        "colour_shift": colour_shift(original, filled, hole),
-        "asymmetry": asymmetry(original, filled, source, mask_class_label_ids),
-    }
-    if parser is not None:
-        overlaps = agreement(parser(filled), source, mask_class_label_ids)
-        found["agreement"] = float(np.mean(list(overlaps.values()))) if overlaps else None
-    return {name: value for name, value in found.items() if value is not None}
+    pair = LabelledPair.of(original, filled, hole, labels, mask_class_label_ids, parser)
+    values = {name: metric(pair) for name, metric in DIAGNOSTICS.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def seam(original: Picture, filled: Picture, hole: Hole) -> float | None:
@@ -192,6 +244,68 @@ def agreement(
             got = _nearest(found.select(ids), expected.shape)
             overlaps[name] = float((expected & got).sum() / (expected | got).sum())
     return overlaps
+
+
+def _mean_agreement(pair: LabelledPair) -> float | None:
+    """Mean of :func:`agreement` over the components; ``None`` without a parser."""
+    if pair.parser is None:
+        return None
+    overlaps = agreement(pair.parser(pair.filled), pair.label_map, pair.label_ids)
+    return float(np.mean(list(overlaps.values()))) if overlaps else None
+
+
+def _diagnostic(
+    name: str,
+    better: Literal["lower", "higher"],
+    meaning: str,
+    function: Callable[[LabelledPair], float | None],
+    *needs: Need,
+) -> ImageMetric:
+    return ImageMetric(
+        name=name,
+        label=name.replace("_", " "),
+        better=better,
+        meaning=meaning,
+        function=cast(ImageFunction, function),  # a benchmark's pairs have all that it needs
+        needs=frozenset({"pairs", "mask", *needs}),
+        over_hole=True,
+        ranks=False,
+    )
+
+
+DIAGNOSTICS: Mapping[str, ImageMetric] = {
+    metric.name: metric
+    for metric in (
+        _diagnostic(
+            "seam",
+            "lower",
+            "visibility of the hole's border",
+            lambda pair: seam(pair.original, pair.filled, pair.mask),
+        ),
+        _diagnostic(
+            "colour_shift",
+            "lower",
+            "CIEDE2000 across the border",
+            lambda pair: colour_shift(pair.original, pair.filled, pair.mask),
+        ),
+        _diagnostic(
+            "asymmetry",
+            "lower",
+            "left against right of paired components",
+            lambda pair: asymmetry(pair.original, pair.filled, pair.label_map, pair.label_ids),
+            "label map",
+        ),
+        _diagnostic(
+            "agreement",
+            "higher",
+            "re-parsing against the label map",
+            _mean_agreement,
+            "label map",
+            "parser",
+        ),
+    )
+}
+"""Rows beside the table of metrics. A method that draws nothing has few flaws: they do not rank."""
 
 
 def _require_same_frame(original: Picture, filled: Picture, hole: Hole) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-from facemask_inpaint.benchmark.measures import MEASURES
+from facemask_inpaint.benchmark.measures import in_table_order, metric_row
 from facemask_inpaint.benchmark.report.assets import (
     PREDICTION,
     Album,
@@ -55,7 +55,7 @@ def cases(run: Run, album: Album) -> list[Html]:
         )
         for resolution in run.resolutions
         for entry in run.classes
-        for measure in MEASURES
+        for measure in in_table_order(case.measure for case in album.cases)
         if (resolution, entry.name, measure) in grouped
     ]
 
@@ -188,9 +188,8 @@ def _note(record: CaseRecord | None) -> str:
     if record is None:
         return ""
     parts = [
-        f"{MEASURES[name].label} {brief(value)}"
-        for name, value in record.metrics.items()
-        if name in MEASURES
+        f"{metric_row(name).label} {brief(record.metrics[name])}"
+        for name in in_table_order(record.metrics)
     ]
     return " · ".join([*parts, f"hole {record.hole_share:.1%}"])
 
@@ -214,7 +213,7 @@ def _case_block(
     ]
     return element(
         "section",
-        class_heading(entry, f"by {MEASURES[measure].label}"),
+        class_heading(entry, f"by {metric_row(measure).label}"),
         halves,
         class_="class extremes",
         data_class=entry.name,
@@ -225,7 +224,7 @@ def _case_block(
 
 def _card(case: Case, album: Album, methods: Mapping[str, int]) -> Html:
     record = case.record
-    label = MEASURES[case.measure].label
+    label = metric_row(case.measure).label
     about = f"{spoken(record.mask_class)}, portrait {record.key}"
     original = original_name(record.resolution, record.key)
     hole = hole_name(record.resolution, record.mask_class, record.key)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
-from facemask_inpaint.benchmark.measures import MEASURES
+from facemask_inpaint.benchmark.measures import in_table_order, metric_row
 from facemask_inpaint.benchmark.report import differences, gallery, provenance, scores
 from facemask_inpaint.benchmark.report.assets import Album, Selection
 from facemask_inpaint.benchmark.report.format import counted, spoken
@@ -49,7 +49,7 @@ def write_report(
 def render(run: Run, selection: Selection) -> str:
     """The page's HTML."""
     ranked = _ranked_measures(run)
-    album = Album.of(run, selection, {name: MEASURES[name].better == "lower" for name in ranked})
+    album = Album.of(run, selection, {name: metric_row(name).better == "lower" for name in ranked})
     boards = scores.boards(run)
     title = f"{run.dataset}: inpainting benchmark"
     sections = list(_sections(run, album, boards, ranked))
@@ -84,8 +84,7 @@ def render(run: Run, selection: Selection) -> str:
 def _ranked_measures(run: Run) -> list[str]:
     """Measures that images of this run have, the diagnostics first."""
     present = {name for record in run.cases for name in record.metrics}
-    others = [name for name in MEASURES if name not in DIAGNOSTICS]
-    return [name for name in (*DIAGNOSTICS, *others) if name in present]
+    return sorted(in_table_order(present), key=lambda name: name not in DIAGNOSTICS)
 
 
 def _masthead(run: Run, album: Album, boards: Sequence[scores.Board]) -> Html:
@@ -94,7 +93,7 @@ def _masthead(run: Run, album: Album, boards: Sequence[scores.Board]) -> Html:
         f"{counted(len(run.methods), 'method')} filled {counted(len(run.classes), 'class')} of "
         f"facial components in {counted(len(run.keys), 'portrait')} at {resolutions} pixels."
     )
-    extractor = run.settings.get("extractor") or "none"
+    extractor = ", ".join(run.settings["extractors"].values()) or "none"
     facts = {
         "features": extractor,
         "masks": _mask_words(run),
@@ -186,7 +185,7 @@ def _sections(
         yield "images", "Images", [_picture_notes(album), grids]
     if cases := gallery.cases(run, album):
         shown = {case.measure for case in album.cases}
-        labels = {name: MEASURES[name].label for name in ranked if name in shown}
+        labels = {name: metric_row(name).label for name in ranked if name in shown}
         notes = [_measure_note(name, album) for name in labels]
         choices = _choices("Measure", "measure", labels)
         yield "extremes", "Worst and best", [choices, notes, cases]
@@ -223,7 +222,7 @@ def _picture_notes(album: Album) -> Html:
 
 
 def _measure_note(name: str, album: Album) -> Html:
-    measure = MEASURES[name]
+    measure = metric_row(name)
     left = album.left_out_cases
     return element(
         "p",

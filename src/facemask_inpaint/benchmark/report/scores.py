@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from facemask_inpaint.benchmark.measures import MEASURES, Measure
+from facemask_inpaint.benchmark.measures import in_table_order, metric_row
 from facemask_inpaint.benchmark.report.format import DASH, counted, fixed, lettered, share
 from facemask_inpaint.benchmark.report.markup import Html, element
 from facemask_inpaint.benchmark.report.plots import Point, Scale, axis, marker, strip
@@ -15,6 +15,7 @@ from facemask_inpaint.benchmark.report.tables import MARKED, TOP_THREE_FROM, ran
 from facemask_inpaint.benchmark.report.text_tables import decimals
 from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import ClassEntry, Score
+from facemask_inpaint.metrics.table import Metric
 
 _DIGITS = 2
 
@@ -32,7 +33,7 @@ class Board:
     """
 
     resolution: int
-    measure: Measure
+    measure: Metric
     classes: tuple[ClassEntry, ...]
     methods: Mapping[str, int]
     scores: Mapping[tuple[str, str], Score]
@@ -56,7 +57,7 @@ def boards(run: Run) -> list[Board]:
     return [
         _board(run, resolution, measure, found[resolution, measure.name])
         for resolution in run.resolutions
-        for measure in MEASURES.values()
+        for measure in map(metric_row, in_table_order(name for _, name in found))
         if (resolution, measure.name) in found
     ]
 
@@ -95,7 +96,7 @@ def leader(board: Board) -> str:
 
 
 def _board(
-    run: Run, resolution: int, measure: Measure, cells: dict[tuple[str, str], Score]
+    run: Run, resolution: int, measure: Metric, cells: dict[tuple[str, str], Score]
 ) -> Board:
     classes = {mask_class for mask_class, _ in cells}
     methods = {method for _, method in cells}

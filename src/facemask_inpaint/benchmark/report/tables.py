@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint.benchmark.measures import FEATURE_METRICS, MEASURES, Measure
-from facemask_inpaint.benchmark.random_features import STAND_IN, is_stand_in
+from facemask_inpaint.benchmark.measures import in_table_order, metric_row
 from facemask_inpaint.benchmark.report.text_tables import MISSING, Cell, Table, csv_text, decimals
 from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import ClassEntry, Score
+from facemask_inpaint.benchmark.store.settings import extractor_of
 from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, p_text
+from facemask_inpaint.metrics.features.random_convolutions import is_stand_in
+from facemask_inpaint.metrics.table import RANDOM_CONVOLUTIONS, Metric
 
 MARKED = 3
 """Places that are marked, and counted in the ranking."""
@@ -51,7 +53,7 @@ def write_tables(run: Run) -> None:
     _write(run, "timings", [_timing_table(run)], csv_text(_TIMING_COLUMNS, timings))
 
 
-def ranks(values: Mapping[str, float], measure: Measure) -> dict[str, int]:
+def ranks(values: Mapping[str, float], measure: Metric) -> dict[str, int]:
     """CaseGroup of every method, 1 for the best; equal values share one.
 
     Empty if all are equal, and for diagnostics: they say where to look, not who is better.
@@ -79,7 +81,7 @@ def _grids(run: Run, resolution: int) -> dict[str, Grid]:
     for score in run.scores:
         if score.resolution == resolution:
             found[score.metric][score.method, score.mask_class] = score
-    return {name: found[name] for name in MEASURES if name in found}
+    return {name: found[name] for name in in_table_order(found)}
 
 
 def _column(run: Run, grid: Grid, entry: ClassEntry) -> dict[str, float]:
@@ -92,10 +94,10 @@ def _column(run: Run, grid: Grid, entry: ClassEntry) -> dict[str, float]:
 
 
 def _score_table(run: Run, resolution: int, metric: str, grid: Grid) -> Table:
-    measure = MEASURES[metric]
+    measure = metric_row(metric)
     columns = {entry.name: _column(run, grid, entry) for entry in run.classes}
     ranked = {name: ranks(column, measure) for name, column in columns.items()}
-    digits = {name: decimals(column.values()) for name, column in columns.items()}
+    digits = {name: decimals(column.values(), measure.digits) for name, column in columns.items()}
     rows = []
     for method in run.methods:
         row = [Cell(method.name)]
@@ -116,8 +118,8 @@ def _score_table(run: Run, resolution: int, metric: str, grid: Grid) -> Table:
 
 def _qualified(run: Run, metric: str, caption: str) -> str:
     """The caption, naming features that compare with nothing published."""
-    if metric in FEATURE_METRICS and is_stand_in(run.settings.get("extractor")):
-        return f"{caption} ({STAND_IN} stand-in: not comparable with published numbers)"
+    if is_stand_in(extractor_of(metric, run.settings["extractors"])):
+        return f"{caption} ({RANDOM_CONVOLUTIONS} stand-in: not comparable with published numbers)"
     return caption
 
 
@@ -157,7 +159,7 @@ _SCORE_COLUMNS = ("metric", "method", "class", "letter", "n", "value", "low", "h
 def _score_lines(run: Run, grids: Mapping[str, Grid]) -> Iterator[Sequence[object]]:
     for metric, grid in grids.items():
         for entry in run.classes:
-            ranked = ranks(_column(run, grid, entry), MEASURES[metric])
+            ranked = ranks(_column(run, grid, entry), metric_row(metric))
             for method in run.methods:
                 if score := grid.get((method.name, entry.name)):
                     what = (metric, method.name, entry.name, entry.letter)
@@ -176,7 +178,7 @@ def _ranking_lines(run: Run) -> Iterator[RankingLine]:
     several = len(run.methods) >= TOP_THREE_FROM
     for resolution in run.resolutions:
         for metric, grid in _grids(run, resolution).items():
-            columns = [ranks(_column(run, grid, e), MEASURES[metric]) for e in run.classes]
+            columns = [ranks(_column(run, grid, e), metric_row(metric)) for e in run.classes]
             ranked = [column for column in columns if column]
             for method in run.methods:
                 mine = [column[method.name] for column in ranked if method.name in column]
@@ -189,7 +191,7 @@ def _ranking_table(lines: Sequence[RankingLine]) -> Table:
     several = any(line[4] is not None for line in lines)
     rows = tuple(
         (
-            Cell(f"{MEASURES[metric].label} at {resolution}"),
+            Cell(f"{metric_row(metric).label} at {resolution}"),
             Cell(method),
             *((Cell(f"{top} of {classes}"),) if several else ()),
             Cell(f"{best} of {classes}"),

@@ -95,12 +95,17 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-def decimals(values: Iterable[float]) -> int:
-    """Digits behind the point that show four significant ones of the largest value."""
+def decimals(values: Iterable[float], digits: int = 4) -> int:
+    """Return how many digits behind the point show so many significant ones of the largest value.
+
+    Args:
+        values: of one column.
+        digits: significant ones.
+    """
     largest = max((abs(value) for value in values), default=0.0)
     if not largest:
         return 1
-    return min(8, max(0, 3 - math.floor(math.log10(largest))))
+    return min(8, max(0, digits - 1 - math.floor(math.log10(largest))))
 
 
 def _marked(cell: Cell, marks: dict[int, str], escape: Callable[[str], str]) -> str:

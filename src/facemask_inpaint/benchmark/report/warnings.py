@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from facemask_inpaint.benchmark.measures import MEASURES
+from facemask_inpaint.benchmark.measures import in_table_order, metric_row
 from facemask_inpaint.benchmark.report.format import DASH, counted, spoken
 from facemask_inpaint.benchmark.report.markup import Html, element
 from facemask_inpaint.benchmark.store.layout import Run
@@ -79,10 +79,10 @@ def _range(numbers: Iterable[str]) -> str:
 
 def _scope(run: Run, scores: Iterable[Score]) -> str:
     scores = list(scores)
-    metrics = [name for name in MEASURES if any(one.metric == name for one in scores)]
+    metrics = in_table_order(one.metric for one in scores)
     classes = [one.name for one in run.classes if any(s.mask_class == one.name for s in scores)]
     methods = [one.name for one in run.methods if any(s.method == one.name for s in scores)]
-    parts = [", ".join(MEASURES[name].label for name in metrics)]
+    parts = [", ".join(metric_row(name).label for name in metrics)]
     if len(methods) < len(run.methods):
         parts.append(", ".join(methods))
     if len(classes) < len(run.classes):

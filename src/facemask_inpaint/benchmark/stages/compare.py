@@ -25,7 +25,8 @@ def compare_methods(
 ) -> dict[int, Any]:
     """Compare all pairs of methods at each resolution, class by class.
 
-    Only cases count that all methods predicted. What was found before is kept while the features
+    Only cases count that all methods predicted, and with several extractors the features of the
+    first. What was found before is kept while the features
     are the same.
 
     Args:
@@ -79,6 +80,7 @@ def _compared(
 
 def _groups(scoring: ScoringStage, resolution: int) -> tuple[Groups, dict[str, Groups]]:
     """Return features by class: of the portraits, and by method of their predictions."""
+    extractor = next(iter(scoring.stores))
     groups = [group for group in scoring.groups if group.resolution == resolution]
     names = list(dict.fromkeys(group.method for group in groups))
     by_class: dict[str, dict[str, CaseGroup]] = {}
@@ -92,9 +94,9 @@ def _groups(scoring: ScoringStage, resolution: int) -> tuple[Groups, dict[str, G
             continue  # a class that one method failed on altogether cannot be compared
         for name, group in by_method.items():
             rows = [row for row, key in enumerate(group.keys) if key in shared]
-            real, fake = scoring.pair(group)
-            reals[mask_class] = real.select(rows)
-            methods[name][mask_class] = fake.select(rows)
+            pair = scoring.pair(group, extractor)
+            reals[mask_class] = pair.real.select(rows)
+            methods[name][mask_class] = pair.fake.select(rows)
     return reals, methods if reals else {}
 
 

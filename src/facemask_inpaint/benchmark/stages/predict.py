@@ -23,7 +23,8 @@ from facemask_inpaint._internal.concurrency import BackgroundTasks, in_order
 from facemask_inpaint._internal.distributed import Ranks
 from facemask_inpaint._internal.identity import Identity
 from facemask_inpaint._internal.progress import ProgressBar, progress_bar
-from facemask_inpaint.benchmark.measures import measure_image
+from facemask_inpaint.benchmark.diagnostics import LabelledPair
+from facemask_inpaint.benchmark.measures import image_rows, measure_image
 from facemask_inpaint.benchmark.methods import Batch, Method
 from facemask_inpaint.benchmark.stages._calls import MOST_FAILURES_IN_A_ROW, MethodCalls
 from facemask_inpaint.benchmark.stages.prepare import PreparedPortraits, write_png
@@ -121,11 +122,18 @@ class PredictionStage:
         self._chunks = ranks.shard(_chunks(settings, portraits, batch_size))
         names = ("method", "resolution", "mask_class", "key")
         known = {
-            tuple(line[name] for name in names): line.get("source")
-            for line in by_age(self._records.read(*names))
+            tuple(line[name] for name in names): line for line in by_age(self._records.read(*names))
         }
-        self._measured = set(known)
-        self._sources = {case: Identity(**source) for case, source in known.items() if source}
+        self._metrics = image_rows(settings.metrics)
+        self._metric_names = [metric.name for metric in self._metrics]
+        self._measured = {
+            case
+            for case, line in known.items()
+            if set(self._metric_names) <= set(line.get("measured", ()))
+        }
+        self._sources = {
+            case: Identity(**line["source"]) for case, line in known.items() if line.get("source")
+        }
 
     def run(self, methods: Sequence[Method], *, progress: bool) -> None:
         """Predict and measure what is not there yet, method after method."""
@@ -296,7 +304,7 @@ class PredictionStage:
             image = images.read_image(path) if prediction is None else prediction
             record = self._measure(method, chunk, case, image)
             stage = "write"
-            line = asdict(record) | {"at": time.time_ns()}
+            line = asdict(record) | {"measured": self._metric_names, "at": time.time_ns()}
             self._records.append(line | ({"source": asdict(case.source)} if case.source else {}))
         except (FacemaskInpaintError, OSError) as error:
             self._failures.add(
@@ -313,7 +321,7 @@ class PredictionStage:
     def _measure(
         self, method: str, chunk: Chunk, case: _Case, prediction: Image.Image
     ) -> CaseRecord:
-        values = measure_image(
+        pair = LabelledPair.of(
             np.asarray(case.original),
             np.asarray(prediction),
             case.hole,
@@ -321,6 +329,7 @@ class PredictionStage:
             self._label_ids[chunk.mask_class],
             self._parser,
         )
+        values = measure_image(pair, self._metrics)
         share = self._portraits.share(chunk.resolution, chunk.mask_class, case.key)
         return CaseRecord(method, chunk.mask_class, chunk.resolution, case.key, share, values)
 

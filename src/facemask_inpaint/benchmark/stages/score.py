@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -14,14 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
-import torch
 
 from facemask_inpaint import __version__
 from facemask_inpaint._internal.distributed import Ranks
 from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
-from facemask_inpaint.benchmark.measures import FEATURE_METRICS, MEASURES
-from facemask_inpaint.benchmark.random_features import WARNING, is_stand_in
+from facemask_inpaint.benchmark.measures import benchmark_metrics, in_table_order
 from facemask_inpaint.benchmark.stages.prepare import PreparedPortraits
 from facemask_inpaint.benchmark.store.failures import FailureLog
 from facemask_inpaint.benchmark.store.features import FeatureStore, blocks
@@ -36,9 +34,10 @@ from facemask_inpaint.benchmark.store.records import (
 )
 from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.errors import FacemaskInpaintError
-from facemask_inpaint.metrics import FeatureSet
-from facemask_inpaint.metrics.comparison.paired import influences
+from facemask_inpaint.metrics import FeatureMetric, FeaturePair, FeatureSet
 from facemask_inpaint.metrics.evaluation import feature_scores
+from facemask_inpaint.metrics.features.random_convolutions import WARNING, is_stand_in
+from facemask_inpaint.metrics.table import by_extractor
 from facemask_inpaint.models import TRAINING_SPLITS
 
 CONFIDENCE = 0.95
@@ -70,7 +69,7 @@ class ScoringStage:
         portraits: which portrait has which component.
         ranks: the processes of the run.
         failures: records what fails.
-        store: features; ``None`` without feature metrics.
+        stores: features by name of their extractor; empty without feature metrics.
     """
 
     layout: Layout
@@ -78,7 +77,14 @@ class ScoringStage:
     portraits: PreparedPortraits
     ranks: Ranks
     failures: FailureLog
-    store: FeatureStore | None
+    stores: Mapping[str, FeatureStore]
+
+    @cached_property
+    def feature_metrics(self) -> dict[str, list[FeatureMetric]]:
+        """Metrics of features, by the extractor that makes them."""
+        rows = [benchmark_metrics()[name] for name in self.settings.metrics]
+        features = [row for row in rows if isinstance(row, FeatureMetric)]
+        return by_extractor(features, list(self.settings.extractors))
 
     @cached_property
     def groups(self) -> list[CaseGroup]:
@@ -93,38 +99,38 @@ class ScoringStage:
 
     def extract(self, *, progress: bool) -> None:
         """Compute this rank's share of the features."""
-        if self.store is None:
-            return
         work: list[Sequence[Path]] = []
         for resolution in self.settings.resolutions:
             keys = self.portraits.readable(resolution)
             work += blocks([self.layout.original(resolution, key) for key in keys])
         for group in self.groups:
             work += blocks(self._predictions(group))
-        mine = self.ranks.shard(work)
-        for block in progress_bar(mine, "features", shown=progress and bool(mine), unit="block"):
+        jobs = [(store, block) for store in self.stores.values() for block in work]
+        mine = self.ranks.shard(jobs)
+        bar = progress_bar(mine, "features", shown=progress and bool(mine), unit="block")
+        for store, block in bar:
             with suppress(FacemaskInpaintError, OSError):  # score() says what could not be read
-                self.store.compute(block)
+                store.compute(block)
 
     def score(self, *, progress: bool) -> None:
         """Compute this rank's share of the feature scores that are not known yet."""
-        if self.store is None:
-            return
         journal = Journal(self.layout.work, "scores", self.ranks.rank)
         known = {line["fingerprint"] for line in journal.read("fingerprint", "scores")}
-        mine = self.ranks.shard(self.groups)
-        for group in progress_bar(mine, "scores", shown=progress and bool(mine), unit="score"):
+        mine = self.ranks.shard([(group, name) for name in self.stores for group in self.groups])
+        bar = progress_bar(mine, "scores", shown=progress and bool(mine), unit="score")
+        for group, extractor in bar:
             names = {
                 "method": group.method,
                 "mask_class": group.mask_class,
                 "resolution": group.resolution,
             }
             try:
-                real, fake = self.pair(group)
-                fingerprint = self._fingerprint(group, real, fake)
+                pair = self.pair(group, extractor)
+                fingerprint = self._fingerprint(group, extractor, pair)
                 if fingerprint not in known:
-                    scores = [asdict(score) for score in self._feature_scores(group, real, fake)]
-                    journal.append({"fingerprint": fingerprint, "scores": scores})
+                    scores = self._feature_scores(group, extractor, pair)
+                    content = [asdict(score) for score in scores]
+                    journal.append({"fingerprint": fingerprint, "scores": content})
             except (FacemaskInpaintError, OSError) as error:
                 self.failures.add("score", error, **names)
 
@@ -132,7 +138,7 @@ class ScoringStage:
         """Return all scores with their warnings, by resolution, metric, method and class."""
         scores = self._from_features() + self._from_cases(cases)
         order = {group[:3]: row for row, group in enumerate(self.groups)}
-        names = list(MEASURES)
+        names = in_table_order(score.metric for score in scores)
         scores.sort(
             key=lambda score: (
                 score.resolution,
@@ -142,26 +148,24 @@ class ScoringStage:
         )
         return [replace(score, warnings=self._warnings(score)) for score in scores]
 
-    def pair(self, group: CaseGroup) -> tuple[FeatureSet, FeatureSet]:
+    def pair(self, group: CaseGroup, extractor: str) -> FeaturePair:
         """Return the features of the portraits and of their predictions, row by row."""
-        assert self.store is not None  # asked for only with feature metrics
-        originals = self._originals(group.resolution)
+        originals = self._originals(group.resolution, extractor)
         row = {key: number for number, key in enumerate(originals.keys)}
         real = originals.select([row[key] for key in group.keys])
-        return real, self.store.load(self._predictions(group))
+        return FeaturePair(real, self.stores[extractor].load(self._predictions(group)))
 
-    def _originals(self, resolution: int) -> FeatureSet:
+    def _originals(self, resolution: int, extractor: str) -> FeatureSet:
         """Return the features of all portraits of a resolution, read once."""
-        if resolution not in self._by_resolution:
-            assert self.store is not None  # as above
+        if (resolution, extractor) not in self._read_originals:
             paths = [
                 self.layout.original(resolution, key) for key in self.portraits.readable(resolution)
             ]
-            self._by_resolution[resolution] = self.store.load(paths)
-        return self._by_resolution[resolution]
+            self._read_originals[resolution, extractor] = self.stores[extractor].load(paths)
+        return self._read_originals[resolution, extractor]
 
     @cached_property
-    def _by_resolution(self) -> dict[int, FeatureSet]:
+    def _read_originals(self) -> dict[tuple[int, str], FeatureSet]:
         return {}
 
     @cached_property
@@ -182,45 +186,45 @@ class ScoringStage:
         names = (group.resolution, group.method, group.mask_class)
         return [self.layout.prediction(*names, key) for key in group.keys]
 
-    def _fingerprint(self, group: CaseGroup, real: FeatureSet, fake: FeatureSet) -> str:
-        wanted = [name for name in self.settings.metrics if name in FEATURE_METRICS]
-        head = f"{__version__} {group[:3]} {sorted(wanted)} {real.identity}"
+    def _fingerprint(self, group: CaseGroup, extractor: str, pair: FeaturePair) -> str:
+        names = sorted(metric.name for metric in self.feature_metrics[extractor])
+        head = f"{__version__} {group[:3]} {names} {pair.real.identity}"
         total = hashlib.blake2b(head.encode(), digest_size=16)
-        for features in (real, fake):
+        for features in (pair.real, pair.fake):
             total.update(features.values.cpu().numpy().tobytes())
         return total.hexdigest()
 
     def _feature_scores(
-        self, group: CaseGroup, real: FeatureSet, fake: FeatureSet
+        self, group: CaseGroup, extractor: str, pair: FeaturePair
     ) -> Iterator[Score]:
-        wanted = [name for name in self.settings.metrics if name in FEATURE_METRICS]
-        if len(real) < 2:
-            wanted = [name for name in wanted if name in ("pids", "uids")]
+        metrics = {
+            metric.name: metric
+            for metric in self.feature_metrics[extractor]
+            if len(pair.real) >= metric.min_samples
+        }
         names = (group.method, group.mask_class, group.resolution)
-        for name, result in feature_scores(real, fake, wanted).items():
-            low, high = _fid_interval(real, fake) if name == "fid" else (None, None)
-            value = rounded(result.value)
-            yield Score(*names, name, value, result.n, low, high, result.warnings)
+        for name, result in feature_scores(pair, list(metrics.values())).items():
+            limits = metrics[name].confidence_interval(pair, CONFIDENCE)
+            low, high = map(rounded, limits) if limits else (None, None)
+            yield Score(*names, name, rounded(result.value), result.n, low, high, result.warnings)
 
     def _from_features(self) -> list[Score]:
         """Return known feature scores of the predictions as they are now."""
-        if self.store is None:
-            return []
         lines = Journal(self.layout.work, "scores", self.ranks.rank).read("fingerprint", "scores")
         known = {line["fingerprint"]: line["scores"] for line in lines}
         collected: list[Score] = []
-        for group in self.groups:
+        for group, extractor in [(group, name) for name in self.stores for group in self.groups]:
             try:
-                real, fake = self.pair(group)
+                pair = self.pair(group, extractor)
             except (FacemaskInpaintError, OSError):
                 continue  # a failure of score() already
-            scores = known.get(self._fingerprint(group, real, fake), [])
+            scores = known.get(self._fingerprint(group, extractor, pair), [])
             collected += [from_dict(Score, content) for content in scores]
         return collected
 
     def _from_cases(self, cases: Sequence[CaseRecord]) -> list[Score]:
         """Return means of the metrics that every case has its own of, with their intervals."""
-        wanted = {*self.settings.metrics, *DIAGNOSTICS} - set(FEATURE_METRICS)
+        wanted = {*self.settings.metrics, *DIAGNOSTICS}
         values: dict[tuple[str, str, int, str], list[float]] = defaultdict(list)
         for case in cases:
             for name, value in case.metrics.items():
@@ -235,7 +239,7 @@ class ScoringStage:
         """Return a score's own warnings, and those of its run, method and class."""
         texts = list(score.warnings)
         entry = next(entry for entry in self.settings.methods if entry.name == score.method)
-        if score.metric in FEATURE_METRICS and self.store and is_stand_in(self.store.identity):
+        if is_stand_in(self.settings.extractor_of(score.metric)):
             texts.append(WARNING)
         if leak := leakage(self.settings.dataset, entry):
             texts.append(leak)
@@ -272,16 +276,3 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     centre, error = float(np.mean(values)), float(scipy.stats.sem(values))
     reach = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
     return rounded(centre - reach), rounded(centre + reach)
-
-
-def _fid_interval(real: FeatureSet, fake: FeatureSet) -> tuple[float | None, float | None]:
-    """Return the normal 95 % interval by the influence function.
-
-    There is none where FID is mostly bias (n <= d).
-    """
-    if len(real) <= real.values.shape[1]:
-        return None, None
-    fids, psi = influences(torch.stack([real.values.double(), fake.values.double()]))
-    error = float(psi[0].std()) / math.sqrt(len(real))
-    reach = float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2)) * error
-    return rounded(max(0.0, float(fids[0]) - reach)), rounded(float(fids[0]) + reach)

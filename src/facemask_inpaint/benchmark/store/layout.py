@@ -30,7 +30,7 @@ _SETTING_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "dtype": str,
     "masker": dict,
     "metrics": list,
-    "extractor": (str, type(None)),
+    "extractors": dict,
     "parser": (str, type(None)),
 }
 """What else ``run.json`` holds, and of which type."""

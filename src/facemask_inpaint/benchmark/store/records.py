@@ -70,7 +70,7 @@ class CaseRecord:
         resolution: height and width in pixels.
         key: the portrait's key in its data set.
         hole_share: share of the image that is hole.
-        metrics: by name, see ``benchmark.MEASURES``; one that is undefined here is absent.
+        metrics: by name, see ``benchmark.benchmark_metrics``; one that is undefined here is absent.
     """
 
     method: str
@@ -89,7 +89,7 @@ class Score:
         method: name of the method.
         mask_class: name of the class.
         resolution: height and width in pixels.
-        metric: name, see ``benchmark.MEASURES``.
+        metric: name, see ``benchmark.benchmark_metrics``.
         value: the number, to six significant digits.
         n: images behind it.
         low: lower 95 % limit, where there is an honest one.

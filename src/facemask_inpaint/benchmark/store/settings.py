@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,12 @@ import torch
 from facemask_inpaint import SemanticMasker, __version__
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint._internal.locks import LOCK_NAME
+from facemask_inpaint.benchmark.measures import metric_row
 from facemask_inpaint.benchmark.store.layout import FORMAT, Layout, Run
 from facemask_inpaint.benchmark.store.records import ClassEntry, MethodEntry
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import MASK_CLASSES, Component, MaskClass
+from facemask_inpaint.metrics import FeatureMetric
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Settings:
         resolutions: in pixels, ascending.
         methods: in the order in which they joined.
         metrics: names of the metrics that become scores.
-        extractor: identity of what makes features; ``None`` without feature metrics.
+        extractors: name to identity of each feature extractor; empty without feature metrics.
         parser: name of what parses filled images; ``None`` without.
     """
 
@@ -49,8 +51,16 @@ class Settings:
     resolutions: tuple[int, ...]
     methods: tuple[MethodEntry, ...]
     metrics: tuple[str, ...]
-    extractor: str | None = None
+    extractors: Mapping[str, str] = field(default_factory=dict)
     parser: str | None = None
+
+    def extractor_of(self, metric: str) -> str | None:
+        """Return the identity of the extractor behind a score, ``None`` where there is none.
+
+        Args:
+            metric: name of the score's metric, such as ``"fid"`` or ``"fid@clean"``.
+        """
+        return extractor_of(metric, self.extractors)
 
     def after(self, earlier: Settings) -> Settings:
         """Return these settings merged with ``earlier`` ones: classes, resolutions and methods add.
@@ -75,7 +85,7 @@ class Settings:
             tuple(sorted({*earlier.resolutions, *self.resolutions})),
             _merged(earlier.methods, self.methods),
             self.metrics,
-            self.extractor,
+            self.extractors,
             self.parser,
         )
 
@@ -115,9 +125,23 @@ class Settings:
             run.resolutions,
             run.methods,
             tuple(saved["metrics"]),
-            saved["extractor"],
+            saved["extractors"],
             saved["parser"],
         )
+
+
+def extractor_of(metric: str, extractors: Mapping[str, str]) -> str | None:
+    """Return the identity of the extractor behind a score, ``None`` where there is none.
+
+    Args:
+        metric: name of the score's metric, such as ``"fid"`` or ``"fid@clean"``.
+        extractors: name to identity, as in a run's settings.
+    """
+    row = metric_row(metric)
+    if not isinstance(row, FeatureMetric):
+        return None
+    name = row.extractor or metric.partition("@")[2] or next(iter(extractors), "")
+    return extractors.get(name)
 
 
 def merged_with_earlier(wanted: Settings, layout: Layout) -> Settings:

@@ -1,6 +1,7 @@
 """FID of paired feature sets under weights and exchanges: value, influence, resamples, scores.
 
-For real features x_i and fillings a_i of the same n pictures, FID with weights w_i (sum 1) is
+For real features x_i and predictions' features a_i of the same n images, FID with weights w_i
+(sum 1) is
 
     FID(w) = |mu_x - mu_a|^2 + (tr S_x + tr S_a - 2 |K|_*) / (1 - sum w^2),
     K_ij = sqrt(w_i w_j) (x_i - mu_x).(a_j - mu_a),
@@ -8,14 +9,16 @@ For real features x_i and fillings a_i of the same n pictures, FID with weights 
 where |.|_* is the nuclear norm and S are the weighted scatters; w = 1/n is the unbiased FID. Its
 derivative (influence function) gives the standard error without resampling. Bootstrap weights
 need many values, computed in a small basis of the features. Within-pair exchanges need none: the
-derivative of FID at the pool of both fillings turns each exchange into a change of sign.
+derivative of FID at the pool of both predictions turns each exchange into a change of sign.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+import scipy.stats
 import torch
 from torch import Tensor
 
@@ -23,6 +26,7 @@ from facemask_inpaint._internal.concurrency import in_order
 from facemask_inpaint._internal.torch_state import Override
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.metrics._linear_algebra import lower_gram, symmetric_gram
+from facemask_inpaint.metrics.features.sets import FeaturePair
 
 BASIS_TOLERANCE = 1e-6
 _FIRST_SKETCH = 64
@@ -35,11 +39,19 @@ _ROUNDING = 1e-10
 
 
 class PairedFrechet:
-    """FID of several fillings of the same pictures, ready for resampling.
+    """FID of several predictions for the same images, ready for resampling.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint.metrics import PairedFrechet
+        >>> rows = torch.randn(3, 50, 4, generator=torch.Generator().manual_seed(0))
+        >>> frechet = PairedFrechet(rows[0], rows[1:])
+        >>> frechet.resample(torch.full((1, 50), 1 / 50)).shape
+        torch.Size([1, 2])
 
     Args:
         real: ``(n, d)`` features; n >= 2.
-        fakes: ``(m, n, d)`` features of m fillings, row i of picture i.
+        fakes: ``(m, n, d)`` features of m predictions, row i of image i.
         tolerance: share of the total variance that the reduced basis may leave out; 0 keeps all.
             Value and influence are always exact, and :meth:`resample` keeps both: only the
             curvature of FID in the directions left out is lost.
@@ -48,7 +60,7 @@ class PairedFrechet:
     Attributes:
         fids: ``(m,)`` float64, FID with n - 1.
         influence: ``(m, n)`` float64, psi: ``FID(w) = FID + sum_i (w_i - 1/n) psi_i + O(w^2)``,
-            with mean 0 over the pictures.
+            with mean 0 over the images.
         basis_size: dimensions in which replicates are computed.
     """
 
@@ -57,10 +69,10 @@ class PairedFrechet:
     ) -> None:
         if fakes.ndim != 3 or fakes.shape[1:] != real.shape:
             raise OptionError(
-                f"fillings of shape {tuple(fakes.shape[1:])} for features {tuple(real.shape)}"
+                f"predictions of shape {tuple(fakes.shape[1:])} for features {tuple(real.shape)}"
             )
         if len(real) < 2:
-            raise OptionError("a covariance needs at least two pictures")
+            raise OptionError("a covariance needs at least two images")
         stacked = torch.cat([real.double()[None], fakes.to(real.device).double()])
         stacked = stacked - stacked.mean(dim=(0, 1))
         self.fids, self.influence = influences(stacked)
@@ -75,34 +87,45 @@ class PairedFrechet:
         self.basis_size = reduced.shape[-1]
 
     def resample(self, weights: Tensor) -> Tensor:
-        """``(b, m)`` FIDs under weights ``(b, n)`` with rows that sum to 1."""
+        """Compute the FIDs ``(b, m)`` under weights.
+
+        Args:
+            weights: ``(b, n)`` with rows that sum to 1.
+        """
         return self._in_blocks(self._weighted, weights.to(self.influence))
 
     def linear(self, weights: Tensor) -> Tensor:
-        """``(b, m)`` first-order change of FID under weights ``(b, n)``."""
+        """Compute the first-order changes of the FIDs ``(b, m)`` under weights.
+
+        Args:
+            weights: ``(b, n)`` with rows that sum to 1.
+        """
         return (weights.to(self.influence) - 1 / weights.shape[1]) @ self.influence.mT
 
     def exchange_scores(self, first: int, second: int) -> Tensor:
-        """``(n,)`` float64: what each picture adds to the difference of two fillings' FIDs.
+        """Compute what each image adds to the difference of two predictions' FIDs.
 
-        Their mean is the difference of FID up to third order in the difference of the fillings,
-        and when the two fillings of some pictures change places the scores of these pictures
-        change their signs, exactly, and no others do: the derivative is taken at the pool of both
-        fillings, which no exchange alters.
+        The mean of the scores is the difference of FID up to third order in the difference of the
+        predictions, and when the two predictions of some images change places the scores of these
+        images change their signs, exactly, and no others do: the derivative is taken at the pool
+        of both predictions, which no exchange alters.
 
         Args:
-            first: index of the filling whose FID counts positively.
-            second: of the other.
+            first: index of the prediction whose FID counts positively.
+            second: index of the other.
+
+        Returns:
+            ``(n,)`` float64.
         """
         rows = self._replicates
         return _exchange_scores(rows.real, torch.cat([rows.fakes[first], rows.fakes[second]]))
 
     def _weighted(self, weights: Tensor) -> Tensor:
-        found = self._replicates.fids(weights)
+        fids = self._replicates.fids(weights)
         if self._correction is None:
-            return found
+            return fids
         offset, slope = self._correction
-        return found + offset + (weights - 1 / weights.shape[1]) @ slope.mT
+        return fids + offset + (weights - 1 / weights.shape[1]) @ slope.mT
 
     def _in_blocks(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         blocks = rows.split(self._replicates.block)
@@ -117,7 +140,7 @@ _ONE_THREAD_PER_WORKER = Override(torch.get_num_threads, torch.set_num_threads, 
 
 
 def influences(stacked: Tensor) -> tuple[Tensor, Tensor]:
-    """FID and influence of every filling.
+    """Compute FID and influence function of every prediction.
 
     Args:
         stacked: ``(1 + m, n, d)`` float64, the real features first.
@@ -144,6 +167,26 @@ def influences(stacked: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(fids), torch.stack(psis)
 
 
+def fid_interval(pair: FeaturePair, confidence: float) -> tuple[float, float] | None:
+    """Return a normal confidence interval of FID, by its influence function.
+
+    Args:
+        pair: features of both sides, row by row of the same image.
+        confidence: such as 0.95.
+
+    Returns:
+        The limits; ``None`` where FID is mostly bias (n <= d).
+    """
+    count, width = pair.real.values.shape
+    if count <= width:
+        return None
+    stacked = torch.stack([pair.real.values.double(), pair.fake.values.double()])
+    fids, influence = influences(stacked)
+    error = float(influence[0].std()) / math.sqrt(count)
+    reach = float(scipy.stats.norm.ppf((1 + confidence) / 2)) * error
+    return max(0.0, float(fids[0]) - reach), float(fids[0]) + reach
+
+
 class _Coupling(NamedTuple):
     """Nuclear norm of ``K = X A^T`` = U s V^T, and the shares of its rows and columns.
 
@@ -156,7 +199,7 @@ class _Coupling(NamedTuple):
 
 
 def _coupler(real: Tensor) -> Callable[[Tensor], _Coupling]:
-    """Couples centred real rows with centred rows of any filling."""
+    """Couples centred real rows with centred rows of any prediction."""
     count, width = real.shape
     if count <= width:
         return lambda fake: _from_svd(torch.linalg.svd(real @ fake.mT, full_matrices=False))
@@ -196,7 +239,7 @@ def _from_svd(parts: tuple[Tensor, Tensor, Tensor]) -> _Coupling:
 
 
 def _exchange_scores(real: Tensor, pool: Tensor) -> Tensor:
-    """Scores ``(n,)`` of real rows ``(n, d)`` and both fillings' rows ``(2n, d)``."""
+    """Scores ``(n,)`` of real rows ``(n, d)`` and both predictions' rows ``(2n, d)``."""
     count = len(real)
     step = real.mean(0) - pool.mean(0)
     pool = pool - pool.mean(0)
@@ -258,7 +301,7 @@ class _Route(Protocol):
 
 
 class _CovarianceRoute:
-    """Through k-sized covariances, for more pictures than dimensions."""
+    """Through k-sized covariances, for more images than dimensions."""
 
     def __init__(self, stacked: Tensor) -> None:
         self.real, self.fakes = stacked[0], stacked[1:]
@@ -270,7 +313,7 @@ class _CovarianceRoute:
 
 
 class _ProductRoute:
-    """Through n-sized inner products of real rows with rows of a filling, for fewer pictures."""
+    """Through n-sized inner products of real rows with rows of a prediction, for fewer images."""
 
     def __init__(self, stacked: Tensor) -> None:
         self.products = stacked[0] @ stacked[1:].mT

@@ -1,4 +1,4 @@
-"""What :func:`~.significance.compare` returns."""
+"""What :func:`~.significance.compare` returns: differences of FID, with intervals and p-values."""
 
 from __future__ import annotations
 
@@ -32,51 +32,67 @@ _COLUMNS = (
 )
 
 
-EXCHANGE_TEST = "both models' fillings of random pictures exchanged"
+EXCHANGE_TEST = "both methods' predictions of random images exchanged"
 """How a p-value is made, for people."""
 
 
 def p_text(value: float, smallest: float, digits: int = 3) -> str:
-    """A p-value for people; one that is as small as its exchanges allow is a bound."""
+    """Format a p-value; one that is as small as its exchanges allow is marked as a bound.
+
+    Args:
+        value: the p-value.
+        smallest: the smallest one that the number of exchanges allows.
+        digits: significant ones.
+    """
     return f"{'≤ ' if value <= smallest < 1 else ''}{value:.{digits}g}"
 
 
 class Interval(NamedTuple):
-    """Lower and upper confidence limit."""
+    """Confidence limits.
+
+    Attributes:
+        low: the lower limit.
+        high: the upper limit.
+    """
 
     low: float
     high: float
 
 
 class Contribution(NamedTuple):
-    """A picture's part in a difference: to first order D would fall by ``amount`` without it."""
+    """One image's part in a difference.
 
-    picture: str
+    Attributes:
+        image: name of the image.
+        amount: by which D would fall without it, to first order.
+    """
+
+    image: str
     amount: float
 
 
 @dataclass(frozen=True, eq=False)
 class FidDifference:
-    """FID(real, first) - FID(real, second) in one group of pictures; positive: second is better.
+    """FID(real, first) - FID(real, second) in one group of images; positive: second is better.
 
     Attributes:
         group: name of the group, such as a mask class.
-        first: name of the one model.
-        second: name of the other.
-        n: pictures.
+        first: name of the first method.
+        second: name of the second method.
+        n: number of images.
         dimension: width of the features.
-        fid_first: FID of the first model's fillings, with n - 1.
-        fid_second: of the second's.
-        difference: D, the plain difference; biased towards the model with the less noisy output.
+        fid_first: FID of the first method's predictions, with n - 1.
+        fid_second: FID of the second's.
+        difference: D, the plain difference; biased towards the method with the less noisy output.
         corrected: D less its bootstrap bias.
         standard_error: of D, from the influence function.
         interval: ``corrected`` -+ normal quantile times ``standard_error``.
         basic_interval: ``2 D - quantiles`` of the bootstrap; free of a normal law, and wider.
-        p_value: of the within-pair exchange test: that both models' fillings have one law.
-        p_adjusted: over all groups and pairs of models, see :attr:`Comparison.adjustment`.
-        basis_size: dimensions in which replicates were computed.
-        influence: ``(n,)`` psi of D per picture, mean 0.
-        pictures: names of the pictures, in the order of ``influence``.
+        p_value: of the within-pair exchange test: that both methods' predictions have one law.
+        p_adjusted: over all groups and pairs of methods, see :attr:`Comparison.adjustment`.
+        basis_size: number of dimensions in which replicates were computed.
+        influence: ``(n,)`` influence of each image on D, mean 0.
+        images: names of the images, in the order of ``influence``.
     """
 
     group: str
@@ -95,11 +111,11 @@ class FidDifference:
     p_adjusted: float
     basis_size: int
     influence: np.ndarray
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
 
     @property
     def biased(self) -> bool:
-        """Whether there are fewer pictures than dimensions.
+        """Whether there are fewer images than dimensions.
 
         FID itself is then mostly bias, the correction is not enough, and the interval only
         describes; the exchange test remains exact.
@@ -107,17 +123,20 @@ class FidDifference:
         return self.n < self.dimension
 
     def influential(self, count: int = 10) -> tuple[Contribution, ...]:
-        """The pictures that make the difference, strongest first.
+        """Return the images that make the difference, strongest first.
 
-        A positive amount speaks for the second model, a negative one for the first.
+        A positive amount speaks for the second method, a negative one for the first.
+
+        Args:
+            count: number of images.
         """
         order = np.argsort(-np.abs(self.influence), kind="stable")[:count]
         return tuple(
-            Contribution(self.pictures[row], float(self.influence[row]) / self.n) for row in order
+            Contribution(self.images[row], float(self.influence[row]) / self.n) for row in order
         )
 
     def row(self) -> dict[str, str | float | int]:
-        """The numbers, flat: a line of :meth:`Comparison.to_csv`."""
+        """Return the numbers by column, as a line of :meth:`Comparison.to_csv`."""
         flat = vars(self) | {
             "low": self.interval.low,
             "high": self.interval.high,
@@ -129,17 +148,17 @@ class FidDifference:
 
 @dataclass(frozen=True)
 class OverallDifference:
-    """Mean of the differences of all groups for one pair of models.
+    """Mean of the differences of all groups for one pair of methods.
 
     Attributes:
-        first: name of the one model.
-        second: name of the other.
+        first: name of the first method.
+        second: name of the second method.
         difference: mean D over the groups.
         corrected: less its bootstrap bias.
-        standard_error: from the influence of each picture in all groups that contain it.
+        standard_error: from the influence of each image in all groups that contain it.
         interval: ``corrected`` -+ normal quantile times ``standard_error``.
-        basic_interval: from bootstrap weights that belong to pictures, the same in all groups.
-        wilcoxon_p: two-sided exact signed-rank test on the groups' D. Groups share pictures, so
+        basic_interval: from bootstrap weights that belong to images, the same in all groups.
+        wilcoxon_p: two-sided exact signed-rank test on the groups' D. Groups share images, so
             it only describes.
     """
 
@@ -155,17 +174,17 @@ class OverallDifference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Differences of FID between models, per group and overall.
+    """Differences of FID between methods, per group and overall.
 
     Attributes:
-        differences: one per group and pair of models, groups in the order given.
-        overall: one per pair of models; empty with a single group.
+        differences: one per group and pair of methods, groups in the order given.
+        overall: one per pair of methods; empty with a single group.
         confidence: of the intervals, such as 0.95.
         adjustment: how ``p_adjusted`` was made, for people.
         smallest_p: that the number of exchanges allows; a p-value of this size is an upper bound.
         smallest_p_adjusted: likewise for adjusted ones.
-        friedman_p: of Friedman's test over the groups that three or more models are equal; None
-            with fewer models or groups.
+        friedman_p: of Friedman's test over the groups that three or more methods are equal; None
+            with fewer methods or groups.
         warnings: what a reader has to know.
         provenance: extractor, replicates, seed, device, library version.
     """
@@ -181,16 +200,16 @@ class Comparison:
     provenance: dict[str, object] = field(default_factory=dict)
 
     def __getitem__(self, group: str) -> FidDifference:
-        """The difference in one group, when two models were compared.
+        """Return the difference in one group, when two methods were compared.
 
         Raises:
-            KeyError: no such group, or several pairs of models.
+            KeyError: no such group, or several pairs of methods.
         """
-        found = [item for item in self.differences if item.group == group]
-        if len(found) != 1:
+        differences = [item for item in self.differences if item.group == group]
+        if len(differences) != 1:
             known = sorted({item.group for item in self.differences})
-            raise KeyError(f"{len(found)} differences for group {group!r}; groups are {known}")
-        return found[0]
+            raise KeyError(f"{len(differences)} differences for group {group!r}; groups: {known}")
+        return differences[0]
 
     def __str__(self) -> str:
         parts = [_table(_difference_cells(self))]
@@ -206,7 +225,7 @@ class Comparison:
         return "\n".join(parts + [f"warning: {text}" for text in self.warnings])
 
     def to_dict(self) -> dict[str, object]:
-        """All numbers, and of each difference the ten pictures that make it."""
+        """Return all numbers, and of each difference the ten images that make it."""
         return {
             "differences": [
                 plain(item.row() | {"influential": item.influential()}) for item in self.differences
@@ -222,11 +241,15 @@ class Comparison:
         }
 
     def to_json(self, indent: int | None = None) -> str:
-        """:meth:`to_dict` as JSON text; non-finite numbers become ``null``."""
+        """Return :meth:`to_dict` as JSON text; non-finite numbers become ``null``.
+
+        Args:
+            indent: spaces per level; ``None`` writes one line.
+        """
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
     def to_csv(self) -> str:
-        """One line per group and pair of models, below a line of column names."""
+        """Return a line per group and pair of methods, below a line of column names."""
         text = io.StringIO()
         writer = csv.DictWriter(text, (*_COLUMNS, "adjustment"), lineterminator="\n")
         writer.writeheader()

@@ -1,1 +1,1 @@
-"""From pictures to features: extractors, the reader that applies them, feature sets, statistics."""
+"""From images to features: extractors, the reader that applies them, feature sets, statistics."""

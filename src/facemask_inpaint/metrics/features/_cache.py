@@ -1,4 +1,4 @@
-"""Features on disk, keyed by what is in the picture file and by the extractor.
+"""Features on disk, keyed by the content of the image file and by the extractor.
 
 A cache is a folder. Each flush adds one file, written under another name and renamed, and no file
 is ever changed; so any number of processes can share a cache, and one that is killed leaves all
@@ -23,7 +23,7 @@ FLUSH_EVERY = 256
 
 
 class CachedFeature(NamedTuple):
-    """One picture's features ``(d,)`` float32, and its height and width."""
+    """One image's features ``(d,)`` float32, and its height and width."""
 
     values: np.ndarray
     size: tuple[int, int]
@@ -34,7 +34,7 @@ class FeatureCache:
 
     Args:
         folder: shared by all extractors; created when needed.
-        identity: the extractor's, see :class:`~.reader.FeatureExtractor`.
+        identity: the extractor's, see :class:`~.extractors.FeatureExtractor`.
     """
 
     def __init__(self, folder: str | Path, identity: str) -> None:
@@ -51,7 +51,7 @@ class FeatureCache:
             self._open(shard)
 
     def get(self, digest: str) -> CachedFeature | None:
-        """What is known of the file with this SHA-256."""
+        """Return what is known of the file with this SHA-256."""
         if digest in self._new:
             return self._new[digest]
         if digest not in self._index:
@@ -61,7 +61,7 @@ class FeatureCache:
         return CachedFeature(np.array(shard["values"][row]), (height, width))
 
     def put(self, digest: str, feature: CachedFeature) -> None:
-        """Remember; written at the next flush, after at most 256 pictures."""
+        """Remember; written at the next flush, after at most 256 images."""
         self._new[digest] = feature
         if len(self._new) >= FLUSH_EVERY:
             self.flush()

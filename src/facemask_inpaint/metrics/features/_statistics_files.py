@@ -46,7 +46,7 @@ _UNREADABLE = (
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray[np.generic]]:
-    """Arrays that statistics consist of, by name; what else the file holds is not read.
+    """Read the arrays that statistics consist of, by name; what else the file holds is not read.
 
     Nothing is unpacked before its size is known.
 
@@ -60,7 +60,7 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[np.generic]]:
         members = {name.removesuffix(".npy") for name in archive.namelist()}
         names = [name for name in _ARRAYS if name in members]
         left = LARGEST_BYTES
-        found = {}
+        arrays = {}
         for name in names:
             with archive.open(f"{name}.npy") as file:
                 left -= _promised_bytes(file)
@@ -70,15 +70,15 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[np.generic]]:
                     "feature statistics are smaller"
                 )
             with archive.open(f"{name}.npy") as file:
-                found[name] = np.lib.format.read_array(file, allow_pickle=False)
-        if not found:
+                arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+        if not arrays:
             others = ", ".join(sorted(members)[:5])
             raise OptionError(f"{path}: not a file of feature statistics (has {others})")
-    return found
+    return arrays
 
 
 def checked_mean(name: str, value: NDArray[np.generic]) -> Tensor:
-    """``(d,)`` float64; ``name`` is said where it is none."""
+    """Return the mean ``(d,)`` float64; ``name`` is said where it is none."""
     if value.dtype.kind != "f" or value.ndim != 1 or not value.size:
         raise OptionError(f"{name}: needed (d,) floats, not {value.shape} {value.dtype}")
     mean = as_tensor(value).double()
@@ -88,7 +88,7 @@ def checked_mean(name: str, value: NDArray[np.generic]) -> Tensor:
 
 
 def checked_covariance(name: str, value: NDArray[np.generic], dim: int) -> Tensor:
-    """``(d, d)`` float64, a covariance but for a factor; ``name`` is said where it is none."""
+    """Return a covariance, or a multiple, ``(d, d)`` float64; ``name`` is said where it is none."""
     if value.dtype.kind != "f" or value.shape != (dim, dim):
         raise OptionError(f"{name}: needed ({dim}, {dim}) floats, not {value.shape} {value.dtype}")
     matrix = as_tensor(value).double()
@@ -107,21 +107,21 @@ def checked_covariance(name: str, value: NDArray[np.generic], dim: int) -> Tenso
 
 
 def checked_count(name: str, value: NDArray[np.generic]) -> int:
-    """A number of pictures; ``name`` is said where it is none."""
+    """Check a number of images; ``name`` is said where it is none."""
     if value.dtype.kind not in "iu" or value.shape != () or int(value) < 1:
-        raise OptionError(f"{name}: needed a number of pictures, not {value!r}")
+        raise OptionError(f"{name}: needed a number of images, not {value!r}")
     return int(value)
 
 
 def checked_identity(name: str, value: NDArray[np.generic]) -> str | None:
-    """An extractor's identity, ``None`` where it is empty; ``name`` is said where it is none."""
+    """Return an extractor's identity, ``None`` if empty; ``name`` is said where it is none."""
     if value.dtype.kind != "U" or value.shape != ():
         raise OptionError(f"{name}: needed one text, not {value.shape} {value.dtype}")
     return str(value) or None
 
 
 def _promised_bytes(file: IO[bytes]) -> int:
-    """How large the array of an opened ``.npy`` gets, by its own account."""
+    """Return how large the array of an opened ``.npy`` gets, by its own account."""
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)

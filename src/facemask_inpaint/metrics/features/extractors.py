@@ -1,4 +1,4 @@
-"""Networks that turn pictures into features: the published Inception, or the user's own."""
+"""Networks that turn images into features: the published Inception, or the user's own."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from facemask_inpaint import checkpoints
 from facemask_inpaint._internal.devices import resolve_device
 from facemask_inpaint._internal.torch_state import Override, ordinary_torch, without_draws
 from facemask_inpaint.checkpoints.sources import Source
-from facemask_inpaint.errors import OptionError, WeightsNotFoundError
+from facemask_inpaint.errors import OptionError, WeightsNotFoundError, unknown_name
 from facemask_inpaint.metrics.features.frontends import DEFAULT, front_end
 from facemask_inpaint.metrics.features.inception import TAPS, Inception2015
+from facemask_inpaint.metrics.table import EXTRACTORS, RANDOM_CONVOLUTIONS
 
 WEIGHTS_VARIABLE = "FACEMASK_INPAINT_INCEPTION"
 """Environment variable that may hold the path of any of the three published weight files."""
@@ -36,32 +37,45 @@ _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch
 
 
 class FeatureExtractor(Protocol):
-    """What turns pictures into features; write one, or wrap a function with :func:`custom`.
-
-    Attributes:
-        identity: one line that names network, weights and resize rule. Features are comparable,
-            and found again in a cache, only under the same identity.
-        device: where pictures have to be.
-    """
+    """What turns images into features; write one, or wrap a function with :func:`custom`."""
 
     @property
-    def identity(self) -> str: ...
+    def identity(self) -> str:
+        """Line that names network, weights and resize rule.
+
+        Features are comparable, and found again in a cache, only under the same identity.
+        """
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Device on which images have to be."""
 
-    def prepare(self, pictures: Tensor) -> Tensor:
-        """``(N, 3, H, W)`` uint8 pictures of one size -> network input; sizes may differ between
-        calls, and the answers of several calls are stacked to one batch."""
-        ...
+    def prepare(self, images: Tensor) -> Tensor:
+        """Turn images into network input.
+
+        Args:
+            images: ``(N, 3, H, W)`` uint8; sizes may differ between calls, and what several calls
+                return is stacked to one batch.
+        """
 
     def __call__(self, prepared: Tensor) -> Tensor:
-        """Network input -> ``(N, d)`` float features on the same device."""
-        ...
+        """Compute features.
+
+        Args:
+            prepared: what :meth:`prepare` returned.
+
+        Returns:
+            ``(N, d)`` floats on the same device.
+        """
 
 
 class InceptionExtractor:
     """The 2015 Inception network behind one of the published front ends.
+
+    Example:
+        >>> from facemask_inpaint.metrics import FeatureReader, InceptionExtractor
+        >>> extractor = InceptionExtractor("clean", device="cuda")  # doctest: +SKIP
+        >>> features = FeatureReader(extractor).read("faces/real")  # doctest: +SKIP
 
     Args:
         name: front end, see :mod:`~facemask_inpaint.metrics.features.frontends`.
@@ -106,15 +120,22 @@ class InceptionExtractor:
         self._network = network.to(self.device, self._dtype)
 
     @ordinary_torch()
-    def prepare(self, pictures: Tensor) -> Tensor:
-        """``(N, 3, H, W)`` uint8 -> ``(N, 3, 299, 299)`` float32, resized where they are."""
+    def prepare(self, images: Tensor) -> Tensor:
+        """Resize and scale images on their device.
+
+        Args:
+            images: ``(N, 3, H, W)`` uint8.
+
+        Returns:
+            ``(N, 3, 299, 299)`` float32.
+        """
         with _exact_float32(self.device):
-            return self._front_end(pictures)
+            return self._front_end(images)
 
     @ordinary_torch()
     @torch.inference_mode()
     def __call__(self, prepared: Tensor) -> Tensor:
-        """``(N, 3, 299, 299)`` float32 -> ``(N, tap)`` float32."""
+        """Compute features ``(N, tap)`` float32 of prepared images ``(N, 3, 299, 299)``."""
         batch = prepared.to(self._dtype, memory_format=torch.channels_last)
         with _exact_float32(self.device):
             return self._network(batch, self._tap).float()
@@ -130,13 +151,13 @@ class CustomExtractor:
         self.identity = identity
         self.device = device
 
-    def prepare(self, pictures: Tensor) -> Tensor:
-        """Pictures as they are: the function resizes them itself, or they are of one size."""
-        return pictures
+    def prepare(self, images: Tensor) -> Tensor:
+        """Return the images as they are: the function resizes them, or they are of one size."""
+        return images
 
     @torch.inference_mode()
     def __call__(self, prepared: Tensor) -> Tensor:
-        """``(N, 3, H, W)`` uint8 -> ``(N, d)`` float32."""
+        """Compute features ``(N, d)`` float32 of images ``(N, 3, H, W)`` uint8."""
         return self._function(prepared).float()
 
 
@@ -147,30 +168,80 @@ def custom(
 ) -> CustomExtractor:
     """Make an extractor of any module or function.
 
+    Example:
+        >>> from facemask_inpaint import metrics
+        >>> extractor = metrics.custom(lambda images: images.float().mean((2, 3)), "mean colour")
+
     Args:
-        function: ``(N, 3, H, W)`` uint8 on ``device`` -> ``(N, d)``; modules in eval mode.
-        identity: names network, weights and resize rule; see :class:`FeatureExtractor`.
-        device: where the function wants its pictures.
+        function: takes images ``(N, 3, H, W)`` uint8 on ``device`` and returns features
+            ``(N, d)``; modules in eval mode.
+        identity: line that names network, weights and resize rule; see
+            :attr:`FeatureExtractor.identity`.
+        device: where the function wants its images.
+
+    Raises:
+        OptionError: the identity is empty.
     """
     if not identity.strip():
         raise OptionError("an extractor needs an identity: name its network and weights")
     return CustomExtractor(function, identity, torch.device(device))
 
 
+def open_extractor(
+    name: str,
+    device: str | torch.device | None = None,
+    *,
+    weights: str | Path | None = None,
+    dtype: str = "float32",
+) -> FeatureExtractor:
+    """Return the extractor of a name.
+
+    Example:
+        >>> from facemask_inpaint import metrics
+        >>> extractor = metrics.open_extractor("random-convolutions", "cpu")
+
+    Args:
+        name: a front end of the Inception network, such as ``"stylegan"``, or
+            ``"random-convolutions"``, see :func:`random_convolutions`.
+        device: ``None`` is CUDA when there, else the CPU.
+        weights: see :class:`InceptionExtractor`.
+        dtype: likewise.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+        WeightsNotFoundError: its weights cannot be had.
+    """
+    if name not in EXTRACTORS:
+        raise unknown_name("feature extractor", name, EXTRACTORS)
+    if name == RANDOM_CONVOLUTIONS:
+        from facemask_inpaint.metrics.features.random_convolutions import random_convolutions
+
+        return random_convolutions(device)
+    return InceptionExtractor(name, weights=weights, device=device, dtype=dtype)
+
+
 def resolve_extractor(
     extractor: FeatureExtractor | str, device: str | torch.device | None
 ) -> FeatureExtractor:
-    """An extractor as it is, or the Inception network behind the front end of that name."""
+    """Return an extractor as it is, or open the one of that name.
+
+    Args:
+        extractor: an extractor, or a name for :func:`open_extractor`.
+        device: of an extractor given by name.
+
+    Raises:
+        OptionError: an extractor that is on another device.
+    """
     if isinstance(extractor, str):
-        return InceptionExtractor(extractor, device=device)
+        return open_extractor(extractor, device)
     if device is not None and torch.device(device) != extractor.device:
         raise OptionError(f"this extractor is on {extractor.device}, not on {device}")
     return extractor
 
 
 def _weights_file(weights: str | Path | None) -> Path:
-    given = weights or os.environ.get(WEIGHTS_VARIABLE)
-    if not given:
+    location = weights or os.environ.get(WEIGHTS_VARIABLE)
+    if not location:
         try:
             return checkpoints.fetch(INCEPTION_SOURCES)
         except WeightsNotFoundError as error:
@@ -178,7 +249,7 @@ def _weights_file(weights: str | Path | None) -> Path:
                 f"{error}; or give a copy of {INCEPTION_SOURCES[0].location} as weights= or by the "
                 f"environment variable {WEIGHTS_VARIABLE}"
             ) from error
-    path = Path(given)
+    path = Path(location)
     if not path.is_file():
         origin = "weights" if weights else WEIGHTS_VARIABLE
         raise WeightsNotFoundError(

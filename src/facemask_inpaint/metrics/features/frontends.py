@@ -1,4 +1,4 @@
-"""From picture to network input: the five published ways, by name.
+"""From image to input of the Inception network: the five published ways, by name.
 
 Each resizes to 299 x 299 by its own rule and scales by its own constants, and features move by up
 to 0.2 of their spread between two of them; so a statistic always carries the name of the one it
@@ -35,11 +35,11 @@ DEFAULT = "stylegan"
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """One way from uint8 pictures to network input.
+    """One way from uint8 images to network input.
 
     Attributes:
         name: the published name.
-        rule: length of an axis -> ``(299, length)`` float64 resampling matrix.
+        rule: takes the length of an axis and returns its resampling matrix ``(299, length)``.
         centre: the value (of 0..255) that becomes 0; it is also the divisor.
         clip: whether resized values are clipped to 0..255 (cubic kernels overshoot).
     """
@@ -49,12 +49,19 @@ class FrontEnd:
     centre: float
     clip: bool = False
 
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """``(N, 3, H, W)`` in 0..255, any dtype -> ``(N, 3, 299, 299)`` float32, same device."""
-        height, width = pictures.shape[-2:]
-        down = _matrix(self.rule, height, pictures.device)
-        across = _matrix(self.rule, width, pictures.device)
-        planes = pictures.float().contiguous()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Resize and scale images.
+
+        Args:
+            images: ``(N, 3, H, W)`` in 0..255, any dtype.
+
+        Returns:
+            ``(N, 3, 299, 299)`` float32 on the same device.
+        """
+        height, width = images.shape[-2:]
+        down = _matrix(self.rule, height, images.device)
+        across = _matrix(self.rule, width, images.device)
+        planes = images.float().contiguous()
         resized = down @ (planes @ across.T)
         if self.clip:
             resized = resized.clamp_(0, 255)
@@ -62,25 +69,47 @@ class FrontEnd:
 
 
 def tensorflow_bilinear(length: int) -> np.ndarray:
-    """TensorFlow 1's bilinear taps: sample ``i`` lies at ``i * length/299``, in float32."""
+    """Return TensorFlow 1's bilinear resampling matrix ``(299, length)``.
+
+    Sample ``i`` lies at ``i * length/299``, computed in float32.
+
+    Args:
+        length: of the axis in pixels.
+    """
     step = np.float32(length) / np.float32(SIDE)
     return _two_taps(np.arange(SIDE, dtype=np.float32) * step, length)
 
 
 def half_pixel_bilinear(length: int) -> np.ndarray:
-    """Two taps around ``(i + 1/2) * length/299 - 1/2``, whatever the reduction."""
+    """Return the bilinear matrix ``(299, length)`` with half-pixel centres, not antialiased.
+
+    Sample ``i`` lies at ``(i + 1/2) * length/299 - 1/2`` and has two taps at any reduction.
+
+    Args:
+        length: of the axis in pixels.
+    """
     step = np.float32(length) / np.float32(SIDE)
     position = (np.arange(SIDE, dtype=np.float32) + np.float32(0.5)) * step - np.float32(0.5)
     return _two_taps(np.maximum(position, 0), length)
 
 
 def antialiased_bilinear(length: int) -> np.ndarray:
-    """Triangle kernel, widened by the reduction factor."""
+    """Return the matrix ``(299, length)`` of a triangle kernel widened by the reduction factor.
+
+    Args:
+        length: of the axis in pixels.
+    """
     return _kernel_taps(lambda x: np.maximum(1 - np.abs(x), 0), length)
 
 
 def antialiased_bicubic(length: int) -> np.ndarray:
-    """Keys' cubic kernel (a = -1/2), widened by the reduction factor, as PIL has it."""
+    """Return the matrix ``(299, length)`` of Keys' cubic kernel, as PIL has it.
+
+    The kernel (a = -1/2) is widened by the reduction factor.
+
+    Args:
+        length: of the axis in pixels.
+    """
     return _kernel_taps(_cubic, length)
 
 
@@ -94,10 +123,14 @@ FRONT_ENDS = {
         FrontEnd("clean", antialiased_bicubic, 128.0, clip=True),
     )
 }
+"""All front ends by name."""
 
 
 def front_end(name: str) -> FrontEnd:
-    """The front end of that name.
+    """Return the front end of a name.
+
+    Args:
+        name: one of :data:`FRONT_ENDS`.
 
     Raises:
         UnknownNameError: there is none; the message lists them.

@@ -34,7 +34,7 @@ class Convolution(nn.Conv2d):
         """Leave the memory as it is: drawing weights costs more than reading the file."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` -> ``(N, outputs, H', W')``."""
+        """Map ``(N, C, H, W)`` to ``(N, outputs, H', W')``."""
         return F.relu_(super().forward(x))
 
 
@@ -42,15 +42,15 @@ class AveragePool(nn.Module):
     """3x3 mean at stride 1 that counts only cells inside the map."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` -> the same shape."""
+        """Map ``(N, C, H, W)`` to the same shape."""
         return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
-class Side(nn.ModuleList):
-    """Paths that read the same map; their answers are stacked along the channels."""
+class Branches(nn.ModuleList):
+    """Paths that read the same map; their outputs are stacked along the channels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` -> ``(N, sum of the paths' channels, H', W')``."""
+        """Map ``(N, C, H, W)`` to ``(N, sum of the paths' channels, H', W')``."""
         return torch.cat([path(x) for path in self], dim=1)
 
 
@@ -78,18 +78,18 @@ class Inception2015(nn.Module):
             _block_35(192, pooled=32),
             _block_35(256, pooled=64),
             _block_35(288, pooled=64),
-            _shrink_to_17(288),
+            _downsample_to_17(288),
             *[_block_17(width) for width in (128, 160, 160, 192)],
         )
         self.stage_2048 = nn.Sequential(
-            _shrink_to_8(768),
+            _downsample_to_8(768),
             _block_8(1280, AveragePool()),
             _block_8(2048, nn.MaxPool2d(3, stride=1, padding=1)),
         )
         self.classifier = nn.Linear(2048, CLASSES)
 
     def forward(self, x: Tensor, tap: int = 2048) -> Tensor:
-        """Features of normalised pictures.
+        """Compute features of prepared images.
 
         Args:
             x: ``(N, 3, 299, 299)`` float, about [-1, 1], from a front end.
@@ -97,6 +97,9 @@ class Inception2015(nn.Module):
 
         Returns:
             ``(N, tap)`` in the dtype of ``x``.
+
+        Raises:
+            ValueError: no such tap.
         """
         for width in TAPS:
             x = self.get_submodule(f"stage_{width}")(x)
@@ -105,15 +108,20 @@ class Inception2015(nn.Module):
         raise ValueError(f"no map of width {tap}; there are {TAPS}")
 
     def logits(self, features: Tensor, bias: bool = True) -> Tensor:
-        """Class scores ``(N, 1008)`` of ``(N, 2048)`` features (no bias: Inception Score)."""
+        """Compute class scores ``(N, 1008)``.
+
+        Args:
+            features: ``(N, 2048)``.
+            bias: ``False`` leaves it out, as the Inception Score does.
+        """
         return F.linear(features, self.classifier.weight, self.classifier.bias if bias else None)
 
     def convolutions(self) -> Iterator[Convolution]:
-        """The 94 convolutions in the order of the graph."""
+        """Iterate over the 94 convolutions in the order of the graph."""
         return (module for module in self.modules() if isinstance(module, Convolution))
 
     def digest(self) -> str:
-        """SHA-256 over all weights: the same for the same weights from another container."""
+        """Return the SHA-256 over all weights, whatever container they came in."""
         digest = hashlib.sha256()
         for tensor in self.state_dict().values():
             digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
@@ -121,7 +129,7 @@ class Inception2015(nn.Module):
 
     @classmethod
     def from_official(cls, tensors: Mapping[str, Tensor]) -> Inception2015:
-        """The network with the tensors of any of the three published files.
+        """Build the network from the tensors of any of the three published files.
 
         Args:
             tensors: by the keys of ``pt_inception-2015-12-05-6726825d.pth`` (pytorch-fid), of
@@ -159,8 +167,8 @@ def _chain(inputs: int, *steps: Step) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _block_35(inputs: int, pooled: int) -> Side:
-    return Side(
+def _block_35(inputs: int, pooled: int) -> Branches:
+    return Branches(
         [
             _chain(inputs, (64, 1)),
             _chain(inputs, (48, 1), (64, 5)),
@@ -170,8 +178,8 @@ def _block_35(inputs: int, pooled: int) -> Side:
     )
 
 
-def _shrink_to_17(inputs: int) -> Side:
-    return Side(
+def _downsample_to_17(inputs: int) -> Branches:
+    return Branches(
         [
             _chain(inputs, (384, 3, 2)),
             _chain(inputs, (64, 1), (96, 3), (96, 3, 2)),
@@ -180,9 +188,9 @@ def _shrink_to_17(inputs: int) -> Side:
     )
 
 
-def _block_17(width: int) -> Side:
+def _block_17(width: int) -> Branches:
     tall, wide = (7, 1), (1, 7)
-    return Side(
+    return Branches(
         [
             _chain(768, (192, 1)),
             _chain(768, (width, 1), (width, wide), (192, tall)),
@@ -192,8 +200,8 @@ def _block_17(width: int) -> Side:
     )
 
 
-def _shrink_to_8(inputs: int) -> Side:
-    return Side(
+def _downsample_to_8(inputs: int) -> Branches:
+    return Branches(
         [
             _chain(inputs, (192, 1), (320, 3, 2)),
             _chain(inputs, (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2)),
@@ -202,8 +210,8 @@ def _shrink_to_8(inputs: int) -> Side:
     )
 
 
-def _block_8(inputs: int, pool: nn.Module) -> Side:
-    return Side(
+def _block_8(inputs: int, pool: nn.Module) -> Branches:
+    return Branches(
         [
             _chain(inputs, (320, 1)),
             nn.Sequential(_chain(inputs, (384, 1)), _cross()),
@@ -213,9 +221,9 @@ def _block_8(inputs: int, pool: nn.Module) -> Side:
     )
 
 
-def _cross() -> Side:
+def _cross() -> Branches:
     """A 1x3 and a 3x1 convolution side by side."""
-    return Side([_chain(384, (384, (1, 3))), _chain(384, (384, (3, 1)))])
+    return Branches([_chain(384, (384, (1, 3))), _chain(384, (384, (3, 1)))])
 
 
 def _numbered(name: str, first: int, last: int) -> list[str]:

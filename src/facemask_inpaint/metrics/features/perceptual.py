@@ -1,4 +1,4 @@
-"""LPIPS, the learned perceptual distance between two pictures.
+"""LPIPS, the learned perceptual distance between two images.
 
 Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (2018),
 version 0.1: channel-normalised maps of a classification network are subtracted, squared, weighted
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -35,7 +36,7 @@ _HEADS = (
 
 @dataclass(frozen=True)
 class Backbone:
-    """A classification network as far as LPIPS uses it, and where its weights are.
+    """A classification network as far as LPIPS uses it, and the sources of its weights.
 
     Attributes:
         depths: convolutions up to each of the five maps, each followed by ReLU.
@@ -112,7 +113,7 @@ BACKBONES = {
 
 
 class PerceptualDistance(nn.Module):
-    """LPIPS as a network; also a :data:`~.pairs.Measure`, by :meth:`measure`."""
+    """LPIPS as a network."""
 
     shift: Tensor
     scale: Tensor
@@ -132,7 +133,7 @@ class PerceptualDistance(nn.Module):
     def from_official(
         cls, name: str, features: Mapping[str, Tensor], heads: Mapping[str, Tensor]
     ) -> PerceptualDistance:
-        """The distance with torchvision's weights and the published heads.
+        """Build the distance from torchvision's weights and the published heads.
 
         Args:
             name: ``"alex"`` or ``"vgg"``.
@@ -164,38 +165,51 @@ class PerceptualDistance(nn.Module):
         return network
 
     def maps(self, real: Tensor, fake: Tensor) -> list[Tensor]:
-        """Distance maps ``(N, 1, h, w)`` of the five depths; pictures ``(N, 3, H, W)`` in
-        [-1, 1]."""
+        """Compute the distance maps ``(N, 1, h, w)`` of the five depths.
+
+        Args:
+            real: ``(N, 3, H, W)`` in [-1, 1].
+            fake: the same.
+        """
         both = torch.cat([real, fake])
         x = (both - self.shift) / self.scale
-        found = []
+        maps = []
         for depth, head in zip(self.depths, self.heads):
             x = depth(x)
             unit = x / (x.square().sum(dim=1, keepdim=True).sqrt() + _EPS)
             first, second = unit.chunk(2)
-            found.append(head((first - second).square()))
-        return found
+            maps.append(head((first - second).square()))
+        return maps
 
     def forward(self, real: Tensor, fake: Tensor) -> Tensor:
-        """``(N,)`` distances of pictures ``(N, 3, H, W)`` in [-1, 1]."""
+        """Compute the distances ``(N,)``.
+
+        Args:
+            real: ``(N, 3, H, W)`` in [-1, 1].
+            fake: the same.
+        """
         return torch.stack([part.mean(dim=(1, 2, 3)) for part in self.maps(real, fake)]).sum(dim=0)
 
     @ordinary_torch()
     @torch.inference_mode()
     def measure(self, real: Tensor, fake: Tensor, hole: Tensor | None) -> float:
-        """Distance of one pair, as a :data:`~.pairs.Measure`.
+        """Compute the distance of one pair.
 
-        Over the hole: the mean, over its pixels, of the maps enlarged to the picture's size.
+        Args:
+            real: ``(3, H, W)`` in [0, 1].
+            fake: the same.
+            hole: ``(H, W)`` bool: the mean over its pixels of the maps upsampled to the image's
+                size; ``None`` for the whole image.
         """
-        pictures = [(side.float() * 2 - 1)[None] for side in (real, fake)]
+        images = [(side.float() * 2 - 1)[None] for side in (real, fake)]
         if hole is None:
-            return float(self(*pictures))
+            return float(self(*images))
         size = hole.shape
-        enlarged = [
+        upsampled = [
             F.interpolate(part, size, mode="bilinear", align_corners=False)
-            for part in self.maps(*pictures)
+            for part in self.maps(*images)
         ]
-        return float(torch.stack(enlarged).sum(dim=0)[0, 0][hole].mean())
+        return float(torch.stack(upsampled).sum(dim=0)[0, 0][hole].mean())
 
 
 @ordinary_torch()
@@ -206,10 +220,15 @@ def load_perceptual_distance(
     heads: str | Path | None = None,
     device: str | torch.device | None = None,
 ) -> PerceptualDistance:
-    """LPIPS with its published weights, downloaded (with pinned hashes) where not given.
+    """Load LPIPS with its published weights, downloaded (with pinned hashes) where not given.
+
+    Example:
+        >>> from facemask_inpaint import metrics
+        >>> network = metrics.load_perceptual_distance("vgg", device="cpu")  # doctest: +SKIP
+        >>> metrics.lpips("faces/real", "faces/filled", network=network)  # doctest: +SKIP
 
     Args:
-        name: ``"alex"``, what its authors recommend for comparing pictures, or ``"vgg"``.
+        name: ``"alex"``, what its authors recommend for comparing images, or ``"vgg"``.
         features: local copy of torchvision's file.
         heads: local copy of ``lpips/weights/v0.1/<name>.pth``.
         device: ``None`` is CUDA when there, else the CPU.
@@ -221,11 +240,24 @@ def load_perceptual_distance(
     """
     backbone = _backbone(name)
     parts = [
-        checkpoints.read(given or checkpoints.fetch([source])).tensors
-        for given, source in ((features, backbone.features), (heads, backbone.heads))
+        checkpoints.read(path or checkpoints.fetch([source])).tensors
+        for path, source in ((features, backbone.features), (heads, backbone.heads))
     ]
     with without_draws():
         return PerceptualDistance.from_official(name, *parts).to(resolve_device(device))
+
+
+@lru_cache(maxsize=8)
+def shared_perceptual_distance(device: torch.device) -> PerceptualDistance:
+    """Load the default network once per device, for whoever measures there.
+
+    Args:
+        device: of the images.
+
+    Raises:
+        WeightsNotFoundError: the weights cannot be had.
+    """
+    return load_perceptual_distance(device=device)
 
 
 def _backbone(name: str) -> Backbone:

@@ -1,4 +1,4 @@
-"""From pictures to features: decoded in threads, resized and read by the network on its device."""
+"""From images to features: decoded in threads, prepared and read by the network on its device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import NamedTuple, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -20,14 +20,14 @@ from facemask_inpaint.images.folders import listed
 from facemask_inpaint.metrics.features._cache import CachedFeature, FeatureCache
 from facemask_inpaint.metrics.features.extractors import FeatureExtractor, resolve_extractor
 from facemask_inpaint.metrics.features.frontends import DEFAULT
-from facemask_inpaint.metrics.features.sets import FeatureSet, is_feature_array
+from facemask_inpaint.metrics.features.sets import FeatureSet, FeatureSource, is_feature_array
 from facemask_inpaint.metrics.inputs import (
     OnError,
     OnSkip,
-    Picture,
     Skipped,
+    SourceImage,
     match,
-    open_pictures,
+    open_images,
 )
 
 Item = TypeVar("Item")
@@ -35,18 +35,29 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class FeatureReader:
-    """Turns sources into feature sets; builds its network when the first picture needs it.
+    """How images become features: the extractor, its device, batches, threads and cache.
+
+    The network is loaded when the first image needs it.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> extractor = metrics.custom(lambda images: images.float().mean((2, 3)), "mean colour")
+        >>> reader = metrics.FeatureReader(extractor, progress=False)
+        >>> reader.read(np.zeros((5, 32, 32, 3), np.uint8)).values.shape
+        torch.Size([5, 3])
 
     Attributes:
-        extractor: a front end's name (then the Inception network of 2015) or an extractor.
+        extractor: an extractor, or a name that :func:`~.extractors.open_extractor` knows, such as
+            that of a front end of the Inception network of 2015.
         device: for an extractor given by name; ``None`` is CUDA when there, else the CPU.
-        batch_size: pictures per pass of the network.
+        batch_size: number of images per pass of the network.
         workers: decoding threads; ``None`` for one per processor, at most eight.
-        cache: folder that keeps features by the hash of the picture file; ``None`` keeps none.
-        on_error: ``"raise"`` stops at the first undecodable picture, ``"skip"`` leaves it out and
+        cache: folder that keeps features by the hash of the image file; ``None`` keeps none.
+        on_error: ``"raise"`` stops at the first undecodable image, ``"skip"`` leaves it out and
             names it in :attr:`FeatureSet.skipped`.
-        progress: whether a bar is shown.
-        on_skip: called with every picture that is left out, as soon as it is.
+        progress: whether a progress bar is shown.
+        on_skip: called with every image that is left out, as soon as it is.
     """
 
     extractor: FeatureExtractor | str = DEFAULT
@@ -66,48 +77,66 @@ class FeatureReader:
 
     @cached_property
     def network(self) -> FeatureExtractor:
-        """The extractor itself."""
-        return resolve_extractor(self.extractor, self.device)
-
-    def read(self, source: Any, label: str = "features") -> FeatureSet:
-        """Features of one source: whatever :func:`~.inputs.open_pictures` reads, an ``(n, d)``
-        float array, or a feature set (returned as it is).
+        """The extractor itself, loaded now if it is not yet.
 
         Raises:
-            ImageError: a picture cannot be decoded (with ``on_error="raise"``), or none can.
+            WeightsNotFoundError: its weights cannot be had.
+        """
+        return resolve_extractor(self.extractor, self.device)
+
+    def read(self, source: FeatureSource, label: str = "features") -> FeatureSet:
+        """Compute the features of one source.
+
+        Args:
+            source: whatever :func:`~.inputs.open_images` reads, an ``(n, d)`` float array, or a
+                feature set (returned as it is).
+            label: of the progress bar.
+
+        Raises:
+            ImageError: an image cannot be decoded (with ``on_error="raise"``), or none can.
             OptionError: the source is of an unknown kind.
         """
-        source = _as_features(source)
+        source = _with_arrays_as_sets(source)
         if isinstance(source, FeatureSet):
             return source
-        pictures = open_pictures(source)
+        images = open_images(source)
         skipped: list[Skipped] = []
         with self._open_cache() as cache:
             load = partial(_load, cache=cache)
-            loaded = in_order(load, pictures, self.workers, ahead=3 * self.batch_size)
-            total = len(pictures) if isinstance(pictures, list) else None
-            bar = progress_bar(loaded, label, total=total, shown=self.progress, unit="picture")
+            loaded = in_order(load, images, self.workers, ahead=3 * self.batch_size)
+            total = len(images) if isinstance(images, list) else None
+            bar = progress_bar(loaded, label, total=total, shown=self.progress, unit="image")
             usable = self._usable(bar, skipped)
             parts = [self._block(chunk, cache) for chunk in _batched(usable, self.batch_size)]
         return self._join(parts, skipped)
 
-    def read_both(self, real: Any, fake: Any) -> tuple[FeatureSet, FeatureSet]:
-        """Features of two sources, each by itself; see :meth:`read`."""
+    def read_both(self, real: FeatureSource, fake: FeatureSource) -> tuple[FeatureSet, FeatureSet]:
+        """Compute the features of two sources, each by itself.
+
+        Args:
+            real: as for :meth:`read`.
+            fake: the same.
+        """
         return self.read(real, "real"), self.read(fake, "fake")
 
-    def read_pair(self, real: Any, fake: Any) -> tuple[FeatureSet, FeatureSet]:
-        """Features of two sources, row by row of the same picture.
+    def read_pair(self, real: FeatureSource, fake: FeatureSource) -> tuple[FeatureSet, FeatureSet]:
+        """Compute the features of two sources, row by row of the same image.
 
         Files pair by stem, everything else by order; a pair goes when one of its two is skipped.
+
+        Args:
+            real: as for :meth:`read`.
+            fake: the same.
 
         Raises:
             OptionError: unmatched files (named), found before anything is decoded.
             ImageError: see :meth:`read`.
         """
-        real, fake = _as_list(real), _as_list(fake)
-        order = match(_keys(real), _keys(fake))
-        pairs = list(zip(_names(real), (_names(fake)[row] for row in order)))
-        first, second = self.read_both(real, fake)
+        sides = _listed(real), _listed(fake)
+        (real_names, real_keys), (fake_names, fake_keys) = map(_names_and_keys, sides)
+        order = match(real_keys, fake_keys)
+        pairs = [(name, fake_names[row]) for name, row in zip(real_names, order)]
+        first, second = self.read_both(*sides)
         row_of_real = {name: row for row, name in enumerate(first.names)}
         row_of_fake = {name: row for row, name in enumerate(second.names)}
         kept = [(a, b) for a, b in pairs if a in row_of_real and b in row_of_fake]
@@ -128,7 +157,7 @@ class FeatureReader:
             elif self.on_error == "raise":
                 raise item.error
             else:
-                skipped.append(Skipped(item.picture.name, str(item.error)))
+                skipped.append(Skipped(item.image.name, str(item.error)))
                 if self.on_skip is not None:
                     self.on_skip(skipped[-1])
 
@@ -142,8 +171,8 @@ class FeatureReader:
         ]
         return FeatureSet(
             torch.stack(rows),
-            tuple(item.picture.name for item in chunk),
-            tuple(item.picture.key for item in chunk),
+            tuple(item.image.name for item in chunk),
+            tuple(item.image.key for item in chunk),
             tuple(item.size for item in chunk),
         )
 
@@ -154,13 +183,13 @@ class FeatureReader:
         prepared = [network.prepare(to_device(run, network.device)) for run in runs]
         if len({part.shape[1:] for part in prepared}) > 1:
             raise OptionError(
-                "pictures of different sizes for an extractor that does not resize: "
-                + listed([f"{item.picture.name} {item.size}" for item in chunk])
+                "images of different sizes for an extractor that does not resize: "
+                + listed([f"{item.image.name} {item.size}" for item in chunk])
             )
         features = network(torch.cat(prepared))
         if features.ndim != 2 or len(features) != len(chunk):
             raise OptionError(
-                f"{network.identity}: {len(chunk)} pictures gave {tuple(features.shape)}; "
+                f"{network.identity}: {len(chunk)} images gave {tuple(features.shape)}; "
                 "an extractor answers (N, d)"
             )
         if cache is not None:
@@ -172,7 +201,7 @@ class FeatureReader:
     def _join(self, parts: list[FeatureSet], skipped: list[Skipped]) -> FeatureSet:
         if not parts:
             why = f": {skipped[0].reason}" if skipped else ""
-            raise ImageError(f"not one of the pictures can be used{why}")
+            raise ImageError(f"not one of the images can be used{why}")
         return FeatureSet(
             torch.cat([part.values for part in parts]),
             tuple(name for part in parts for name in part.names),
@@ -183,23 +212,27 @@ class FeatureReader:
         )
 
 
-def to_device(pictures: Sequence[Tensor], device: torch.device) -> Tensor:
-    """``(3, H, W)`` uint8 pictures of one size as one batch on ``device``.
+def to_device(images: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Stack images of one size to one batch on a device.
 
     Host memory on the way to CUDA is pinned and the copy does not block.
+
+    Args:
+        images: ``(3, H, W)`` uint8 each.
+        device: where the batch goes.
     """
-    if pictures[0].device.type != "cpu":
-        return torch.stack(list(pictures)).to(device)
-    _, height, width = pictures[0].shape
-    shape = (len(pictures), height, width, 3)
+    if images[0].device.type != "cpu":
+        return torch.stack(list(images)).to(device)
+    _, height, width = images[0].shape
+    shape = (len(images), height, width, 3)
     batch = torch.empty(shape, dtype=torch.uint8, device="cpu", pin_memory=device.type == "cuda")
-    for slot, picture in zip(batch, pictures):
-        slot.copy_(picture.movedim(0, -1))
+    for slot, image in zip(batch, images):
+        slot.copy_(image.movedim(0, -1))
     return batch.to(device, non_blocking=True).movedim(-1, 1)
 
 
 class _Loaded(NamedTuple):
-    picture: Picture
+    image: SourceImage
     pixels: Tensor = torch.empty(0)
     size: tuple[int, int] = (0, 0)
     digest: str | None = None
@@ -207,18 +240,18 @@ class _Loaded(NamedTuple):
     error: ImageError | None = None
 
 
-def _load(picture: Picture, cache: FeatureCache | None) -> _Loaded:
+def _load(image: SourceImage, cache: FeatureCache | None) -> _Loaded:
     """In a worker thread: look up, else decode; errors travel back as values."""
     try:
-        digest = None if cache is None else picture.digest()
+        digest = None if cache is None else image.digest()
         known = cache.get(digest) if cache is not None and digest is not None else None
         if known is not None:
-            return _Loaded(picture, size=known.size, digest=digest, known=known)
-        pixels = picture.pixels()
+            return _Loaded(image, size=known.size, digest=digest, known=known)
+        pixels = image.pixels()
         height, width = pixels.shape[1:]
-        return _Loaded(picture, pixels, (height, width), digest)
+        return _Loaded(image, pixels, (height, width), digest)
     except ImageError as error:
-        return _Loaded(picture, error=error)
+        return _Loaded(image, error=error)
 
 
 def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -227,22 +260,18 @@ def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _as_features(source: Any) -> Any:
+def _with_arrays_as_sets(source: FeatureSource) -> FeatureSource:
     return FeatureSet.from_array(source) if is_feature_array(source) else source
 
 
-def _as_list(source: Any) -> FeatureSet | list[Picture]:
-    source = _as_features(source)
-    return source if isinstance(source, FeatureSet) else list(open_pictures(source))
+def _listed(source: FeatureSource) -> FeatureSet | list[SourceImage]:
+    source = _with_arrays_as_sets(source)
+    return source if isinstance(source, FeatureSet) else list(open_images(source))
 
 
-def _keys(source: FeatureSet | list[Picture]) -> Sequence[str | None]:
+def _names_and_keys(
+    source: FeatureSet | list[SourceImage],
+) -> tuple[Sequence[str], Sequence[str | None]]:
     if isinstance(source, FeatureSet):
-        return source.keys
-    return [picture.key for picture in source]
-
-
-def _names(source: FeatureSet | list[Picture]) -> Sequence[str]:
-    if isinstance(source, FeatureSet):
-        return source.names
-    return [picture.name for picture in source]
+        return source.names, source.keys
+    return [image.name for image in source], [image.key for image in source]

@@ -1,12 +1,12 @@
-"""Sets of features: what they are, where they come from, and whether two may be compared."""
+"""Sets of features, where they come from, and whether two of them may be compared."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 import torch
@@ -16,27 +16,40 @@ from facemask_inpaint import __version__
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.images import as_tensor, is_dense
 from facemask_inpaint.images.folders import listed
-from facemask_inpaint.metrics.inputs import LOSSY_SUFFIXES, Skipped
+from facemask_inpaint.metrics.inputs import LOSSY_SUFFIXES, ImageSource, Skipped
 
 LARGEST = 1e30
 """Features beyond this would overflow when they are squared, multiplied and summed."""
 
+Convention = Literal["n-1", "n"]
+"""Divisor of the covariance: ``n-1`` (pytorch-fid, torch-fidelity, clean-fid, torchmetrics,
+Co-Mod-GAN) or ``n`` (StyleGAN2-ADA, MAT)."""
+
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureSet:
-    """Features of a set of pictures, and where they come from.
+    """Features of a set of images, and where they come from.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint.metrics import FeatureSet
+        >>> features = FeatureSet.from_array(np.zeros((5, 16)))
+        >>> features.n, features.select([0, 2]).n
+        (5, 2)
 
     Attributes:
         values: ``(n, d)`` float, on the device that made them.
-        names: the pictures' names, row by row.
-        keys: file stems that pair rows with another set's; ``None`` for pictures without file.
-        sizes: height and width of each picture; empty when nothing is known of the pictures.
+        names: names of the images, row by row.
+        keys: file stems that pair rows with another set's; ``None`` for images without file.
+        sizes: height and width of each image; empty when nothing is known of the images.
         identity: of the extractor; ``None`` for features that the user brought.
-        skipped: pictures that were left out.
+        skipped: images that were left out.
 
     Raises:
-        OptionError: values that are no ``(n, d)`` floats in memory, or numbers among them with
-            which nothing can be computed.
+        OptionError: values that are not ``(n, d)`` floats in memory, or hold numbers with which
+            nothing can be computed.
     """
 
     values: Tensor
@@ -60,16 +73,20 @@ class FeatureSet:
 
     @property
     def n(self) -> int:
-        """How many pictures there are."""
+        """Number of images."""
         return len(self.values)
 
     @property
     def device(self) -> torch.device:
-        """Where the features are."""
+        """Device that holds the features."""
         return self.values.device
 
     def select(self, rows: Sequence[int]) -> FeatureSet:
-        """The same set with these rows only, in this order."""
+        """Return the same set with these rows only, in this order.
+
+        Args:
+            rows: indices into the set.
+        """
         chosen = torch.as_tensor(rows, dtype=torch.long, device=self.values.device)
         return FeatureSet(
             self.values[chosen],
@@ -82,7 +99,10 @@ class FeatureSet:
 
     @classmethod
     def from_array(cls, features: np.ndarray | Tensor) -> FeatureSet:
-        """Features ``(n, d)`` that were made elsewhere; rows pair by their order.
+        """Wrap features that were made elsewhere; rows pair by their order.
+
+        Args:
+            features: ``(n, d)`` floats.
 
         Raises:
             OptionError: not two axes of floats, or numbers among them that are not finite.
@@ -101,20 +121,58 @@ class FeatureSet:
         return cls(features, names, (None,) * len(names))
 
     def _what_is_wrong(self) -> str:
-        rows = [self.names[row] for row, one in enumerate(self.values) if not sensible(one)]
+        rows = [name for name, values in zip(self.names, self.values) if not sensible(values)]
         return (
             f"features of {listed(rows)} hold NaN or infinity, or numbers beyond {LARGEST:g}; half "
             "precision may have overflowed"
         )
 
 
-def is_feature_array(source: Any) -> bool:
-    """Whether a source holds features rather than pictures: it has two axes."""
+FeatureSource: TypeAlias = "ImageSource | FeatureSet"
+"""Images, or their features: a feature set or an ``(n, d)`` float array."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeaturePair:
+    """Features of both sides, as metrics of features get them.
+
+    Attributes:
+        real: features of the real images.
+        fake: features of the fake images; row by row of the same image where both sides are
+            paired.
+        convention: divisor of the covariance in FID.
+        null_swaps: number of refits for the null reference of P-IDS and U-IDS.
+    """
+
+    real: FeatureSet
+    fake: FeatureSet
+    convention: Convention = "n-1"
+    null_swaps: int = 0
+    _computed: dict[object, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, function: Callable[[FeaturePair], Result]) -> Result:
+        """Return the result of a computation that several metrics share.
+
+        Args:
+            function: called with this pair the first time only.
+        """
+        if function not in self._computed:
+            self._computed[function] = function(self)
+        result: Result = self._computed[function]
+        return result
+
+
+def is_feature_array(source: object) -> TypeGuard[np.ndarray | Tensor]:
+    """Say whether a source is an array of features rather than of images: it has two axes."""
     return isinstance(source, (Tensor, np.ndarray)) and source.ndim == 2
 
 
 def common_identity(first: str | None, second: str | None) -> str | None:
-    """The extractor that two sets of features share; ``None`` when neither is known.
+    """Return the extractor that two sets of features share, ``None`` when neither is known.
+
+    Args:
+        first: identity of the one set's extractor.
+        second: of the other's.
 
     Raises:
         OptionError: they come from different extractors, front ends, weights or dtypes.
@@ -127,6 +185,10 @@ def common_identity(first: str | None, second: str | None) -> str | None:
 def require_same_width(first: int, second: int) -> None:
     """Refuse features of two widths.
 
+    Args:
+        first: width of the one side.
+        second: of the other.
+
     Raises:
         OptionError: the widths differ.
     """
@@ -135,20 +197,28 @@ def require_same_width(first: int, second: int) -> None:
 
 
 class Origin(Protocol):
-    """What features and statistics say of themselves."""
+    """What features and statistics know of their making."""
 
     @property
-    def identity(self) -> str | None: ...
+    def identity(self) -> str | None:
+        """Line that names the extractor."""
 
     @property
-    def n(self) -> int | None: ...
+    def n(self) -> int | None:
+        """Number of images."""
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Device that holds the numbers."""
 
 
 def provenance(real: Origin, fake: Origin) -> dict[str, object]:
-    """How a number of two sides came about: extractor, counts, device, library version."""
+    """Return how a number of two sides came about: extractor, counts, device, version.
+
+    Args:
+        real: the real side.
+        fake: the fake side.
+    """
     skipped = {
         f"skipped_{label}": [name for name, _ in side.skipped]
         for label, side in (("real", real), ("fake", fake))
@@ -165,29 +235,39 @@ def provenance(real: Origin, fake: Origin) -> dict[str, object]:
 
 
 def input_warnings(real: FeatureSet, fake: FeatureSet) -> tuple[str, ...]:
-    """What a reader has to know of two sets: pictures left out, mixed sizes and formats."""
-    found = [
-        f"{len(side.skipped)} {label} pictures were left out: "
+    """Return what a reader has to know of two sets: images left out, mixed sizes and formats.
+
+    Args:
+        real: the real side.
+        fake: the fake side.
+    """
+    warnings = [
+        f"{len(side.skipped)} {label} images were left out: "
         + listed([f"{name} ({reason})" for name, reason in side.skipped])
         for label, side in (("real", real), ("fake", fake))
         if side.skipped
     ]
     sizes = {label: Counter(side.sizes) for label, side in (("real", real), ("fake", fake))}
     if len({*sizes["real"], *sizes["fake"]}) > 1:
-        found.append("pictures of different sizes: " + "; ".join(map(_size_line, sizes.items())))
+        warnings.append("images of different sizes: " + "; ".join(map(_size_line, sizes.items())))
     shares = [_lossy_share(side) for side in (real, fake)]
     if None not in shares and shares[0] != shares[1]:
-        found.append(
+        warnings.append(
             "lossy files (JPEG, WebP) on one side only, or in other shares: compression alone "
             "moves these scores"
         )
     if (real.identity is None) != (fake.identity is None):
-        found.append("one side's features are of unknown origin")
-    return tuple(found)
+        warnings.append("one side's features are of unknown origin")
+    return tuple(warnings)
 
 
 def sensible(values: Tensor, largest: float = LARGEST) -> bool:
-    """Whether all numbers are finite, and small enough to be computed with."""
+    """Say whether all numbers are finite, and small enough to be computed with.
+
+    Args:
+        values: floats of any shape.
+        largest: bound of their size.
+    """
     # The comparison is false for NaN; the extremes need no mask of the whole array.
     if not values.numel():
         return True
@@ -207,7 +287,7 @@ def _size_line(side: tuple[str, Counter[tuple[int, int]]]) -> str:
 
 
 def _lossy_share(side: FeatureSet) -> float | None:
-    """Share of lossy files; ``None`` when the pictures did not come from files."""
+    """Share of lossy files; ``None`` when the images did not come from files."""
     if not side.names or None in side.keys:
         return None
     return sum(Path(name).suffix.lower() in LOSSY_SUFFIXES for name in side.names) / len(side)

@@ -1,11 +1,11 @@
-"""Mean and covariance of features as an object that grows, merges and travels between processes."""
+"""Mean and covariance of features: they grow, merge, and travel between processes."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -22,11 +22,7 @@ from facemask_inpaint.metrics.features._statistics_files import (
     checked_mean,
     read_arrays,
 )
-from facemask_inpaint.metrics.features.sets import FeatureSet, common_identity
-
-Convention = Literal["n-1", "n"]
-"""Divisor of the covariance: ``n-1`` (pytorch-fid, torch-fidelity, clean-fid, torchmetrics,
-Co-Mod-GAN) or ``n`` (StyleGAN2-ADA, MAT)."""
+from facemask_inpaint.metrics.features.sets import Convention, FeatureSet, common_identity
 
 
 class _Moments(NamedTuple):
@@ -51,10 +47,17 @@ class _Moments(NamedTuple):
 
 
 class FeatureStatistics:
-    """What FID needs of a set of features: count, mean and covariance, in float64.
+    """Count, mean and covariance of a set of features in float64: what FID needs.
 
     Up to ``d`` rows are kept as they are: they are no larger than the covariance, and FID of few
-    pictures is exact and fast only from rows. Beyond that they are folded into the moments.
+    images is exact and fast only from rows. Beyond that they are folded into the moments.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint.metrics import FeatureStatistics
+        >>> statistics = FeatureStatistics.of(np.eye(4)).update(np.ones((3, 4)))
+        >>> statistics.n, statistics.dim
+        (7, 4)
 
     Args:
         identity: of the extractor; adding features of another one is an error.
@@ -68,13 +71,17 @@ class FeatureStatistics:
 
     @classmethod
     def of(cls, features: FeatureSet | np.ndarray | Tensor) -> FeatureStatistics:
-        """Statistics of one set of features ``(n, d)``."""
-        found = features if isinstance(features, FeatureSet) else FeatureSet.from_array(features)
-        return cls(found.identity).update(found.values)
+        """Compute the statistics of one set of features.
+
+        Args:
+            features: ``(n, d)`` floats.
+        """
+        rows = features if isinstance(features, FeatureSet) else FeatureSet.from_array(features)
+        return cls(rows.identity).update(rows.values)
 
     @property
     def n(self) -> int | None:
-        """How many rows there are; ``None`` for statistics of a tool that does not record it."""
+        """Number of rows; ``None`` for statistics of a tool that does not record it."""
         if self._covariance is not None:
             return None
         return sum(map(len, self._rows)) + (self._moments.n if self._moments else 0)
@@ -93,12 +100,15 @@ class FeatureStatistics:
 
     @property
     def mean(self) -> Tensor:
-        """``(d,)`` float64."""
+        """Mean ``(d,)`` in float64."""
         rows = self.rows
         return self._compact().mean if rows is None else rows.mean(dim=0)
 
     def covariance(self, convention: Convention = "n-1") -> Tensor:
-        """``(d, d)`` float64.
+        """Return the covariance ``(d, d)`` in float64.
+
+        Args:
+            convention: its divisor, see :data:`Convention`.
 
         Raises:
             OptionError: unknown convention, too few rows, or ``"n"`` where n is not known.
@@ -111,16 +121,30 @@ class FeatureStatistics:
         return self._compact().scatter / divisor
 
     def divisor(self, convention: Convention) -> int:
-        """What the scatter is divided by under a convention."""
+        """Return what the scatter is divided by under a convention.
+
+        Args:
+            convention: ``"n-1"`` or ``"n"``.
+
+        Raises:
+            OptionError: unknown convention, or fewer than two rows.
+        """
         if convention not in get_args(Convention):
             raise OptionError(f"convention is 'n-1' or 'n', not {convention!r}")
         n = self.n or 0
         if n < 2:
-            raise OptionError(f"a covariance needs at least two pictures; there are {n}")
+            raise OptionError(f"a covariance needs at least two images; there are {n}")
         return n - 1 if convention == "n-1" else n
 
     def update(self, features: Tensor | np.ndarray) -> FeatureStatistics:
-        """Add rows ``(n, d)``; they stay on the device of the first ones. Returns itself."""
+        """Add rows, which stay on the device of the first ones.
+
+        Args:
+            features: ``(n, d)`` floats.
+
+        Returns:
+            The statistics themselves.
+        """
         self._require_open()
         values = FeatureSet.from_array(features).values.detach()
         if self.dim and values.shape[1] != self.dim:
@@ -133,7 +157,14 @@ class FeatureStatistics:
         return self
 
     def merge(self, other: FeatureStatistics) -> FeatureStatistics:
-        """Add another object's rows, as if all had been in one. Returns itself."""
+        """Add the rows of other statistics, as if all had been in one.
+
+        Args:
+            other: statistics of the same extractor.
+
+        Returns:
+            The statistics themselves.
+        """
         self._require_open()
         other._require_open()
         self.identity = common_identity(self.identity, other.identity)
@@ -148,10 +179,19 @@ class FeatureStatistics:
         return self
 
     def all_reduce(self, group: Any = None) -> FeatureStatistics:
-        """Sum over all processes of ``torch.distributed``: each then holds the whole.
+        """Sum over all processes of ``torch.distributed``; each then holds the whole.
 
         Processes with few or no rows are welcome. The statistics have to lie where the backend
-        can reach them (``nccl``: on CUDA; ``gloo``: on the CPU). Returns itself.
+        can reach them (``nccl``: on CUDA; ``gloo``: on the CPU).
+
+        Args:
+            group: of processes; ``None`` is all of them.
+
+        Returns:
+            The statistics themselves.
+
+        Raises:
+            OptionError: processes hold features of different widths or extractors.
         """
         self._require_open()
         mine = (self.n, self.dim, self.identity)
@@ -171,13 +211,20 @@ class FeatureStatistics:
 
     @property
     def device(self) -> torch.device:
-        """Where the numbers are."""
+        """Device that holds the numbers."""
         if self._moments is not None:
             return self._moments.mean.device
         return self._rows[0].device if self._rows else torch.device("cpu")
 
     def save(self, path: str | Path) -> None:
-        """Write as ``.npz``, whole or not at all."""
+        """Write as ``.npz``, whole or not at all.
+
+        Args:
+            path: ends in ``.npz``.
+
+        Raises:
+            OptionError: another suffix, or no features to save.
+        """
         path = Path(path)
         if path.suffix != ".npz":
             raise OptionError(f"{path}: statistics are saved as .npz")
@@ -200,37 +247,41 @@ class FeatureStatistics:
 
         The latter records neither front end nor count, so a warning says that they are unknown.
 
+        Args:
+            path: of the ``.npz``.
+
         Raises:
             OptionError: the file is damaged or of another kind, or holds what cannot be the
                 statistics of features: numbers that are not finite, no covariance.
         """
         content = read_arrays(path)
-        found = cls(checked_identity(f"{path}: identity", content.get("identity", np.array(""))))
+        identity = content.get("identity", np.array(""))
+        statistics = cls(checked_identity(f"{path}: identity", identity))
         if "rows" in content:
-            return found._with_rows(path, content)
+            return statistics._with_rows(path, content)
         if {"n", "mean", "scatter"} <= content.keys():
             mean = checked_mean(f"{path}: mean", content["mean"])
             scatter = checked_covariance(f"{path}: scatter", content["scatter"], len(mean))
-            found._moments = _Moments(checked_count(f"{path}: n", content["n"]), mean, scatter)
-            return found
+            statistics._moments = _Moments(checked_count(f"{path}: n", content["n"]), mean, scatter)
+            return statistics
         if {"mu", "sigma"} <= content.keys():
             mean = checked_mean(f"{path}: mu", content["mu"])
             covariance = checked_covariance(f"{path}: sigma", content["sigma"], len(mean))
             warnings.warn(f"{path} says neither its front end nor its count", stacklevel=2)
-            found._moments = _Moments(0, mean, covariance)
-            found._covariance = covariance
-            return found
+            statistics._moments = _Moments(0, mean, covariance)
+            statistics._covariance = covariance
+            return statistics
         raise OptionError(f"{path}: not a file of feature statistics (has {sorted(content)})")
 
     def _with_rows(self, path: str | Path, content: Mapping[str, Any]) -> FeatureStatistics:
         try:
-            found = self.update(content["rows"])
+            self.update(content["rows"])
         except OptionError as error:
             raise OptionError(f"{path}: {error}") from None
-        told = checked_count(f"{path}: n", content["n"]) if "n" in content else found.n
-        if not found.n or found.n != told:
-            raise OptionError(f"{path}: {found.n} rows of {told} are there")
-        return found
+        count = checked_count(f"{path}: n", content["n"]) if "n" in content else self.n
+        if not self.n or self.n != count:
+            raise OptionError(f"{path}: {self.n} rows of {count} are there")
+        return self
 
     def _compact(self) -> _Moments:
         """Moments of everything; rows that are not alone are folded in for good."""

@@ -1,4 +1,4 @@
-"""Features that need no weights, for trying things out; their numbers compare with nothing."""
+"""An extractor without weights, to rehearse with; its numbers compare with nothing published."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from torch import Tensor
 
 from facemask_inpaint._internal.devices import resolve_device
 from facemask_inpaint._internal.torch_state import ordinary_torch
-from facemask_inpaint.metrics import FeatureExtractor
-from facemask_inpaint.metrics.features.extractors import custom
+from facemask_inpaint.metrics.features.extractors import CustomExtractor, custom
+from facemask_inpaint.metrics.table import RANDOM_CONVOLUTIONS
 
-STAND_IN = "random-convolutions"
 WARNING = (
     "features come from untrained random convolutions, a stand-in for the Inception network: "
     "not comparable with any published number"
@@ -24,11 +23,15 @@ _WIDTHS = (3, 16, 32, 64)
 
 
 @ordinary_torch()
-def random_convolutions(device: str | torch.device | None = None) -> FeatureExtractor:
-    """Sixty-four features per image from three untrained convolutions with fixed weights.
+def random_convolutions(device: str | torch.device | None = None) -> CustomExtractor:
+    """Return an extractor of 64 features per image from three untrained convolutions.
 
     They see colours and edges, so runs can be rehearsed and relative changes shown where the
-    published weights are not at hand. Every score made with them says so.
+    published weights are not at hand. Their weights are fixed, and every benchmark score made with
+    them says so.
+
+    Args:
+        device: ``None`` is CUDA when there, else the CPU.
     """
     where = resolve_device(device)
     generator = torch.Generator().manual_seed(2015)
@@ -46,9 +49,15 @@ def random_convolutions(device: str | torch.device | None = None) -> FeatureExtr
             maps = F.relu(F.conv2d(maps, kernel, stride=2, padding=1))
         return maps.mean(dim=(2, 3))
 
-    return custom(features, f"{STAND_IN}: a stand-in, not comparable with published numbers", where)
+    return custom(
+        features, f"{RANDOM_CONVOLUTIONS}: a stand-in, not comparable with published numbers", where
+    )
 
 
 def is_stand_in(identity: str | None) -> bool:
-    """Whether features of this identity are the stand-in's."""
-    return identity is not None and identity.startswith(STAND_IN)
+    """Say whether features of this extractor are those of random convolutions.
+
+    Args:
+        identity: of the extractor.
+    """
+    return identity is not None and identity.startswith(RANDOM_CONVOLUTIONS)
