@@ -14,9 +14,9 @@ from pathlib import Path
 
 import click
 import torch
-from facemask_inpaint.training.named import RECIPES
 
 from facemask_inpaint import data, training
+from facemask_inpaint.training.shipped_recipes import RECIPES
 
 
 @click.command()
@@ -31,7 +31,7 @@ def main(folder: Path, recipe: str, steps: int, batch: int, precision: str, work
     keys = (folder / "train.txt").read_text().split()[: 8 * batch]
     faces = data.labelled_folder(folder, keys=keys)
     chosen = RECIPES[recipe].changed(
-        batch=batch,
+        batch_size=batch,
         precision=precision,
         validate_every=0,
         save_every=10**6,

@@ -56,7 +56,7 @@ def recipe(variant: str, seed: int, side: int, steps: int) -> Recipe:
             "class_conditional": variant == "class-conditional",
         },
         side=side,
-        batch=8,
+        batch_size=8,
         steps=steps,
         masks=Masks(
             kind=kind,
@@ -70,9 +70,11 @@ def recipe(variant: str, seed: int, side: int, steps: int) -> Recipe:
             r1=0,
             class_weights=WEIGHTED if variant == "class-weighted" else {},
         ),
-        generator=Optimiser(rate=1e-3, betas=(0.9, 0.99), warm_up=50, decay_from=0.6),
+        generator=Optimiser(
+            learning_rate=1e-3, betas=(0.9, 0.99), warmup_steps=50, decay_start=0.6
+        ),
         discriminator_options={"width": 8},
-        ema=400,
+        ema_half_life=400,
         validate_every=max(1, steps // 4) if variant == "adaptive" else 0,
         save_every=max(1, steps // 2),
         seed=seed,

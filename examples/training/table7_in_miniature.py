@@ -89,13 +89,13 @@ def recipe(strategy: str, side: int) -> Recipe:
         architecture="lite",
         options={"side": side, "widths": [32, 64, 128], "depth": 2, "detail": 0},
         side=side,
-        batch=8,
+        batch_size=8,
         masks=Masks(kind=strategy, semantic_probability=0.5, random="mat"),
         augmentation=Augmentation(flip=0.5, rotation=10),
         losses=Losses(hole_l1=10, adversarial=0, r1=0),
-        generator=Optimiser(rate=1e-3, betas=(0.9, 0.99), warm_up=50),
+        generator=Optimiser(learning_rate=1e-3, betas=(0.9, 0.99), warmup_steps=50),
         discriminator_options={"width": 8},
-        ema=400,
+        ema_half_life=400,
         validate_every=0,
         save_every=100,
     )
@@ -326,7 +326,7 @@ def description(
     shared = recipe("mixed", side)
     return [
         f"lite with {weights / 1e6:.2f} million weights at {side} x {side}, trained on the "
-        f"{len(faces)} portraits of {faces.name}: {steps} steps of {shared.batch}, seed "
+        f"{len(faces)} portraits of {faces.name}: {steps} steps of {shared.batch_size}, seed "
         f"{shared.seed}, L1 over the hole, no discriminator",
         f"features: {identity}; the numbers compare with each other, not with published ones",
         "one training run of each kind: the intervals speak of the choice of portraits, not of "

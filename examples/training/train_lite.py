@@ -3,8 +3,8 @@
 Run with ``python examples/training/train_lite.py --data portraits --out runs/lite``, on a GPU or
 on a processor, or with ``torchrun --nproc-per-node 2 examples/training/train_lite.py ...`` in two
 processes, of one thread each on a processor. ``portraits`` holds ``images``, ``labels`` and
-``train.txt``. The run begins with the weights that ship, or with ``--weights``; the same command goes
-on after an interruption, or past an earlier ``--minutes``. ``RUN/lite.safetensors`` has the
+``train.txt``. The run begins with the weights that ship, or with ``--weights``; the same command
+goes on after an interruption, or past an earlier ``--minutes``. ``RUN/lite.safetensors`` has the
 averaged weights in half precision, every few minutes.
 
 What the network draws is learnt as in a variational autoencoder whose encoder is the normal
@@ -329,7 +329,9 @@ def settings_of(pairs: tuple[str, ...]) -> Settings:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs/lite"), show_default=True
 )
-@click.option("--weights", "start", default="lite", show_default=True, help="Model, weights, or 'nothing'.")
+@click.option(
+    "--weights", "start", default="lite", show_default=True, help="Model, weights, or 'nothing'."
+)
 @click.option("--minutes", type=float, default=60.0, show_default=True, help="Of all parts.")
 @click.option("--workers", default=0, show_default=True, help="Processes that read pictures.")
 @click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Another setting.")

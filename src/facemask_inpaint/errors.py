@@ -28,6 +28,10 @@ class LabelMapError(FacemaskInpaintError, ValueError):
     """A label map has unknown ids, the wrong type or the wrong shape."""
 
 
+class DataSetError(FacemaskInpaintError, ValueError):
+    """Portraits of a data set cannot be used; the message names them."""
+
+
 class ComponentAbsentError(FacemaskInpaintError, ValueError):
     """The asked-for facial component does not occur in this label map."""
 

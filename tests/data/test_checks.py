@@ -117,11 +117,11 @@ def test_odd_sizes_are_told(celebamask: Path) -> None:
     small = celebamask / "CelebA-HQ-img" / "1.jpg"
     Image.open(small).resize((60, 60)).save(small)
     warnings = check(celebamask).warnings
-    assert warnings[0] == "pictures with fewer than 64 pixels on a side: 1"
-    assert warnings[1] == "pictures are of 2 sizes: 128 x 128 (5), 60 x 60 (1)"
+    assert warnings[0] == "images with fewer than 64 pixels on a side: 1"
+    assert warnings[1] == "images are of 2 sizes: 128 x 128 (5), 60 x 60 (1)"
 
 
 def test_disk_space_is_about_that_of_the_pictures(celebamask: Path) -> None:
     found = check(celebamask, classes="eyes,hair")
     pictures = 3 * (6 + 6) + 6
-    assert found.disk_space(models=3, sides=(256,)) == round(1.6 * pictures * 256**2)
+    assert found.disk_space(methods=3, resolutions=(256,)) == round(1.6 * pictures * 256**2)

@@ -24,30 +24,30 @@ def test_before_any_error_it_is_a_mixed_sampler() -> None:
 
 def test_what_is_harder_is_drawn_more_often() -> None:
     sampler = AdaptiveMaskSampler(64, 0.5, classes="eyes,nose,hair")
-    sampler.adapt({"eyes": 0.05, "nose": 0.05, "hair": 0.2, "random": 0.1})
+    sampler.on_validation({"eyes": 0.05, "nose": 0.05, "hair": 0.2, "random": 0.1})
     found = shares(sampler)
     assert found["hair"] > 2.5 * found["nose"]
     assert sampler.semantic_probability == pytest.approx(0.5)
-    sampler.adapt({"eyes": 0.05, "nose": 0.05, "hair": 0.2, "random": 0.4})
+    sampler.on_validation({"eyes": 0.05, "nose": 0.05, "hair": 0.2, "random": 0.4})
     assert sampler.semantic_probability == pytest.approx(0.2)
 
 
 def test_errors_act_on_the_first_weights_not_on_the_last() -> None:
     sampler = AdaptiveMaskSampler(64, classes="eyes,hair", class_weights={"eyes": 2, "hair": 1})
     for _ in range(3):
-        sampler.adapt({"eyes": 0.1, "hair": 0.1})
+        sampler.on_validation({"eyes": 0.1, "hair": 0.1})
     assert sampler.class_weights == [2, 1]
 
 
 def test_a_kind_that_is_never_drawn_stays_so() -> None:
     sampler = AdaptiveMaskSampler(64, 1.0)
-    sampler.adapt({"eyes": 0.1, "hair": 0.1, "random": 0.9})
+    sampler.on_validation({"eyes": 0.1, "hair": 0.1, "random": 0.9})
     assert sampler.semantic_probability == 1.0
 
 
 def test_the_state_comes_back() -> None:
     first, second = AdaptiveMaskSampler(64), AdaptiveMaskSampler(64)
-    first.adapt({"eyes": 0.3, "hair": 0.1, "random": 0.3})
+    first.on_validation({"eyes": 0.3, "hair": 0.1, "random": 0.3})
     second.load_state_dict(first.state_dict())
     assert shares(first, 50) == shares(second, 50)
 
@@ -55,7 +55,7 @@ def test_the_state_comes_back() -> None:
 @pytest.mark.parametrize("error", [0.0, -1.0, float("nan"), float("inf")])
 def test_errors_must_be_positive(error: float) -> None:
     with pytest.raises(OptionError, match="positive"):
-        AdaptiveMaskSampler(64).adapt({"eyes": error})
+        AdaptiveMaskSampler(64).on_validation({"eyes": error})
 
 
 def test_a_schedule_is_refused() -> None:

@@ -25,8 +25,8 @@ STEPS: dict[str, Recipe] = {
             "latent_dim": 32,
         },
         discriminator_options={"channel_base": 1024, "channel_max": 32},
-        side=256,
-        batch=2,
+        resolution=256,
+        batch_size=2,
         steps=1,
         losses=Losses(adversarial=1, r1=10),
         validate_every=0,
@@ -36,8 +36,8 @@ STEPS: dict[str, Recipe] = {
         architecture="migan",
         options={"resolution": 64, "channel_base": 4096, "channel_max": 64},
         discriminator_options={"channel_base": 1024, "channel_max": 32},
-        side=64,
-        batch=2,
+        resolution=64,
+        batch_size=2,
         steps=1,
         losses=Losses(hole_l1=1, adversarial=1, r1=10),
         validate_every=0,
@@ -51,13 +51,13 @@ def test_a_step_moves_generator_and_discriminator(name, portraits, tmp_path) -> 
     before = create_pair(
         recipe.architecture,
         recipe.options,
-        side=recipe.side,
+        resolution=recipe.resolution,
         discriminator_options=recipe.discriminator_options,
     )
     faces = data.open_faces(portraits, "train")
     trained = training.train(recipe, faces, out=tmp_path, device="cpu", progress=False)
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
-    saved = checkpoints.read_all(checkpoint)["players"]
+    saved = checkpoints.read_all(checkpoint)["learner"]["pair"]
     start = before.state_dict()
     for part in ("generator", "discriminator"):
         keys = [key for key in saved if key.startswith(part) and "weight" in key]
@@ -70,8 +70,8 @@ def test_a_step_moves_generator_and_discriminator(name, portraits, tmp_path) -> 
 def test_mat_draws_do_not_depend_on_the_batch() -> None:
     torch.manual_seed(0)
     recipe = STEPS["mat"]
-    players = create_pair(
-        "mat", recipe.options, side=256, discriminator_options=recipe.discriminator_options
+    pair = create_pair(
+        "mat", recipe.options, resolution=256, discriminator_options=recipe.discriminator_options
     ).eval()
     image, hole = torch.rand(2, 3, 256, 256) * 2 - 1, torch.zeros(2, 1, 256, 256)
     hole[..., 60:180, 60:180] = 1
@@ -82,21 +82,21 @@ def test_mat_draws_do_not_depend_on_the_batch() -> None:
         return [torch.Generator().manual_seed(seed) for seed in seeds]
 
     with torch.inference_mode():
-        both = players.fill(batch, draws(5, 6))[0]
-        second = players.fill(second_alone, draws(6))[0]
+        both = pair.predict(batch, draws(5, 6))[0]
+        second = pair.predict(second_alone, draws(6))[0]
     assert float((both[1:] - second).abs().max()) < 1e-4
 
 
-def test_networks_without_players_are_refused_with_a_way_out() -> None:
+def test_networks_that_cannot_be_trained_are_refused_with_a_way_out() -> None:
     with pytest.raises(OptionError, match="MixedMaskSampler"):
-        create_pair("lama", {}, side=64, discriminator_options={})
+        create_pair("lama", {}, resolution=64, discriminator_options={})
     assert set(TRAINABLE) <= set(models.list_architectures())
 
 
-def test_a_network_can_be_told_the_component(recipe, portraits, tmp_path) -> None:
-    told = recipe.changed(options={**recipe.options, "class_conditional": True}, steps=6)
+def test_a_class_conditional_network(recipe, portraits, tmp_path) -> None:
+    conditional = recipe.changed(options={**recipe.options, "class_conditional": True}, steps=6)
     faces = data.open_faces(portraits, "train")
-    inpainter = training.train(told, faces, out=tmp_path, device="cpu", progress=False)
+    inpainter = training.train(conditional, faces, out=tmp_path, device="cpu", progress=False)
     sample = data.sample(256)
     mask = SemanticMasker()(sample.label_map, "nose")
     inpainter.network.component.weight.data.normal_(generator=torch.Generator().manual_seed(0))

@@ -6,49 +6,50 @@ import torch
 from PIL import Image
 
 from facemask_inpaint import data
-from facemask_inpaint.errors import OptionError
+from facemask_inpaint.errors import DataSetError
 from facemask_inpaint.masks import LABEL_IDS, MixedMaskSampler
 from facemask_inpaint.training import Augmentation
-from facemask_inpaint.training.dataset import TrainingImages, augment, read_square
+from facemask_inpaint.training.augmentation import augment
+from facemask_inpaint.training.dataset import TrainingImages, read_square
 
 
 @pytest.fixture
-def pictures(portraits) -> TrainingImages:
-    how = Augmentation(flip=0.5, rotation=10, tone=0.2)
+def images(portraits) -> TrainingImages:
+    augmentation = Augmentation(flip=0.5, rotation=10, colour_jitter=0.2)
     faces = data.open_faces(portraits, "train")
-    return TrainingImages(faces, 64, MixedMaskSampler(64, seed=3), how, seed=3)
+    return TrainingImages(faces, 64, MixedMaskSampler(64, seed=3), augmentation, seed=3)
 
 
-def test_a_picture_depends_on_its_position_alone(pictures, portraits) -> None:
+def test_an_image_depends_on_its_position_alone(images, portraits) -> None:
     again = TrainingImages(
         data.open_faces(portraits, "train"),
         64,
         MixedMaskSampler(64, seed=3),
-        pictures.augmentation,
+        images.augmentation,
         seed=3,
     )
     for position in (9, 2, 5):
-        first, second = pictures[position], again[position]
+        first, second = images[position], again[position]
         assert torch.equal(first.image, second.image)
         assert torch.equal(first.hole, second.hole)
         assert first.keys == second.keys
 
 
-def test_every_epoch_has_every_picture_once_in_another_order(pictures) -> None:
-    epochs = [[pictures[4 * e + i].keys[0] for i in range(4)] for e in range(4)]
+def test_every_epoch_has_every_image_once_in_another_order(images) -> None:
+    epochs = [[images[4 * e + i].keys[0] for i in range(4)] for e in range(4)]
     assert all(sorted(epoch) == sorted(epochs[0]) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) > 1
 
 
-def test_workers_change_nothing(pictures) -> None:
-    slices = [[0, 1], [2, 3], [4, 5]]
-    for alone, helped in zip(pictures.passes(slices), pictures.passes(slices, workers=2)):
+def test_workers_change_nothing(images) -> None:
+    positions = [[0, 1], [2, 3], [4, 5]]
+    for alone, helped in zip(images.batches(positions), images.batches(positions, workers=2)):
         assert torch.equal(alone.image, helped.image)
         assert torch.equal(alone.hole, helped.hole)
         assert alone.classes == helped.classes
 
 
-def test_a_mirrored_picture_has_left_and_right_exchanged(portraits) -> None:
+def test_a_mirrored_image_has_left_and_right_exchanged(portraits) -> None:
     image, labels = read_square(data.open_faces(portraits)[0], 64)
     always = Augmentation(flip=1.0)
     mirrored, swapped = augment(image, labels, always, np.random.default_rng(0))
@@ -57,7 +58,7 @@ def test_a_mirrored_picture_has_left_and_right_exchanged(portraits) -> None:
     assert np.array_equal(swapped == left, (labels == right)[:, ::-1])
 
 
-def test_picture_and_labels_turn_together() -> None:
+def test_image_and_label_map_turn_together() -> None:
     side = 64
     labels = np.zeros((side, side), np.uint8)
     labels[10:20, 40:54] = LABEL_IDS["hair"]
@@ -73,5 +74,5 @@ def test_picture_and_labels_turn_together() -> None:
 def test_a_portrait_that_is_not_square_is_refused(tmp_path) -> None:
     path = tmp_path / "wide.png"
     Image.new("RGB", (40, 30)).save(path)
-    with pytest.raises(OptionError, match="40 x 30"):
+    with pytest.raises(DataSetError, match="40 x 30"):
         read_square(data.Face("wide", path), 32)

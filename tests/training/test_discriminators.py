@@ -28,16 +28,16 @@ def test_detail_is_what_a_slope_has_none_of() -> None:
 def test_softness_is_noticed_within_a_few_steps(portraits: Path) -> None:
     torch.manual_seed(0)
     sampler = MixedMaskSampler(64, 1.0, classes="face_oval")
-    pictures = TrainingImages(open_faces(portraits), 64, sampler, Augmentation(), seed=0)
+    images = TrainingImages(open_faces(portraits), 64, sampler, Augmentation(), seed=0)
     discriminator = PatchDiscriminator(width=16, levels=3)
     adam = torch.optim.Adam(discriminator.parameters(), lr=4e-4, betas=(0.5, 0.99))
     steps = [list(range(8 * step, 8 * step + 8)) for step in range(24)]
-    for batch in pictures.passes(steps, 0):
-        loss = verdict(discriminator, batch)
+    for batch in images.batches(steps, 0):
+        loss = discriminator_loss(discriminator, batch)
         adam.zero_grad()
         loss.backward()
         adam.step()
-    assert loss.item() < 0.2  # from ln 2; a discriminator of plain pictures is at 0.45 by then
+    assert loss.item() < 0.2  # from ln 2; a discriminator of plain images is at 0.45 by then
 
 
 def test_a_large_hole_counts_less_where_asked() -> None:
@@ -52,7 +52,7 @@ def test_a_large_hole_counts_less_where_asked() -> None:
         assert weight.sum(dim=1).tolist() == pytest.approx(totals)
 
 
-def verdict(discriminator: PatchDiscriminator, batch: Batch) -> Tensor:
+def discriminator_loss(discriminator: PatchDiscriminator, batch: Batch) -> Tensor:
     """The discriminator's loss on portraits and portraits with a blurred hole."""
     blurred = F.avg_pool2d(batch.image, 5, stride=1, padding=2)
     soft = torch.where(batch.hole > 0, blurred, batch.image)

@@ -59,9 +59,8 @@ def test_a_run_leaves_a_model_that_fills(recipe, portraits, tmp_path) -> None:
     assert not any(path.exists() for path in half)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == 10
-    assert {"hole_l1", "adversarial", "feature_matching", "discriminator_real", "r1"} <= lines[
-        -1
-    ].keys()
+    terms = {"hole_l1", "adversarial", "feature_matching", "discriminator_real", "r1"}
+    assert terms <= lines[-1].keys()
     inpainter = fmi.Inpainter.from_pretrained(tmp_path / "model")
     sample = data.sample(256)
     mask = fmi.SemanticMasker()(sample.label_map, "nose")
@@ -74,7 +73,7 @@ def test_it_learns(recipe, portraits, tmp_path) -> None:
     quiet = recipe.changed(
         # No draws, whose spread would be in the error; and a detail stage that is wide enough.
         options={**recipe.options, "temperature": 0, "detail": 24},
-        **{"losses.adversarial": 0, "generator.decay_from": 1.0, "augmentation.flip": 0},
+        **{"losses.adversarial": 0, "generator.decay_start": 1.0, "augmentation.flip": 0},
     )
     seen = Validation(data.open_faces(portraits, "train"), 64, quiet.masks)
     errors = {}
@@ -85,7 +84,7 @@ def test_it_learns(recipe, portraits, tmp_path) -> None:
     assert errors[120] < 0.8 * errors[1]
 
 
-@pytest.mark.parametrize("changes", [{}, {"passes": 2, "precision": "bfloat16"}])
+@pytest.mark.parametrize("changes", [{}, {"gradient_accumulation": 2, "precision": "bfloat16"}])
 def test_resumed_equals_uninterrupted_bit_for_bit(recipe, portraits, tmp_path, changes) -> None:
     recipe = recipe.changed(**changes)
     run(recipe, portraits, tmp_path / "straight")
@@ -113,12 +112,13 @@ def test_resumed_equals_uninterrupted_bit_for_bit(recipe, portraits, tmp_path, c
 KILLED_AFTER_SEVEN = """
 import os, signal, sys
 from facemask_inpaint import data, training
-step = training.Trainer.train_step
+from facemask_inpaint.training.learner import Learner
+step = Learner.train_step
 def dies(self, batches):
     if self.step == 7:
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, batches)
-training.Trainer.train_step = dies
+Learner.train_step = dies
 recipe = training.Recipe.from_yaml(sys.stdin.read())
 faces = data.open_faces(sys.argv[1], "train")
 training.train(recipe, faces, out=sys.argv[2], device="cpu", progress=False)
@@ -210,8 +210,8 @@ def _without_damage(content: bytes, path: Path) -> dict:
 
 def test_another_recipe_is_refused(recipe, portraits, tmp_path) -> None:
     run(recipe, portraits, tmp_path)
-    with pytest.raises(OptionError, match="another batch"):
-        run(recipe.changed(batch=2), portraits, tmp_path)
+    with pytest.raises(OptionError, match="another batch_size"):
+        run(recipe.changed(batch_size=2), portraits, tmp_path)
     with pytest.raises(OptionError, match="another set of portraits"):
         training.train(recipe, data.open_faces(portraits, "test"), out=tmp_path, device="cpu")
     longer = run(recipe.changed(steps=14), portraits, tmp_path)
@@ -220,11 +220,13 @@ def test_another_recipe_is_refused(recipe, portraits, tmp_path) -> None:
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(recipe, portraits, tmp_path) -> None:
-    wild = recipe.changed(**{"generator.rate": 1e18, "generator.warm_up": 0, "save_every": 1})
+    wild = recipe.changed(
+        **{"generator.learning_rate": 1e18, "generator.warmup_steps": 0, "save_every": 1}
+    )
     with pytest.raises(DivergedError, match=r"diverged-0\.json"):
         run(wild, portraits, tmp_path)
     record = json.loads((tmp_path / "diverged-0.json").read_text())
-    assert len(record["pictures"]) == 4
+    assert len(record["images"]) == 4
     assert any(not math.isfinite(value) for value in record["terms"].values())
     saved = state.newest(tmp_path / "checkpoints")
     assert saved is not None

@@ -5,27 +5,27 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from facemask_inpaint.training.optimisation import RAMP, averaged, follow
+from facemask_inpaint.training.optimisation import EMA_RAMP, averaged, update_average
 
 
 def ones_following_zeros(steps: int, half_life: float) -> float:
-    """Average after so many steps of ten pictures towards weights of one."""
+    """Average after so many steps of ten images towards weights of one."""
     network = nn.Linear(1, 1)
     nn.init.zeros_(network.weight)
     average = averaged(network)
     nn.init.ones_(network.weight)
     for step in range(steps):
-        follow(average, network, pictures=10, seen=10 * (step + 1), half_life=half_life)
+        update_average(average, network, images=10, seen=10 * (step + 1), half_life=half_life)
     return average.weight.item()
 
 
 def test_half_is_forgotten_after_a_half_life() -> None:
     network = nn.Linear(1, 1)
     average = averaged(network)
-    before, seen = average.weight.item(), int(200 / RAMP)
+    before, seen = average.weight.item(), int(200 / EMA_RAMP)
     nn.init.ones_(network.weight)
     for _ in range(20):
-        follow(average, network, pictures=10, seen=seen, half_life=200)
+        update_average(average, network, images=10, seen=seen, half_life=200)
     torch.testing.assert_close(average.weight.item(), (before + 1) / 2)
 
 

@@ -19,20 +19,20 @@ import sys
 import torch
 from facemask_inpaint import data, training
 from facemask_inpaint._internal import distributed
+from facemask_inpaint.training import learner, loop
 
-class Shows(training.Trainer):
+class Shows(learner.Learner):
     def train_step(self, batches):
         # The last layers begin at zero and would hide the gradient of all before them.
         draws = torch.Generator().manual_seed(0)
-        for stage in (self.players.generator.coarse, self.players.generator.detail):
+        for stage in (self.pair.generator.coarse, self.pair.generator.detail):
             torch.nn.init.normal_(stage.to_pixels.weight, std=0.05, generator=draws)
         terms = super().train_step(batches)
         if distributed.rank() == 0:
-            torch.save({n: p.grad for n, p in self.players.named_parameters()}, sys.argv[2])
+            torch.save({n: p.grad for n, p in self.pair.named_parameters()}, sys.argv[2])
         return terms
 
-from facemask_inpaint.training import run
-run.Trainer = Shows
+loop.Learner = Shows
 recipe = training.open_recipe(sys.argv[3])
 training.train(recipe, data.open_faces(sys.argv[1], "train"), out=sys.argv[4], device="cpu",
                progress=False)
@@ -71,13 +71,13 @@ def test_two_processes_have_the_gradients_of_one(recipe, portraits, tmp_path) ->
     assert compared > 20
 
 
-@pytest.mark.parametrize(("batch", "passes"), [(3, 1), (5, 1), (6, 2)])
+@pytest.mark.parametrize(("batch", "gradient_accumulation"), [(3, 1), (5, 1), (6, 2)])
 def test_a_batch_that_cannot_be_split_is_refused(
-    recipe, portraits, tmp_path, monkeypatch, batch, passes
+    recipe, portraits, tmp_path, monkeypatch, batch, gradient_accumulation
 ) -> None:
     """That two processes count as two is what the test above shows."""
     monkeypatch.setattr(distributed, "world_size", lambda: 2)
-    odd = recipe.changed(steps=1, batch=batch, passes=passes)
+    odd = recipe.changed(steps=1, batch_size=batch, gradient_accumulation=gradient_accumulation)
     with pytest.raises(OptionError, match=f"batch of {batch} cannot be split over 2"):
         train(odd, portraits, out=tmp_path / "run", device="cpu", progress=False)
     assert not (tmp_path / "run").exists()

@@ -28,17 +28,17 @@ def test_a_recipe_survives_yaml(name: str) -> None:
 
 def test_a_file_says_only_what_differs_from_the_defaults(tmp_path) -> None:
     file = tmp_path / "own.yaml"
-    file.write_text("name: own\narchitecture: lite\nlosses: {r1: 1e-1}\nbatch: 2\n")
+    file.write_text("name: own\narchitecture: lite\nlosses: {r1: 1e-1}\nbatch_size: 2\n")
     recipe = open_recipe(file)
-    assert (recipe.losses.r1, recipe.batch, recipe.losses.r1_every) == (0.1, 2, 16)
+    assert (recipe.losses.r1, recipe.batch_size, recipe.losses.r1_every) == (0.1, 2, 16)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name: x\narchitecture: lite\nbatchsize: 3", "did you mean 'batch'"),
-        ("name: x\narchitecture: lite\nbatch: many", "batch is a number"),
-        ("name: x\narchitecture: lite\nbatch: 1.5", "whole number"),
+        ("name: x\narchitecture: lite\nbatchsize: 3", "did you mean 'batch_size'"),
+        ("name: x\narchitecture: lite\nbatch_size: many", "batch_size is a number"),
+        ("name: x\narchitecture: lite\nbatch_size: 1.5", "whole number"),
         ("name: x\narchitecture: lite\nmasks: {kind: mixd}", "random, semantic, mixed"),
         ("name: x\narchitecture: lite\nlosses: 3", "settings with values"),
         ("name: x", "architecture"),
@@ -52,8 +52,8 @@ def test_a_bad_file_is_refused_in_one_sentence(text: str, said: str) -> None:
 
 
 def test_changes_reach_into_parts() -> None:
-    changed = RECIPES["study-mat-512"].changed(**{"losses.perceptual": 0, "batch": 2})
-    assert (changed.losses.perceptual, changed.batch, changed.losses.r1) == (0, 2, 10)
+    changed = RECIPES["study-mat-512"].changed(**{"losses.perceptual": 0, "batch_size": 2})
+    assert (changed.losses.perceptual, changed.batch_size, changed.losses.r1) == (0, 2, 10)
     with pytest.raises(UnknownNameError, match="r1"):
         changed.changed(**{"losses.r11": 1})
     with pytest.raises(UnknownNameError, match="losses"):
@@ -63,8 +63,8 @@ def test_changes_reach_into_parts() -> None:
 def test_the_studys_recipe_has_the_studys_numbers() -> None:
     recipe = RECIPES["study-mat-512"]
     assert recipe.length(24_000) == 300_000
-    assert (recipe.side, recipe.batch, recipe.masks.kind) == (512, 8, "mixed")
-    assert any("learning rate" in guess for guess in recipe.unknown)
+    assert (recipe.resolution, recipe.batch_size, recipe.masks.kind) == (512, 8, "mixed")
+    assert any("learning rate" in guess for guess in recipe.assumptions)
 
 
 def test_an_unknown_recipe_names_the_near_ones() -> None:
@@ -78,18 +78,18 @@ NONSENSE: dict[str, tuple[object, ...]] = {
     "steps": (-1, 0, 1.5, True, "many", "4", [4], NAN, INF, 10**12),
     "epochs": (-1.0, 0, NAN, INF, "x", None),
     "minutes": (-1.0, 0, NAN, INF, False),
-    "batch": (0, -4, True, 10**9, None),
-    "passes": (0, 3, -1),
-    "side": (0, 4, -256, 10**6, 256.5, True),
-    "ema": (0.0, -5.0, NAN, INF, None, "long"),
+    "batch_size": (0, -4, True, 10**9, None),
+    "gradient_accumulation": (0, 3, -1),
+    "resolution": (0, 4, -256, 10**6, 256.5, True),
+    "ema_half_life": (0.0, -5.0, NAN, INF, None, "long"),
     "validate_every": (-1, 0.5, NAN),
     "save_every": (0, -1, NAN),
     "seed": (-1, 0.5, 2**63, 2**5000, "0x10", True),
     "precision": ("int8", "bfloat", 16, None),
     "architecture": ("lit", "", 3, None),
     "name": ("", "../up", "a/b", "a\\b", "x" * 200, 3, "a\nb", ".hidden"),
-    "start": (3, True),
-    "unknown": ("text", [1], 3),
+    "initial_weights": (3, True),
+    "assumptions": ("text", [1], 3),
     "options": ([1], "depth=1", {1: 2}, 3),
     "discriminator_options": ([1], None),
     "losses": (3, None, [], {"r": 1}),
@@ -106,13 +106,13 @@ NONSENSE: dict[str, tuple[object, ...]] = {
     ),
     "augmentation.flip": (5.0, -0.1, NAN, True),
     "augmentation.rotation": (-10.0, 181, NAN, INF),
-    "augmentation.tone": (-0.1, 1.5, NAN),
-    "generator.rate": (0, -1e-3, NAN, INF, "fast"),
+    "augmentation.colour_jitter": (-0.1, 1.5, NAN),
+    "generator.learning_rate": (0, -1e-3, NAN, INF, "fast"),
     "generator.betas": ([0.0, 5.0], [1.0, 0.9], [0.5], [0.5, 0.5, 0.5], "ab", 0.5, [NAN, 0.9]),
-    "generator.lazy": (0, -1, 1.5, NAN),
-    "generator.warm_up": (-3, 0.5, NAN),
-    "generator.decay_from": (-1.0, 1.5, NAN),
-    "discriminator.rate": (0, NAN),
+    "generator.lazy_ratio": (0, -1, 1.5, NAN),
+    "generator.warmup_steps": (-3, 0.5, NAN),
+    "generator.decay_start": (-1.0, 1.5, NAN),
+    "discriminator.learning_rate": (0, NAN),
     "discriminator.betas": ([-0.1, 0.9],),
     "masks.kind": ("mixd", None, 3, ["mixed"]),
     "masks.semantic_probability": (-0.1, 1.1, NAN, True),
@@ -161,7 +161,7 @@ def test_what_makes_no_sense_is_refused_in_a_file_too(name: str) -> None:
         lambda: Masks(random="matt"),
         lambda: Optimiser(betas=(0.5, 1.0)),
         lambda: Augmentation(flip=2),
-        lambda: Recipe(name="x", architecture="lite", batch=True),
+        lambda: Recipe(name="x", architecture="lite", batch_size=True),
         lambda: Recipe(name="x", architecture="lite", losses=None),
     ],
 )
@@ -171,10 +171,10 @@ def test_what_makes_no_sense_is_refused_in_python_too(make) -> None:
 
 
 def test_settings_that_only_make_sense_together() -> None:
-    split = RECIPES["lite-smoke"].changed(batch=8, passes=4)
-    assert split.changed(batch=2, passes=2).passes == 2
-    with pytest.raises(OptionError, match="no 4 equal passes"):
-        split.changed(batch=2)
+    split = RECIPES["lite-smoke"].changed(batch_size=8, gradient_accumulation=4)
+    assert split.changed(batch_size=2, gradient_accumulation=2).gradient_accumulation == 2
+    with pytest.raises(OptionError, match="no multiple of gradient_accumulation 4"):
+        split.changed(batch_size=2)
 
 
 def test_letters_of_classes_mean_their_names() -> None:
@@ -212,7 +212,7 @@ def test_a_file_that_is_no_recipe_is_refused_with_its_name(text: str, tmp_path) 
                 "options": {"resolution": 128},
                 "discriminator_options": {"resolution": 8},
             },
-            "the recipe's side",
+            "the resolution of the recipe",
         ),
     ],
 )
@@ -233,7 +233,7 @@ def test_networks_that_cannot_be_are_refused_before_anything_is_written(
         ("losses.r1=[", "--set losses.r1: not readable"),
         ("losses.class_weights={hairs: 2}", "hair"),
         ("stepss=4", "did you mean 'steps'"),
-        ("batch=*a", "--set batch"),
+        ("batch_size=*a", "--set batch_size"),
         ("options={a: &a 1, b: *a}", "aliases"),
         ("=4", "setting"),
     ],

@@ -27,9 +27,9 @@ def _content(step: int) -> dict:
     optimiser.step()
     return {
         "recipe": "name: x\n",
-        "players": {"generator.w": weight, "generator.n": torch.tensor(3), "t": weight.t()},
+        "pair": {"generator.w": weight, "generator.n": torch.tensor(3), "t": weight.t()},
         "optimisers": {"generator": optimiser.state_dict()},
-        "journal": {"hole_l1": [0.1, 2.0], "nothing": []},
+        "log": {"hole_l1": [0.1, 2.0], "nothing": []},
         "seconds": 1.25,
         "flag": torch.tensor([True, False]),
         "half": weight.bfloat16(),
@@ -66,7 +66,7 @@ def test_a_state_comes_back_as_it_was(folder: Path) -> None:
     torch.optim.Adam([torch.nn.Parameter(torch.ones(3, 4))]).load_state_dict(
         found["optimisers"]["generator"]
     )
-    assert found["players"]["t"].stride() == (1, 4)
+    assert found["pair"]["t"].stride() == (1, 4)
 
 
 def test_bytes_flipped_anywhere(folder: Path) -> None:

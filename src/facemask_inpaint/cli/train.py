@@ -43,10 +43,15 @@ _ENDS = {
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Change a setting, e.g. --set batch=4 --set losses.r1=1; may be repeated.",
+    help="Change a setting, e.g. --set batch_size=4 --set losses.r1=1; may be repeated.",
 )
 @click.option(
     "--check", is_flag=True, help="Only read the data and say what is wrong with it; exit status 1."
+)
+@click.option(
+    "--skip-unreadable",
+    is_flag=True,
+    help="Check all portraits first, and leave out those that cannot be used.",
 )
 @click.option("--out", type=options.anywhere, help="Folder of the run (default: runs/RECIPE).")
 @click.option("--device", help="cuda, cpu … (default: cuda when there).")
@@ -60,6 +65,7 @@ def train(
     validation_split: str | None,
     masks: str | None,
     check: bool,
+    skip_unreadable: bool,
     settings: tuple[str, ...],
     out: Path | None,
     device: str | None,
@@ -81,7 +87,9 @@ def train(
 
     if listing:
         for name, known in training.RECIPES.items():
-            click.echo(f"{name:<20} {known.architecture} at {known.side}, {known.masks.kind} masks")
+            click.echo(
+                f"{name:<20} {known.architecture} at {known.resolution}, {known.masks.kind} masks"
+            )
         return
     chosen = training.open_recipe(recipe).changed(**dict(map(_setting, settings)))
     if masks is not None:
@@ -100,13 +108,14 @@ def train(
                 options.check_data(portraits, chosen.masks.classes, masker)
         return
     out = out or Path("runs") / chosen.name
-    for guess in chosen.unknown:
-        click.echo(f"not known from the recipe's source: {guess}", err=True)
+    for assumption in chosen.assumptions:
+        click.echo(f"not known from the recipe's source: {assumption}", err=True)
     training.train(
         chosen,
         faces,
         out=out,
         validation=validation,
+        skip_unreadable=skip_unreadable,
         device=device,
         workers=workers,
         on_end=lambda end, steps: click.echo(_ENDS[end].format(steps)),

@@ -1,4 +1,4 @@
-"""Is a data set fit for hours of work? What is missing, damaged, odd or too little, by name."""
+"""Checks of a data set before hours of work: what is missing, damaged, odd or too little."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from facemask_inpaint._internal.concurrency import in_threads
 from facemask_inpaint.data.faces import Face, Faces
-from facemask_inpaint.errors import ImageError, LabelMapError
+from facemask_inpaint.errors import DataSetError, ImageError, LabelMapError
 from facemask_inpaint.labels import LABEL_IDS
 from facemask_inpaint.masks.label_maps import Annotation, LabelSource
 from facemask_inpaint.masks.semantic import SemanticMasker
@@ -26,7 +26,12 @@ _BYTES_PER_PIXEL = 1.6
 
 
 class Problem(NamedTuple):
-    """Why a portrait cannot be used."""
+    """Why a portrait cannot be used.
+
+    Attributes:
+        key: of the portrait.
+        message: what is wrong, with the file.
+    """
 
     key: str
     message: str
@@ -34,15 +39,15 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class DataCheck:
-    """What was found; ``print`` it.
+    """Result of :func:`check`; ``print`` it.
 
     Attributes:
         name: of the data set.
         keys: of its portraits.
-        problems: portraits that cannot be used, each file with what is wrong.
-        counts: portraits that have the component, by mask class.
-        image_sizes: portraits of each width and height.
-        label_sizes: label maps of each.
+        problems: why portraits cannot be used, one entry for each file.
+        counts: number of portraits that have the component, by mask class.
+        image_sizes: number of images of each (width, height).
+        label_sizes: number of label maps of each.
         empty_parts: part files that mark nothing; they count as absent.
         warnings: what to know before the figures are believed.
     """
@@ -67,21 +72,45 @@ class DataCheck:
         unusable = {problem.key for problem in self.problems}
         return tuple(key for key in self.keys if key not in unusable)
 
-    def disk_space(self, models: int, sides: Sequence[int]) -> int:
-        """About how many bytes the pictures of a benchmark take.
+    def disk_space(self, methods: int, resolutions: Sequence[int]) -> int:
+        """Estimate how many bytes the images of a benchmark take.
 
         Args:
-            models: how many fill every class.
-            sides: heights and widths in pixels.
+            methods: number of methods that fill every class.
+            resolutions: heights and widths in pixels.
         """
-        pictures = models * sum(self.counts.values()) + len(self.usable)
-        return round(_BYTES_PER_PIXEL * pictures * sum(side * side for side in sides))
+        images = methods * sum(self.counts.values()) + len(self.usable)
+        return round(_BYTES_PER_PIXEL * images * sum(side * side for side in resolutions))
+
+    @property
+    def unusable(self) -> tuple[str, ...]:
+        """Keys of the portraits that cannot be used."""
+        usable = set(self.usable)
+        return tuple(key for key in self.keys if key not in usable)
+
+    def require_usable(self, advice: str = "") -> None:
+        """Refuse a data set with portraits that cannot be used.
+
+        Args:
+            advice: what to do, at the end of the message.
+
+        Raises:
+            DataSetError: With every such portrait and what is wrong with it.
+        """
+        if self.ok:
+            return
+        problems = "; ".join(f"{key}: {message}" for key, message in self.problems)
+        raise DataSetError(
+            f"{self.name}: {len(self.unusable):,} of {len(self.keys):,} portraits cannot be used: "
+            f"{problems}" + (f". {advice}" if advice else "")
+        )
 
     def __str__(self) -> str:
-        unusable = len(self.keys) - len(self.usable)
+        """Return the report as text of several lines."""
+        unusable = len(self.unusable)
         lines = [f"{self.name}: {len(self.keys):,} portraits, {unusable:,} of them unusable"]
         lines += _shown([f"  {key}: {message}" for key, message in self.problems])
-        lines.append(f"pictures   {_sizes(self.image_sizes)}")
+        lines.append(f"images     {_sizes(self.image_sizes)}")
         lines.append(f"label maps {_sizes(self.label_sizes)}")
         if self.empty_parts:
             lines.append(
@@ -104,21 +133,30 @@ def check(
     workers: int | None = None,
     progress: bool = True,
 ) -> DataCheck:
-    """Read every portrait and label map once, as the work ahead will, and say what is wrong.
+    """Read every portrait and label map once, and report what is wrong.
 
     Args:
         faces: the data set.
         classes: mask classes to count, as ``SemanticMasker.select`` takes them.
         masker: decides which classes a portrait has; ``None`` for the twelve.
-        min_count: a class that fewer portraits have is warned of.
-        min_side: so are portraits with fewer pixels on the shorter side.
-        square: whether portraits that are not square cannot be used, as in benchmarks and training;
-            else they are warned of.
+        min_count: a class that fewer portraits have gets a warning.
+        min_side: so do images with fewer pixels on the shorter side.
+        square: count portraits that are not square as unusable, as benchmarks and training do;
+            else they get a warning.
         workers: threads; ``None`` for one per processor.
-        progress: show a bar.
+        progress: show a progress bar.
+
+    Returns:
+        The report, whose ``usable`` keys go into :meth:`Faces.select`.
 
     Raises:
-        UnknownNameError: a class is not known.
+        UnknownNameError: There is no such mask class.
+
+    Example:
+        >>> from facemask_inpaint import data
+        >>> report = data.check(data.open_faces("faces"))  # doctest: +SKIP
+        >>> report.ok, report.counts["ears"]  # doctest: +SKIP
+        (True, 1204)
     """
     masker = masker or SemanticMasker()
     names = masker.select(classes)
@@ -129,41 +167,45 @@ def check(
         progress=progress,
         description="check",
     )
-    sizes = Counter(found.image_size for found in findings if found.image_size)
-    label_sizes = Counter(found.label_size for found in findings if found.label_size)
-    present = Counter(name for found in findings for name in found.classes)
-    counts = {name: present[name] for name in names}
-    return DataCheck(
-        name=faces.name,
-        keys=tuple(face.key for face in faces),
-        problems=tuple(
-            Problem(face.key, message)
-            for face, found in zip(faces, findings)
-            for message in found.problems
-        ),
-        counts=counts,
-        image_sizes=dict(sizes.most_common()),
-        label_sizes=dict(label_sizes.most_common()),
-        empty_parts=tuple(path for found in findings for path in found.empty_parts),
-        warnings=(
-            *_size_warnings(sizes, label_sizes, min_side),
-            *(
-                f"portraits with {name}: {count:,}, fewer than {min_count:,}"
-                for name, count in counts.items()
-                if count < min_count
-            ),
-        ),
-    )
+    return _summary(faces, findings, names, min_count, min_side)
 
 
 class _Findings(NamedTuple):
-    """What one portrait gave."""
+    """What the check of one portrait found."""
 
     problems: list[str]
     image_size: Size | None
     label_size: Size | None
     classes: list[str]
     empty_parts: list[Path]
+
+
+def _summary(
+    faces: Faces, findings: Sequence[_Findings], names: Sequence[str], min_count: int, min_side: int
+) -> DataCheck:
+    sizes = Counter(each.image_size for each in findings if each.image_size)
+    label_sizes = Counter(each.label_size for each in findings if each.label_size)
+    present = Counter(name for each in findings for name in each.classes)
+    counts = {name: present[name] for name in names}
+    few = [
+        f"portraits with {name}: {count:,}, fewer than {min_count:,}"
+        for name, count in counts.items()
+        if count < min_count
+    ]
+    return DataCheck(
+        name=faces.name,
+        keys=tuple(face.key for face in faces),
+        problems=tuple(
+            Problem(face.key, message)
+            for face, each in zip(faces, findings)
+            for message in each.problems
+        ),
+        counts=counts,
+        image_sizes=dict(sizes.most_common()),
+        label_sizes=dict(label_sizes.most_common()),
+        empty_parts=tuple(path for each in findings for path in each.empty_parts),
+        warnings=(*_size_warnings(sizes, label_sizes, min_side), *few),
+    )
 
 
 def _inspect(face: Face, masker: SemanticMasker, square: bool) -> _Findings:
@@ -216,12 +258,12 @@ def _size_warnings(
     oblong = sum(count for (width, height), count in sizes.items() if width != height)
     warnings = []
     if small:
-        warnings.append(f"pictures with fewer than {min_side} pixels on a side: {small:,}")
+        warnings.append(f"images with fewer than {min_side} pixels on a side: {small:,}")
     if oblong:
-        warnings.append(f"pictures that are not square: {oblong:,}")
-    for kind, found in (("pictures", sizes), ("label maps", label_sizes)):
-        if len(found) > 1:
-            warnings.append(f"{kind} are of {len(found)} sizes: {_sizes(found)}")
+        warnings.append(f"images that are not square: {oblong:,}")
+    for what, counts in (("images", sizes), ("label maps", label_sizes)):
+        if len(counts) > 1:
+            warnings.append(f"{what} are of {len(counts)} sizes: {_sizes(counts)}")
     return warnings
 
 

@@ -7,6 +7,7 @@ from . import label_maps as label_maps
 from . import mixed as mixed
 from . import morphology as morphology
 from . import semantic as semantic
+from .adaptive import RANDOM as RANDOM
 from .adaptive import AdaptiveMaskSampler as AdaptiveMaskSampler
 from .components import LABEL_IDS as LABEL_IDS
 from .components import LABEL_NAMES as LABEL_NAMES
@@ -27,6 +28,7 @@ from .label_maps import read_annotation_folder as read_annotation_folder
 from .label_maps import reorder_label_map as reorder_label_map
 from .mixed import LinearSchedule as LinearSchedule
 from .mixed import MaskSample as MaskSample
+from .mixed import MaskSampler as MaskSampler
 from .mixed import MixedMaskSampler as MixedMaskSampler
 from .semantic import SemanticMasker as SemanticMasker
 from .semantic import resize_hole as resize_hole

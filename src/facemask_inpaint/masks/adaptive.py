@@ -17,7 +17,7 @@ class AdaptiveMaskSampler(MixedMaskSampler):
 
     A class's weight is its first weight times ``(error / mean error) ** strength``; the odds of a
     semantic against a random mask change likewise with the ratio of their errors. Between two
-    calls of :meth:`adapt` a draw is a pure function of ``(seed, epoch, index)`` as before.
+    calls of :meth:`on_validation` a draw is a pure function of ``(seed, epoch, index)`` as before.
 
     Args:
         size: side of the masks in pixels.
@@ -33,7 +33,7 @@ class AdaptiveMaskSampler(MixedMaskSampler):
     Example:
         >>> from facemask_inpaint.masks import AdaptiveMaskSampler
         >>> sampler = AdaptiveMaskSampler(256, classes="eyes,hair")
-        >>> sampler.adapt({"eyes": 0.1, "hair": 0.3})
+        >>> sampler.on_validation({"eyes": 0.1, "hair": 0.3})
         >>> sampler.class_weights
         [0.5, 1.5]
     """
@@ -57,7 +57,7 @@ class AdaptiveMaskSampler(MixedMaskSampler):
         self.bounds = bounds
         self._first = (list(self.class_weights), self.semantic_probability)
 
-    def adapt(self, errors: Mapping[str, float]) -> None:
+    def on_validation(self, errors: Mapping[str, float]) -> None:
         """Shift the probabilities towards what has the larger errors.
 
         Args:
@@ -84,13 +84,13 @@ class AdaptiveMaskSampler(MixedMaskSampler):
             self.semantic_probability = min(max(odds / (1 + odds), low), high)
 
     def state_dict(self) -> dict[str, Any]:
-        """The probabilities as they are now, for a checkpoint."""
+        """Return the present probabilities, for a checkpoint."""
         return {
             "class_weights": list(self.class_weights),
             "semantic_probability": self.semantic_probability,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up the probabilities of :meth:`state_dict`."""
+        """Take up the probabilities that :meth:`state_dict` returned."""
         self.class_weights = list(state["class_weights"])
         self.semantic_probability = float(state["semantic_probability"])

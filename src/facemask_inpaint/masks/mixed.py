@@ -6,7 +6,7 @@ import operator
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -56,6 +56,30 @@ class LinearSchedule:
         """Probability in an epoch."""
         progress = min(epoch / (self.epochs - 1), 1.0) if self.epochs > 1 else 1.0
         return self.start + (self.end - self.start) * progress
+
+
+class MaskSampler(Protocol):
+    """Anything that draws the masks of training images, and may learn from validation.
+
+    A draw must be a function of ``index``, ``epoch``, the label map and the sampler's state alone,
+    so that a resumed run continues as if it had never stopped.
+    """
+
+    def __call__(self, label_map: Any, /, *, index: int, epoch: int = 0) -> MaskSample:
+        """Draw the mask of one image; see :meth:`MixedMaskSampler.__call__`."""
+        ...
+
+    def on_validation(self, errors: Mapping[str, float]) -> None:
+        """Take note of validation errors by mask class, ``"random"`` for free-form masks."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what :meth:`state_dict` returned."""
+        ...
 
 
 Schedule: TypeAlias = Callable[[int], float] | tuple[float, float, int]
@@ -201,8 +225,22 @@ class MixedMaskSampler:
         ]
         return torch.stack(masks).unsqueeze(1).float()
 
+    def on_validation(self, errors: Mapping[str, float]) -> None:
+        """Take note of validation errors by mask class; they change nothing here.
+
+        Args:
+            errors: mask class to a positive error; ``"random"`` to that under free-form masks.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold: nothing, for the draws follow from the arguments."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what :meth:`state_dict` returned."""
+
     def probability(self, epoch: int) -> float:
-        """Chance of a semantic mask in an epoch."""
+        """Return the chance of a semantic mask in an epoch."""
         if self.schedule is None:
             return self.semantic_probability
         return _probability(self.schedule(epoch))

@@ -1,4 +1,5 @@
 from . import adversarial as adversarial
+from . import augmentation as augmentation
 from . import discriminators as discriminators
 from . import losses as losses
 from . import recipes as recipes
@@ -11,3 +12,4 @@ from .recipes import Recipe as Recipe
 from .run import train as train
 from .shipped_recipes import RECIPES as RECIPES
 from .shipped_recipes import open_recipe as open_recipe
+from .validation import Validation as Validation

@@ -21,91 +21,88 @@ RANGE = "range"
 def number(
     default: float | None, low: float, high: float = math.inf, *, above: bool = False
 ) -> Any:
-    """Field of a number, or of an optional one, with its range."""
+    """Return the field of a number, or of an optional one, with its range."""
     return field(default=default, metadata={RANGE: Range(low, high, above)})
 
 
 def weights_by_class() -> Any:
-    """Field of mask classes with a weight each."""
+    """Return a field of mask classes with a weight each."""
     return field(default_factory=dict, metadata={RANGE: Range(0, 1e6)})
 
 
-def check(part: Any) -> None:
-    """Bring the fields of settings to their kinds, and refuse what is out of its range.
+def check(settings: Any) -> None:
+    """Convert the fields of a settings object to their types, and check their ranges.
 
     Raises:
-        OptionError: naming the field.
+        OptionError: A field is of another type or out of its range; the message names it.
     """
-    kinds, where = typing.get_type_hints(type(part)), type(part).__name__.lower()
-    for one in fields(part):
-        value = _setting(one, kinds[one.name], getattr(part, one.name), f"{where}.{one.name}")
-        object.__setattr__(part, one.name, value)
+    types, where = typing.get_type_hints(type(settings)), type(settings).__name__.lower()
+    for known in fields(settings):
+        given = getattr(settings, known.name)
+        value = _converted(known, types[known.name], given, f"{where}.{known.name}")
+        object.__setattr__(settings, known.name, value)
 
 
-def _setting(one: Field[Any], kind: Any, value: Any, where: str) -> Any:
-    if is_dataclass(kind) and isinstance(kind, type):
-        return value if isinstance(value, kind) else read(kind, value, where)
-    value = as_type(kind, value, where)
-    if RANGE in one.metadata:
-        one.metadata[RANGE].require(value, where)
+def _converted(known: Field[Any], wanted: Any, value: Any, where: str) -> Any:
+    if is_dataclass(wanted) and isinstance(wanted, type):
+        return value if isinstance(value, wanted) else read(wanted, value, where)
+    value = as_type(wanted, value, where)
+    if RANGE in known.metadata:
+        known.metadata[RANGE].require(value, where)
     return value
 
 
-def read(kind: type[Settings], data: Any, where: str) -> Settings:
-    """Settings from plain values.
+def read(settings: type[Settings], data: Any, where: str) -> Settings:
+    """Make a settings object from plain values.
 
     Args:
-        kind: dataclass to make.
+        settings: dataclass to make.
         data: names with values; what is left out keeps its default.
         where: name of the whole, for messages.
 
     Raises:
-        UnknownNameError: there is no such setting; the message names the nearest.
-        OptionError: a value is of the wrong kind or makes no sense, or one is missing.
+        UnknownNameError: There is no such setting; the message names the nearest.
+        OptionError: A value is of the wrong type or out of its range, or one is missing.
     """
     if not isinstance(data, Mapping):
         raise OptionError(f"{where}: settings with values are needed, not {data!r}")
-    kinds = typing.get_type_hints(kind)
-    known = {one.name: one for one in fields(typing.cast(Any, kind))}
+    types = typing.get_type_hints(settings)
+    known = {each.name: each for each in fields(typing.cast(Any, settings))}
     if unknown := [name for name in data if name not in known]:
         raise unknown_name(f"setting of {where}", str(unknown[0]), known)
     values = {
-        name: _setting(known[name], kinds[name], value, f"{where}.{name}".removeprefix("recipe."))
+        name: _converted(known[name], types[name], value, f"{where}.{name}".removeprefix("recipe."))
         for name, value in data.items()
     }
     try:
-        return kind(**values)
+        return settings(**values)
     except TypeError as error:
         raise OptionError(f"{where}: {error}") from None
 
 
-def by_name(weights: Mapping[str, float], where: str) -> dict[str, float]:
-    """Weights under the classes' names, whether names or letters are given.
+def weights_by_name(weights: Mapping[str, float], where: str) -> dict[str, float]:
+    """Return weights under the names of the mask classes, whether names or letters are given.
 
     Raises:
-        UnknownNameError: there is no such class.
-        OptionError: text that means several classes.
+        UnknownNameError: There is no such class.
+        OptionError: A key means several classes.
     """
-    found: dict[str, float] = {}
-    for given, weight in weights.items():
-        names = classes_of(given, where)
+    by_name: dict[str, float] = {}
+    for key, weight in weights.items():
+        names = class_names(key, where)
         if len(names) != 1:
-            raise OptionError(f"{where}: {given!r} is not one class but {len(names)}")
-        found[names[0]] = weight
-    return found
+            raise OptionError(f"{where}: {key!r} is not one class but {len(names)}")
+        by_name[names[0]] = weight
+    return by_name
 
 
-def classes_of(text: str, where: str) -> list[str]:
-    """Names of the mask classes that text such as ``"A-D,hair"`` means.
+def class_names(text: str, where: str) -> list[str]:
+    """Return the names of the mask classes that text such as ``"A-D,hair"`` means.
 
     Raises:
-        UnknownNameError: one of them is no class.
-        OptionError: it means none.
+        UnknownNameError: An item is no mask class, or there is none.
     """
     try:
-        names = [str(name) for name in SemanticMasker().select(text)]
+        return [str(name) for name in SemanticMasker().select(text)]
     except UnknownNameError as error:
         raise UnknownNameError(f"{where}: {error}") from None
-    if not names:
-        raise OptionError(f"{where}: {text!r} names no class")
-    return names

@@ -16,21 +16,30 @@ from facemask_inpaint.training.dataset import Batch
 from facemask_inpaint.training.discriminators import DiscriminatorOutput, PatchDiscriminator
 
 Generators = Sequence[torch.Generator]
-"""One source of draws per picture, so that a picture's draws do not depend on its batch."""
+"""One random generator per image, so that an image's draws do not depend on its batch."""
 
 
 class AdversarialPair(nn.Module):
-    """A generator and its discriminator: one filled picture, one discriminator that judges patches.
+    """A generator with one output, and a discriminator that rates patches.
+
+    Subclasses say what is different about an architecture.
 
     Args:
         generator: the network to train.
-        discriminator: judges filled pictures.
+        discriminator: rates composites.
 
     Attributes:
-        fresh: whether generator and discriminator each train on draws of their own.
+        redraws: whether generator and discriminator each train on predictions of their own,
+            instead of the same ones.
+
+    Example:
+        >>> from facemask_inpaint.training.adversarial import create_pair
+        >>> pair = create_pair("lite", {"detail": 0}, resolution=256, discriminator_options={})
+        >>> type(pair.generator).__name__, type(pair.discriminator).__name__
+        ('Lite', 'PatchDiscriminator')
     """
 
-    fresh = False
+    redraws = False
 
     def __init__(self, generator: InpaintingNetwork, discriminator: nn.Module) -> None:
         super().__init__()
@@ -39,121 +48,155 @@ class AdversarialPair(nn.Module):
 
     @classmethod
     def create(
-        cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]
+        cls, generator: InpaintingNetwork, resolution: int, options: Mapping[str, Any]
     ) -> AdversarialPair:
-        """Pair a generator with an untrained discriminator."""
+        """Pair a generator with an untrained discriminator.
+
+        Args:
+            generator: the network to train.
+            resolution: side of the images in pixels.
+            options: constructor arguments of the discriminator.
+        """
         return cls(generator, build(PatchDiscriminator, options, "the discriminator"))
 
-    def fill(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
-        """Filled pictures ``(N, 3, H, W)``, composited, the final one first."""
-        answer = self.generator(batch.image, batch.hole, generator=generators)
-        return (torch.where(batch.hole > 0, answer.float(), batch.image),)
+    def predict(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
+        """Fill the holes of a batch.
 
-    def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[DiscriminatorOutput, ...]:
-        """What the discriminator says of each of the pictures that :meth:`fill` answers."""
-        return tuple(self.discriminator(picture, hole) for picture in pictures)
+        Args:
+            batch: images and holes.
+            generators: of all draws, one for each image.
 
-    def penalised(self, image: Tensor, hole: Tensor) -> tuple[DiscriminatorOutput, ...]:
-        """What the discriminator says of real pictures, for a gradient penalty."""
-        return self.judge([image], hole)
+        Returns:
+            Composites ``(N, 3, H, W)`` by stage, the final one first.
+        """
+        prediction = self.generator(batch.image, batch.hole, generator=generators)
+        return (composite(prediction, batch),)
+
+    def discriminate(
+        self, images: Sequence[Tensor], hole: Tensor
+    ) -> tuple[DiscriminatorOutput, ...]:
+        """Rate images by stage, as :meth:`predict` returns them."""
+        return tuple(self.discriminator(image, hole) for image in images)
+
+    def discriminate_real(self, image: Tensor, hole: Tensor) -> tuple[DiscriminatorOutput, ...]:
+        """Rate real images ``(N, 3, H, W)``, in place of every stage."""
+        return self.discriminate([image], hole)
 
 
 class LitePair(AdversarialPair):
-    """``lite``, which learns what its draws mean.
+    """``lite``, which learns what its latents mean.
 
-    For some pictures the draw is the one that leads to the true face, as an encoder of a
-    variational autoencoder would have it, so that the network learns to follow it; for the others
-    it is none, and the network answers what is most probable.
+    For some images the latents are those that lead to the true face, as an encoder of a
+    variational autoencoder would give them, so that the network learns to follow them; for the
+    others they are zero, and the network predicts what is most probable.
+
+    Attributes:
+        encoded_latents: share of images whose latents lead to the true face.
+        condition_dropout: share of images whose mask class is withheld from a class-conditional
+            network, so that it also learns to do without.
     """
 
-    followed = 0.4
-    """Share of pictures whose draw leads to the truth."""
-    untold = 0.25
-    """Share of holes whose class is kept from a class-conditional network."""
+    encoded_latents = 0.4
+    condition_dropout = 0.25
 
-    def fill(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
+    def predict(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
+        """Fill the holes of a batch; see :meth:`AdversarialPair.predict`."""
         net: Any = self.generator
-        told = {"mask_class": self._told(batch, generators)} if net.class_conditional else {}
-        follows = [torch.rand((), generator=one).item() < self.followed for one in generators]
-        true = net.latents_of(batch.image, batch.hole)["face"]
-        latents = {"face": true * torch.tensor(follows, device=true.device)[:, None]}
-        answer = net(
-            batch.image, batch.hole, latents=latents, generator=generators, conditions=told
+        conditions = (
+            {"mask_class": self._mask_classes(batch, generators)} if net.class_conditional else {}
         )
-        return (torch.where(batch.hole > 0, answer.float(), batch.image),)
+        encoded = [_chance(generator) < self.encoded_latents for generator in generators]
+        face = net.latents_of(batch.image, batch.hole)["face"]
+        latents = {"face": face * torch.tensor(encoded, device=face.device)[:, None]}
+        prediction = net(
+            batch.image, batch.hole, latents=latents, generator=generators, conditions=conditions
+        )
+        return (composite(prediction, batch),)
 
-    def _told(self, batch: Batch, generators: Generators) -> list[str | None]:
-        kept = [torch.rand((), generator=one).item() >= self.untold for one in generators]
-        return [name if told and name else None for name, told in zip(batch.classes, kept)]
+    def _mask_classes(self, batch: Batch, generators: Generators) -> list[str | None]:
+        kept = [_chance(generator) >= self.condition_dropout for generator in generators]
+        return [name if keep and name else None for name, keep in zip(batch.classes, kept)]
 
 
 class MIGANPair(AdversarialPair):
-    """MI-GAN and a StyleGAN2 discriminator, which judges a picture as a whole."""
+    """MI-GAN and a StyleGAN2 discriminator, which rates an image as a whole."""
 
     @classmethod
     def create(
-        cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]
+        cls, generator: InpaintingNetwork, resolution: int, options: Mapping[str, Any]
     ) -> AdversarialPair:
-        return cls(generator, _discriminator(side, options).final)
+        """Pair a generator with MAT's discriminator of the final image."""
+        return cls(generator, _mat_discriminator(resolution, options).final)
 
-    def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[DiscriminatorOutput, ...]:
-        return tuple(DiscriminatorOutput(self.discriminator(picture, hole)) for picture in pictures)
+    def discriminate(
+        self, images: Sequence[Tensor], hole: Tensor
+    ) -> tuple[DiscriminatorOutput, ...]:
+        """Rate images by stage, as :meth:`predict` returns them."""
+        return tuple(DiscriminatorOutput(self.discriminator(image, hole)) for image in images)
 
 
 class MATPair(AdversarialPair):
-    """MAT: two stages, two discriminators, mixed styles, and a running mean of the mapping.
+    """MAT: two stages, a discriminator for each, mixed styles, and a running mean of styles.
 
     Li et al., "MAT: Mask-Aware Transformer for Large Hole Image Inpainting", 2022, section 3.6.
+
+    Attributes:
+        style_mixing: chance that the later layers have the style of a second draw.
+        truncation: how far styles are pulled to their mean; the published models were trained so.
+        mean_rate: how fast the running mean of styles follows the batch.
     """
 
-    fresh = True
-    mixing = 0.5
-    """Chance that the later layers have the style of a second draw."""
+    redraws = True
+    style_mixing = 0.5
     truncation = 0.5
-    """How far training keeps styles from their mean; the published models were trained so."""
     mean_rate = 0.005
 
     @classmethod
     def create(
-        cls, generator: InpaintingNetwork, side: int, options: Mapping[str, Any]
+        cls, generator: InpaintingNetwork, resolution: int, options: Mapping[str, Any]
     ) -> AdversarialPair:
-        return cls(generator, _discriminator(side, options))
+        """Pair a generator with MAT's own discriminator."""
+        return cls(generator, _mat_discriminator(resolution, options))
 
-    def fill(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
+    def predict(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
+        """Fill the holes of a batch; see :meth:`AdversarialPair.predict`."""
         net: Any = self.generator
         image, hole = batch.image, batch.hole
         n, _, h, w = image.shape
         drawn = net.draw_latents(n, h, w, generator=generators)
         latents = {name: latent.to(image) for name, latent in drawn.items()}
         ws = self._styles(net, latents["z"], generators)
-        return net.both_stages(image * (1 - hole), hole, ws, latents)
+        stages: tuple[Tensor, ...] = net.both_stages(image * (1 - hole), hole, ws, latents)
+        return stages
 
     def _styles(self, net: Any, z: Tensor, generators: Generators) -> Tensor:
-        """``(N, rows, D)`` styles, some of them of two draws."""
+        """Styles ``(N, rows, D)``, some of them of two draws."""
         rows, mean = net.refinement.decoder.rows, net.mapping.w_avg
         w = net.mapping(z)
         if net.training:
             mean.lerp_(w.detach().mean(dim=0), self.mean_rate)
         ws = mean.lerp(w, self.truncation)[:, None].expand(-1, rows, -1)
-        other = torch.cat([torch.randn(1, z.shape[1], generator=one) for one in generators]).to(z)
-        cuts = [self._cut(rows, one) for one in generators]
+        other = torch.cat([torch.randn(1, z.shape[1], generator=each) for each in generators]).to(z)
+        cuts = [self._first_mixed_row(rows, each) for each in generators]
         later = torch.arange(rows)[None] >= torch.tensor(cuts)[:, None]
         second = net.mapping(other, self.truncation)[:, None]
         return torch.where(later[..., None].to(z.device), second, ws)
 
-    def _cut(self, rows: int, generator: torch.Generator) -> int:
-        mixed = torch.rand((), generator=generator).item() < self.mixing
-        cut = int(torch.randint(1, rows, (), generator=generator))
-        return cut if mixed else rows
+    def _first_mixed_row(self, rows: int, generator: torch.Generator) -> int:
+        mixed = _chance(generator) < self.style_mixing
+        row = int(torch.randint(1, rows, (), generator=generator))
+        return row if mixed else rows
 
-    def judge(self, pictures: Sequence[Tensor], hole: Tensor) -> tuple[DiscriminatorOutput, ...]:
-        final, coarse = pictures
-        return tuple(
-            DiscriminatorOutput(logits) for logits in self.discriminator(final, coarse, hole)
-        )
+    def discriminate(
+        self, images: Sequence[Tensor], hole: Tensor
+    ) -> tuple[DiscriminatorOutput, ...]:
+        """Rate images by stage, as :meth:`predict` returns them."""
+        final, coarse = images
+        return tuple(DiscriminatorOutput(x) for x in self.discriminator(final, coarse, hole))
 
-    def penalised(self, image: Tensor, hole: Tensor) -> tuple[DiscriminatorOutput, ...]:
-        return self.judge([image, image], hole)
+    def discriminate_real(self, image: Tensor, hole: Tensor) -> tuple[DiscriminatorOutput, ...]:
+        """Rate real images ``(N, 3, H, W)``, in place of every stage."""
+        return self.discriminate([image, image], hole)
 
 
 TRAINABLE: Mapping[str, type[AdversarialPair]] = {
@@ -161,41 +204,50 @@ TRAINABLE: Mapping[str, type[AdversarialPair]] = {
     "mat": MATPair,
     "migan": MIGANPair,
 }
-"""Architectures that can be trained, with what trains them."""
-
-
-def _discriminator(side: int, options: Mapping[str, Any]) -> Any:
-    from facemask_inpaint.models.mat import Discriminator
-
-    if "resolution" in options:
-        raise OptionError("the discriminator's resolution is the recipe's side; leave it out")
-    return build(Discriminator, {**options, "resolution": side}, "the discriminator")
+"""Architectures that can be trained, with how."""
 
 
 def create_pair(
     architecture: str,
     options: Mapping[str, Any],
     *,
-    side: int,
+    resolution: int,
     discriminator_options: Mapping[str, Any],
 ) -> AdversarialPair:
-    """Untrained players of an architecture.
+    """Create the untrained generator and discriminator of an architecture.
 
     Args:
         architecture: a key of :data:`TRAINABLE`.
-        options: the network's constructor arguments.
-        side: of the pictures in pixels.
-        discriminator_options: the discriminator's constructor arguments.
+        options: constructor arguments of the generator.
+        resolution: side of the images in pixels.
+        discriminator_options: constructor arguments of the discriminator.
 
     Raises:
-        OptionError: nothing here trains this architecture, or it has no such options.
-        SizeError: the network takes no pictures of this side.
+        OptionError: This architecture cannot be trained here, or it has no such options.
+        SizeError: The network does not take images of this resolution.
     """
     if architecture not in TRAINABLE:
         raise OptionError(
-            f"{architecture!r} cannot be trained here; {', '.join(TRAINABLE)} can. For others take "
-            "MixedMaskSampler into their own training loop"
+            f"{architecture!r} cannot be trained here; {', '.join(TRAINABLE)} can. For others, use "
+            "MixedMaskSampler in their own training loop"
         )
     network = models.create(architecture, **options)
-    network.check_size(side, side)
-    return TRAINABLE[architecture].create(network, side, discriminator_options)
+    network.check_size(resolution, resolution)
+    return TRAINABLE[architecture].create(network, resolution, discriminator_options)
+
+
+def composite(prediction: Tensor, batch: Batch) -> Tensor:
+    """Return the prediction in the hole and the image around it, in float32."""
+    return torch.where(batch.hole > 0, prediction.float(), batch.image)
+
+
+def _chance(generator: torch.Generator) -> float:
+    return torch.rand((), generator=generator).item()
+
+
+def _mat_discriminator(resolution: int, options: Mapping[str, Any]) -> Any:
+    from facemask_inpaint.models.mat import Discriminator
+
+    if "resolution" in options:
+        raise OptionError("the discriminator has the resolution of the recipe; leave it out")
+    return build(Discriminator, {**options, "resolution": resolution}, "the discriminator")

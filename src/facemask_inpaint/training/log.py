@@ -1,4 +1,4 @@
-"""What a run writes down: JSON lines, and TensorBoard where it is installed."""
+"""The log of a run: JSON lines, and TensorBoard where it is installed."""
 
 from __future__ import annotations
 
@@ -12,32 +12,31 @@ from typing import Any
 from facemask_inpaint._internal.files import atomic_path
 
 EVERY = 10
-"""Steps that one line of the log is the mean of."""
+"""Steps whose means make one line of the log."""
 
 
 class TrainingLog:
     """Log of one run in ``log.jsonl``: a line per few steps, and one per validation.
 
     Args:
-        folder: of the run.
-        step: step that the run goes on from; later lines, of a run that was killed, are dropped.
-        window: sums that :meth:`state_dict` gave.
+        folder: folder of the run.
+        step: step that the run continues from; later lines, of a run that was killed, are dropped.
+        sums: what :meth:`state_dict` returned.
     """
 
-    def __init__(self, folder: Path, step: int = 0, window: Mapping[str, Any] | None = None):
+    def __init__(self, folder: Path, step: int = 0, sums: Mapping[str, Any] | None = None) -> None:
         self.path = folder / "log.jsonl"
         self._sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-        self._sums.update({name: list(pair) for name, pair in (window or {}).items()})
+        self._sums.update({name: list(pair) for name, pair in (sums or {}).items()})
         self._drop_after(step)
         self._board = _board(folder)
 
-    def record(self, step: int, values: Mapping[str, float], **more: Any) -> dict[str, Any] | None:
-        """Take a step's numbers; every few steps write their means, and answer them.
+    def record(self, step: int, values: Mapping[str, float]) -> dict[str, float] | None:
+        """Take the losses of a step; every few steps, write and return their means.
 
         Args:
             step: number of steps done, this one included.
             values: the losses.
-            **more: what is written as it is, of the last step.
         """
         for name, value in values.items():
             self._sums[name][0] += value
@@ -46,12 +45,12 @@ class TrainingLog:
             return None
         means = {name: total / count for name, (total, count) in self._sums.items()}
         self._sums.clear()
-        line = {"step": step, **means, **more}
+        line = {"step": step, **means}
         self.write(line)
         return line
 
     def write(self, line: Mapping[str, Any]) -> None:
-        """Add a line, and its numbers to TensorBoard."""
+        """Append a line, and add its numbers to TensorBoard."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if self._board is not None:
@@ -59,11 +58,11 @@ class TrainingLog:
                 self._board.add_scalar(name, value, line["step"])
 
     def state_dict(self) -> dict[str, list[float]]:
-        """Sums of the steps since the last line."""
+        """Return the sums of the steps since the last line, for a checkpoint."""
         return {name: list(pair) for name, pair in self._sums.items()}
 
     def close(self) -> None:
-        """Finish writing."""
+        """Close the files of TensorBoard."""
         if self._board is not None:
             self._board.close()
 
@@ -86,13 +85,13 @@ def _step(line: str) -> int:
 
 
 def _numbers(line: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
-    found: list[tuple[str, float]] = []
+    numbers: list[tuple[str, float]] = []
     for name, value in line.items():
         if isinstance(value, Mapping):
-            found += _numbers(value, f"{prefix}{name}/")
+            numbers += _numbers(value, f"{prefix}{name}/")
         elif isinstance(value, int | float) and name != "step":
-            found.append((prefix + name, value))
-    return found
+            numbers.append((prefix + name, value))
+    return numbers
 
 
 def _board(folder: Path) -> Any:

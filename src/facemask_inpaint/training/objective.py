@@ -1,4 +1,4 @@
-"""What generator and discriminator are told about a pass: the recipe's losses, put together."""
+"""The losses of generator and discriminator for a batch, put together from a recipe's weights."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from facemask_inpaint.training.discriminators import DiscriminatorOutput
 from facemask_inpaint.training.recipes import Losses
 
 Perceptual = Callable[[Tensor, Tensor], Tensor]
-"""Distance ``(N,)`` of filled and true pictures ``(N, 3, H, W)`` in [-1, 1]."""
+"""Distance ``(N,)`` between predicted and real images ``(N, 3, H, W)`` in [-1, 1]."""
 
 Terms = dict[str, Tensor]
-"""Loss terms by name: means over the pass, not yet weighted."""
+"""Loss terms by name: means over a batch, not yet weighted."""
 
 
 class Objective:
     """The losses of a recipe.
 
     Args:
-        weights: of the losses, 0 for those left out.
+        weights: of the losses; 0 leaves one out.
         perceptual: needed where ``weights.perceptual`` is not 0.
     """
 
@@ -32,75 +32,81 @@ class Objective:
         self.weights = weights
         self.perceptual = perceptual
 
-    def has_discriminator(self, step: int) -> bool:
-        """Whether a discriminator takes part in a step."""
+    def is_adversarial(self, step: int) -> bool:
+        """Return whether a discriminator takes part in a step."""
         return self.weights.adversarial > 0 and step >= self.weights.adversarial_from
 
     def generator_loss(
-        self, players: AdversarialPair, batch: Batch, answers: Sequence[Tensor], adversarial: bool
+        self, pair: AdversarialPair, batch: Batch, composites: Sequence[Tensor], adversarial: bool
     ) -> tuple[Tensor, Terms]:
-        """Loss of the generator for a pass, and its terms.
+        """Return the generator's loss for a batch, and its terms.
 
         Args:
-            players: who play.
-            batch: true pictures and holes.
-            answers: filled pictures by stage, the final one first; the terms that compare with
-                the truth look at that one only, as the published recipes do.
+            pair: generator and discriminator.
+            batch: real images and holes.
+            composites: by stage, the final one first; the terms that compare with real images look
+                at that one only, as the published recipes do.
             adversarial: whether the discriminator takes part.
         """
-        weights, final = self.weights, answers[0].float()
-        per_picture: dict[str, tuple[float, Tensor]] = {
+        weights, final = self.weights, composites[0].float()
+        per_image: dict[str, tuple[float, Tensor]] = {
             "hole_l1": (weights.hole_l1, losses.weighted_l1(final, batch.image, batch.hole))
         }
         if weights.perceptual and self.perceptual is not None:
-            per_picture["perceptual"] = (weights.perceptual, self.perceptual(final, batch.image))
+            per_image["perceptual"] = (weights.perceptual, self.perceptual(final, batch.image))
         if adversarial:
-            judged = players.judge(answers, batch.hole)
-            per_picture["adversarial"] = (weights.adversarial, _sum(judged, 1))
+            fake = pair.discriminate(composites, batch.hole)
+            per_image["adversarial"] = (weights.adversarial, _logistic(fake, 1))
             if weights.feature_matching:
-                matched = self._matched(players, batch, judged)
-                per_picture["feature_matching"] = (weights.feature_matching, matched)
-        share = self._shares(batch)
-        total = torch.stack([(w * value * share).mean() for w, value in per_picture.values()]).sum()
-        return total, {name: value.mean().detach() for name, (_, value) in per_picture.items()}
+                matching = self._feature_matching(pair, batch, fake)
+                per_image["feature_matching"] = (weights.feature_matching, matching)
+        factors = self._factors(batch)
+        total = torch.stack([(w * value * factors).mean() for w, value in per_image.values()]).sum()
+        return total, {name: value.mean().detach() for name, (_, value) in per_image.items()}
 
     def discriminator_loss(
-        self, players: AdversarialPair, batch: Batch, answers: Sequence[Tensor]
+        self, pair: AdversarialPair, batch: Batch, composites: Sequence[Tensor]
     ) -> tuple[Tensor, Terms]:
-        """Loss of the discriminator for a pass, and its terms; ``answers`` carry no gradient."""
-        fake = players.judge(answers, batch.hole)
-        real = players.judge([batch.image] * len(answers), batch.hole)
+        """Return the discriminator's loss for a batch, and its terms.
+
+        Args:
+            pair: generator and discriminator.
+            batch: real images and holes.
+            composites: by stage, without a gradient.
+        """
+        fake = pair.discriminate(composites, batch.hole)
+        real = pair.discriminate([batch.image] * len(composites), batch.hole)
         terms = {
-            "discriminator_fake": _sum(fake, -1).mean(),
-            "discriminator_real": _sum(real, 1).mean(),
+            "discriminator_fake": _logistic(fake, -1).mean(),
+            "discriminator_real": _logistic(real, 1).mean(),
         }
         return sum(terms.values(), torch.zeros(())), {k: v.detach() for k, v in terms.items()}
 
-    def penalty(self, players: AdversarialPair, batch: Batch) -> tuple[Tensor, Terms]:
-        """Gradient penalty of the discriminator for a pass, times the steps it stands for."""
-        picture = batch.image.detach().clone().requires_grad_()
-        judged = players.penalised(picture, batch.hole)
-        each = [losses.gradient_penalty(j.logits.float(), picture) for j in judged]
+    def penalty(self, pair: AdversarialPair, batch: Batch) -> tuple[Tensor, Terms]:
+        """Return the discriminator's gradient penalty, times the steps that it stands for."""
+        image = batch.image.detach().clone().requires_grad_()
+        outputs = pair.discriminate_real(image, batch.hole)
+        each = [losses.gradient_penalty(output.logits.float(), image) for output in outputs]
         norm = torch.stack(each).sum(dim=0).mean()
         return self.weights.r1 / 2 * self.weights.r1_every * norm, {"r1": norm.detach()}
 
-    def _matched(
-        self, players: AdversarialPair, batch: Batch, judged: Sequence[DiscriminatorOutput]
+    def _feature_matching(
+        self, pair: AdversarialPair, batch: Batch, fake: Sequence[DiscriminatorOutput]
     ) -> Tensor:
         with torch.no_grad():
-            real = players.judge([batch.image] * len(judged), batch.hole)
-        matched = [
-            losses.feature_matching(true.features, fake.features, batch.hole)
-            for true, fake in zip(real, judged)
+            real = pair.discriminate([batch.image] * len(fake), batch.hole)
+        stages = [
+            losses.feature_matching(theirs.features, ours.features, batch.hole)
+            for theirs, ours in zip(real, fake)
         ]
-        return torch.stack(matched).sum(dim=0)
+        return torch.stack(stages).sum(dim=0)
 
-    def _shares(self, batch: Batch) -> Tensor:
-        weights = [self.weights.class_weights.get(name, 1.0) for name in batch.classes]
-        return torch.tensor(weights, device=batch.image.device)
+    def _factors(self, batch: Batch) -> Tensor:
+        factors = [self.weights.class_weights.get(name, 1.0) for name in batch.classes]
+        return torch.tensor(factors, device=batch.image.device)
 
 
-def _sum(judged: Sequence[DiscriminatorOutput], sign: int) -> Tensor:
+def _logistic(outputs: Sequence[DiscriminatorOutput], sign: int) -> Tensor:
     """Logistic loss ``(N,)`` over all stages."""
-    stages = [losses.mean_logistic(sign * j.logits.float(), j.weight) for j in judged]
+    stages = [losses.mean_logistic(sign * each.logits.float(), each.weight) for each in outputs]
     return torch.stack(stages).sum(dim=0)

@@ -25,16 +25,23 @@ BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 """Channels and convolutions between poolings (Simonyan and Zisserman, 2015, table 1, E)."""
 
 WEIGHTS = {(3, 3): 0.25, (4, 3): 0.5}
-"""Block and convolution whose answers before the ReLU are compared, with their weights."""
+"""Block and convolution whose features before the ReLU are compared, with their weights."""
 
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 
 
 class PerceptualLoss(nn.Module):
-    """Mean absolute difference of the features conv4_4 and conv5_4, before their ReLU.
+    """Mean absolute difference of the VGG-19 features conv4_4 and conv5_4, before their ReLU.
 
     Li et al., "MAT: Mask-Aware Transformer for Large Hole Image Inpainting", 2022, section 3.6.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint.training import perceptual
+        >>> loss = perceptual.load(torch.device("cpu"))  # doctest: +SKIP
+        >>> loss(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 64))  # doctest: +SKIP
+        tensor([0.])
     """
 
     mean: Tensor
@@ -54,45 +61,51 @@ class PerceptualLoss(nn.Module):
         self.requires_grad_(False).eval()
 
     def load_official(self, tensors: dict[str, Tensor]) -> None:
-        """Take the weights of torchvision's VGG-19, under its own keys."""
-        place = 0
+        """Load the weights of torchvision's VGG-19, under its own keys."""
+        index = 0
         for block in self.blocks:
             for layer in block:
-                part = f"features.{place}."
+                part = f"features.{index}."
                 layer.load_state_dict({name: tensors[part + name] for name in ("weight", "bias")})
-                place += 2
-            place += 1
+                index += 2
+            index += 1
 
-    def forward(self, answer: Tensor, truth: Tensor) -> Tensor:
-        """Distance ``(N,)`` of pictures ``(N, 3, H, W)`` in [-1, 1]; the truth is a constant."""
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the distance ``(N,)`` of images ``(N, 3, H, W)`` in [-1, 1].
+
+        Only the prediction gets a gradient.
+        """
         with torch.no_grad():
-            wanted = self._features(truth)
-        found = self._features(answer)
+            wanted = self._features(target)
+        features = self._features(prediction)
         each = [
             weight * (a - b).abs().flatten(1).mean(dim=1)
-            for a, b, weight in zip(found, wanted, WEIGHTS.values())
+            for a, b, weight in zip(features, wanted, WEIGHTS.values())
         ]
         return torch.stack(each).sum(dim=0)
 
-    def _features(self, picture: Tensor) -> list[Tensor]:
-        x = ((picture + 1) / 2 - self.mean) / self.deviation
-        found = []
+    def _features(self, image: Tensor) -> list[Tensor]:
+        x = ((image + 1) / 2 - self.mean) / self.deviation
+        features = []
         for number, block in enumerate(self.blocks):
             x = F.max_pool2d(x, 2) if number else x
-            for place, layer in enumerate(block):
+            for index, layer in enumerate(block):
                 x = layer(x)
-                if (number, place) in WEIGHTS:
-                    found.append(x)
+                if (number, index) in WEIGHTS:
+                    features.append(x)
                 x = F.relu(x)
-        return found
+        return features
 
 
 def load(device: torch.device) -> PerceptualLoss:
-    """The loss with its pinned weights.
+    """Create the loss with its pinned weights, which are fetched on first use.
+
+    Args:
+        device: where it is computed.
 
     Raises:
-        WeightsNotFoundError: they cannot be had; the message says what does without.
-        IntegrityError: the file is not the pinned one.
+        WeightsNotFoundError: They cannot be fetched; the message says how to do without.
+        IntegrityError: The file is not the pinned one.
     """
     try:
         path = checkpoints.fetch((SOURCE,), architecture="vgg19")

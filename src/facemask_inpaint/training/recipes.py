@@ -1,4 +1,4 @@
-"""What a training run does, as data: written to YAML, read back, and compared."""
+"""Training recipes as data: checked when they are made, written to YAML, read back, compared."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from facemask_inpaint.masks import GENERATORS
 from facemask_inpaint.models import list_architectures
 from facemask_inpaint.training._settings import (
     RANGE,
-    by_name,
     check,
-    classes_of,
+    class_names,
     number,
     read,
     weights_by_class,
+    weights_by_name,
 )
 
 MaskKind = Literal["random", "semantic", "mixed"]
@@ -28,24 +28,36 @@ Precision = Literal["float32", "bfloat16"]
 
 _NAME = re.compile(r"[\w(][\w .,()=+-]{0,99}")
 
-
-SEMANTIC_SHARE: Mapping[str, float | None] = {"random": 0.0, "semantic": 1.0, "mixed": None}
-"""Chance of a semantic mask by kind; ``None``: the recipe's own number."""
+SEMANTIC_PROBABILITY: Mapping[MaskKind, float | None] = {
+    "random": 0.0,
+    "semantic": 1.0,
+    "mixed": None,
+}
+"""Chance of a semantic mask by kind; ``None`` where the recipe's own number counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Masks:
-    """How holes are drawn; see :class:`~facemask_inpaint.masks.MixedMaskSampler`.
+    """How masks are drawn; see :class:`~facemask_inpaint.masks.MixedMaskSampler`.
 
     Attributes:
-        kind: ``"random"``, ``"semantic"``, or ``"mixed"`` per picture.
-        semantic_probability: chance of a semantic mask under ``"mixed"``.
-        random: name of the free-form generator.
-        classes: classes that semantic masks are drawn from.
-        class_weights: class to relative weight; others have 1.
-        dilate: how far semantic masks grow; see ``SemanticMasker``.
-        adaptive: shift class and kind probabilities towards what validation shows hardest, this
-            much: 0 not at all, 1 in proportion to the error.
+        kind: ``"random"``, ``"semantic"``, or ``"mixed"``, which chooses for each image.
+        semantic_probability: chance of a semantic mask when ``kind`` is ``"mixed"``.
+        random: name of the free-form generator, a key of ``masks.GENERATORS``.
+        classes: mask classes that semantic masks are drawn from, such as ``"A-D,hair"``.
+        class_weights: mask class to its relative weight in the draw; others have weight 1.
+        dilate: how far semantic masks are grown, as ``SemanticMasker`` takes it.
+        adaptive: how strongly the probabilities of classes and kinds follow the validation
+            errors: 0 not at all, 1 in proportion to the error.
+
+    Raises:
+        OptionError: A value is out of its range.
+        UnknownNameError: There is no such generator or mask class.
+
+    Example:
+        >>> from facemask_inpaint.training import Masks
+        >>> Masks(kind="mixed", semantic_probability=0.75, class_weights={"eyes": 2}).class_weights
+        {'eyes': 2.0}
     """
 
     kind: MaskKind = "mixed"
@@ -60,36 +72,44 @@ class Masks:
         check(self)
         if self.random not in GENERATORS:
             raise unknown_name("free-form generator of masks.random", self.random, GENERATORS)
-        drawn = classes_of(self.classes, "masks.classes")
-        weights = by_name(self.class_weights, "masks.class_weights")
-        if strange := [name for name in weights if name not in drawn]:
+        drawn = class_names(self.classes, "masks.classes")
+        weights = weights_by_name(self.class_weights, "masks.class_weights")
+        if foreign := [name for name in weights if name not in drawn]:
             raise OptionError(
-                f"masks.class_weights.{strange[0]}: masks are drawn from {', '.join(drawn)} only"
+                f"masks.class_weights.{foreign[0]}: masks are drawn from {', '.join(drawn)} only"
             )
         if not any(weights.get(name, 1.0) for name in drawn):
             raise OptionError("masks.class_weights are 0 for every class that is drawn")
         object.__setattr__(self, "class_weights", weights)
 
     @property
-    def share(self) -> float:
-        """Chance of a semantic mask."""
-        fixed = SEMANTIC_SHARE[self.kind]
+    def probability(self) -> float:
+        """Chance of a semantic mask, whatever the kind."""
+        fixed = SEMANTIC_PROBABILITY[self.kind]
         return self.semantic_probability if fixed is None else fixed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """What is done to pictures together with their label maps.
+    """Random changes of images together with their label maps.
 
     Attributes:
-        flip: chance of a mirrored picture; left and right labels change places with it.
-        rotation: largest angle in degrees, either way; corners are filled by reflection.
-        tone: largest relative change of brightness, contrast and each colour.
+        flip: chance of a mirrored image; left and right labels are exchanged with it.
+        rotation: largest angle in degrees, in either direction; corners are filled by reflection.
+        colour_jitter: largest relative change of brightness, contrast and each colour channel.
+
+    Raises:
+        OptionError: A value is out of its range.
+
+    Example:
+        >>> from facemask_inpaint.training import Augmentation
+        >>> Augmentation(flip=0.5, rotation=10).colour_jitter
+        0.0
     """
 
     flip: float = number(0.5, 0, 1)
     rotation: float = number(0.0, 0, 180)
-    tone: float = number(0.0, 0, 1)
+    colour_jitter: float = number(0.0, 0, 1)
 
     def __post_init__(self) -> None:
         check(self)
@@ -97,18 +117,28 @@ class Augmentation:
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """Weights of the losses; 0 leaves a loss out and needs nothing for it.
+    """Weights of the losses; a weight of 0 leaves a loss out.
 
     Attributes:
-        hole_l1: mean absolute difference over the hole, per picture.
+        hole_l1: mean absolute difference over the hole, per image.
         adversarial: non-saturating logistic loss against a discriminator.
-        feature_matching: difference of the discriminator's own features (Wang et al., 2018,
+        feature_matching: difference of the discriminator's features (Wang et al., 2018,
             pix2pixHD).
-        perceptual: difference of VGG-19 features; needs their pinned weights.
-        r1: gamma of the gradient penalty on real pictures (Mescheder et al., 2018).
-        r1_every: steps between penalties, which are multiplied by it ("lazy").
-        adversarial_from: first step with a discriminator.
-        class_weights: mask class to the factor of its pictures' losses; others have 1.
+        perceptual: difference of VGG-19 features, whose pinned weights are fetched.
+        r1: gamma of the gradient penalty on real images (Mescheder et al., 2018).
+        r1_every: steps between two penalties, each of which is multiplied by it ("lazy
+            regularisation", Karras et al., 2020).
+        adversarial_from: first step in which a discriminator takes part.
+        class_weights: mask class to a factor on the losses of its images; others have 1.
+
+    Raises:
+        OptionError: A value is out of its range, or no loss is left.
+        UnknownNameError: There is no such mask class.
+
+    Example:
+        >>> from facemask_inpaint.training import Losses
+        >>> Losses(hole_l1=10, adversarial=0).r1_every
+        16
     """
 
     hole_l1: float = number(0.0, 0)
@@ -126,30 +156,39 @@ class Losses:
             raise OptionError(
                 "losses: nothing would be learnt; give hole_l1, adversarial or perceptual a weight"
             )
-        weights = by_name(self.class_weights, "losses.class_weights")
+        weights = weights_by_name(self.class_weights, "losses.class_weights")
         object.__setattr__(self, "class_weights", weights)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimiser:
-    """Adam of one player.
+    """Adam with a learning-rate schedule, for the generator or the discriminator.
 
     Attributes:
-        rate: learning rate.
-        betas: of Adam.
-        lazy: correct rate and betas for the steps that only regularise, as StyleGAN2 does
-            (Karras et al., 2020, appendix B): both are raised to or multiplied by this ratio.
-        warm_up: steps over which the rate rises from 0.
-        decay_from: share of the run after which the rate falls linearly to 0.
+        learning_rate: step size of Adam.
+        betas: decay rates of Adam's moment estimates.
+        lazy_ratio: correction of learning rate and betas for steps that only regularise, as in
+            StyleGAN2 (Karras et al., 2020, appendix B): the rate is multiplied by this ratio and
+            the betas are raised to its power.
+        warmup_steps: steps over which the learning rate rises from 0.
+        decay_start: share of the run after which the learning rate falls linearly to 0.
+
+    Raises:
+        OptionError: A value is out of its range.
+
+    Example:
+        >>> from facemask_inpaint.training import Optimiser
+        >>> Optimiser(learning_rate=2e-4, betas=(0.5, 0.99), warmup_steps=50).decay_start
+        1.0
     """
 
-    rate: float = number(1e-3, 0, above=True)
+    learning_rate: float = number(1e-3, 0, above=True)
     betas: tuple[float, float] = field(
         default=(0.0, 0.99), metadata={RANGE: Range(0, 1, below=True)}
     )
-    lazy: float = number(1.0, 0, 1, above=True)
-    warm_up: int = number(0, 0)
-    decay_from: float = number(1.0, 0, 1)
+    lazy_ratio: float = number(1.0, 0, 1, above=True)
+    warmup_steps: int = number(0, 0)
+    decay_start: float = number(1.0, 0, 1)
 
     def __post_init__(self) -> None:
         check(self)
@@ -157,42 +196,54 @@ class Optimiser:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A whole training run.
+    """A whole training run: network, masks, augmentation, losses, optimisers, length.
 
     Attributes:
-        name: what logs and model folders call it.
+        name: what logs and model folders call the run.
         architecture: network, as ``models.create`` takes it.
-        options: the network's constructor arguments.
-        start: model whose weights the generator begins with, by name or folder; what it lacks
-            begins at random. ``None`` is from scratch.
-        side: of the pictures, in pixels.
-        batch: pictures per step over all processes.
-        passes: parts in which each process works through its share of a batch, to save memory.
+        options: constructor arguments of the network.
+        initial_weights: model whose weights the generator starts from, by name or folder; what
+            that model lacks starts at random. ``None`` trains from scratch.
+        resolution: side of the square training images in pixels.
+        batch_size: images per step, over all processes.
+        gradient_accumulation: parts in which each process works through its share of a batch, to
+            save memory.
         epochs: passes over the data.
-        steps: length in steps, in place of ``epochs``.
-        minutes: stop cleanly after so long, whatever else is said.
-        masks: how holes are drawn.
-        augmentation: of pictures.
-        losses: and their weights.
-        generator: its optimiser.
-        discriminator: its optimiser.
+        steps: length in steps, instead of ``epochs``.
+        minutes: the run ends cleanly after this time, however many steps are left.
+        masks: how masks are drawn.
+        augmentation: random changes of the images.
+        losses: weights of the losses.
+        generator: optimiser of the generator.
+        discriminator: optimiser of the discriminator.
         discriminator_options: constructor arguments of the discriminator.
-        ema: pictures after which the average of the weights has forgotten half; at the start of a
-            run a twentieth of those seen, if that is less.
-        precision: ``"bfloat16"`` computes the players under autocast.
+        ema_half_life: number of images after which the exponential moving average of the weights
+            has forgotten half. Early in a run it is a twentieth of the images seen, if that is
+            less.
+        precision: ``"bfloat16"`` computes generator and discriminator under autocast.
         validate_every: steps between validations and sample sheets; 0 for none.
         save_every: steps between checkpoints.
-        seed: decides weights, order, masks, augmentation and every draw.
-        unknown: what its source does not say, so that it is a guess here.
+        seed: determines weights, order, masks, augmentation and every other draw.
+        assumptions: what the source of the recipe does not say, so that it is a guess here.
+
+    Raises:
+        OptionError: A value is out of its range, or two do not fit together.
+        UnknownNameError: There is no such architecture.
+
+    Example:
+        >>> from facemask_inpaint.training import Losses, Recipe
+        >>> recipe = Recipe(name="mine", architecture="lite", losses=Losses(hole_l1=10), epochs=2)
+        >>> recipe.length(1000)
+        250
     """
 
     name: str
     architecture: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    start: str | None = None
-    side: int = number(256, 8, 8192)
-    batch: int = number(8, 1, 65536)
-    passes: int = number(1, 1)
+    initial_weights: str | None = None
+    resolution: int = number(256, 8, 8192)
+    batch_size: int = number(8, 1, 65536)
+    gradient_accumulation: int = number(1, 1)
     epochs: float = number(100.0, 0, 1e6, above=True)
     steps: int | None = number(None, 1, 1e9)
     minutes: float | None = number(None, 0, above=True)
@@ -202,12 +253,12 @@ class Recipe:
     generator: Optimiser = Optimiser()
     discriminator: Optimiser = Optimiser()
     discriminator_options: Mapping[str, Any] = field(default_factory=dict)
-    ema: float = number(10_000.0, 0, above=True)
+    ema_half_life: float = number(10_000.0, 0, above=True)
     precision: Precision = "float32"
     validate_every: int = number(1000, 0)
     save_every: int = number(500, 1)
     seed: int = number(0, 0, 2**63 - 1)
-    unknown: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check(self)
@@ -215,21 +266,25 @@ class Recipe:
             raise OptionError(f"a recipe's name is letters, digits and spaces, not {self.name!r}")
         if self.architecture not in list_architectures():
             raise unknown_name("architecture", self.architecture, list_architectures())
-        if self.batch % self.passes:
+        if self.batch_size % self.gradient_accumulation:
             raise OptionError(
-                f"{self.name}: a batch of {self.batch} has no {self.passes} equal passes"
+                f"{self.name}: batch_size {self.batch_size} is no multiple of "
+                f"gradient_accumulation {self.gradient_accumulation}"
             )
 
-    def length(self, pictures: int) -> int:
-        """Steps of the whole run over so many pictures."""
-        return self.steps or max(1, round(self.epochs * pictures / self.batch))
+    def length(self, images: int) -> int:
+        """Return the number of steps of the whole run over so many images."""
+        return self.steps or max(1, round(self.epochs * images / self.batch_size))
 
     def changed(self, /, **changes: Any) -> Recipe:
-        """Copy with other values; ``{"losses.r1": 1.0}`` style keys reach into parts.
+        """Return a copy with other values.
+
+        Args:
+            **changes: settings to replace; ``{"losses.r1": 1.0}`` style keys reach into parts.
 
         Raises:
-            UnknownNameError: there is no such setting.
-            OptionError: a value, or all together, makes no sense.
+            UnknownNameError: There is no such setting.
+            OptionError: A value is out of its range, or two do not fit together.
         """
         data = asdict(self)
         parts = [f.name for f in fields(self) if is_dataclass(getattr(self, f.name))]
@@ -245,7 +300,7 @@ class Recipe:
         return read(type(self), data, "recipe")
 
     def to_yaml(self) -> str:
-        """The recipe as YAML text that :meth:`from_yaml` reads."""
+        """Return the recipe as YAML text that :meth:`from_yaml` reads."""
         import yaml
 
         return yaml.safe_dump(_plain(asdict(self)), sort_keys=False, allow_unicode=True)
@@ -259,9 +314,12 @@ class Recipe:
     def from_yaml(cls, text: str) -> Recipe:
         """Read what :meth:`to_yaml` writes; settings that are left out keep their defaults.
 
+        Args:
+            text: a YAML mapping.
+
         Raises:
-            OptionError: the text is no YAML mapping, or a value is of the wrong kind.
-            UnknownNameError: a setting that does not exist.
+            OptionError: The text is no YAML mapping, or a value is of the wrong type.
+            UnknownNameError: There is no such setting.
         """
         return read(cls, parse_yaml(text, "a recipe"), "recipe")
 

@@ -27,14 +27,18 @@ from facemask_inpaint.training.adversarial import AdversarialPair, create_pair
 from facemask_inpaint.training.dataset import TrainingImages, digest
 from facemask_inpaint.training.loop import End, Trainer
 from facemask_inpaint.training.objective import Objective
+from facemask_inpaint.training.readable import readable_only, reading
 from facemask_inpaint.training.recipes import MaskKind, Recipe
 from facemask_inpaint.training.shipped_recipes import open_recipe
 from facemask_inpaint.training.validation import Validation
 
-PREPARED_BY = 2000
-"""At most so many training pictures are shown to a network that prepares itself by some."""
+PREPARATION_IMAGES = 2000
+"""Largest number of training images shown to a network that prepares itself by some."""
 
-MAY_CHANGE = {"epochs", "steps", "minutes", "validate_every", "save_every", "passes", "unknown"}
+MAY_CHANGE = {
+    *("epochs", "steps", "minutes", "validate_every", "save_every"),
+    *("gradient_accumulation", "assumptions"),
+}
 """Settings that a resumed run may have other than before."""
 
 
@@ -47,90 +51,121 @@ def train(
     masks: MaskKind | None = None,
     validation: Faces | str | Path | None = None,
     reader: FeatureReader | None = None,
+    skip_unreadable: bool = False,
     device: str | torch.device | None = None,
     workers: int | None = None,
     progress: bool = True,
     on_end: Callable[[End, int], None] | None = None,
 ) -> Inpainter:
-    """Train a network from scratch, or go on with the run in ``out``.
-
-    Under ``torchrun`` each process takes its share of every batch.
+    """Train a network, or continue the run in ``out``.
 
     Args:
         recipe: name, YAML file or :class:`Recipe`.
         data: portraits with label maps, or their folder (see ``data.open_faces``), of which the
             split ``"train"`` is taken where there is one, else everything.
-        out: folder of the run: ``recipe.yaml``, ``log.jsonl``, ``samples``, ``checkpoints`` and,
-            at the end, ``model``, which ``Inpainter.from_pretrained`` loads.
-        masks: ``"random"``, ``"semantic"`` or ``"mixed"``, in place of the recipe's.
+        out: folder of the run; at the end ``out/model`` is what ``from_pretrained`` loads.
+        masks: ``"random"``, ``"semantic"`` or ``"mixed"``, instead of the recipe's.
         validation: held-out portraits, or their folder.
-        reader: makes features for FID in validation; ``None`` leaves FID out.
-        device: ``None`` means CUDA when there, else CPU.
-        workers: processes that read pictures; ``None`` for a few on CUDA, none on the CPU.
-        progress: show a bar.
-        on_end: told at the end why the run is over (``"complete"``, ``"time"`` or ``"stopped"``,
-            by SIGTERM or Ctrl-C), and how many steps are done.
+        reader: extracts features for FID in validation; ``None`` leaves FID out.
+        skip_unreadable: check all portraits first, and leave out those that cannot be used.
+        device: ``None`` means CUDA if available, else CPU.
+        workers: processes that read images; ``None`` for four on CUDA, none on the CPU.
+        progress: show a progress bar.
+        on_end: called at the end with the reason (``"complete"``, ``"time"`` or ``"stopped"``)
+            and the number of steps done.
 
     Returns:
-        The averaged network, ready to fill.
+        The averaged network, ready to fill holes.
 
     Raises:
-        OptionError: settings make no sense together, or ``out`` holds a run of another recipe.
-        FolderInUseError: another process works in ``out``.
-        WeightsNotFoundError: a loss needs pinned weights that cannot be had; nothing was started.
-        DivergedError: a loss is not a number.
+        OptionError: Settings do not fit together, or ``out`` holds a run of another recipe.
+        DataSetError: Portraits cannot be used; the message lists all of them.
+        FolderInUseError: Another process works in ``out``.
+        WeightsNotFoundError: A loss needs pinned weights that cannot be fetched.
+        DivergedError: A loss is not a finite number.
+
+    Example:
+        >>> from facemask_inpaint import training
+        >>> inpainter = training.train("lite-smoke", "faces", out="runs/smoke")  # doctest: +SKIP
     """
-    recipe = open_recipe(recipe)
-    if masks is not None:
-        recipe = recipe.changed(**{"masks.kind": masks})
-    out = Path(out)
-    chosen = own_device(device)
-    backend = "nccl" if chosen.type == "cuda" else "gloo"
-    with distributed.process_group(backend), locked(out, "train"):
-        faces = data
-        if isinstance(faces, str | Path):
-            faces = datasets.open_faces(faces, preferred="train")
-        saved = _saved(recipe, faces, out)
-        # Nothing is written before everything is at hand.
-        pictures = TrainingImages(
-            faces, recipe.side, _sampler(recipe), recipe.augmentation, recipe.seed
-        )
-        players = _players(recipe, pictures, fresh=saved is None)
-        watched = _validation(recipe, validation, reader)
-        objective = Objective(recipe.losses, _perceptual(recipe, chosen))
-        trainer = Trainer(
+    recipe, device = _resolved(recipe, masks), own_device(device)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    with distributed.process_group(backend), locked(Path(out), "train"):
+        trainer = _trainer(
             recipe,
-            players,
-            objective,
-            pictures,
-            out,
-            device=chosen,
-            saved=saved,
-            validation=watched,
-            workers=workers if workers is not None else (4 if chosen.type == "cuda" else 0),
+            _faces(data, skip_unreadable, progress),
+            Path(out),
+            _validation(recipe, validation, reader),
+            device=device,
+            workers=workers,
             progress=progress,
         )
-        if distributed.rank() == 0:
-            recipe.save(out / "recipe.yaml")
         inpainter = trainer.run()
         if on_end is not None and trainer.end is not None:
-            on_end(trainer.end, trainer.step)
+            on_end(trainer.end, trainer.learner.step)
         return inpainter
+
+
+def _resolved(recipe: str | Path | Recipe, masks: MaskKind | None) -> Recipe:
+    recipe = open_recipe(recipe)
+    return recipe if masks is None else recipe.changed(**{"masks.kind": masks})
+
+
+def _faces(data: Faces | str | Path, skip_unreadable: bool, progress: bool) -> Faces:
+    faces = data
+    if isinstance(faces, str | Path):
+        faces = datasets.open_faces(faces, preferred="train")
+    return readable_only(faces, progress=progress) if skip_unreadable else faces
+
+
+def _trainer(
+    recipe: Recipe,
+    faces: Faces,
+    out: Path,
+    validation: Validation | None,
+    *,
+    device: torch.device,
+    workers: int | None,
+    progress: bool,
+) -> Trainer:
+    """Gather what a run needs; nothing is written before everything is at hand."""
+    saved = _checkpoint(recipe, faces, out)
+    dataset = TrainingImages(
+        faces, recipe.resolution, _sampler(recipe), recipe.augmentation, recipe.seed
+    )
+    with reading(faces, progress=progress):
+        pair = _pair(recipe, dataset, is_new=saved is None)
+    objective = Objective(recipe.losses, _perceptual(recipe, device))
+    trainer = Trainer(
+        recipe,
+        pair,
+        objective,
+        dataset,
+        out,
+        device=device,
+        saved=saved,
+        validation=validation,
+        workers=workers if workers is not None else (4 if device.type == "cuda" else 0),
+        progress=progress,
+    )
+    if distributed.rank() == 0:
+        recipe.save(out / "recipe.yaml")
+    return trainer
 
 
 @runtime_checkable
 class Prepared(Protocol):
-    """A network that looks at training pictures before the first step."""
+    """A network that looks at training images before the first step."""
 
-    def prepare(self, pictures: Iterable[Tensor]) -> None:
-        """Take what it needs from pictures ``(3, S, S)`` in [-1, 1], one after the other."""
+    def prepare(self, images: Iterable[Tensor]) -> None:
+        """Take what it needs from images ``(3, S, S)`` in [-1, 1], one after the other."""
 
 
-def _saved(recipe: Recipe, faces: Faces, out: Path) -> dict[str, Any] | None:
+def _checkpoint(recipe: Recipe, faces: Faces, out: Path) -> dict[str, Any] | None:
     """The newest checkpoint of this run; one of another run beside it is passed over.
 
     Raises:
-        OptionError: there are checkpoints of other runs only.
+        OptionError: There are checkpoints of other runs only.
     """
     if distributed.rank() == 0:
         remove_abandoned(out)
@@ -140,7 +175,7 @@ def _saved(recipe: Recipe, faces: Faces, out: Path) -> dict[str, Any] | None:
         if not differing:
             return saved
         refusal = refusal or OptionError(
-            f"{out} holds a run with another {', '.join(differing)}; go on with its own "
+            f"{out} holds a run with another {', '.join(differing)}; continue it with its own "
             f"{out / 'recipe.yaml'}, or choose another folder"
         )
     if refusal is not None:
@@ -149,52 +184,18 @@ def _saved(recipe: Recipe, faces: Faces, out: Path) -> dict[str, Any] | None:
 
 
 def _differences(recipe: Recipe, faces: Faces, saved: Mapping[str, Any]) -> list[str]:
-    """Settings in which a checkpoint is another run's."""
-    old, new = (Recipe.from_yaml(text) for text in (saved["recipe"], recipe.to_yaml()))
+    """Settings in which a checkpoint belongs to another run."""
+    try:
+        old, new = (Recipe.from_yaml(text) for text in (saved["recipe"], recipe.to_yaml()))
+        same_data = saved["data"] == digest(faces)
+    except (KeyError, ValueError):  # written by another version of the library
+        return ["version of the library"]
     differing = [
         name
         for name in vars(old)
         if name not in MAY_CHANGE and getattr(old, name) != getattr(new, name)
     ]
-    if saved["portraits"] != digest(faces):
-        differing.append("set of portraits")
-    return differing
-
-
-def _players(recipe: Recipe, pictures: TrainingImages, fresh: bool) -> AdversarialPair:
-    """The recipe's players; those of a run that goes on get their weights from its checkpoint."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        players = create_pair(
-            recipe.architecture,
-            recipe.options,
-            side=recipe.side,
-            discriminator_options=recipe.discriminator_options,
-        )
-    if not fresh:
-        return players
-    if isinstance(players.generator, Prepared):
-        players.generator.prepare(pictures.first(PREPARED_BY))
-    if recipe.start is not None:
-        _start_from(players.generator, recipe.start)
-    return players
-
-
-def _start_from(network: InpaintingNetwork, start: str) -> None:
-    """Give a network another's weights; all of them must have a place in it."""
-    state = pretrained.load(start, download=pretrained.Download()).network.state_dict()
-    own = network.state_dict()
-    strange = [key for key in state if key not in own or own[key].shape != state[key].shape]
-    if strange:
-        raise OptionError(
-            f"{start} does not fit {type(network).__name__} with options {dict(network.options)}: "
-            f"{', '.join(strange[:3])} and {max(0, len(strange) - 3)} more have no place"
-        )
-    network.load_state_dict({**own, **state})
-
-
-def _perceptual(recipe: Recipe, device: torch.device) -> Any:
-    return perceptual.load(device) if recipe.losses.perceptual else None
+    return differing if same_data else [*differing, "set of portraits"]
 
 
 def _sampler(recipe: Recipe) -> MixedMaskSampler:
@@ -207,17 +208,55 @@ def _sampler(recipe: Recipe) -> MixedMaskSampler:
     }
     if masks.adaptive:
         return AdaptiveMaskSampler(
-            recipe.side, masks.share, recipe.seed, strength=masks.adaptive, **options
+            recipe.resolution, masks.probability, recipe.seed, strength=masks.adaptive, **options
         )
-    return MixedMaskSampler(recipe.side, masks.share, recipe.seed, **options)
+    return MixedMaskSampler(recipe.resolution, masks.probability, recipe.seed, **options)
+
+
+def _pair(recipe: Recipe, dataset: TrainingImages, is_new: bool) -> AdversarialPair:
+    """The recipe's networks; those of a resumed run get their weights from its checkpoint."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        pair = create_pair(
+            recipe.architecture,
+            recipe.options,
+            resolution=recipe.resolution,
+            discriminator_options=recipe.discriminator_options,
+        )
+    if not is_new:
+        return pair
+    if isinstance(pair.generator, Prepared):
+        pair.generator.prepare(dataset.first(PREPARATION_IMAGES))
+    if recipe.initial_weights is not None:
+        _load_weights(pair.generator, recipe.initial_weights)
+    return pair
+
+
+def _load_weights(network: InpaintingNetwork, source: str) -> None:
+    """Give a network the weights of another; each of them must have a place in it."""
+    weights = pretrained.load(source, download=pretrained.Download()).network.state_dict()
+    own = network.state_dict()
+    foreign = [key for key in weights if key not in own or own[key].shape != weights[key].shape]
+    if foreign:
+        raise OptionError(
+            f"{source} does not fit {type(network).__name__} with options "
+            f"{dict(network.options)}: {', '.join(foreign[:3])} and {max(0, len(foreign) - 3)} "
+            "more have no place"
+        )
+    network.load_state_dict({**own, **weights})
+
+
+def _perceptual(recipe: Recipe, device: torch.device) -> perceptual.PerceptualLoss | None:
+    return perceptual.load(device) if recipe.losses.perceptual else None
 
 
 def _validation(
-    recipe: Recipe, given: Faces | str | Path | None, reader: FeatureReader | None
+    recipe: Recipe, portraits: Faces | str | Path | None, reader: FeatureReader | None
 ) -> Validation | None:
-    if given is None or not recipe.validate_every:
+    if portraits is None or not recipe.validate_every:
         if recipe.masks.adaptive:
-            raise OptionError("adaptive masks follow validation: give validation pictures")
+            raise OptionError("adaptive masks follow validation: give validation portraits")
         return None
-    faces = datasets.open_faces(given) if isinstance(given, str | Path) else given
-    return Validation(faces, recipe.side, recipe.masks, reader=reader)
+    if isinstance(portraits, str | Path):
+        portraits = datasets.open_faces(portraits)
+    return Validation(portraits, recipe.resolution, recipe.masks, reader=reader)

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on, in files that are whole or not there, and known to be so."""
+"""Checkpoints of a run, written whole or not at all, and proved intact when they are read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.errors import CheckpointError
 
 KEPT = 2
-"""Checkpoints that stay; the older one is for the case that the newest is damaged on disk."""
+"""Checkpoints that are kept; the older one is there in case the newest is damaged on disk."""
 
 _NAME = re.compile(r"step-(\d+)\.pt")
 _DIGEST = "sha256"
@@ -30,25 +30,33 @@ _log = logging.getLogger(__name__)
 def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Write a checkpoint, and remove all but the newest few.
 
-    Those of a later step, which a run that goes on from here has not used, are damaged or another
-    run's: they are renamed to ``….bad``.
+    Checkpoints of a later step, which a run that continues from here did not use, are damaged or
+    belong to another run: they are renamed to ``….bad``.
+
+    Args:
+        folder: of the checkpoints.
+        step: number of steps done.
+        state: nested dictionaries, lists and tuples of tensors and plain values.
+
+    Returns:
+        The file that was written.
     """
     path = folder / f"step-{step:09d}.pt"
     content = {"step": step, **state}
-    for other in _found(folder):
+    for other in _newest_first(folder):
         if _step(other) > step or (other == path and other.is_dir()):
             _set_aside(other)
     with atomic_path(path, durable=True) as temporary:
         torch.save({_DIGEST: digest(content), **content}, temporary)
-    for old in _found(folder)[KEPT:]:
+    for old in _newest_first(folder)[KEPT:]:
         with suppress(OSError):  # a folder of that name
             old.unlink()
     return path
 
 
 def usable(folder: Path) -> Iterator[dict[str, Any]]:
-    """The checkpoints that are as they were written, newest first; others are warned about."""
-    for path in _found(folder):
+    """Yield the intact checkpoints, newest first; a warning is logged for every other."""
+    for path in _newest_first(folder):
         try:
             yield _read(path)
         except CheckpointError as error:
@@ -56,15 +64,15 @@ def usable(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def newest(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint that is as it was written; ``None`` without any."""
+    """Return the newest intact checkpoint; ``None`` if there is none."""
     return next(usable(folder), None)
 
 
 def digest(state: Any) -> str:
-    """SHA-256 over every number and name of a nested state.
+    """Return the SHA-256 over every number and name of a nested state.
 
     Raises:
-        CheckpointError: it has more values than any run keeps.
+        CheckpointError: It has more values than any run keeps.
     """
     hasher, left = hashlib.sha256(), _MAX_VALUES
     pending = [state]
@@ -89,28 +97,28 @@ def digest(state: Any) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A checkpoint, proved to be as it was written.
+    """Read a checkpoint and verify its hash.
 
     Raises:
-        CheckpointError: it is damaged, or no training state at all.
+        CheckpointError: It is damaged, or no training state at all.
     """
     content = checkpoints.read_all(path)
     if not isinstance(content, dict) or not isinstance(content.get(_DIGEST), str):
         raise CheckpointError(f"{path}: not a training state")
     expected = content.pop(_DIGEST)
     try:
-        found = digest(content)
+        actual = digest(content)
     except (CheckpointError, RuntimeError, TypeError) as error:
         raise CheckpointError(f"{path}: no training state ({error})") from error
-    if found != expected:
+    if actual != expected:
         raise CheckpointError(f"{path}: damaged: its content has another hash than when written")
     if content["step"] != _step(path):
         raise CheckpointError(f"{path}: holds step {content['step']}, not that of its name")
     return content
 
 
-def _found(folder: Path) -> list[Path]:
-    """Checkpoints, newest first."""
+def _newest_first(folder: Path) -> list[Path]:
+    """Files of checkpoints, newest first."""
     return sorted(
         (path for path in folder.glob("step-*.pt") if _NAME.fullmatch(path.name)),
         key=lambda path: -_step(path),

@@ -1,4 +1,4 @@
-"""How well a network fills each mask class of pictures it does not train on."""
+"""Scores of a network on held-out portraits, for every mask class."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 from facemask_inpaint import metrics
 from facemask_inpaint.data import Faces
 from facemask_inpaint.images import contact_sheets
-from facemask_inpaint.masks import GENERATORS, SemanticMasker
-from facemask_inpaint.masks.adaptive import RANDOM
+from facemask_inpaint.masks import GENERATORS, RANDOM, SemanticMasker
 from facemask_inpaint.metrics.table import HOLE, image_metrics
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.training.dataset import from_bytes, read_square
+from facemask_inpaint.training.readable import reading
 from facemask_inpaint.training.recipes import Masks
 
 _PER_CALL = 8
@@ -25,7 +25,7 @@ _PER_CALL = 8
 
 @dataclass(frozen=True)
 class _Group:
-    """Pictures with a hole of one class: uint8 ``(N, 3, S, S)`` and bool ``(N, 1, S, S)``."""
+    """Images with a hole of one class: uint8 ``(N, 3, S, S)`` and bool ``(N, 1, S, S)``."""
 
     name: str
     image: Tensor
@@ -33,37 +33,48 @@ class _Group:
 
 
 class Validation:
-    """Held-out pictures with a hole of every class, and with a random one, made once.
+    """Held-out portraits with a hole of every class and a free-form one, made once.
 
     Args:
         faces: portraits with label maps.
-        side: of the pictures in pixels.
-        masks: the recipe's; all of its classes and its free-form generator are tried.
-        limit: at most so many pictures.
-        reader: makes features for FID; ``None`` leaves FID out.
+        resolution: side of the images in pixels.
+        masks: of the recipe; all of its classes and its free-form generator are tried.
+        limit: largest number of portraits.
+        reader: extracts features for FID; ``None`` leaves FID out.
+
+    Raises:
+        DataSetError: Portraits or label maps cannot be read; the message lists them.
+
+    Example:
+        >>> from facemask_inpaint import data, models
+        >>> from facemask_inpaint.training import Masks, Validation
+        >>> faces = data.open_faces("faces", "test")  # doctest: +SKIP
+        >>> validation = Validation(faces, 256, Masks(classes="eyes"))  # doctest: +SKIP
+        >>> validation.measure(models.create("harmonic"))["eyes"]["l1"]  # doctest: +SKIP
+        0.081
     """
 
     def __init__(
         self,
         faces: Faces,
-        side: int,
+        resolution: int,
         masks: Masks,
         *,
         limit: int = 32,
         reader: metrics.FeatureReader | None = None,
     ) -> None:
         masker = SemanticMasker(dilate=masks.dilate, missing="empty")
-        pairs = [read_square(face, side) for face in faces[:limit]]
+        with reading(faces[:limit]):
+            pairs = [read_square(face, resolution) for face in faces[:limit]]
         images = torch.stack([image for image, _ in pairs])
         self.reader = reader
         self.groups: list[_Group] = []
         for name in masker.select(masks.classes):
-            holes = torch.from_numpy(np.stack([masker(labels, name) for _, labels in pairs]))
-            self._add(str(name), images, holes)
-        draws = [
-            GENERATORS[masks.random](side, np.random.default_rng(i)) for i in range(len(pairs))
-        ]
-        self._add(RANDOM, images, torch.from_numpy(np.stack(draws)))
+            holes = np.stack([masker(label_map, name) for _, label_map in pairs])
+            self._add(str(name), images, torch.from_numpy(holes))
+        draw = GENERATORS[masks.random]
+        drawn = [draw(resolution, np.random.default_rng(i)) for i in range(len(pairs))]
+        self._add(RANDOM, images, torch.from_numpy(np.stack(drawn)))
 
     def _add(self, name: str, images: Tensor, holes: Tensor) -> None:
         usable = holes.flatten(1).any(1) & ~holes.flatten(1).all(1)
@@ -71,10 +82,12 @@ class Validation:
             self.groups.append(_Group(name, images[usable], holes[usable][:, None]))
 
     def measure(self, network: InpaintingNetwork) -> dict[str, dict[str, float]]:
-        """Metrics by mask class, over the hole (FID: over the picture), with ``n``."""
-        return {group.name: self._scores(group, filled(network, group)) for group in self.groups}
+        """Return metrics by mask class, over the hole (FID: over the whole image), with ``n``."""
+        return {
+            group.name: self._scores(group, _composites(network, group)) for group in self.groups
+        }
 
-    def _scores(self, group: _Group, answer: Tensor) -> dict[str, float]:
+    def _scores(self, group: _Group, composites: Tensor) -> dict[str, float]:
         names = [name for name, row in image_metrics().items() if row.default]
         wanted = [f"{name}{HOLE}" for name in names]
         if self.reader is not None:
@@ -82,47 +95,48 @@ class Validation:
         reader = self.reader or metrics.FeatureReader(progress=False)
         holes = list(group.hole[:, 0].numpy())
         results = metrics.evaluate(
-            list(group.image), list(answer), wanted, mask=holes, reader=reader
+            list(group.image), list(composites), wanted, mask=holes, reader=reader
         )
-        kept = {name: float(results[f"{name}{HOLE}"]) for name in names}
+        scores = {name: float(results[f"{name}{HOLE}"]) for name in names}
         if self.reader is not None:
-            kept["fid"] = float(results["fid"])
-        return {"n": len(holes), **kept}
+            scores["fid"] = float(results["fid"])
+        return {"n": len(holes), **scores}
 
-    def sheet(self, network: InpaintingNetwork, title: str, each: int = 2) -> Image.Image:
-        """Contact sheet: original, hole and filling of a few pictures of every class."""
-        cells = []
+    def sheet(self, network: InpaintingNetwork, title: str, per_class: int = 2) -> Image.Image:
+        """Draw a contact sheet: original, hole and composite of a few images of every class."""
+        entries = []
         for group in self.groups:
-            few = _Group(group.name, group.image[:each], group.hole[:each])
-            for original, hole, answer in zip(few.image, few.hole, filled(network, few)):
-                first, last = _picture(original), _picture(answer)
-                cut = contact_sheets.paint_hole(first, hole[0].numpy())
-                cells.append(contact_sheets.SheetEntry(group.name, (first, cut, last)))
-        return contact_sheets.contact_sheet(cells, columns=each * 2, title=title)
+            few = _Group(group.name, group.image[:per_class], group.hole[:per_class])
+            for image, hole, composite in zip(few.image, few.hole, _composites(network, few)):
+                original = _to_pil(image)
+                masked = contact_sheets.paint_hole(original, hole[0].numpy())
+                shown = (original, masked, _to_pil(composite))
+                entries.append(contact_sheets.SheetEntry(group.name, shown))
+        return contact_sheets.contact_sheet(entries, columns=per_class * 2, title=title)
 
 
 @torch.inference_mode()
-def filled(network: InpaintingNetwork, group: _Group) -> Tensor:
-    """The group's pictures with their holes filled, uint8 on the CPU."""
+def _composites(network: InpaintingNetwork, group: _Group) -> Tensor:
+    """The group's images with their holes filled, uint8 on the CPU."""
     device = next(network.parameters()).device
     parts = []
     for start in range(0, len(group.image), _PER_CALL):
         image = group.image[start : start + _PER_CALL].to(device)
         hole = group.hole[start : start + _PER_CALL].to(device)
-        draws = [torch.Generator().manual_seed(start + row) for row in range(len(image))]
-        answer = network(from_bytes(image), hole.float(), generator=draws)
-        levels = ((answer.float().clamp(-1, 1) + 1) * 127.5).round().byte()
+        generators = [torch.Generator().manual_seed(start + row) for row in range(len(image))]
+        prediction = network(from_bytes(image), hole.float(), generator=generators)
+        levels = ((prediction.float().clamp(-1, 1) + 1) * 127.5).round().byte()
         parts.append(torch.where(hole, levels, image).cpu())
     return torch.cat(parts)
 
 
-def errors(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Mean absolute difference over the hole by class: what an adaptive sampler follows."""
+def hole_errors(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean absolute difference over the hole by class, which samplers may follow."""
     return {name: max(values["l1"], 1e-9) for name, values in scores.items()}
 
 
-def lines(scores: Mapping[str, Mapping[str, float]]) -> Sequence[str]:
-    """The scores for people, a line per class."""
+def score_lines(scores: Mapping[str, Mapping[str, float]]) -> Sequence[str]:
+    """Return the scores as text, one line for each class."""
     return [
         f"{name:<18} n={values['n']:<4.0f} "
         + "  ".join(f"{key} {value:.4g}" for key, value in values.items() if key != "n")
@@ -130,5 +144,5 @@ def lines(scores: Mapping[str, Mapping[str, float]]) -> Sequence[str]:
     ]
 
 
-def _picture(pixels: Tensor) -> Image.Image:
+def _to_pil(pixels: Tensor) -> Image.Image:
     return Image.fromarray(pixels.permute(1, 2, 0).numpy())
