@@ -36,7 +36,7 @@ from tqdm.auto import tqdm
 from facemask_inpaint import Inpainter, data, models
 from facemask_inpaint._internal import distributed
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint.models.layers.lite_blocks import halved
+from facemask_inpaint.models.lite.blocks import halved
 from facemask_inpaint.models.lite import Lite
 
 TRUE, ANY, PROBABLE = range(3)

@@ -33,7 +33,7 @@ SIZES = [(64, 64), (50, 80), (131, 77)]
 class Drawing(InpaintingNetwork):
     """A network that draws: per-picture noise through one convolution, at one size only."""
 
-    native_size = 32
+    native_resolution = 32
     any_size = False
 
     def __init__(self) -> None:

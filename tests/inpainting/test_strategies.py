@@ -17,8 +17,8 @@ def _sizing(
     native: int, multiple: int, any_size: bool, smallest: int = 1, larger: int | None = None
 ) -> SimpleNamespace:
     return SimpleNamespace(
-        native_size=native,
-        larger_size=larger,
+        native_resolution=native,
+        larger_resolution=larger,
         size_multiple=multiple,
         smallest_size=smallest,
         any_size=any_size,

@@ -71,13 +71,13 @@ REDUCED: dict[str, Reduced] = {
     ),
     "latentpaint": Reduced(
         64,
-        {"width": 32, "picture_width": 32, "codes": 64, "steps": 3, "propagation": True},
+        {"width": 32, "autoencoder_width": 32, "codes": 64, "steps": 3, "propagation": True},
         # A run passes no gradient; what is trained is a single step.
         trainable=False,
     ),
     "ldm": Reduced(
         64,
-        {"width": 32, "picture_width": 32, "codes": 64, "steps": 3},
+        {"width": 32, "autoencoder_width": 32, "codes": 64, "steps": 3},
         trainable=False,
     ),
     "lite": Reduced(64, {"side": 64, "widths": [8, 16, 64], "depth": 1, "detail": 8}),

@@ -193,7 +193,7 @@ def test_the_1024_network_takes_the_original_tensors() -> None:
         network = CoModGAN(**official.options(tensors))
         state = official.translate(tensors)
     own = network.state_dict()
-    assert network.native_size == 1024
+    assert network.native_resolution == 1024
     assert {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in state.items()}
     assert sum(p.numel() for p in network.parameters()) == 80_044_364
 

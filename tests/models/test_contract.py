@@ -146,7 +146,7 @@ def test_impossible_sizes_are_refused_by_name(
     if network.any_size and network.size_multiple == 1:
         assert answer(network, image, mask).shape == image.shape
         return
-    needed = network.size_multiple if network.any_size else network.native_size
+    needed = network.size_multiple if network.any_size else network.native_resolution
     with pytest.raises(SizeError, match=str(needed)):
         network(image, mask)
 

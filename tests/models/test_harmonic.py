@@ -79,4 +79,4 @@ def test_nothing_known_is_mid_grey_and_no_hole_is_the_picture(network: Harmonic)
 def test_has_no_weights_and_no_draws(network: Harmonic) -> None:
     assert network.state_dict() == {}
     assert network.latent_spec(2, 16, 16) == {}
-    assert network.native_size is None
+    assert network.native_resolution is None

@@ -117,7 +117,7 @@ def test_where_all_is_known_the_latents_are_those_of_the_picture(
 
 
 def test_known_pixels_come_back_exactly(network: LatentPaint, monkeypatch: Any) -> None:
-    monkeypatch.setattr(network, "native_size", SIDE)
+    monkeypatch.setattr(network, "native_resolution", SIDE)
     image = np.random.RandomState(0).randint(0, 256, (77, 50, 3), np.uint8)
     mask = np.zeros((77, 50), bool)
     mask[30:50, 10:41] = True
@@ -445,7 +445,7 @@ def test_a_run_can_be_watched_and_cancelled(
 def test_it_loads_the_face_models_checkpoint_and_needs_no_propagation() -> None:
     tensors = recipe.official_tensors("ldm", "manifest.celeba256.small.json")
     network, base = (_registry.from_official(name, tensors) for name in ("latentpaint", "ldm"))
-    assert network.options == {"width": 32, "picture_width": 32, "codes": 512}
+    assert network.options == {"width": 32, "autoencoder_width": 32, "codes": 512}
     ours, theirs = network.state_dict(), base.state_dict()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)

@@ -269,7 +269,7 @@ def test_pictures_of_any_size_are_filled(
 ) -> None:
     network = request.getfixturevalue(which)
     # At the published size this takes too long.
-    monkeypatch.setattr(network, "native_size", 64)
+    monkeypatch.setattr(network, "native_resolution", 64)
     image = np.random.RandomState(0).randint(0, 256, (75, 50, 3), np.uint8)
     mask = np.zeros((75, 50), bool)
     mask[30:50, 10:41] = True
@@ -294,7 +294,7 @@ def test_nothing_known_is_an_answer_too(faces: LDM) -> None:
     ("options", "message"),
     [
         ({"width": 48}, "width must be a multiple of 32, not 48"),
-        ({"picture_width": 0}, "picture_width must be a multiple of 32, not 0"),
+        ({"autoencoder_width": 0}, "autoencoder_width must be a multiple of 32, not 0"),
         ({"codes": 0}, "codes must be at least 1"),
         ({"steps": 0}, "1 to 999, not 0"),
         ({"steps": 1000}, "1 to 999, not 1000"),

@@ -46,7 +46,7 @@ def faces() -> LDM:
 
 @pytest.mark.parametrize("manifest", MANIFESTS)
 def test_options_are_read_off_the_tensors(manifest: str) -> None:
-    names = ("conditioned", "width", "picture_width", "codes")
+    names = ("conditioned", "width", "autoencoder_width", "codes")
     assert LDM.official_options(shapes_only(manifest)) == dict(zip(names, MANIFESTS[manifest]))
 
 

@@ -13,8 +13,8 @@ from facemask_inpaint import data, models
 from facemask_inpaint.checkpoints.fetching import PACKAGE
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import MASK_CLASSES
-from facemask_inpaint.models.layers.face_prior import FacePrior
-from facemask_inpaint.models.layers.pyramid_fill import pyramid_fill
+from facemask_inpaint.models.lite.face_prior import FacePrior
+from facemask_inpaint.models.lite.pyramid_fill import pyramid_fill
 
 PORTRAITS = Path(__file__).parents[1] / "data_portraits"
 

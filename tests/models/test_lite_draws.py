@@ -10,9 +10,9 @@ from PIL import Image
 import facemask_inpaint as fmi
 from facemask_inpaint import data, models
 from facemask_inpaint.errors import SizeError
-from facemask_inpaint.models.layers.colour_range import in_known_colours, muted
-from facemask_inpaint.models.layers.face_prior import FacePrior
-from facemask_inpaint.models.layers.lite_blocks import from_blocks
+from facemask_inpaint.models.lite.colour_range import in_known_colours, muted
+from facemask_inpaint.models.lite.face_prior import FacePrior
+from facemask_inpaint.models.lite.blocks import from_blocks
 
 
 def hole(side: int, low: int, high: int) -> torch.Tensor:

@@ -29,7 +29,7 @@ def test_resolution_must_be_a_power_of_two(resolution: int) -> None:
 
 def test_the_resolution_is_the_only_size() -> None:
     network = _registry.create("migan", resolution=32, channel_base=256, channel_max=16)
-    assert (network.native_size, network.any_size) == (32, False)
+    assert (network.native_resolution, network.any_size) == (32, False)
 
 
 def test_activation_follows_its_formula() -> None:

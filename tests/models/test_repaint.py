@@ -283,7 +283,7 @@ def test_preset_can_be_changed_by_name(network: RePaint) -> None:
 
 @pytest.mark.parametrize("strategy", ["pad", "resize", "crop"])
 def test_pictures_of_any_size_are_filled(network: RePaint, strategy: str) -> None:
-    network.native_size = 32
+    network.native_resolution = 32
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (45, 70, 3), dtype=np.uint8)
     mask = np.zeros((45, 70), bool)

@@ -177,4 +177,4 @@ def quicken(network: Any) -> None:
     if network.architecture in ("ldm", *LATENT_CATEGORIES):
         network.steps = 2
     if network.architecture in ("ldm", "pixelhacker", "repaint"):
-        network.native_size = 64
+        network.native_resolution = 64

@@ -155,7 +155,7 @@ def test_sigterm_saves_and_ends_cleanly(recipe, portraits, tmp_path) -> None:
     saved = state.newest(tmp_path / "run" / "checkpoints")
     assert saved is not None
     assert saved["step"] >= 3
-    assert fmi.Inpainter.from_pretrained(tmp_path / "run" / "model").network.native_size == 64
+    assert fmi.Inpainter.from_pretrained(tmp_path / "run" / "model").network.native_resolution == 64
 
 
 def test_sigkill_loses_at_most_one_interval(recipe, portraits, tmp_path) -> None:
@@ -215,7 +215,7 @@ def test_another_recipe_is_refused(recipe, portraits, tmp_path) -> None:
     with pytest.raises(OptionError, match="another set of portraits"):
         training.train(recipe, data.open_faces(portraits, "test"), out=tmp_path, device="cpu")
     longer = run(recipe.changed(steps=14), portraits, tmp_path)
-    assert longer.network.native_size == 64
+    assert longer.network.native_resolution == 64
     assert final_state(tmp_path)["step"] == 14
 
 

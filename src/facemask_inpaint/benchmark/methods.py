@@ -355,7 +355,7 @@ def _entry_of_inpainter(name: str | None, inpainter: Inpainter) -> MethodEntry:
         source,
         digest,
         training=NOT_RECORDED,
-        resolution=network.native_size,
+        resolution=network.native_resolution,
         conditions=conditions,
     )
 

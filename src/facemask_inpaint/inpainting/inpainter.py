@@ -324,7 +324,7 @@ class Inpainter:
             raise OptionError(
                 f"unknown blend {blend!r}; choose one of {', '.join(get_args(Blend))}"
             )
-        side = self.network.native_size or self.network.size_multiple
+        side = self.network.native_resolution or self.network.size_multiple
         if num_samples > 1 and not self.network.latent_spec(1, side, side):
             raise OptionError(
                 f"{type(self.network).__name__} is deterministic, so its samples would all be "

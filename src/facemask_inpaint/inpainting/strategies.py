@@ -125,17 +125,17 @@ def choose_crop(
     top, left = 0, 0
     size = (hole.shape[0], hole.shape[1])
     if strategy == "crop":
-        top, left, size = _square_around(hole, margin, network.native_size or 0)
+        top, left, size = _square_around(hole, margin, network.native_resolution or 0)
     scaled = size
     resampled = strategy == "resize" or (strategy == "crop" and _is_tied(network))
-    if network.native_size and resampled:
-        scaled = _fit(size, _resolution_for(size, network.native_size, network.larger_size))
+    if network.native_resolution and resampled:
+        scaled = _fit(size, _resolution_for(size, network.native_resolution, network.larger_resolution))
     return Crop(top, left, size, scaled, _next_size(scaled, network))
 
 
 def _is_tied(network: InpaintingNetwork) -> bool:
     """Whether the network works at (multiples of) its native resolution only."""
-    return not network.any_size or network.size_multiple == network.native_size
+    return not network.any_size or network.size_multiple == network.native_resolution
 
 
 def _square_around(hole: Tensor, margin: float, least: int) -> tuple[int, int, Size]:
@@ -168,10 +168,10 @@ def _fit(size: Size, resolution: int) -> Size:
 
 def _next_size(size: Size, network: InpaintingNetwork) -> Size:
     """Smallest size the network takes that holds ``size``."""
-    if not network.any_size and network.native_size:
-        side = network.native_size
-        if network.larger_size and max(size) > side:
-            side = network.larger_size
+    if not network.any_size and network.native_resolution:
+        side = network.native_resolution
+        if network.larger_resolution and max(size) > side:
+            side = network.larger_resolution
         if max(size) > side:
             raise SizeError(
                 f"an image of {size[0]}x{size[1]} cannot be padded to the network's {side}x{side}; "

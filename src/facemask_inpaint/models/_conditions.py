@@ -1,4 +1,4 @@
-"""What a network can be told beside an image and a mask, declared so that all can be checked."""
+"""What a network can be given beside an image and a mask, declared so that all can be checked."""
 
 from __future__ import annotations
 
@@ -6,148 +6,184 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import TypedDict, cast
 
 from facemask_inpaint.errors import OptionError, unknown_name
+
+ConditionValue = str | int | float | None
+"""Value of one condition for one image."""
+
+
+class Conditions(TypedDict, total=False):
+    """Conditions of a batch of N images; a network reads those of its ``condition_spec``.
+
+    Attributes:
+        mask_class: name of the mask class of each hole; ``None`` where it is not given.
+        prompt: text that says what is to be seen in each hole; ``None`` is the network's own.
+        negative_prompt: text that says what is not to be seen there.
+        steps: number of denoising steps.
+        guidance_scale: weight of classifier-free guidance; 1 is no guidance.
+    """
+
+    mask_class: list[str | None]
+    prompt: list[str | None]
+    negative_prompt: list[str | None]
+    steps: int
+    guidance_scale: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """One thing that a network can be told.
+    """One input of a network beside image, mask and random draws.
 
     Attributes:
-        kind: ``str``, ``int`` or ``float``.
+        value_type: ``str``, ``int`` or ``float``.
         meaning: what it is, in a few words.
-        default: what counts where nothing is said; ``None`` leaves it to the network.
+        default: value that counts where none is given; ``None`` leaves it to the network.
         minimum: smallest number that makes sense.
         maximum: largest number that makes sense.
-        choices: texts that are known; empty where any will do.
-        per_image: whether every image of a batch may be told something else. ``None`` then means
-            that an image is told nothing.
+        choices: texts that are accepted; empty where any will do.
+        per_image: whether the images of a batch may have different values. ``None`` then means
+            that an image has none.
+
+    Example:
+        >>> steps = Condition(value_type=int, meaning="denoising steps", default=50, minimum=1)
+        >>> steps.checked("steps", 20)
+        20
     """
 
-    kind: type
+    value_type: type[str] | type[int] | type[float]
     meaning: str
-    default: Any = None
+    default: ConditionValue = None
     minimum: float = -math.inf
     maximum: float = math.inf
     choices: Sequence[str] = ()
     per_image: bool = False
 
-    def knows(self, text: str) -> bool:
-        """Whether a text is one of the choices, if there are any."""
-        return not self.choices or text in self.choices
+    def checked(self, name: str, value: object) -> ConditionValue:
+        """Return the value as :attr:`value_type`.
 
-    def checked(self, name: str, value: Any) -> Any:
-        """The value as this condition's kind.
+        Args:
+            name: of the condition, for messages.
+            value: what a caller gave.
 
         Raises:
-            OptionError: it is of another kind, or out of range.
+            OptionError: it is of another type, or out of range.
             UnknownNameError: it is none of the choices.
         """
         if self.per_image and value is None:
             return None
-        if self.kind is str:
+        if self.value_type is str:
             return self._text(name, value)
-        number = Integral if self.kind is int else Real
+        number = Integral if self.value_type is int else Real
         if not isinstance(value, number) or isinstance(value, bool):
-            raise OptionError(f"{name} must be {_ARTICLES[self.kind]}, not {value!r}")
+            raise OptionError(f"{name} must be {_ARTICLES[self.value_type]}, not {value!r}")
         if not self.minimum <= float(value) <= self.maximum:
-            limits = f"{_limit(self.minimum)} to {_limit(self.maximum)}"
+            limits = f"{self.minimum:g} to {self.maximum:g}"
             raise OptionError(f"{name} must be {limits}, not {value}")
-        return self.kind(value)
+        return int(value) if self.value_type is int else float(value)
 
-    def _text(self, name: str, value: Any) -> str:
+    def _text(self, name: str, value: object) -> str:
         if not isinstance(value, str):
             raise OptionError(f"{name} must be a text, not {value!r}")
-        if not self.knows(value):
-            raise unknown_name(name, str(value), self.choices)
+        if self.choices and value not in self.choices:
+            raise unknown_name(name, value, self.choices)
         return str(value)
 
 
 ConditionSpec = Mapping[str, Condition]
 """Conditions by the names under which they are passed."""
 
+_ARTICLES: Mapping[type, str] = {int: "a whole number", float: "a number"}
+
+
+def steps_condition(default: int, maximum: int, minimum: int = 1) -> Condition:
+    """Declare the number of denoising steps of a diffusion network."""
+    return Condition(
+        value_type=int,
+        meaning="denoising steps of a run",
+        default=default,
+        minimum=minimum,
+        maximum=maximum,
+    )
+
 
 def check_conditions(
-    spec: ConditionSpec, given: Mapping[str, Any], n: int, network: str
-) -> dict[str, Any]:
-    """Every condition of a network for ``n`` images: those given, and the others' defaults.
-
-    Those that may differ between images come back as lists of ``n``.
+    spec: ConditionSpec, values: Mapping[str, object], n: int, network: str
+) -> Conditions:
+    """Return every condition of a network for ``n`` images: the values given, else the defaults.
 
     Args:
-        spec: what the network can be told.
-        given: by name; one that may differ between images is one value for all, or ``n`` values.
+        spec: conditions that the network declares.
+        values: by name; one that may differ between images is one value for all, or ``n`` values.
         n: number of images.
         network: its name, for messages.
 
+    Returns:
+        Values by name; those that may differ between images as lists of ``n``.
+
     Raises:
-        OptionError: the network cannot be told that, or a value is of the wrong kind or out of
+        OptionError: the network has no such condition, a value is of the wrong type or out of
             range, or there is not one for every image.
         UnknownNameError: a value is none of the choices.
     """
-    refuse_unknown(spec, given, network)
-    conditions: dict[str, Any] = {}
+    refuse_unknown(spec, values, network)
+    conditions: dict[str, object] = {}
     for name, condition in spec.items():
-        if name not in given:
+        if name not in values:
             default = condition.default
             conditions[name] = [default] * n if condition.per_image else default
         elif condition.per_image:
-            values = spread(name, given[name], n)
-            conditions[name] = [condition.checked(name, value) for value in values]
+            spread = one_per_image(name, values[name], n)
+            conditions[name] = [condition.checked(name, value) for value in spread]
         else:
-            conditions[name] = condition.checked(name, given[name])
-    return conditions
+            conditions[name] = condition.checked(name, values[name])
+    return cast(Conditions, conditions)
 
 
 def conditions_of_images(
-    spec: ConditionSpec, given: Mapping[str, Any], n: int, network: str
-) -> list[dict[str, Any]]:
-    """What :func:`check_conditions` answers, image by image."""
-    conditions = check_conditions(spec, given, n, network).items()
+    spec: ConditionSpec, values: Mapping[str, object], n: int, network: str
+) -> list[dict[str, object]]:
+    """Return what :func:`check_conditions` does, image by image."""
+    conditions = cast("dict[str, list[object]]", check_conditions(spec, values, n, network))
     return [
-        {name: value[index] if spec[name].per_image else value for name, value in conditions}
+        {
+            name: value[index] if spec[name].per_image else value
+            for name, value in conditions.items()
+        }
         for index in range(n)
     ]
 
 
 def joined_conditions(
-    spec: ConditionSpec, conditions: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Conditions of a batch from those of its images, which agree where they must."""
+    spec: ConditionSpec, conditions: Sequence[Mapping[str, object]]
+) -> dict[str, object]:
+    """Return a batch's conditions from those of its images, which agree where they must."""
     return {
-        name: [one[name] for one in conditions] if condition.per_image else conditions[0][name]
+        name: [image[name] for image in conditions] if condition.per_image else conditions[0][name]
         for name, condition in spec.items()
     }
 
 
-def refuse_unknown(spec: ConditionSpec, given: Mapping[str, Any], network: str) -> None:
-    """Refuse what a network cannot be told.
+def refuse_unknown(spec: ConditionSpec, values: Mapping[str, object], network: str) -> None:
+    """Refuse conditions that a network does not declare.
 
     Raises:
-        OptionError: the message says what it can be told instead.
+        OptionError: the message names those that it does.
     """
-    if unknown := [name for name in given if name not in spec]:
+    if unknown := [name for name in values if name not in spec]:
         takes = f"it takes {', '.join(spec)}" if spec else "it takes no conditions"
         raise OptionError(f"{network} does not take {' and '.join(unknown)}; {takes}")
 
 
-def spread(name: str, value: Any, n: int) -> list[Any]:
-    """One value for each of ``n`` images, from one for all or ``n`` of them.
+def one_per_image(name: str, value: object, n: int) -> list[object]:
+    """Return one value for each of ``n`` images, from one for all or ``n`` of them.
 
     Raises:
         OptionError: there are more or fewer.
     """
-    if value is None or isinstance(value, str) or not isinstance(value, Sequence):
+    if isinstance(value, str) or not isinstance(value, Sequence):
         return [value] * n
     if len(value) != n:
         raise OptionError(f"{name} has {len(value)} values for {n} images; give one, or one each")
     return list(value)
-
-
-_ARTICLES = {int: "a whole number", float: "a number"}
-
-
-def _limit(number: float) -> str:
-    return f"{number:g}"

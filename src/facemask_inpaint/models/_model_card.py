@@ -32,7 +32,7 @@ DATA_SETS: dict[str, tuple[str, str]] = {
     ),
     "psv": ("Paris Street View", "terms not recorded here"),
 }
-"""Training data by the word used in model names: title, and the terms of the pictures."""
+"""Training data by the word used in model names: title, and the terms of the images."""
 
 FRAMINGS: dict[str, str] = {
     "celeba": "celebahq",
@@ -44,17 +44,17 @@ FRAMINGS: dict[str, str] = {
 are not here show no faces, or faces as they come."""
 
 TRAINING_SPLITS: dict[str, str] = {
-    "none": "no picture of it was trained on",
+    "none": "no image of it was trained on",
     "celeba-train": (
-        "trained on the training part of the CelebA partition, 24,183 of the 30,000 pictures; "
+        "trained on the training part of the CelebA partition, 24,183 of the 30,000 images; "
         "the other parts (2,993 and 2,824) were not trained on"
     ),
     "lama-train": (
-        "trained on 26,000 of the 30,000 pictures by LaMa's own lists; of the other 4,000, 2,000 "
+        "trained on 26,000 of the 30,000 images by LaMa's own lists; of the other 4,000, 2,000 "
         "chose the best checkpoint and 2,000 were held out. The held-out part of the CelebA "
         "partition is not held out here"
     ),
-    "unknown": "not published which pictures; treat all 30,000 as seen",
+    "unknown": "not published which images; treat all 30,000 as seen",
 }
 """What of CelebA-HQ a checkpoint may have been trained on, for a record of leakage."""
 
@@ -192,7 +192,7 @@ class Card:
 
     @property
     def advice(self) -> str:
-        """What to say once beside the pictures of what comes with this library; else empty."""
+        """What to say once beside the images of what comes with this library; else empty."""
         if self.needs_weights and not self.ships:
             return ""
         return (

@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint._internal.torch_state import has_ordinary_defaults, ordinary_defaults
 from facemask_inpaint.errors import MaskError, OptionError, SizeError
-from facemask_inpaint.models._conditions import ConditionSpec, check_conditions
-from facemask_inpaint.models.layers.step_draws import Latent, StepDraws
+from facemask_inpaint.models._conditions import Conditions, ConditionSpec, check_conditions
+from facemask_inpaint.models.layers.step_draws import StepDraws
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
-"""One generator for a batch, or one per picture (then a picture's draws ignore its neighbours)."""
+"""One generator for a batch, or one per image (then an image's draws ignore its neighbours)."""
+
+Step = TypeVar("Step")
+StepWatcher = Callable[[int, int], None]
+"""Called after each step with the number of steps done and of all; what it raises ends the run."""
 
 
 class InpaintingNetwork(nn.Module):
     """Base of all networks: checks the input, zeroes the hole, draws what is random.
 
-    A subclass writes :meth:`fill`, or :meth:`fill_conditioned` where it can be told
-    something, and says what it can take through the class or instance
-    attributes below. Hidden pixels cannot reach :meth:`fill`: they are zeroed here.
+    A subclass writes :meth:`fill`, or :meth:`fill_conditioned` where it takes conditions, and
+    says what it can take through the class or instance attributes below. Hidden pixels cannot
+    reach either method: they are zeroed here.
 
     Attributes:
-        native_size: side in pixels the weights were trained at; ``None`` if any size is as good.
-        larger_size: another side that it takes, beyond ``native_size``.
+        native_resolution: side in pixels that the weights were trained at; ``None`` if any size
+            is as good.
+        larger_resolution: another side that it takes, beyond ``native_resolution``.
         size_multiple: height and width must be multiples of this.
         smallest_size: height and width must be at least this.
-        any_size: whether sizes other than ``native_size`` x ``native_size`` are accepted.
-        preferred_strategy: how pictures of other sizes meet the network best, see
+        any_size: whether sizes other than the square of ``native_resolution`` are accepted.
+        preferred_strategy: how images of other sizes meet the network best, see
             ``strategies``; ``None`` leaves it to the rule there.
-        stepwise: latents whose second axis counts steps, too many to hold at once. They reach
-            :meth:`fill` as given, or as :class:`StepDraws`, and are read by ``draws_of_step``.
+        stepwise: latents whose second axis counts steps, too many to hold at once. Where they
+            are drawn, :meth:`fill` gets a :class:`StepDraws`, to be indexed as ``[:, step]``.
         anchors: official keys by which the network is found behind whatever a wrapper puts in
             front of its keys; at least one of each layout, as ``"role/key"`` where the weights
             come in several files.
@@ -42,11 +48,24 @@ class InpaintingNetwork(nn.Module):
             tensor of such a name is there, all of them are zero.
         architecture: the registry name; empty for networks not made by ``models.create``.
         options: the constructor arguments, as ``models.create`` was given them.
-        progress: show a bar of steps, in networks that take many.
+        progress: whether networks that work in many steps show a progress bar.
+        on_step: called by such networks after each step with the number of steps done and of
+            all. To cancel, raise in it; the error reaches the caller, and the network can be
+            used again.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint.models import InpaintingNetwork
+        >>> class Grey(InpaintingNetwork):
+        ...     def fill(self, masked_image, hole, latents):
+        ...         return torch.zeros_like(masked_image)
+        >>> image, mask = torch.ones(1, 3, 8, 8), torch.ones(1, 1, 8, 8)
+        >>> Grey()(image, mask).shape
+        torch.Size([1, 3, 8, 8])
     """
 
-    native_size: int | None = None
-    larger_size: int | None = None
+    native_resolution: int | None = None
+    larger_resolution: int | None = None
     size_multiple: int = 1
     smallest_size: int = 1
     any_size: bool = True
@@ -55,8 +74,9 @@ class InpaintingNetwork(nn.Module):
     anchors: Sequence[str] = ()
     optional: Sequence[str] = ()
     architecture: str = ""
-    options: Mapping[str, Any] = MappingProxyType({})
+    options: Mapping[str, object] = MappingProxyType({})
     progress: bool = False
+    on_step: StepWatcher | None = None
 
     def forward(
         self,
@@ -65,15 +85,15 @@ class InpaintingNetwork(nn.Module):
         *,
         latents: Mapping[str, Tensor] | None = None,
         generator: Generators = None,
-        conditions: Mapping[str, Any] | None = None,
+        conditions: Mapping[str, object] | None = None,
     ) -> Tensor:
-        """Fill the hole and return the network's raw answer for the whole frame.
+        """Fill the hole and return the network's raw prediction for the whole frame.
 
         Args:
             image: ``(N, 3, H, W)`` float in [-1, 1]; what lies under the hole is ignored.
             mask: ``(N, 1, H, W)`` of the same dtype, 1 = hole, 0 = known.
             latents: random draws by the names of :meth:`latent_spec`; missing ones are drawn.
-            generator: source of the missing draws; one per batch or one per picture.
+            generator: source of the missing draws; one per batch or one per image.
             conditions: by the names of :meth:`condition_spec`; others keep their defaults. One
                 that may differ between images is one value for all, or one for each.
 
@@ -88,8 +108,8 @@ class InpaintingNetwork(nn.Module):
         """
         if not has_ordinary_defaults():
             with ordinary_defaults():
-                return self._forward(image, mask, latents, generator, conditions)
-        return self._forward(image, mask, latents, generator, conditions)
+                return self._forward(image, mask, latents, generator, conditions or {})
+        return self._forward(image, mask, latents, generator, conditions or {})
 
     def _forward(
         self,
@@ -97,13 +117,12 @@ class InpaintingNetwork(nn.Module):
         mask: Tensor,
         latents: Mapping[str, Tensor] | None,
         generator: Generators,
-        conditions: Mapping[str, Any] | None,
+        values: Mapping[str, object],
     ) -> Tensor:
-        """See :meth:`forward`."""
         self._check(image, mask)
         n, _, h, w = image.shape
         name = self.architecture or type(self).__name__
-        conditions = check_conditions(self.condition_spec(), conditions or {}, n, name)
+        conditions = check_conditions(self.condition_spec(), values, n, name)
         network = self.under(conditions)
         drawn = network.draw_latents(n, h, w, given=latents, generator=generator)
         placed = {
@@ -111,42 +130,70 @@ class InpaintingNetwork(nn.Module):
             for name, latent in drawn.items()
         }
         # Not a product: what is hidden may be infinite or no number at all.
-        visible = image.masked_fill(mask == 1, 0)
-        return network.fill_conditioned(visible, mask, placed, conditions)
+        masked_image = image.masked_fill(mask == 1, 0)
+        return network.fill_conditioned(masked_image, mask, placed, conditions)
 
     def fill_conditioned(
         self,
-        visible: Tensor,
+        masked_image: Tensor,
         hole: Tensor,
-        latents: Mapping[str, Any],
-        conditions: Mapping[str, Any],
+        latents: Mapping[str, Tensor],
+        conditions: Conditions,
     ) -> Tensor:
-        """Answer as :meth:`fill` does, under every condition of :meth:`condition_spec`."""
-        return self.fill(visible, hole, latents)
+        """Predict as :meth:`fill` does, under every condition of :meth:`condition_spec`.
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any]) -> Tensor:
-        """Answer for ``visible`` (hole pixels are 0), ``hole`` (1 = fill) and all latents."""
+        Args:
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            hole: ``(N, 1, H, W)``, 1 = fill.
+            latents: every draw of :meth:`latent_spec`.
+            conditions: every condition, checked.
+        """
+        return self.fill(masked_image, hole, latents)
+
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        """Predict the whole frame ``(N, 3, H, W)`` in [-1, 1].
+
+        Args:
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            hole: ``(N, 1, H, W)``, 1 = fill.
+            latents: every draw of :meth:`latent_spec`.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define fill()")
 
     def condition_spec(self) -> ConditionSpec:
-        """What this network can be told beside image and mask, by name; nothing by default."""
+        """Return what the network takes beside image and mask, by name; nothing by default."""
         return {}
 
-    def under(self, conditions: Mapping[str, Any]) -> InpaintingNetwork:
-        """This network as it is under conditions on which its draws depend; itself by default."""
+    def under(self, conditions: Conditions) -> InpaintingNetwork:
+        """Return the network for conditions on which its draws depend; itself by default."""
         return self
 
-    def default_conditions(self, mask_classes: Iterable[str]) -> dict[str, Any]:
-        """What the network is told where nothing is said, for records: what JSON can hold.
+    def default_conditions(self, mask_classes: Iterable[str]) -> dict[str, object]:
+        """Return the conditions that count where none are given, for records; JSON can hold them.
 
         Args:
             mask_classes: names of the classes of the holes to come.
         """
         spec = self.condition_spec().items()
-        return {name: one.default for name, one in spec if one.default is not None}
+        defaults = {name: condition.default for name, condition in spec}
+        return {name: value for name, value in defaults.items() if value is not None}
+
+    def with_progress(self, steps: Sequence[Step]) -> Iterator[Step]:
+        """Yield steps one by one; the next only after :attr:`on_step` knows of the last."""
+        bar = progress_bar(steps, shown=self.progress, unit="step", leave=False)
+        for done, step in enumerate(bar, start=1):
+            yield step
+            if self.on_step is not None:
+                self.on_step(done, len(steps))
 
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
-        """Shape of every random draw for ``n`` pictures of ``h`` x ``w``; the batch axis leads."""
+        """Return the shape of every random draw by name.
+
+        Args:
+            n: number of images; the first axis of every draw.
+            h: their height in pixels.
+            w: their width in pixels.
+        """
         return {}
 
     def draw_latents(
@@ -157,16 +204,16 @@ class InpaintingNetwork(nn.Module):
         *,
         given: Mapping[str, Tensor] | None = None,
         generator: Generators = None,
-    ) -> dict[str, Any]:
-        """All latents for ``n`` pictures of ``h`` x ``w``: those given, and the others drawn.
+    ) -> dict[str, Tensor]:
+        """Return all latents for ``n`` images of ``h`` x ``w``: those given, the others drawn.
 
-        They are tensors; of the names in :attr:`stepwise` those drawn are :class:`StepDraws`.
+        Those of the names in :attr:`stepwise` that are drawn here are :class:`StepDraws`.
 
         Raises:
             OptionError: a given latent is unknown or of another shape.
         """
         spec = self.latent_spec(n, h, w)
-        latents: dict[str, Latent] = dict(given or {})
+        latents = dict(given or {})
         if unknown := sorted(latents.keys() - spec.keys()):
             raise OptionError(f"unknown latents {unknown}; this network draws {sorted(spec)}")
         for name, shape in spec.items():
@@ -177,27 +224,38 @@ class InpaintingNetwork(nn.Module):
         return latents
 
     def draw(self, name: str, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-        """Draw the latent ``name`` on the CPU; standard normal unless a network says otherwise."""
+        """Draw a latent on the CPU; standard normal unless a network says otherwise.
+
+        Args:
+            name: of the latent, one of :meth:`latent_spec`.
+            shape: of the draw.
+            generator: source of the numbers; ``None`` is PyTorch's own.
+        """
         if name in self.stepwise:
             return StepDraws(shape, [generator]).stacked()
         return torch.randn(shape, generator=generator)
 
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Constructor arguments that can be read off an official checkpoint's tensors."""
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
+        """Return the constructor arguments that an official checkpoint's shapes tell."""
         return {}
 
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """This class's state dict from tensors under the official checkpoint's own keys."""
+        """Return this class's state dict from tensors under the official checkpoint's own keys.
+
+        Raises:
+            CheckpointError: some tensors are missing or have no place.
+        """
         return dict(tensors)
 
-    def _draw_batch(self, name: str, shape: tuple[int, ...], generator: Generators) -> Latent:
+    def _draw_batch(self, name: str, shape: tuple[int, ...], generator: Generators) -> Tensor:
         sources = _sources(generator, shape[0])
         if name in self.stepwise:
-            return StepDraws(shape, sources)
+            # Indexed by step it is what the tensor would be, without ever holding all of it.
+            return cast(Tensor, StepDraws(shape, sources))
         part = (shape[0] // len(sources), *shape[1:])
-        return torch.cat([self.draw(name, part, one) for one in sources])
+        return torch.cat([self.draw(name, part, source) for source in sources])
 
     def _check(self, image: Tensor, mask: Tensor) -> None:
         if image.ndim != 4 or image.shape[1] != 3:
@@ -210,12 +268,12 @@ class InpaintingNetwork(nn.Module):
         self.check_size(h, w)
 
     def check_size(self, h: int, w: int) -> None:
-        """Raise :class:`SizeError` unless pictures of ``h`` x ``w`` can be taken."""
-        name, side = type(self).__name__, self.native_size
-        sides = [one for one in (side, self.larger_size) if one]
+        """Raise :class:`SizeError` unless images of ``h`` x ``w`` can be taken."""
+        name = type(self).__name__
+        sides = [side for side in (self.native_resolution, self.larger_resolution) if side]
         if not self.any_size and (h != w or h not in sides):
-            taken = " and ".join(f"{one}x{one}" for one in sides)
-            raise SizeError(f"{name} takes {taken} pictures only, got {h}x{w}")
+            taken = " and ".join(f"{side}x{side}" for side in sides)
+            raise SizeError(f"{name} takes {taken} images only, got {h}x{w}")
         if h % self.size_multiple or w % self.size_multiple:
             raise SizeError(
                 f"{name} takes heights and widths that are multiples of "
@@ -226,9 +284,9 @@ class InpaintingNetwork(nn.Module):
 
 
 def _sources(generator: Generators, n: int) -> Sequence[torch.Generator | None]:
-    """The generator for a batch, or the ``n`` for its pictures, as a sequence."""
+    """The generator for a batch, or the ``n`` for its images, as a sequence."""
     if generator is None or isinstance(generator, torch.Generator):
         return [generator]
     if len(generator) != n:
-        raise OptionError(f"{len(generator)} generators for {n} pictures")
+        raise OptionError(f"{len(generator)} generators for {n} images")
     return generator

@@ -4,7 +4,7 @@ Zeng et al., "Aggregated Contextual Transformations for High-Resolution Image In
 arXiv 2104.01431. Official code and weights: github.com/researchmm/AOT-GAN-for-Inpainting,
 Apache-2.0.
 
-An encoder shrinks the picture to a quarter, blocks of parallel dilated convolutions (AOT blocks)
+An encoder shrinks the image to a quarter, blocks of parallel dilated convolutions (AOT blocks)
 look at it from four distances at once, a decoder enlarges it again. A gate per position decides
 how much of its input each block replaces.
 """
@@ -26,8 +26,8 @@ from facemask_inpaint.models.layers.official import OfficialTensors
 class AOTGAN(InpaintingNetwork):
     """AOT-GAN generator; deterministic, for heights and widths that are multiples of 4.
 
-    It was trained on 512 x 512 pictures. The gates follow statistics of the whole frame, so a
-    crop's answer is not a crop of the answer. The gates' normalisation computes in float32.
+    It was trained on 512 x 512 images. The gates follow statistics of the whole frame, so a
+    crop's answer is not a crop of the output. The gates' normalisation computes in float32.
 
     Args:
         width: channels after the first convolution; the blocks have four times as many.
@@ -37,7 +37,7 @@ class AOTGAN(InpaintingNetwork):
     """
 
     anchors = ("encoder.1.weight",)
-    native_size = 512
+    native_resolution = 512
     preferred_strategy = "resize"
     size_multiple = 4
 
@@ -58,8 +58,8 @@ class AOTGAN(InpaintingNetwork):
         self.head = nn.Conv2d(width, 3, 3, padding=1)
         self.apply(_initialise)
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
-        white_hole = visible + hole
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        white_hole = masked_image + hole
         x = F.relu(self.stem(torch.cat([white_hole, hole], dim=1)), inplace=True)
         for conv in self.down:
             x = F.relu(conv(x), inplace=True)

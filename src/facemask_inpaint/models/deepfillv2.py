@@ -5,7 +5,7 @@ Official code and weights: github.com/JiahuiYu/generative_inpainting (TensorFlow
 in PyTorch form: github.com/nipponjo/deepfillv2-pytorch, no licence. This module shares no code
 with either.
 
-A first stage paints a coarse picture. The second looks at it twice: one branch refines it by
+A first stage paints a coarse image. The second looks at it twice: one branch refines it by
 dilated convolutions, the other rebuilds it from patches of the known region that resemble each
 place (*contextual attention*). Every convolution is gated: half of its outputs decide how much of
 the other half passes.
@@ -50,14 +50,14 @@ class DeepFillV2(InpaintingNetwork):
         fuse: let neighbouring patches vote for each other before the softmax.
         mask_steps: shrink the mask to the attention's grid in 1 step, or by 4 and then by 2;
             makes no difference under ``"floor"``.
-        bgr: whether the weights expect blue first; pictures are RGB outside in any case.
+        bgr: whether the weights expect blue first; images are RGB outside in any case.
 
     Raises:
         OptionError: an option has a value that is not listed above.
     """
 
     anchors = ("conv2_downsample.conv.weight", "stage1.conv1.conv.weight")
-    native_size = 256
+    native_resolution = 256
     size_multiple = 8
 
     def __init__(
@@ -90,28 +90,28 @@ class DeepFillV2(InpaintingNetwork):
         self.attended = nn.Sequential(*(GatedConv(top, top, padding) for _ in range(2)))
         self.merge = nn.Sequential(*_decoder(2 * top, width, padding))
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
-        return self.stages(visible, hole)[-1]
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        return self.stages(masked_image, hole)[-1]
 
-    def stages(self, visible: Tensor, hole: Tensor) -> list[Tensor]:
-        """Coarse and final picture; training supervises both.
+    def stages(self, masked_image: Tensor, hole: Tensor) -> list[Tensor]:
+        """Coarse and final image; training supervises both.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
             hole: ``(N, 1, H, W)`` in {0, 1}, 1 = fill.
 
         Returns:
-            Two pictures ``(N, 3, H, W)`` in [-1, 1].
+            Two images ``(N, 3, H, W)`` in [-1, 1].
         """
-        visible = visible.flip(1) if self.bgr else visible
+        masked_image = masked_image.flip(1) if self.bgr else masked_image
         # The plane of ones is where the authors' edge-guided variant reads its sketch.
-        entry = torch.cat([visible, torch.ones_like(hole), hole], dim=1)
+        entry = torch.cat([masked_image, torch.ones_like(hole), hole], dim=1)
         coarse = torch.tanh(self.coarse(entry))
-        pasted = torch.lerp(visible, coarse, hole)
+        pasted = torch.lerp(masked_image, coarse, hole)
         attended = self.attention(self.matching(pasted), self._usable(hole))
         branches = [self.detail(pasted), self.attended(attended)]
         final = torch.tanh(self.merge(torch.cat(branches, dim=1)))
-        return [picture.flip(1) if self.bgr else picture for picture in (coarse, final)]
+        return [image.flip(1) if self.bgr else image for image in (coarse, final)]
 
     def _usable(self, hole: Tensor) -> Tensor:
         """Cells ``(N, 1, H/8, W/8)`` bool whose 3 x 3 neighbourhood shows no hole."""
@@ -212,7 +212,7 @@ class GatedUp(GatedConv):
 
 
 def _encoder(inputs: int, widths: tuple[int, ...], padding: Padding) -> list[nn.Module]:
-    """Five convolutions that shrink a picture four times."""
+    """Five convolutions that shrink an image four times."""
     a, b, c, d, e = widths
     return [
         GatedConv(inputs, a, padding, kernel_size=5),
@@ -229,7 +229,7 @@ def _bottleneck(channels: int, padding: Padding) -> list[nn.Module]:
 
 
 def _decoder(inputs: int, width: int, padding: Padding) -> list[nn.Module]:
-    """Seven convolutions that enlarge a map four times and end in a picture."""
+    """Seven convolutions that enlarge a map four times and end in an image."""
     return [
         GatedConv(inputs, 4 * width, padding),
         GatedConv(4 * width, 4 * width, padding),

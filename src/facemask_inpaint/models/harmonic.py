@@ -9,22 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
+from typing_extensions import override
 
-from facemask_inpaint.images.harmonic import fill_harmonically
 from facemask_inpaint.models._network import InpaintingNetwork
+from facemask_inpaint.models.layers.harmonic_fill import harmonic_fill
 
 
 class Harmonic(InpaintingNetwork):
-    """Harmonic filling for pictures of any size, one after the other.
+    """Harmonic inpainting of images of any size, one after the other.
 
     Known pixels come back unchanged. The system is solved on the CPU in float64 whatever the
-    input's device and dtype; the answer is on the input's. A picture of which nothing is known
-    is answered with mid-grey (0). It is not differentiable.
+    input's device and dtype; the output is on the input's. An image of which nothing is known
+    comes back as mid-grey (0). It is not differentiable.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint.models.harmonic import Harmonic
+        >>> image, mask = torch.full((1, 3, 8, 8), 0.5), torch.zeros(1, 1, 8, 8)
+        >>> mask[..., 2:5, 2:5] = 1
+        >>> float(Harmonic()(image, mask)[0, 0, 3, 3])
+        0.5
     """
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
-        """Each picture's hole as a membrane; see :meth:`InpaintingNetwork.fill`."""
-        pairs = zip(visible, hole[:, 0] > 0.5)
-        return torch.stack([fill_harmonically(picture, inside) for picture, inside in pairs])
+    @override
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        return harmonic_fill(masked_image, hole)

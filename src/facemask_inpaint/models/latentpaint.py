@@ -8,22 +8,22 @@ and a propagation module (its equation 12), in a residual form that is this libr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from facemask_inpaint.errors import CheckpointError, OptionError, unknown_name
-from facemask_inpaint.models.layers.float32 import widened
+from facemask_inpaint.models.layers.float32 import upcast
 from facemask_inpaint.models.layers.latent_diffusion import (
     LatentDiffusionNetwork,
     covered,
     latent_shape,
 )
-from facemask_inpaint.models.layers.step_draws import draws_of_step
 
 FeatureMask = Literal["soft", "hard"]
 
@@ -37,8 +37,8 @@ _KNOWN = 1 - 1e-6
 class LatentPaint(LatentDiffusionNetwork):
     """LatentPaint on a latent diffusion model of whole faces; pluralistic.
 
-    At every step the known latents are put back at the right noise level, and the U-Net looks at
-    two maps: the state, and the noised known part alone. After each block the features of the
+    At every step the known latents are put back at the right noise level, and the U-Net gets
+    two maps: the state, and the known part alone under the same noise. After each block the features of the
     first are replaced by those of the second where they belong to known pixels, so that what is
     still wrong in the hole cannot disturb them. Every step costs as much as two calls.
 
@@ -51,11 +51,8 @@ class LatentPaint(LatentDiffusionNetwork):
     one for each step, if ``eta`` is above 0.
 
     Args:
-        width: channels of the U-Net on the latent grid, a multiple of 32.
-        picture_width: channels of the autoencoder at full size, a multiple of 32.
-        codes: size of its codebook.
-        steps: noise levels of a run, 1 to 999.
-        eta: noise that a step adds, from 0 (none) to 1 (as much as ancestral sampling).
+        width: of the U-Net; it and the arguments up to ``eta`` are those of
+            :class:`~facemask_inpaint.models.layers.latent_diffusion.LatentDiffusionNetwork`.
         fused: blocks whose features are fused, of :data:`BLOCKS`; ``None`` means all. Without any,
             the U-Net looks at the state alone, the rule of Blended Latent Diffusion (Avrahami et
             al., 2023, arXiv 2206.02779).
@@ -73,7 +70,7 @@ class LatentPaint(LatentDiffusionNetwork):
         MissingDependencyError: ``diffusers`` is not installed.
     """
 
-    native_size = 256
+    native_resolution = 256
     preferred_strategy = "resize"
     ends_clean = True
 
@@ -81,7 +78,7 @@ class LatentPaint(LatentDiffusionNetwork):
         self,
         *,
         width: int = 224,
-        picture_width: int = 128,
+        autoencoder_width: int = 128,
         codes: int = 8192,
         steps: int = 50,
         eta: float = 0.0,
@@ -94,7 +91,7 @@ class LatentPaint(LatentDiffusionNetwork):
         super().__init__(
             conditioned=False,
             width=width,
-            picture_width=picture_width,
+            autoencoder_width=autoencoder_width,
             codes=codes,
             steps=steps,
             eta=eta,
@@ -112,53 +109,61 @@ class LatentPaint(LatentDiffusionNetwork):
             {name: Propagation(widths[name], masked_max) for name in self.fused if propagation}
         )
 
+    @override
     @torch.no_grad()
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any]) -> Tensor:
-        *_, latent = self.states(self.encode_known(visible, hole), hole, latents)
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        *_, latent = self.states(self.encode_known(masked_image, hole), hole, latents)
         return self.decode(latent)
 
-    def states(self, known: Tensor, hole: Tensor, latents: Mapping[str, Any]) -> Iterator[Tensor]:
-        """The state ``(N, 3, h, w)`` after each step; after the last, known latents are exact.
+    def states(
+        self, known: Tensor, hole: Tensor, latents: Mapping[str, Tensor]
+    ) -> Iterator[Tensor]:
+        """Yield the state ``(N, 3, h, w)`` after each step; in the last, known latents are exact.
 
         Args:
             known: ``(N, 3, h, w)``, latent map of the known part.
             hole: ``(N, 1, H, W)``, 1 = fill.
             latents: draws by the names of :meth:`latent_spec`.
         """
-        ladder = self.ladder()
-        x = widened(latents["start"])
-        known, keep = known.to(x), 1 - covered(hole).to(x)
-        for index, time in self.paced(list(enumerate(ladder.times))):
-            seen = ladder.noised(known, self._noise(latents, index).to(x), time)
-            x = torch.where(keep > 0, seen, x)
-            epsilon = self.fused_epsilon(x, seen, time, hole)
-            x = ladder.down(x, epsilon, time, self.posterior(latents, index, x))
-            if index == len(ladder.times) - 1:
-                x = torch.where(keep > 0, known, x)
+        schedule = self.schedule()
+        x = upcast(latents["start"])
+        known, is_known = known.to(x), covered(hole).to(x.device) == 0
+        for index, timestep in self.with_progress(list(enumerate(schedule.timesteps))):
+            noised = schedule.add_noise(known, self._noise(latents, index).to(x), timestep)
+            x = torch.where(is_known, noised, x)
+            epsilon = self.fused_epsilon(x, noised, timestep, hole)
+            x = schedule.step(x, epsilon, timestep, self.posterior(latents, index, x))
+            if index == len(schedule.timesteps) - 1:
+                x = torch.where(is_known, known, x)
             yield x
 
-    def fused_epsilon(self, x: Tensor, seen: Tensor, time: int | Tensor, hole: Tensor) -> Tensor:
-        """Noise that the U-Net sees in ``x``, with the features of ``seen`` where they are known.
+    def fused_epsilon(
+        self, x: Tensor, known: Tensor, timestep: int | Tensor, hole: Tensor
+    ) -> Tensor:
+        """Return the noise that the U-Net sees in ``x``, its features fused with known ones.
 
         Args:
             x: ``(N, 3, h, w)``, the state.
-            seen: ``(N, 3, h, w)``, the known part at the same noise level.
-            time: of the original schedule, 0 … 999: one for all, or ``(N,)``.
+            known: ``(N, 3, h, w)``, the known part at the same noise level, whose features
+                replace those of ``x`` where they belong to known pixels.
+            timestep: 0 … 999: one for all, or ``(N,)``.
             hole: ``(N, 1, H, W)``, 1 = fill.
         """
         if not self.fused:
-            return self.epsilon(x, time)
-        times = torch.as_tensor(time, device=x.device).expand(len(x)).repeat(2)
+            return self.epsilon(x, timestep)
+        timesteps = torch.as_tensor(timestep, device=x.device).expand(len(x)).repeat(2)
         with self._fusing(1 - hole):
-            return self.epsilon(torch.cat([seen, x]), times).chunk(2)[1]
+            return self.epsilon(torch.cat([known, x]), timesteps).chunk(2)[1]
 
-    def denoising_loss(self, image: Tensor, hole: Tensor, time: Tensor, noise: Tensor) -> Tensor:
-        """What training the propagation module minimises: the squared error of the noise.
+    def denoising_loss(
+        self, image: Tensor, hole: Tensor, timestep: Tensor, noise: Tensor
+    ) -> Tensor:
+        """Return what training the propagation module minimises: the squared error of the noise.
 
         Args:
-            image: whole pictures ``(N, 3, H, W)`` in [-1, 1].
+            image: whole images ``(N, 3, H, W)`` in [-1, 1].
             hole: ``(N, 1, H, W)``, 1 = fill.
-            time: ``(N,)`` int64, of the original schedule, 0 … 999.
+            timestep: ``(N,)`` int64, 0 … 999.
             noise: ``(N, 3, H / 4, W / 4)``, standard normal.
 
         Returns:
@@ -171,39 +176,41 @@ class LatentPaint(LatentDiffusionNetwork):
             raise OptionError("nothing to train: build the network with propagation=True")
         with torch.no_grad():
             whole, known = self.encode(image), self.encode_known(image * (1 - hole), hole)
-            share = self.ladder().shares.to(noise)[time].view(-1, 1, 1, 1)
-            x, seen = (share.sqrt() * z + (1 - share).sqrt() * noise for z in (whole, known))
-            x = torch.where(covered(hole) > 0, x, seen)
-        return F.mse_loss(self.fused_epsilon(x, seen, time, hole), noise)
+            alphas = self.schedule().alphas_cumprod.to(noise)[timestep].view(-1, 1, 1, 1)
+            x, known = (alphas.sqrt() * z + (1 - alphas).sqrt() * noise for z in (whole, known))
+            x = torch.where(covered(hole) > 0, x, known)
+        return F.mse_loss(self.fused_epsilon(x, known, timestep, hole), noise)
 
     def blocks(self) -> dict[str, nn.Module]:
-        """The U-Net's blocks by the names of :data:`BLOCKS`."""
+        """Return the U-Net's blocks by the names of :data:`BLOCKS`."""
         net = self.unet.net
         return dict(zip(BLOCKS, [*net.down_blocks, net.mid_block, *net.up_blocks]))
 
+    @override
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
         spec = super().latent_spec(n, h, w)
         grid = latent_shape(h, w)
         spec["known"] = (n, self.steps, *grid) if self.renoise else (n, *grid)
         return spec
 
+    @override
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         options = super().official_options(tensors)
         if options.pop("conditioned"):
             raise CheckpointError(
-                "LatentPaint builds on a model of whole pictures; this one was trained to inpaint, "
+                "LatentPaint builds on a model of whole images; this one was trained to inpaint, "
                 "and is the network 'ldm'"
             )
         return options
 
-    def _noise(self, latents: Mapping[str, Any], index: int) -> Tensor:
-        return draws_of_step(latents["known"], index) if self.renoise else latents["known"]
+    def _noise(self, latents: Mapping[str, Tensor], index: int) -> Tensor:
+        return latents["known"][:, index] if self.renoise else latents["known"]
 
     @contextmanager
-    def _fusing(self, keep: Tensor) -> Iterator[None]:
+    def _fusing(self, known: Tensor) -> Iterator[None]:
         """While open, the U-Net's batch is two: the known part, and the state that it mends."""
-        masks = KeepPyramid(keep, self.feature_mask)
+        masks = KnownPyramid(known, self.feature_mask)
         blocks, propagation = self.blocks(), dict(self.propagation.items())
         handles = [
             blocks[name].register_forward_hook(_fusion(masks, propagation.get(name)))
@@ -235,71 +242,78 @@ class Propagation(nn.Module):
         )
         self.strength = nn.Parameter(torch.zeros(()))
 
-    def forward(self, features: Tensor, keep: Tensor) -> Tensor:
-        """Features ``(N, C, h, w)``, those of hidden and of known cells moved by one vector each.
+    def forward(self, features: Tensor, known: Tensor) -> Tensor:
+        """Move the features of hidden and of known cells by one vector each.
 
         Args:
             features: ``(N, C, h, w)``.
-            keep: ``(N, 1, h, w)``, how far each cell is known.
+            known: ``(N, 1, h, w)`` in [0, 1], how far each cell is known.
         """
-        hidden, known = self.transform(self._summary(features, keep)).chunk(2, 1)
-        spread = torch.lerp(hidden[..., None, None], known[..., None, None], keep)
+        of_hidden, of_known = self.transform(self._summary(features, known)).chunk(2, 1)
+        spread = torch.lerp(of_hidden[..., None, None], of_known[..., None, None], known)
         return features + self.strength * spread
 
-    def _summary(self, features: Tensor, keep: Tensor) -> Tensor:
+    def _summary(self, features: Tensor, known: Tensor) -> Tensor:
         """Largest known value of every channel, ``(N, C)``; 0 where nothing is known."""
         if not self.masked_max:
-            return (features * keep).amax((2, 3))
-        largest = features.masked_fill(keep < _KNOWN, -torch.inf).amax((2, 3))
+            return (features * known).amax((2, 3))
+        largest = features.masked_fill(known < _KNOWN, -torch.inf).amax((2, 3))
         return largest.masked_fill(largest == -torch.inf, 0)
 
 
-class KeepPyramid:
+class KnownPyramid:
     """How far the cells of feature maps of any size are known.
 
     Args:
-        keep: ``(N, 1, H, W)`` of pixels, 1 = known.
-        kind: ``"soft"`` is the share of a cell's pixels that are known, ``"hard"`` 1 where all are.
+        known: ``(N, 1, H, W)`` of pixels, 1 = known.
+        rule: ``"soft"`` is the share of a cell's pixels that are known, ``"hard"`` 1 where all are.
     """
 
-    def __init__(self, keep: Tensor, kind: FeatureMask) -> None:
-        self._keep, self._kind = widened(keep), kind
+    def __init__(self, known: Tensor, rule: FeatureMask) -> None:
+        self._known, self._rule = upcast(known), rule
         self._levels: dict[tuple[int, int], Tensor] = {}
 
     def like(self, features: Tensor) -> Tensor:
-        """Mask ``(N, 1, h, w)`` of the size, type and device of ``features`` ``(N, C, h, w)``."""
+        """Return the mask ``(N, 1, h, w)`` of the size, type and device of ``features``."""
         size = (features.shape[2], features.shape[3])
         if size not in self._levels:
-            share = F.adaptive_avg_pool2d(self._keep, size)
-            share = (share >= _KNOWN).to(share) if self._kind == "hard" else share
+            share = F.adaptive_avg_pool2d(self._known, size)
+            share = (share >= _KNOWN).to(share) if self._rule == "hard" else share
             self._levels[size] = share.to(features)
         return self._levels[size]
 
 
-def _fusion(masks: KeepPyramid, propagation: nn.Module | None) -> Any:
+BlockOutput = Tensor | tuple[Tensor, tuple[Tensor, ...]]
+"""Features of a block; on the way down, also those for the way up."""
+
+
+def _fusion(
+    masks: KnownPyramid, propagation: nn.Module | None
+) -> Callable[[nn.Module, object, BlockOutput], BlockOutput]:
     """Forward hook of a block whose batch holds known parts first, then states."""
 
     def fuse(features: Tensor) -> Tensor:
-        seen, own = features.chunk(2)
-        return torch.cat([seen, torch.lerp(own, seen, masks.like(features))])
+        known, own = features.chunk(2)
+        return torch.cat([known, torch.lerp(own, known, masks.like(features))])
 
     def propagate(features: Tensor) -> Tensor:
         if propagation is None:
             return features
-        seen, own = features.chunk(2)
-        return torch.cat([seen, propagation(own, masks.like(features))])
+        known, own = features.chunk(2)
+        return torch.cat([known, propagation(own, masks.like(features))])
 
-    def hook(block: nn.Module, inputs: object, answer: Any) -> Any:
-        if isinstance(answer, Tensor):
-            return propagate(fuse(answer))
+    def hook(block: nn.Module, inputs: object, output: BlockOutput) -> BlockOutput:
+        if isinstance(output, Tensor):
+            return propagate(fuse(output))
         # A block on the way down: its last map goes on, and all of them to the way up.
-        maps = [fuse(one) for one in answer[1]]
+        maps = [fuse(features) for features in output[1]]
         maps[-1] = propagate(maps[-1])
         return maps[-1], tuple(maps)
 
     return hook
 
 
-def _channels(block: Any) -> int:
-    """Channels of a block's answer."""
-    return block.resnets[-1].out_channels
+def _channels(block: nn.Module) -> int:
+    """Channels of a block's output."""
+    resnets = cast(nn.ModuleList, block.resnets)
+    return cast(int, resnets[-1].out_channels)

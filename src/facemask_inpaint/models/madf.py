@@ -5,7 +5,7 @@ Zhu et al., "Image Inpainting by End-to-End Cascaded Refinement with Mask Awaren
 GPL-3.0; this module shares no code with it.
 
 The encoder's convolutions take other kernels at each position, generated from the mask around it
-(*mask-aware dynamic filtering*). A recovery decoder paints a coarse picture; two refinement
+(*mask-aware dynamic filtering*). A recovery decoder paints a coarse image; two refinement
 decoders, each guided by the maps of the decoder before it, paint it anew.
 """
 
@@ -36,7 +36,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class MADF(InpaintingNetwork):
     """MADF generator; deterministic, for heights and widths that are multiples of 128.
 
-    It was trained on 512 x 512 pictures. Nothing bounds its answer, which leaves [-1, 1] here
+    It was trained on 512 x 512 images. Nothing bounds its answer, which leaves [-1, 1] here
     and there.
 
     Args:
@@ -45,7 +45,7 @@ class MADF(InpaintingNetwork):
     """
 
     anchors = ("enc_up_1.0.weight",)
-    native_size = 512
+    native_resolution = 512
     preferred_strategy = "resize"
     size_multiple = 2 ** len(KERNEL_SIZES)
     mean: Tensor
@@ -56,36 +56,36 @@ class MADF(InpaintingNetwork):
         self.encoder = Encoder(width, mask_features)
         self.recovery = RecoveryDecoder(width)
         self.refinements = nn.ModuleList(
-            RefinementDecoder(width, pictures=1 + i) for i in range(REFINEMENTS)
+            RefinementDecoder(width, images=1 + i) for i in range(REFINEMENTS)
         )
         for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             constant = torch.tensor(values).view(3, 1, 1)
             self.register_buffer(name, constant, persistent=False)
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
-        return self.stages(visible, hole)[-1]
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        return self.stages(masked_image, hole)[-1]
 
-    def stages(self, visible: Tensor, hole: Tensor) -> list[Tensor]:
-        """Coarse, refined and final picture; training supervises all three.
+    def stages(self, masked_image: Tensor, hole: Tensor) -> list[Tensor]:
+        """Coarse, refined and final image; training supervises all three.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1]; the hole's pixels do not matter.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1]; the hole's pixels do not matter.
             hole: ``(N, 1, H, W)`` in {0, 1}, 1 = fill.
 
         Returns:
-            Three pictures ``(N, 3, H, W)``, not bounded to [-1, 1].
+            Three images ``(N, 3, H, W)``, not bounded to [-1, 1].
         """
-        keep = (1 - hole).expand_as(visible)
-        mean_coloured_hole = ((visible + 1) / 2 - self.mean) / self.std * keep
+        keep = (1 - hole).expand_as(masked_image)
+        mean_coloured_hole = ((masked_image + 1) / 2 - self.mean) / self.std * keep
         entry = torch.cat([mean_coloured_hole, keep], dim=1)
         *skips, deepest = self.encoder(entry, keep)
         skips = [entry, *skips]
-        guides, picture = self.recovery(deepest, skips)
-        pictures = [picture]
+        guides, image = self.recovery(deepest, skips)
+        images = [image]
         for refine in self.refinements:
-            guides, picture = refine(deepest, guides, [*pictures, entry])
-            pictures.append(picture)
-        return [2 * (picture * self.std + self.mean) - 1 for picture in pictures]
+            guides, image = refine(deepest, guides, [*images, entry])
+            images.append(image)
+        return [2 * (image * self.std + self.mean) - 1 for image in images]
 
     @classmethod
     def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class MADF(InpaintingNetwork):
 
 
 class Encoder(nn.Module):
-    """Shrinks the picture level by level, with kernels made from the mask."""
+    """Shrinks the image level by level, with kernels made from the mask."""
 
     def __init__(self, width: int, mask_features: int) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class Encoder(nn.Module):
 
 
 class EncoderLevel(nn.Module):
-    """Gives picture and mask features for the next level, and a wider map for the decoders."""
+    """Gives image and mask features for the next level, and a wider map for the decoders."""
 
     def __init__(self, read_mask: nn.Conv2d, filtering: MaskAwareConv, widen: nn.Conv2d) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class MaskAwareConv(nn.Module):
 
 
 class RecoveryDecoder(nn.Module):
-    """Paints the coarse picture, and gives the maps that guide the first refinement."""
+    """Paints the coarse image, and gives the maps that guide the first refinement."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -192,7 +192,7 @@ class RecoveryDecoder(nn.Module):
         self.merge = nn.Conv2d(6 + 3, 3, 3, padding=1)
 
     def forward(self, x: Tensor, skips: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """Maps and picture from the deepest map; ``skips`` starts with the network's input."""
+        """Maps and image from the deepest map; ``skips`` starts with the network's input."""
         maps = []
         for step, skip in zip(self.steps, skips[:0:-1]):
             x = step(x, skip)
@@ -215,24 +215,24 @@ class RecoveryStep(nn.Module):
 
 
 class RefinementDecoder(nn.Module):
-    """Paints a picture anew under the guidance of the previous decoder's maps.
+    """Paints an image anew under the guidance of the previous decoder's maps.
 
     Args:
         width: channels of the last map.
-        pictures: number of pictures painted before.
+        images: number of images painted before.
     """
 
-    def __init__(self, width: int, *, pictures: int) -> None:
+    def __init__(self, width: int, *, images: int) -> None:
         super().__init__()
         self.steps = nn.ModuleList(
             RefinementStep(inputs, outputs, 2 * width) for inputs, outputs in _decoder_widths(width)
         )
-        self.head = nn.Conv2d(width + 3 * pictures + 6, 3, 1)
+        self.head = nn.Conv2d(width + 3 * images + 6, 3, 1)
 
     def forward(
         self, x: Tensor, guides: Iterable[Tensor], context: Sequence[Tensor]
     ) -> tuple[list[Tensor], Tensor]:
-        """Maps and picture from the deepest map; ``context`` has the full height and width."""
+        """Maps and image from the deepest map; ``context`` has the full height and width."""
         maps = []
         for step, guide in zip(self.steps, guides):
             x = step(x, guide)

@@ -4,7 +4,7 @@ Sargsyan et al., "MI-GAN: A Simple Baseline for Image Inpainting on Mobile Devic
 Official code and weights: github.com/Picsart-AI-Research/MI-GAN, MIT.
 
 A U-Net between the full resolution and 4 x 4: the encoder's map of each resolution is added in
-the decoder, which sums up a picture from one RGB increment per resolution.
+the decoder, which sums up an image from one RGB increment per resolution.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models._network import InpaintingNetwork
-from facemask_inpaint.models.layers.fir import double, halve
+from facemask_inpaint.models.layers.fir import downsample, upsample
 from facemask_inpaint.models.layers.official import OfficialTensors
 
 ACTIVATION_LIMIT = 256.0
@@ -29,10 +29,10 @@ ACTIVATION_LIMIT = 256.0
 class MIGAN(InpaintingNetwork):
     """MI-GAN generator, in the fused form that is used for inference and fine-tuning.
 
-    Deterministic: its noise planes belong to the weights, and fix the size of the pictures.
+    Deterministic: its noise planes belong to the weights, and fix the size of the images.
 
     Args:
-        resolution: side of the pictures, a power of two of at least 8.
+        resolution: side of the images, a power of two of at least 8.
         channel_base: ``channel_base / r`` channels at resolution ``r``, ...
         channel_max: ... but not more than this.
 
@@ -50,7 +50,7 @@ class MIGAN(InpaintingNetwork):
         super().__init__()
         if resolution < 8 or resolution & (resolution - 1):
             raise OptionError(f"resolution must be a power of two of at least 8, not {resolution}")
-        self.native_size = resolution
+        self.native_resolution = resolution
         sides = [2**k for k in range(2, resolution.bit_length())]  # 4, 8, …, resolution
         channels = [min(channel_base // side, channel_max) for side in sides]
         self.from_rgb = nn.Conv2d(4, channels[-1], 1)
@@ -61,8 +61,8 @@ class MIGAN(InpaintingNetwork):
         for c, out, side in zip(channels, channels[1:], sides[1:]):
             self.decoder.append(DecoderBlock(c, out, side=side))
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
-        x = torch.cat([0.5 - hole, visible], dim=1)
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        x = torch.cat([0.5 - hole, masked_image], dim=1)
         # Depth-wise convolutions are up to three times as fast on channels-last maps.
         x = x.contiguous(memory_format=torch.channels_last)
         x = activate(self.from_rgb(x))
@@ -70,11 +70,11 @@ class MIGAN(InpaintingNetwork):
         for encode in self.encoder:
             x, skip = encode(x)
             skips.append(skip)
-        picture = x.new_zeros(x.shape[0], 3, 2, 2)
+        image = x.new_zeros(x.shape[0], 3, 2, 2)
         for decode in self.decoder:
             x, increment = decode(x, skips.pop())
-            picture = double(picture) + increment
-        return picture
+            image = upsample(image) + increment
+        return image
 
     @classmethod
     def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -137,10 +137,10 @@ class SeparableUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = activate(self.depthwise(x))
         if self.resample == "down":
-            x = halve(x)
+            x = downsample(x)
         x = self.pointwise(x)
         if self.resample == "up":
-            x = double(x)
+            x = upsample(x)
         if self.noise_strength is not None:
             x += self.noise * self.noise_strength
         return activate(x)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from typing_extensions import override
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models.layers.kl_autoencoder import CELL, WIDTHS
@@ -44,15 +44,8 @@ class Moebius(LatentCategoryNetwork):
         grid: side of the latent map, an eighth of the image's; each position is learned.
         token_width: length of the learned tokens.
         context_width: length to which the U-Net projects them.
-        autoencoder_widths: channels of the autoencoder, finest first.
-        autoencoder_groups: of its group normalisations.
-        steps: timesteps of a full run, 1 to 1000; each calls the U-Net twice.
-        guidance_scale: how far the noise is pushed towards the wanted prompt's, 1 = not at all.
-        strength: share of the steps that is taken; below 1 a run starts from the known part's
-            latents under noise.
-        noise_offset: deviation of a number that is added to all noise of a channel at the start.
-        posterior: whether the known part is a ``"sample"`` of the encoder's distribution or its
-            ``"mode"``.
+        autoencoder_widths: of the autoencoder; it and the arguments that follow are those of
+            :class:`~facemask_inpaint.models.layers.latent_categories.LatentCategoryNetwork`.
 
     Raises:
         OptionError: an argument is outside its range.
@@ -108,15 +101,14 @@ class Moebius(LatentCategoryNetwork):
             noise_offset=noise_offset,
             posterior=posterior,
         )
-        self.native_size = CELL * grid
+        self.native_resolution = CELL * grid
         self.size_multiple = CELL * coarsest
 
+    @override
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         unet, _ = official_parts(tensors, cls.__name__)
-        positions = unet["down_blocks.0.attentions.0.transformer_blocks.0.attn2.rel_pos_emb"].shape[
-            0
-        ]
+        positions = len(unet["down_blocks.0.attentions.0.transformer_blocks.0.attn2.rel_pos_emb"])
         return {**super().official_options(tensors), "grid": math.isqrt(positions)}
 
 
@@ -125,7 +117,7 @@ class SeparableConv(nn.Module):
 
     Args:
         incoming: channels of the input.
-        outgoing: channels of the answer.
+        outgoing: channels of the output.
     """
 
     def __init__(self, incoming: int, outgoing: int) -> None:
@@ -158,7 +150,7 @@ class SelfLambda(nn.Module):
         self.pos_conv = nn.Conv3d(1, depth, (1, REACH, REACH), padding=(0, REACH // 2, REACH // 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Answer ``(N, h, w, C)`` for a map of this shape."""
+        """Return ``(N, h, w, C)`` for a map of this shape."""
         _, h, w, _ = x.shape
         x = rearrange(x, "n h w c -> n c h w").contiguous()
         query = rearrange(self.norm_q(self.to_q(x)), "n (k d) h w -> n (h w) k d", k=HEADS)
@@ -195,7 +187,7 @@ class CrossLambda(nn.Module):
         self.rel_pos_emb = nn.Parameter(torch.randn(side**2, PROMPT_LENGTH, depth, 1) * 0.02)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """Answer ``(N, h, w, C)`` for a map of this shape and tokens ``(N, 10, D)``."""
+        """Return ``(N, h, w, C)`` for a map of this shape and tokens ``(N, 10, D)``."""
         _, h, w, _ = x.shape
         x = rearrange(x, "n h w c -> n c h w").contiguous()
         query = rearrange(self.norm_q(self.to_q(x)), "n (k d) h w -> n (h w) k d", k=HEADS)
@@ -217,7 +209,7 @@ class MixFeedForward(nn.Module):
         self.point_conv = _Named(nn.Conv2d(hidden, channels, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Answer ``(N, h, w, C)`` for a map of this shape."""
+        """Return ``(N, h, w, C)`` for a map of this shape."""
         x = rearrange(x, "n h w c -> n c h w").contiguous()
         value, gate = self.depth_conv(F.silu(self.inverted_conv(x))).chunk(2, 1)
         return rearrange(self.point_conv(value * F.silu(gate)), "n c h w -> n h w c")

@@ -99,7 +99,7 @@ class PipelineNetwork(Stepped, InpaintingNetwork):
             raise OptionError(f"strength must be above 0 and at most 1, not {strength}")
         self.pipeline, self._call = pipeline, parameters
         self.in_place = in_place
-        self.native_size = resolution or _native_side(pipeline)
+        self.native_resolution = resolution or _native_side(pipeline)
         self.arguments = dict(arguments or {})
         self.strength = strength
         self._prompt = prompt
@@ -114,7 +114,7 @@ class PipelineNetwork(Stepped, InpaintingNetwork):
             "pipeline": type(pipeline).__name__,
             "prompt": prompt,
             "strength": strength,
-            "resolution": self.native_size,
+            "resolution": self.native_resolution,
             "arguments": self.arguments,
             **self._defaults,
         }
@@ -173,15 +173,15 @@ class PipelineNetwork(Stepped, InpaintingNetwork):
 
     def fill_conditioned(
         self,
-        visible: Tensor,
+        masked_image: Tensor,
         hole: Tensor,
         latents: Mapping[str, Any],
         conditions: Mapping[str, Any],
     ) -> Tensor:
         answers = []
-        for index in range(len(visible)):
+        for index in range(len(masked_image)):
             inside = hole[index, 0] > 0.5
-            shown = fill_harmonically(visible[index].float(), inside)
+            shown = fill_harmonically(masked_image[index].float(), inside)
             single = {
                 name: value[index] if isinstance(value, list) else value
                 for name, value in conditions.items()
@@ -189,7 +189,7 @@ class PipelineNetwork(Stepped, InpaintingNetwork):
             seed = bytes(int(byte) for byte in latents["seed"][index])
             generator = torch.Generator().manual_seed(int.from_bytes(seed, "big"))
             answers.append(self._answer(shown, inside, generator, single))
-        return torch.stack(answers).to(visible)
+        return torch.stack(answers).to(masked_image)
 
     def _answer(
         self,
@@ -198,7 +198,7 @@ class PipelineNetwork(Stepped, InpaintingNetwork):
         generator: torch.Generator,
         conditions: Mapping[str, Any],
     ) -> Tensor:
-        """Answer ``(3, H, W)`` in [-1, 1] of the pipeline for one image."""
+        """Return ``(3, H, W)`` in [-1, 1] of the pipeline for one image."""
         height, width = inside.shape
         levels = ((shown.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         given = {

@@ -8,11 +8,11 @@ are those of ``diffusers``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from typing_extensions import override
 
 from facemask_inpaint.models.layers.gated_linear_attention import GatedLinearAttention
 from facemask_inpaint.models.layers.kl_autoencoder import CELL, WIDTHS
@@ -33,15 +33,8 @@ class PixelHacker(LatentCategoryNetwork):
         widths: channels of every level of the U-Net, finest first; multiples of 32.
         token_width: length of the learned tokens.
         context_width: length to which the U-Net projects them.
-        autoencoder_widths: channels of the autoencoder, finest first.
-        autoencoder_groups: of its group normalisations.
-        steps: timesteps of a full run, 1 to 1000; each calls the U-Net twice.
-        guidance_scale: how far the noise is pushed towards the wanted prompt's, 1 = not at all.
-        strength: share of the steps that is taken; below 1 a run starts from the known part's
-            latents under noise.
-        noise_offset: deviation of a number that is added to all noise of a channel at the start.
-        posterior: whether the known part is a ``"sample"`` of the encoder's distribution or its
-            ``"mode"``.
+        autoencoder_widths: of the autoencoder; it and the arguments that follow are those of
+            :class:`~facemask_inpaint.models.layers.latent_categories.LatentCategoryNetwork`.
 
     Raises:
         OptionError: an argument is outside its range.
@@ -53,7 +46,7 @@ class PixelHacker(LatentCategoryNetwork):
         "unet/diff_model.conv_in.weight",
         "vae/quant_conv.weight",
     )
-    native_size = 512
+    native_resolution = 512
     noise_names = ("noise", "offset")
 
     def __init__(
@@ -95,11 +88,13 @@ class PixelHacker(LatentCategoryNetwork):
         )
         self.size_multiple = CELL * 2 ** (len(widths) - 1)
 
+    @override
     def known_latents(
-        self, visible: Tensor, condition: Tensor, latents: Mapping[str, Any]
+        self, masked_image: Tensor, condition: Tensor, latents: Mapping[str, Tensor]
     ) -> Tensor:
-        return self.encode(visible, latents.get("z_image"))
+        return self.encode(masked_image, latents.get("z_image"))
 
+    @override
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
         spec = super().latent_spec(n, h, w)
         if self.strength < 1 and self.posterior == "sample":
@@ -123,7 +118,7 @@ class CrossAttention(nn.Module):
         self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """Answer ``(N, h, w, C)`` for a map of this shape and tokens ``(N, L, D)``."""
+        """Return ``(N, h, w, C)`` for a map of this shape and tokens ``(N, L, D)``."""
         query = rearrange(self.to_q(x), "n h w (k d) -> n k (h w) d", k=HEADS)
         key, value = (
             rearrange(project(context), "n l (k d) -> n k l d", k=HEADS)

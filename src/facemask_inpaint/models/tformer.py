@@ -20,7 +20,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from facemask_inpaint.models._network import InpaintingNetwork
-from facemask_inpaint.models.layers.float32 import widened
+from facemask_inpaint.models.layers.float32 import upcast
 from facemask_inpaint.models.layers.official import OfficialTensors
 
 EXPANSION = 2.66
@@ -43,7 +43,7 @@ _BLOCK = {
 class TFormer(InpaintingNetwork):
     """T-former generator; deterministic, for heights and widths that are multiples of 8 from 16 on.
 
-    It was designed for 256 x 256 pictures.
+    It was designed for 256 x 256 images.
 
     Args:
         width: channels at full resolution, and of every attention head; each halving of the
@@ -54,7 +54,7 @@ class TFormer(InpaintingNetwork):
     """
 
     anchors = ("start.1.weight",)
-    native_size = 256
+    native_resolution = 256
     size_multiple = 8
     # At an eighth of 8 x 8, normalisation over the frame would leave nothing.
     smallest_size = 16
@@ -85,8 +85,8 @@ class TFormer(InpaintingNetwork):
         self.head = nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect")
         self.apply(_initialise)
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
-        x = self.stem(torch.cat([visible, 1 - hole], dim=1))
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        x = self.stem(torch.cat([masked_image, 1 - hole], dim=1))
         x = self.encoder[0](_activated(x))
         skips = [x]
         for down, blocks in zip(self.down, self.encoder[1:]):
@@ -187,7 +187,7 @@ def taylor_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """
     scale, positions = query.shape[1] ** -0.5, query.shape[2]
     with torch.autocast(query.device.type, enabled=False):
-        q, k, v = (widened(part) for part in (query, key, value))
+        q, k, v = (upcast(part) for part in (query, key, value))
         weight = k.sum(2, keepdim=True).mT @ q * scale + positions
         return (torch.baddbmm(v, v @ k.mT, q, alpha=scale) / weight).to(value.dtype)
 

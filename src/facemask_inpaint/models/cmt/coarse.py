@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange, reduce
 from torch import Tensor, nn
 
-from facemask_inpaint.models.layers.float32 import widened
+from facemask_inpaint.models.layers.float32 import upcast
 
 PATCH = 16
 """Side of a token's patch in pixels; the second grid lies half a patch off the first."""
@@ -23,10 +23,10 @@ HEAD_WIDTH = 64
 
 
 class CoarseStage(nn.Module):
-    """Paints the picture twice: patch by patch on a regular grid, and on one between its patches.
+    """Paints the image twice: patch by patch on a regular grid, and on one between its patches.
 
     Args:
-        resolution: side of the pictures, a multiple of 16.
+        resolution: side of the images, a multiple of 16.
         width: channels of a token.
         depth: number of layers.
         heads: number of attention heads, of 64 channels each.
@@ -44,18 +44,18 @@ class CoarseStage(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, 3 * PATCH**2)
 
-    def forward(self, visible: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, masked_image: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """Paint the whole frame.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
             keep: ``(N, 1, H, W)``, 1 = known.
 
         Returns:
-            Two pictures ``(N, 3, H, W)`` in [-1, 1]: of the regular grid, and the same with the
+            Two images ``(N, 3, H, W)`` in [-1, 1]: of the regular grid, and the same with the
             overlapping grid's patches painted over all but a border of half a patch.
         """
-        patches = self.embed(cut(torch.cat([visible, keep], dim=1)))
+        patches = self.embed(cut(torch.cat([masked_image, keep], dim=1)))
         tokens = torch.cat([self.class_token.expand(len(patches), -1, -1), patches], dim=1)
         tokens, confidence = tokens + self.position, self._first_confidence(keep)
         for layer in self.layers:
@@ -70,8 +70,8 @@ class CoarseStage(nn.Module):
     @torch.no_grad()
     def _first_confidence(self, keep: Tensor) -> Tensor:
         """Known pixels of each patch through the absolute weights; the class token knows all."""
-        weight = reduce(widened(self.embed.weight).abs(), "o (p c) -> o p", "sum", c=4)
-        known = cut(widened(keep))
+        weight = reduce(upcast(self.embed.weight).abs(), "o (p c) -> o p", "sum", c=4)
+        known = cut(upcast(keep))
         known = torch.cat([torch.ones_like(known[:, :1]), known], dim=1)
         return carried(known, weight)
 
@@ -116,7 +116,7 @@ class MaskedAttention(nn.Module):
         """Tokens and confidence ``(N, T, width)``: what to add to the one, and the other anew."""
         known = confidence.amax(2, keepdim=True) > 0
         attended, spread = self._attend(x, confidence)
-        spread = self._bridged(widened(spread), known)
+        spread = self._bridged(upcast(spread), known)
         attended = self._bridged(attended, known)
         return self.project(attended), carried(spread, self.project.weight)
 
@@ -159,26 +159,26 @@ def carried(confidence: Tensor, weight: Tensor) -> Tensor:
     Sums of thousands of positive numbers have no place in half precision.
     """
     with torch.autocast(confidence.device.type, enabled=False):
-        return F.linear(confidence, widened(weight).abs())
+        return F.linear(confidence, upcast(weight).abs())
 
 
-def cut(picture: Tensor) -> Tensor:
+def cut(image: Tensor) -> Tensor:
     """Patches of both grids, ``(N, C, H, W)`` to ``(N, T, 16 * 16 * C)``, channels fastest."""
     pattern = "n c (i p) (j q) -> n (i j) (p q c)"
-    grids = (picture, _inner(picture))
+    grids = (image, _inner(image))
     return torch.cat([rearrange(grid, pattern, p=PATCH, q=PATCH) for grid in grids], dim=1)
 
 
 def assemble(patches: Tensor) -> Tensor:
-    """Picture ``(N, 3, H, W)`` of the patches of one square grid."""
+    """Image ``(N, 3, H, W)`` of the patches of one square grid."""
     side = round(patches.shape[1] ** 0.5)
     pattern = "n (i j) (p q c) -> n c (i p) (j q)"
     return rearrange(patches, pattern, i=side, j=side, p=PATCH, q=PATCH)
 
 
-def _inner(picture: Tensor) -> Tensor:
+def _inner(image: Tensor) -> Tensor:
     """The part that the overlapping grid covers, as a view."""
-    return picture[..., PATCH // 2 : -PATCH // 2, PATCH // 2 : -PATCH // 2]
+    return image[..., PATCH // 2 : -PATCH // 2, PATCH // 2 : -PATCH // 2]
 
 
 def _mean_of_touching(tokens: Tensor, side: int, *, padding: int) -> Tensor:

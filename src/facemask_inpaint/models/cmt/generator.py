@@ -16,13 +16,13 @@ from facemask_inpaint.models.cmt.refinement import SMALLEST_RESOLUTION, Refineme
 
 
 class CMT(InpaintingNetwork):
-    """CMT generator; deterministic, for square pictures of one size.
+    """CMT generator; deterministic, for square images of one size.
 
-    The published networks take 256 x 256 pictures, and work on blue, green, red; that order does
+    The published networks take 256 x 256 images, and work on blue, green, red; that order does
     not leave this class.
 
     Args:
-        resolution: side of the pictures, a multiple of 128.
+        resolution: side of the images, a multiple of 128.
         width: channels of a token of the coarse stage.
         depth: number of its layers.
         heads: number of attention heads in each, of 64 channels.
@@ -49,27 +49,27 @@ class CMT(InpaintingNetwork):
         super().__init__()
         _check_multiple("resolution", resolution, SMALLEST_RESOLUTION)
         _check_multiple("refine_width", refine_width, 16)
-        self.native_size = resolution
+        self.native_resolution = resolution
         self.coarse = CoarseStage(resolution, width=width, depth=depth, heads=heads, hidden=hidden)
         self.refinement = RefinementStage(resolution, refine_width)
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
-        return self.stages(visible, hole)[-1]
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        return self.stages(masked_image, hole)[-1]
 
-    def stages(self, visible: Tensor, hole: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Both coarse pictures and the final one.
+    def stages(self, masked_image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Both coarse images and the final one.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
             hole: ``(N, 1, H, W)``, 1 = fill.
 
         Returns:
-            The picture of the regular grid of patches, the one with the overlapping grid painted
+            The image of the regular grid of patches, the one with the overlapping grid painted
             over it, and the refined one; ``(N, 3, H, W)`` in [-1, 1], none composited.
         """
-        visible = visible.flip(1)
-        regular, overlapped = self.coarse(visible, 1 - hole)
-        context = [visible + picture * hole for picture in (regular, overlapped)]
+        masked_image = masked_image.flip(1)
+        regular, overlapped = self.coarse(masked_image, 1 - hole)
+        context = [masked_image + image * hole for image in (regular, overlapped)]
         refined = self.refinement(torch.cat([*context, hole], dim=1))
         return regular.flip(1), overlapped.flip(1), refined.flip(1)
 

@@ -1,4 +1,4 @@
-"""Second stage of CMT: a U-net of window attention that joins the two coarse pictures."""
+"""Second stage of CMT: a U-net of window attention that joins the two coarse images."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RefinementStage(nn.Module):
     """Encoder to a single token, and a decoder that joins the encoder's maps scale by scale.
 
     Args:
-        resolution: side of the pictures, a multiple of 128.
+        resolution: side of the images, a multiple of 128.
         width: channels at a quarter of the resolution, a multiple of 16; each halving of the
             resolution doubles them, at full resolution there are half as many.
     """
@@ -66,7 +66,7 @@ class RefinementStage(nn.Module):
         self.head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 3))
 
     def forward(self, context: Tensor) -> Tensor:
-        """Picture ``(N, 3, H, W)`` in [-1, 1] from both coarse ones and the mask, 7 channels."""
+        """Image ``(N, 3, H, W)`` in [-1, 1] from both coarse ones and the mask, 7 channels."""
         x = F.gelu(self.stem(context))
         skips = [rearrange(x, "n c h w -> n h w c")]
         x = self.embed_norm(rearrange(self.embed(x), "n c h w -> n h w c"))
@@ -116,9 +116,9 @@ class Enlarge(nn.Module):
 
     Args:
         inputs: channels of the grid given.
-        outputs: channels of the answer, a multiple of 8.
+        outputs: channels of the output, a multiple of 8.
         side: side of the grid given.
-        factor: how many times larger the answer is.
+        factor: how many times larger the output is.
     """
 
     positions: Tensor

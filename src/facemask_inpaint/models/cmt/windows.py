@@ -1,4 +1,4 @@
-"""Window attention of the second version of the Swin transformer, for one size of pictures.
+"""Window attention of the second version of the Swin transformer, for one size of images.
 
 Liu et al., "Swin Transformer V2: Scaling Up Capacity and Resolution", CVPR 2022.
 """

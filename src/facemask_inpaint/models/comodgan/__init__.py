@@ -1,4 +1,4 @@
-"""Co-Mod-GAN: a StyleGAN2 generator whose styles come from the picture and a latent alike.
+"""Co-Mod-GAN: a StyleGAN2 generator whose styles come from the image and a latent alike.
 
 Zhao et al., "Large Scale Image Completion via Co-Modulated Generative Adversarial Networks",
 ICLR 2021 (arXiv 2103.10428). Official code and weights: github.com/zsyzzsoft/co-mod-gan, for

@@ -26,7 +26,7 @@ class CoModGAN(InpaintingNetwork):
     ``code_dropout``; and ``noise_0``, ... if the noise is random.
 
     Args:
-        resolution: side of the pictures, a power of two of at least 8; published: 256, 512, 1024.
+        resolution: side of the images, a power of two of at least 8; published: 256, 512, 1024.
         channel_base: there are ``channel_base / side`` channels at each scale, ...
         channel_max: ... but not more than this.
         latent_dim: length of ``z`` and ``w``.
@@ -69,7 +69,7 @@ class CoModGAN(InpaintingNetwork):
         if resolution < 8 or resolution & (resolution - 1):
             raise OptionError(f"resolution must be a power of two of at least 8, not {resolution}")
         check_noise_mode(noise_mode)
-        self.native_size, self.latent_dim, self.code_dim = resolution, latent_dim, code_dim
+        self.native_resolution, self.latent_dim, self.code_dim = resolution, latent_dim, code_dim
         self.skip_innermost, self.code_dropout = skip_innermost, code_dropout
         self.noise_mode, self.truncation = noise_mode, truncation
         sides = [2**level for level in range(2, resolution.bit_length())]  # 4, 8, …, resolution
@@ -82,22 +82,24 @@ class CoModGAN(InpaintingNetwork):
             channels, latent_dim + code_dim, inner_side=INNER_SIDE, clamp=clamp
         )
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         w = self.mapping(latents["z"], self.truncation)
-        return self.synthesize(visible, hole, w[:, None].expand(-1, self.decoder.rows, -1), latents)
+        return self.synthesize(
+            masked_image, hole, w[:, None].expand(-1, self.decoder.rows, -1), latents
+        )
 
     def synthesize(
-        self, visible: Tensor, hole: Tensor, ws: Tensor, latents: Mapping[str, Tensor]
+        self, masked_image: Tensor, hole: Tensor, ws: Tensor, latents: Mapping[str, Tensor]
     ) -> Tensor:
-        """Picture ``(N, 3, H, W)`` for given intermediate latents, as training needs it.
+        """Image ``(N, 3, H, W)`` for given intermediate latents, as training needs it.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
             hole: ``(N, 1, H, W)``, 1 = fill.
             ws: ``(N, rows, latent_dim)``, from :attr:`mapping`; rows differ in style mixing.
             latents: the draws of :meth:`latent_spec` but ``z``.
         """
-        x = torch.cat([0.5 - hole, visible], 1).contiguous(memory_format=torch.channels_last)
+        x = torch.cat([0.5 - hole, masked_image], 1).contiguous(memory_format=torch.channels_last)
         code, skips = self.encoder(x)
         if self.code_dropout:
             code = code * (2 * latents["dropout_keep"])
@@ -131,7 +133,7 @@ class CoModGAN(InpaintingNetwork):
 
 
 class Encoder(nn.Module):
-    """Halves the picture down to 4 x 4, then makes the global code of it.
+    """Halves the image down to 4 x 4, then makes the global code of it.
 
     Args:
         channels: channels by scale, from full size down to 4 x 4.

@@ -3,9 +3,9 @@
 Suvorov et al., "Resolution-robust Large Mask Inpainting with Fourier Convolutions", WACV 2022
 (arXiv 2109.07161). Official code and weights: github.com/advimman/lama, Apache-2.0.
 
-An encoder shrinks the picture eight times, residual blocks of fast Fourier convolutions (FFC)
+An encoder shrinks the image eight times, residual blocks of fast Fourier convolutions (FFC)
 mix it, a decoder enlarges it again. In the blocks three quarters of the channels are *global*:
-they pass through the spectrum, so that each output sees the whole picture.
+they pass through the spectrum, so that each output sees the whole image.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ class LaMa(InpaintingNetwork):
     """LaMa generator; deterministic, for any height and width that are multiples of 8.
 
     The published networks have 9 blocks (``lama-fourier``) or 18 (``big-lama``); both were
-    trained on 256 x 256 pictures. The Fourier units always compute in float32.
+    trained on 256 x 256 images. The Fourier units always compute in float32.
 
     Args:
         width: channels after the first convolution; the blocks have eight times as many.
         blocks: number of residual FFC blocks.
 
     Attributes:
-        refinement: how to refine the answers for large pictures, at the price of many more
+        refinement: how to refine the answers for large images, at the price of many more
             passes; ``None`` (the default) does not. Set it on a network in inference mode:
             ``network.refinement = Refinement()``.
     """
 
     anchors = ("model.1.ffc.convl2l.weight",)
-    native_size = 256
+    native_resolution = 256
     size_multiple = 8
     smallest_size = 16
     refinement: Refinement | None = None
@@ -58,26 +58,26 @@ class LaMa(InpaintingNetwork):
         self.up = nn.Sequential(*map(UpUnit, widths[:0:-1], widths[-2::-1]))
         self.head = nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect")
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
-        black_hole = (visible + 1) / 2 * (1 - hole)
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        black_hole = (masked_image + 1) / 2 * (1 - hole)
         if self.refinement is None or self.training:
-            picture = self.decode(self.blocks(self.encode(black_hole, hole)))
+            image = self.decode(self.blocks(self.encode(black_hole, hole)))
         else:
-            picture = refine(self, black_hole, hole, self.refinement)
-        return 2 * picture - 1
+            image = refine(self, black_hole, hole, self.refinement)
+        return 2 * image - 1
 
-    def encode(self, picture: Tensor, hole: Tensor) -> Tensor:
+    def encode(self, image: Tensor, hole: Tensor) -> Tensor:
         """Map ``(N, 8 * width, H / 8, W / 8)`` that the blocks take.
 
         Args:
-            picture: ``(N, 3, H, W)`` in [0, 1], 0 in the hole.
+            image: ``(N, 3, H, W)`` in [0, 1], 0 in the hole.
             hole: ``(N, 1, H, W)`` in {0, 1}, 1 = fill.
         """
-        x = torch.cat([picture, hole], dim=1).contiguous(memory_format=torch.channels_last)
+        x = torch.cat([image, hole], dim=1).contiguous(memory_format=torch.channels_last)
         return self.down(self.stem(x))
 
     def decode(self, features: Tensor) -> Tensor:
-        """Picture ``(N, 3, H, W)`` in [0, 1] of the map that the blocks answer."""
+        """Image ``(N, 3, H, W)`` in [0, 1] of the map that the blocks answer."""
         return torch.sigmoid(self.head(self.up(features)))
 
     @classmethod
@@ -221,15 +221,15 @@ class FourierUnit(Float32Module):
 def inverse_rfft2(spectrum: Tensor, h: int, w: int) -> Tensor:
     """Orthonormal inverse of ``rfft2``, with one meaning on every device.
 
-    A processed spectrum lacks the conjugate symmetry of a real picture's, and two-dimensional
+    A processed spectrum lacks the conjugate symmetry of a real image's, and two-dimensional
     complex-to-real transforms of such input differ between libraries. In two steps they agree:
     a complex transform along the height, then a real one along the width, for which the
     imaginary parts at zero and at the Nyquist frequency have no meaning and are dropped.
 
     Args:
         spectrum: ``(..., h, w // 2 + 1)`` complex.
-        h: height of the answer.
-        w: width of the answer.
+        h: height of the output.
+        w: width of the output.
 
     Returns:
         ``(..., h, w)`` real.

@@ -1,11 +1,11 @@
-"""Refinement of LaMa's answers for large pictures, scale by scale, at inference.
+"""Refinement of LaMa's answers for large images, scale by scale, at inference.
 
 Kulshreshtha et al., "Feature Refinement to Improve High Resolution Image Inpainting", 2022
 (arXiv 2206.13644); settings as in github.com/advimman/lama.
 
-LaMa learnt on small pictures, and leaves wide holes of large ones vague. Refinement fills a small
+LaMa learnt on small images, and leaves wide holes of large ones vague. Refinement fills a small
 copy first. At each larger scale it then adjusts the map between encoder and blocks, not the
-weights, until the answer shrunk by half resembles that of the scale before.
+weights, until the output shrunk by half resembles that of the scale before.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Refinement:
         smallest_side: shorter side, in pixels, that the smallest scale should have about. Below
             about 1.41 times that nothing is refined.
         max_scales: at most so many scales, each half the height and width of the next.
-        pixel_budget: larger pictures are refined at this many pixels and the answer is enlarged.
+        pixel_budget: larger images are refined at this many pixels and the output is enlarged.
     """
 
     steps: int = 15
@@ -62,7 +62,7 @@ class Refinement:
             raise OptionError(f"learning_rate must be positive, got {self.learning_rate}")
 
     def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
-        """Height and width of each scale for a picture of the given size, smallest first."""
+        """Height and width of each scale for an image of the given size, smallest first."""
         ratio = min(1.0, math.sqrt(self.pixel_budget / (height * width)))
         h, w = (max(int(side * ratio), SMALLEST_SIDE // 2) for side in (height, width))
         doublings = round(max(0.0, math.log2(min(h, w) / self.smallest_side)))
@@ -71,29 +71,29 @@ class Refinement:
 
 
 class Refinable(Protocol):
-    """What refinement needs of a network; pictures are in [0, 1]."""
+    """What refinement needs of a network; images are in [0, 1]."""
 
     blocks: nn.Sequential
 
-    def encode(self, picture: Tensor, hole: Tensor) -> Tensor:
+    def encode(self, image: Tensor, hole: Tensor) -> Tensor:
         """Map that the blocks take."""
 
     def decode(self, features: Tensor) -> Tensor:
-        """Picture of the map that the blocks answer."""
+        """Image of the map that the blocks answer."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """All weights."""
 
 
-def refine(network: Refinable, picture: Tensor, hole: Tensor, settings: Refinement) -> Tensor:
-    """Refined answer, one picture at a time.
+def refine(network: Refinable, image: Tensor, hole: Tensor, settings: Refinement) -> Tensor:
+    """Refined answer, one image at a time.
 
     The blocks' intermediate results are computed again for each gradient rather than kept, which
     bounds the memory. Maps are adjusted in float32, whatever the network computes in.
 
     Args:
         network: in inference mode; its weights stay as they are.
-        picture: ``(N, 3, H, W)`` in [0, 1], 0 in the hole.
+        image: ``(N, 3, H, W)`` in [0, 1], 0 in the hole.
         hole: ``(N, 1, H, W)`` in {0, 1}, 1 = fill.
         settings: how to refine.
 
@@ -101,13 +101,13 @@ def refine(network: Refinable, picture: Tensor, hole: Tensor, settings: Refineme
         ``(N, 3, H, W)`` in [0, 1], not composited, without gradient.
     """
     with torch.inference_mode(False), torch.enable_grad(), _frozen(network):
-        pairs = zip(picture.detach().clone().split(1), hole.detach().clone().split(1))
+        pairs = zip(image.detach().clone().split(1), hole.detach().clone().split(1))
         return torch.cat([_refine_one(network, *pair, settings) for pair in pairs])
 
 
-def _refine_one(network: Refinable, picture: Tensor, hole: Tensor, settings: Refinement) -> Tensor:
-    dtype, size = picture.dtype, picture.shape[2:]
-    small, *larger = _pyramid(picture.float(), hole.float(), settings)
+def _refine_one(network: Refinable, image: Tensor, hole: Tensor, settings: Refinement) -> Tensor:
+    dtype, size = image.dtype, image.shape[2:]
+    small, *larger = _pyramid(image.float(), hole.float(), settings)
     scale = _Scale(network, *small, dtype)
     answer = scale.answer(scale.start)
     for pair in larger:
@@ -118,7 +118,7 @@ def _refine_one(network: Refinable, picture: Tensor, hole: Tensor, settings: Ref
 
 
 def _adjusted(scale: _Scale, reference: Tensor, settings: Refinement) -> Tensor:
-    """The scale's map after it has been fitted to the smaller scale's picture."""
+    """The scale's map after it has been fitted to the smaller scale's image."""
     features = scale.start.clone().requires_grad_()
     optimiser = torch.optim.Adam([features], lr=settings.learning_rate)
     for _ in range(settings.steps - 1):
@@ -129,39 +129,37 @@ def _adjusted(scale: _Scale, reference: Tensor, settings: Refinement) -> Tensor:
 
 
 class _Scale:
-    """One picture at one scale: what is known of it, and the network's map for it.
+    """One image at one scale: what is known of it, and the network's map for it.
 
     Args:
         network: the network.
-        picture: ``(1, 3, h, w)`` float32, 0 in the hole.
+        image: ``(1, 3, h, w)`` float32, 0 in the hole.
         hole: ``(1, 1, h, w)`` float32.
         dtype: what the network computes in.
     """
 
-    def __init__(
-        self, network: Refinable, picture: Tensor, hole: Tensor, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, network: Refinable, image: Tensor, hole: Tensor, dtype: torch.dtype) -> None:
         self.network, self.dtype = network, dtype
-        self.picture, self.hole = picture, hole
+        self.image, self.hole = image, hole
         self.inner = _inner_hole(hole)
-        border = (0, -picture.shape[3] % MULTIPLE, 0, -picture.shape[2] % MULTIPLE)
-        self.padded = F.pad(picture, border, mode="reflect")
+        border = (0, -image.shape[3] % MULTIPLE, 0, -image.shape[2] % MULTIPLE)
+        self.padded = F.pad(image, border, mode="reflect")
         self.padded_hole = F.pad(hole, border, mode="reflect")
         with torch.no_grad():
             start = network.encode(self.padded.to(dtype), self.padded_hole.to(dtype))
         self.start = start.float()
 
     def answer(self, features: Tensor) -> Tensor:
-        """Picture ``(1, 3, h, w)`` for a map of the scale, without gradient."""
+        """Image ``(1, 3, h, w)`` for a map of the scale, without gradient."""
         with torch.no_grad():
             return self._cropped(self._decoded(features))
 
     def composite(self, answer: Tensor) -> Tensor:
-        """Known pixels with the answer in the hole."""
-        return torch.lerp(self.picture, answer, self.hole)
+        """Known pixels with the output in the hole."""
+        return torch.lerp(self.image, answer, self.hole)
 
     def loss(self, features: Tensor, reference: Tensor) -> Tensor:
-        """How far the answer is from known pixels, and in the hole from the smaller scale."""
+        """How far the output is from known pixels, and in the hole from the smaller scale."""
         answer = self._decoded(features)
         known = _mean_where(1 - self.padded_hole, (answer - self.padded).abs())
         shrunk = _halved(self._cropped(answer))
@@ -174,19 +172,19 @@ class _Scale:
         return self.network.decode(x).float()
 
     def _cropped(self, answer: Tensor) -> Tensor:
-        h, w = self.picture.shape[2:]
+        h, w = self.image.shape[2:]
         return answer[..., :h, :w]
 
 
-def _pyramid(picture: Tensor, hole: Tensor, settings: Refinement) -> list[tuple[Tensor, Tensor]]:
-    """Picture and hole at every scale, smallest first; what a hole touches becomes hole."""
-    *smaller, largest = settings.sizes(*picture.shape[2:])
+def _pyramid(image: Tensor, hole: Tensor, settings: Refinement) -> list[tuple[Tensor, Tensor]]:
+    """Image and hole at every scale, smallest first; what a hole touches becomes hole."""
+    *smaller, largest = settings.sizes(*image.shape[2:])
     hole = (_resized(hole, largest) > NOT_QUITE_KNOWN).float()
-    levels = [(_resized(picture, largest) * (1 - hole), hole)]
+    levels = [(_resized(image, largest) * (1 - hole), hole)]
     for _ in smaller:
-        picture, hole = levels[0]
+        image, hole = levels[0]
         hole = (_halved(hole) >= NOT_QUITE_KNOWN).float()
-        levels.insert(0, (_halved(picture) * (1 - hole), hole))
+        levels.insert(0, (_halved(image) * (1 - hole), hole))
     return levels
 
 

@@ -26,7 +26,7 @@ from facemask_inpaint.models.latentcode.blocks import (
 
 
 class Autoencoder(nn.Module):
-    """Picture to latent map and back.
+    """Image to latent map and back.
 
     Args:
         in_channels: channels of the input.
@@ -42,7 +42,7 @@ class Autoencoder(nn.Module):
         self.decoder = Decoder(code_dim, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, in_channels, H, W)`` to a picture ``(N, 3, H, W)``, nominally in [-1, 1]."""
+        """``(N, in_channels, H, W)`` to an image ``(N, 3, H, W)``, nominally in [-1, 1]."""
         return self.from_latent(self.to_latent(x))
 
     def to_latent(self, x: Tensor) -> Tensor:
@@ -55,17 +55,17 @@ class Autoencoder(nn.Module):
 
 
 class Composer(Autoencoder):
-    """Autoencoder of the visible picture whose hidden cells lean on given code vectors.
+    """Autoencoder of the visible image whose hidden cells lean on given code vectors.
 
     The encoder sees the whole frame without partial convolutions, so
     that hidden cells have a guess of their own; it counts one half there.
     """
 
     def forward(self, x: Tensor, vectors: Tensor, clear: Tensor) -> Tensor:  # type: ignore[override]
-        """Paint a picture.
+        """Paint an image.
 
         Args:
-            x: ``(N, 4, H, W)``, mask and visible picture.
+            x: ``(N, 4, H, W)``, mask and visible image.
             vectors: ``(N, code_dim, H / 16, W / 16)``, vector of every cell's code.
             clear: ``(N, 1, H / 16, W / 16)``, 1 where a cell's code was seen.
 
@@ -79,7 +79,7 @@ class VQGAN(Autoencoder):
     """Autoencoder whose latent cells are words of a codebook.
 
     Inpainting takes only the codebook from it. The rest makes the targets for training: what
-    codes a whole picture has.
+    codes a whole image has.
 
     Args:
         width: channels at full size, a multiple of 32.
@@ -92,18 +92,18 @@ class VQGAN(Autoencoder):
         self.codebook = nn.Embedding(codes, code_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Picture ``(N, 3, H, W)`` in [-1, 1] as its codes render it."""
+        """Image ``(N, 3, H, W)`` in [-1, 1] as its codes render it."""
         return self.decode(self.encode(x))
 
-    def encode(self, picture: Tensor) -> Tensor:
+    def encode(self, image: Tensor) -> Tensor:
         """Nearest code of every cell, ``(N, H / 16, W / 16)`` int64."""
-        latent = rearrange(self.to_latent(picture).float(), "n c h w -> n h w c")
+        latent = rearrange(self.to_latent(image).float(), "n c h w -> n h w c")
         words = self.codebook.weight.float()
         # Squared distance without the part that is the same for all words.
         return (words.square().sum(1) - 2 * latent @ words.T).argmin(-1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Picture ``(N, 3, H, W)`` of codes ``(N, H / 16, W / 16)``."""
+        """Image ``(N, 3, H, W)`` of codes ``(N, H / 16, W / 16)``."""
         return self.from_latent(rearrange(self.codebook(codes), "n h w c -> n c h w"))
 
     @classmethod
@@ -118,12 +118,12 @@ class VQGAN(Autoencoder):
 
 
 class Encoder(nn.Module):
-    """Shrinks a picture sixteen times; attention on the latent grid only.
+    """Shrinks an image sixteen times; attention on the latent grid only.
 
     Args:
         in_channels: channels of the input.
         width: channels at full size, a multiple of 32.
-        code_dim: channels of the answer.
+        code_dim: channels of the output.
     """
 
     def __init__(self, in_channels: int, width: int, code_dim: int) -> None:
@@ -182,7 +182,7 @@ class Level(nn.Module):
 
     Args:
         in_channels: channels of the input.
-        channels: channels of all blocks' answers.
+        channels: channels of all blocks' outputs.
         blocks: how many.
         attend: whether attention follows each block.
         resample: what changes the scale at the end, if anything.
@@ -217,7 +217,7 @@ class ResidualBlock(nn.Module):
 
     Args:
         in_channels: channels of the input.
-        channels: channels of the answer.
+        channels: channels of the output.
     """
 
     def __init__(self, in_channels: int, channels: int) -> None:

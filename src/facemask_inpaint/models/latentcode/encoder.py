@@ -76,11 +76,11 @@ class PartialEncoder(nn.Module):
         self.leave = PartialConv(widths[-1], code_dim)
         self.head = PartialConv(code_dim, codes, kernel_size=1)
 
-    def forward(self, visible: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """Look at a picture.
+    def forward(self, masked_image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+        """Look at an image.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
             hole: ``(N, 1, H, W)`` in {0, 1}, 1 = fill.
 
         Returns:
@@ -88,7 +88,7 @@ class PartialEncoder(nn.Module):
             ``(N, 1, H / 16, W / 16)`` in {0, 1}, 1 where a cell can be seen.
         """
         known = Known.of(1 - hole)
-        x = self.enter(torch.cat([0.5 - hole, visible], 1).contiguous(), known.weight)
+        x = self.enter(torch.cat([0.5 - hole, masked_image], 1).contiguous(), known.weight)
         for level in self.levels:
             x, known = level(x, known)
         before, attention, after = self.middle
@@ -104,7 +104,7 @@ class PartialLevel(nn.Module):
 
     Args:
         in_channels: channels of the input.
-        channels: channels of the answer.
+        channels: channels of the output.
         shrink: whether this is not yet the latent grid.
     """
 
@@ -132,7 +132,7 @@ class PartialBlock(nn.Module):
 
     Args:
         in_channels: channels of the input.
-        channels: channels of the answer.
+        channels: channels of the output.
     """
 
     def __init__(self, in_channels: int, channels: int) -> None:
@@ -156,7 +156,7 @@ class PartialConv(nn.Module):
 
     Args:
         in_channels: channels of the input.
-        channels: channels of the answer.
+        channels: channels of the output.
         kernel_size: 1 or 3.
         shrink: blur, and halve height and width; with 3x3 kernels only.
     """
@@ -174,13 +174,13 @@ class PartialConv(nn.Module):
         )
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Convolve ``x``; ``weight`` ``(N, 1, H', W')`` is 0 where the answer is hidden."""
+        """Convolve ``x``; ``weight`` ``(N, 1, H', W')`` is 0 where the output is hidden."""
         # The activation's gain of sqrt(2) costs nothing on the one channel of the weight.
         return F.relu(self.conv(x), inplace=True) * (weight * math.sqrt(2))
 
 
 def _window_weight(keep: Tensor, keep_after: Tensor, *, stride: int) -> Tensor:
-    """Nine over the number of known pixels in each 3x3 window; 0 where the answer is hidden."""
+    """Nine over the number of known pixels in each 3x3 window; 0 where the output is hidden."""
     known = F.avg_pool2d(keep, 3, stride, padding=1, divisor_override=1)
     # A window around a known answer holds a known pixel: this only keeps 0 / 0 away.
     return 9 * keep_after / known.clamp(min=1)

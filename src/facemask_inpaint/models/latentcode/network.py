@@ -20,18 +20,18 @@ from facemask_inpaint.models.latentcode.transformer import CodeTransformer
 
 
 class LatentCode(InpaintingNetwork):
-    """Latent-code inpainting network; pluralistic, for one size of pictures.
+    """Latent-code inpainting network; pluralistic, for one size of images.
 
     The random draw ``race`` decides the codes of hidden cells: standard exponential, one row of
     all codes for every cell in the order of filling. All ones give the likeliest codes instead
     of random ones. Where a hole is too thin to hide a cell nothing is drawn, and all seeds give
-    one picture.
+    one image.
 
     Its four parts were trained one after the other: codes are chosen, so no gradient passes from
-    the picture to :attr:`encoder` and :attr:`transformer`.
+    the image to :attr:`encoder` and :attr:`transformer`.
 
     Args:
-        resolution: side of the pictures, a multiple of 16.
+        resolution: side of the images, a multiple of 16.
         width: channels of the convolutional parts at full size, a multiple of 32.
         codes: size of the codebook.
         code_dim: length of its vectors.
@@ -73,7 +73,7 @@ class LatentCode(InpaintingNetwork):
         super().__init__()
         _check_options(resolution, width, transformer_width, heads)
         _check_sampling(rounds, temperature)
-        self.native_size = resolution
+        self.native_resolution = resolution
         self.cells, self.codes = (resolution // SHRINKAGE) ** 2, codes
         self.rounds, self.temperature = rounds, temperature
         self.encoder = PartialEncoder(width, codes, code_dim)
@@ -82,24 +82,24 @@ class LatentCode(InpaintingNetwork):
         self.composer = Composer(4, width, code_dim)
         self.refiner = Autoencoder(3, width, code_dim)
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
-        codes, clear = self.see(visible, hole)
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        codes, clear = self.see(masked_image, hole)
         codes = self.complete(codes, clear, latents["race"])
-        composed = self.compose(visible, hole, codes, clear)
-        return self.refiner(visible + hole * composed)
+        composed = self.compose(masked_image, hole, codes, clear)
+        return self.refiner(masked_image + hole * composed)
 
-    def see(self, visible: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+    def see(self, masked_image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """Codes of what can be seen.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
             hole: ``(N, 1, H, W)``, 1 = fill.
 
         Returns:
             Codes ``(N, H / 16, W / 16)`` int64, without meaning in hidden cells; and
             ``(N, 1, H / 16, W / 16)``, 1 where a cell can be seen.
         """
-        scores, clear = self.encoder(visible, hole)
+        scores, clear = self.encoder(masked_image, hole)
         return scores.argmax(1), clear
 
     def complete(self, codes: Tensor, clear: Tensor, race: Tensor) -> Tensor:
@@ -124,17 +124,17 @@ class LatentCode(InpaintingNetwork):
         )
         return completed.view_as(codes)
 
-    def compose(self, visible: Tensor, hole: Tensor, codes: Tensor, clear: Tensor) -> Tensor:
-        """First picture ``(N, 3, H, W)``, neither composited nor refined.
+    def compose(self, masked_image: Tensor, hole: Tensor, codes: Tensor, clear: Tensor) -> Tensor:
+        """First image ``(N, 3, H, W)``, neither composited nor refined.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
             hole: ``(N, 1, H, W)``, 1 = fill.
             codes: ``(N, H / 16, W / 16)`` int64 of all cells.
             clear: ``(N, 1, H / 16, W / 16)``, 1 where a cell can be seen.
         """
         vectors = rearrange(self.codebook(codes), "n h w c -> n c h w")
-        return self.composer(torch.cat([0.5 - hole, visible], 1), vectors, clear)
+        return self.composer(torch.cat([0.5 - hole, masked_image], 1), vectors, clear)
 
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
         return {"race": (n, self.cells, self.codes)}

@@ -49,7 +49,7 @@ def complete(
     In each round the cells with the largest probability of any code are filled for good. A code
     is drawn by an exponential race: the largest ``probability / race`` wins, which for standard
     exponential numbers happens to each code with its probability; equal numbers let the
-    likeliest win. A picture's codes do not depend on the others in the batch.
+    likeliest win. An image's codes do not depend on the others in the batch.
 
     Args:
         predict: the transformer.

@@ -1,4 +1,4 @@
-"""The bidirectional transformer over a picture's codes.
+"""The bidirectional transformer over an image's codes.
 
 Known codes see each other; an unknown cell sees them and itself, but no
 other unknown cell.

@@ -1,4 +1,4 @@
-"""Contextual attention: a map rebuilt from its own patches where the picture is known.
+"""Contextual attention: a map rebuilt from its own patches where the image is known.
 
 Yu et al., "Generative Image Inpainting with Contextual Attention", CVPR 2018 (arXiv 1801.07892),
 section 4, in the form that "Free-Form Image Inpainting with Gated Convolution" (ICCV 2019) uses.
@@ -125,7 +125,7 @@ def nearest(x: Tensor, factor: int, sampling: Sampling) -> Tensor:
 
     Args:
         x: map whose sides are multiples of ``factor``.
-        factor: how many times smaller the answer is.
+        factor: how many times smaller the output is.
         sampling: ``"corners"`` lets the corners of both grids coincide and rounds half up, as
             TensorFlow does; ``"floor"`` takes the first of each group.
     """

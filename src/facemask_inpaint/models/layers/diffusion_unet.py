@@ -90,7 +90,7 @@ class UNetShape:
 
     Attributes:
         in_channels: of the input.
-        out_channels: of the answer.
+        out_channels: of the output.
         widths: channels of every level, full size first; multiples of 32. The first is also the
             length of the time embedding's sinusoids.
         attention_from: levels with this number (from 0) and later ones have attention.

@@ -17,7 +17,7 @@ def blur_kernel(gain: float = 1.0) -> Tensor:
     return gain * torch.outer(taps, taps)
 
 
-def halve(x: Tensor) -> Tensor:
+def downsample(x: Tensor) -> Tensor:
     """Smooth with outer([1, 3, 3, 1]) / 64 and keep every second row and column.
 
     Args:
@@ -31,7 +31,7 @@ def halve(x: Tensor) -> Tensor:
     return F.conv2d(x, kernel, stride=2, padding=1, groups=channels)
 
 
-def double(x: Tensor) -> Tensor:
+def upsample(x: Tensor) -> Tensor:
     """Put zeros between the pixels and smooth with outer([1, 3, 3, 1]) / 16.
 
     Of the four taps two fall on zeros: (1 · left + 3 · own) / 4 and (3 · own + 1 · right) / 4

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 _HALF = (torch.float16, torch.bfloat16)
 
 
-def widened(x: Tensor) -> Tensor:
+def upcast(x: Tensor) -> Tensor:
     """``x`` in float32 if it is of half precision, for sums and epsilons that need it."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
@@ -19,7 +19,7 @@ class Float32Module(nn.Module):
     """A part that stays in float32 when its network goes to half precision.
 
     ``network.to(torch.bfloat16)`` leaves its parameters in float32, and autocast is off inside.
-    Half-precision inputs are widened, and the answer is narrowed to the input's type. Float64
+    Half-precision inputs are widened, and the output is narrowed to the input's type. Float64
     is let through. A subclass writes :meth:`forward_float32`.
     """
 

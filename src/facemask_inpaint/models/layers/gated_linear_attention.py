@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from facemask_inpaint.models.layers.float32 import widened
+from facemask_inpaint.models.layers.float32 import upcast
 
 CHUNK = 64
 SAFE_EXPONENT = 60.0
@@ -127,7 +127,7 @@ class GatedLinearAttention(nn.Module):
         self.o_proj = nn.Linear(channels, channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Answer ``(N, h, w, C)`` for a map of this shape."""
+        """Return ``(N, h, w, C)`` for a map of this shape."""
         _, h, w, _ = x.shape
         tokens = x.flatten(1, 2)
         log_gate = F.logsigmoid(self._heads(self.gk_proj(tokens))) / GATE_NORMALISER
@@ -141,7 +141,7 @@ class GatedLinearAttention(nn.Module):
 
     def _heads(self, x: Tensor) -> Tensor:
         """``(N, heads, T, D)``, at least float32, of ``(N, T, heads * D)``."""
-        return widened(rearrange(x, "n t (k d) -> n k t d", k=self.heads))
+        return upcast(rearrange(x, "n t (k d) -> n k t d", k=self.heads))
 
 
 class HeadNorm(nn.Module):

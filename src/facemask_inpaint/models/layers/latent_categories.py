@@ -9,17 +9,22 @@ Xu et al., "PixelHacker: Image Inpainting with Structural and Semantic Consisten
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
-from facemask_inpaint.errors import OptionError, unknown_name
-from facemask_inpaint.models._conditions import Condition, ConditionSpec
+from facemask_inpaint.errors import unknown_name
+from facemask_inpaint.models._conditions import (
+    Condition,
+    Conditions,
+    ConditionSpec,
+    steps_condition,
+)
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers import kl_autoencoder
-from facemask_inpaint.models.layers.diffusion import Stepped
-from facemask_inpaint.models.layers.diffusion_unet import diffusers
+from facemask_inpaint.models.layers.diffusion import TRAINED_STEPS, DDIMSchedule
 from facemask_inpaint.models.layers.kl_autoencoder import (
     CELL,
     LATENT_CHANNELS,
@@ -29,7 +34,6 @@ from facemask_inpaint.models.layers.kl_autoencoder import (
 from facemask_inpaint.models.layers.official import OfficialTensors
 from facemask_inpaint.models.layers.token_unet import TokenUNet, TokenUNetShape
 
-TRAINED_STEPS = 1000
 FIRST_BETA, LAST_BETA = 0.00085, 0.012
 LATENT_SCALE = 0.13025
 
@@ -41,60 +45,7 @@ MOST_GUIDANCE = 100.0
 Posterior = Literal["sample", "mode"]
 
 
-class DDIMRun:
-    """The timesteps of one run and the way down between them.
-
-    Args:
-        steps: timesteps of a full run, 1 to 1000.
-        strength: share of them that is taken, from 0 (excluded) to 1; the noisiest are left out.
-
-    Attributes:
-        timesteps: what the network is told at each step, from the noisiest down.
-        alphas_cumprod: ``(1000,)`` float32, share of the clean latents' variance at each timestep.
-
-    Raises:
-        OptionError: an argument is outside its range, or leaves no step.
-    """
-
-    def __init__(self, steps: int, strength: float = 1.0) -> None:
-        if not 1 <= steps <= TRAINED_STEPS:
-            raise OptionError(f"steps must be 1 to {TRAINED_STEPS}, not {steps}")
-        if not 0 < strength <= 1:
-            raise OptionError(f"strength must be above 0 and at most 1, not {strength}")
-        self._scheduler = diffusers().DDIMScheduler(
-            num_train_timesteps=TRAINED_STEPS,
-            beta_schedule="scaled_linear",
-            beta_start=FIRST_BETA,
-            beta_end=LAST_BETA,
-            clip_sample=False,
-            set_alpha_to_one=True,
-            steps_offset=0,
-            timestep_spacing="leading",
-        )
-        self.alphas_cumprod: Tensor = self._scheduler.alphas_cumprod
-        self._scheduler.set_timesteps(steps)
-        taken = int(steps * strength)
-        if not taken:
-            raise OptionError(f"strength {strength} leaves none of {steps} steps; take more steps")
-        self.timesteps: list[int] = self._scheduler.timesteps.tolist()[steps - taken :]
-
-    def add_noise(self, clean: Tensor, noise: Tensor) -> Tensor:
-        """``clean`` at the noise level of the first timestep."""
-        share = self.alphas_cumprod[self.timesteps[0]].to(clean)
-        return share.sqrt() * clean + (1 - share).sqrt() * noise
-
-    def down(self, x: Tensor, epsilon: Tensor, timestep: int) -> Tensor:
-        """State one step below ``timestep``, without new noise.
-
-        Args:
-            x: ``(N, C, h, w)``, the state.
-            epsilon: the noise that the network sees in it.
-            timestep: one of :attr:`timesteps`.
-        """
-        return self._scheduler.step(epsilon, timestep, x, return_dict=False)[0]
-
-
-class LatentCategoryNetwork(Stepped, InpaintingNetwork):
+class LatentCategoryNetwork(InpaintingNetwork):
     """A U-Net that denoises latent maps under a learned prompt, guided away from another one.
 
     The image that the network sees is encoded with a grey hole. A run starts from pure noise, or
@@ -146,115 +97,119 @@ class LatentCategoryNetwork(Stepped, InpaintingNetwork):
             raise unknown_name("posterior", posterior, get_args(Posterior))
         self.steps, self.guidance_scale, self.strength = steps, guidance_scale, strength
         self.noise_offset, self.posterior = noise_offset, posterior
-        DDIMRun(steps, strength)
+        noise_schedule(steps, strength)
         self.embedding_layer = nn.Embedding(2 * PROMPT_LENGTH, shape.token_width)
         self.unet = TokenUNet(shape)
         self.autoencoder = KLAutoencoder(
             widths=tuple(autoencoder_widths), groups=autoencoder_groups, scale=LATENT_SCALE
         )
 
+    @override
     def condition_spec(self) -> ConditionSpec:
+        guidance = Condition(
+            value_type=float,
+            meaning="how far the wanted prompt counts more than the unwanted one",
+            default=self.guidance_scale,
+            minimum=0,
+            maximum=MOST_GUIDANCE,
+        )
         return {
-            "steps": Condition(
-                kind=int,
-                meaning="timesteps of a full run",
-                default=self.steps,
-                minimum=1,
-                maximum=TRAINED_STEPS,
-            ),
-            "guidance_scale": Condition(
-                kind=float,
-                meaning="how far the wanted prompt counts more than the unwanted one",
-                default=self.guidance_scale,
-                minimum=0,
-                maximum=MOST_GUIDANCE,
-            ),
+            "steps": steps_condition(self.steps, TRAINED_STEPS),
+            "guidance_scale": guidance,
         }
 
+    @override
     @torch.no_grad()
     def fill_conditioned(
         self,
-        visible: Tensor,
+        masked_image: Tensor,
         hole: Tensor,
-        latents: Mapping[str, Any],
-        conditions: Mapping[str, Any],
+        latents: Mapping[str, Tensor],
+        conditions: Conditions,
     ) -> Tensor:
-        run = DDIMRun(conditions["steps"], self.strength)
-        condition = self.condition(visible, hole, latents)
-        start = self.start(run, visible, condition, latents)
-        *_, latent = self.states(run, start, condition, conditions["guidance_scale"])
-        return self.decode(latent).to(visible.dtype)
+        schedule = noise_schedule(conditions["steps"], self.strength)
+        condition = self.condition(masked_image, hole, latents)
+        start = self.start(schedule, masked_image, condition, latents)
+        *_, latent = self.states(schedule, start, condition, conditions["guidance_scale"])
+        return self.decode(latent).to(masked_image.dtype)
 
     def encode(self, image: Tensor, noise: Tensor | None) -> Tensor:
-        """Latent map ``(N, 4, H / 8, W / 8)``; see :meth:`KLAutoencoder.encode`."""
+        """Return the latent map ``(N, 4, H / 8, W / 8)``; see :meth:`KLAutoencoder.encode`."""
         return self.autoencoder.encode(image, noise)
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Image ``(N, 3, H, W)`` float32 of a latent map ``(N, 4, H / 8, W / 8)``."""
+        """Return the image ``(N, 3, H, W)`` float32 of a latent map ``(N, 4, H / 8, W / 8)``."""
         return self.autoencoder.decode(latent)
 
-    def condition(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any]) -> Tensor:
-        """What the U-Net is shown beside the state.
+    def condition(
+        self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Return what the U-Net is shown beside the state.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
             hole: ``(N, 1, H, W)``, 1 = fill.
             latents: draws by the names of :meth:`latent_spec`.
 
         Returns:
             ``(N, 5, H / 8, W / 8)`` float32: the mask, 1 = hidden, and the known part's latents.
         """
-        known = self.encode(visible, latents.get("z_masked"))
+        known = self.encode(masked_image, latents.get("z_masked"))
         return torch.cat([hidden_cells(hole).to(known), known], 1)
 
     def start(
-        self, run: DDIMRun, visible: Tensor, condition: Tensor, latents: Mapping[str, Any]
+        self,
+        schedule: DDIMSchedule,
+        masked_image: Tensor,
+        condition: Tensor,
+        latents: Mapping[str, Tensor],
     ) -> Tensor:
-        """State ``(N, 4, H / 8, W / 8)`` before the first step.
+        """Return the state ``(N, 4, H / 8, W / 8)`` before the first step.
 
         Args:
-            run: the steps to come.
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            schedule: of the steps to come.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
             condition: as :meth:`condition` gives it.
             latents: draws by the names of :meth:`latent_spec`.
         """
         noise = self.noise(latents).to(condition)
         if self.strength == 1:
             return noise
-        return run.add_noise(self.known_latents(visible, condition, latents), noise)
+        known = self.known_latents(masked_image, condition, latents)
+        return schedule.add_noise(known, noise, schedule.timesteps[0])
 
     def known_latents(
-        self, visible: Tensor, condition: Tensor, latents: Mapping[str, Any]
+        self, masked_image: Tensor, condition: Tensor, latents: Mapping[str, Tensor]
     ) -> Tensor:
-        """Latents ``(N, 4, h, w)`` of the known part from which a run of less strength starts."""
+        """Return latents ``(N, 4, h, w)`` of the known part, from which a run of less strength starts."""
         return condition[:, 1:]
 
-    def noise(self, latents: Mapping[str, Any]) -> Tensor:
-        """Noise ``(N, 4, h, w)`` of the start, its offset added."""
+    def noise(self, latents: Mapping[str, Tensor]) -> Tensor:
+        """Return the noise ``(N, 4, h, w)`` of the start, its offset added."""
         noise, offset = self.noise_names
         if offset not in latents:
             return latents[noise]
         return latents[noise] + self.noise_offset * latents[offset]
 
     def states(
-        self, run: DDIMRun, start: Tensor, condition: Tensor, guidance_scale: float
+        self, schedule: DDIMSchedule, start: Tensor, condition: Tensor, guidance_scale: float
     ) -> Iterator[Tensor]:
-        """The state ``(N, 4, h, w)`` after each step of a run.
+        """Yield the state ``(N, 4, h, w)`` after each step of a run.
 
         Args:
-            run: the steps.
+            schedule: of the steps.
             start: ``(N, 4, h, w)``, the state before the first one.
             condition: as :meth:`condition` gives it.
             guidance_scale: how far the wanted prompt counts more than the unwanted one.
         """
         x = start
-        for timestep in self.paced(run.timesteps):
+        for timestep in self.with_progress(schedule.timesteps):
             epsilon = self.guided_epsilon(torch.cat([x, condition], 1), timestep, guidance_scale)
-            x = run.down(x, epsilon, timestep)
+            x = schedule.step(x, epsilon, timestep)
             yield x
 
     def guided_epsilon(self, x: Tensor, timestep: int, guidance_scale: float) -> Tensor:
-        """Noise ``(N, 4, h, w)`` that is taken to be in ``x`` ``(N, 9, h, w)``."""
+        """Return the noise ``(N, 4, h, w)`` that is taken to be in ``x`` ``(N, 9, h, w)``."""
         wanted, unwanted = torch.arange(2 * PROMPT_LENGTH, device=x.device).chunk(2)
         if guidance_scale == 1:
             return self.epsilon(x, timestep, wanted[None])
@@ -263,7 +218,7 @@ class LatentCategoryNetwork(Stepped, InpaintingNetwork):
         return away + guidance_scale * (towards - away)
 
     def epsilon(self, x: Tensor, timestep: int | Tensor, ids: Tensor) -> Tensor:
-        """Noise that the U-Net sees, as precise as ``x``.
+        """Return the noise that the U-Net sees, as precise as ``x``.
 
         Args:
             x: ``(N, 9, h, w)``: state, mask, known part's latents.
@@ -283,7 +238,7 @@ class LatentCategoryNetwork(Stepped, InpaintingNetwork):
         return spec
 
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         unet, autoencoder = official_parts(tensors, cls.__name__)
         levels = sum(f"down_blocks.{i}.resnets.0.norm2.weight" in unet for i in range(len(unet)))
         return {
@@ -310,6 +265,19 @@ class LatentCategoryNetwork(Stepped, InpaintingNetwork):
         }
 
 
+def noise_schedule(steps: int, strength: float = 1.0) -> DDIMSchedule:
+    """Return the timesteps of a run.
+
+    Args:
+        steps: timesteps of a full run, 1 to 1000.
+        strength: share of them that is taken, above 0 to 1.
+
+    Raises:
+        OptionError: an argument is outside its range, or leaves no step.
+    """
+    return DDIMSchedule(steps, FIRST_BETA, LAST_BETA, strength=strength)
+
+
 _TABLE = "embedding_layer.weight"
 _AUTOENCODER = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
 _ROLES = ("unet/", "vae/")
@@ -318,7 +286,7 @@ _ROLES = ("unet/", "vae/")
 def official_parts(
     tensors: Mapping[str, Tensor], network: str
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """U-Net with its table of tokens, and autoencoder, from the tensors of both published files.
+    """Return U-Net with its table of tokens, and autoencoder, from the tensors of both published files.
 
     Args:
         tensors: under the official keys, which may stand behind the file's role: ``unet/`` or

@@ -82,7 +82,7 @@ class LatentTensors:
         """
         return self._take(self.unet, "conv_in" if self.converted else "input_blocks.0.0")
 
-    def picture_width(self) -> int:
+    def autoencoder_width(self) -> int:
         """Channels of the first stage at full size."""
         return self._take(self.autoencoder, "encoder.conv_in").shape[0]
 

@@ -23,7 +23,7 @@ def check_noise_mode(mode: str) -> None:
 
 
 class DecoderBlock(nn.Module):
-    """Doubles the scale, adds the encoder's map, adds its share to the picture.
+    """Doubles the scale, adds the encoder's map, adds its share to the image.
 
     Args:
         in_channels: channels from the level below.
@@ -53,26 +53,26 @@ class DecoderBlock(nn.Module):
         self,
         x: Tensor,
         skip: Tensor,
-        picture: Tensor,
+        image: Tensor,
         styles: Sequence[Tensor],
         noise: Sequence[Tensor | None] = (None, None),
     ) -> tuple[Tensor, Tensor]:
-        """Features ``(N, C, H, W)`` and picture of this level.
+        """Features ``(N, C, H, W)`` and image of this level.
 
         Args:
             x: ``(N, in_channels, H/2, W/2)``.
             skip: ``(N, channels, H, W)``.
-            picture: ``(N, 3, H/2, W/2)`` of the level below.
+            image: ``(N, 3, H/2, W/2)`` of the level below.
             styles: of the three layers, ``(N, style_dim)`` each.
             noise: for the first two layers, as ``StyledConv`` takes it.
         """
         x = self.enlarge(x, styles[0], noise[0]) + skip
         x = self.merge(x, styles[1], noise[1])
-        return x, self.to_rgb(x, styles[2], picture)
+        return x, self.to_rgb(x, styles[2], image)
 
 
 class SkipDecoder(nn.Module):
-    """From the innermost features to the picture.
+    """From the innermost features to the image.
 
     Args:
         channels: channels by scale, from the innermost to full size.
@@ -107,24 +107,24 @@ class SkipDecoder(nn.Module):
         code: Tensor,
         noise: Sequence[Tensor | None],
     ) -> Tensor:
-        """Picture ``(N, 3, H, W)``, neither limited nor composited.
+        """Image ``(N, 3, H, W)``, neither limited nor composited.
 
         Args:
             x: innermost features.
             skips: the encoder's map for each further scale, smallest first.
-            ws: ``(N, rows, latent_dim)``; the picture layer of a level and the enlarging layer
+            ws: ``(N, rows, latent_dim)``; the image layer of a level and the enlarging layer
                 of the next share a row.
             code: ``(N, code_dim)``, the encoder's part of every style.
             noise: what :meth:`noise` answers.
         """
         styles = [torch.cat([w, code], 1) for w in ws.unbind(1)]
         x = self.inner(x, styles[0], noise[0])
-        picture = self.inner_to_rgb(x, styles[1])
+        image = self.inner_to_rgb(x, styles[1])
         for i, (block, skip) in enumerate(zip(self.blocks, skips)):
             first = 2 * i + 1
             own = styles[first : first + 3], noise[first : first + 2]
-            x, picture = block(x, skip, picture, *own)
-        return picture
+            x, image = block(x, skip, image, *own)
+        return image
 
     def noise(self, mode: NoiseMode, latents: Mapping[str, Tensor]) -> list[Tensor | None]:
         """The plane of each noisy layer, in order: stored, drawn (``noise_0``, ...) or none."""

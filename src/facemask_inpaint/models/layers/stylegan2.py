@@ -3,7 +3,7 @@
 Weights are stored as they are trained, of unit scale, and multiplied by ``1/sqrt(fan in)`` at run
 time (equalised learning rate). A layer that ends in an activation ends in ``sqrt(2)`` times a
 leaky ReLU of slope 0.2; the factor is folded into weight and bias, where it costs no extra pass.
-All padding is with zeros. Pictures may be in any memory format; channels-last is the fastest.
+All padding is with zeros. Images may be in any memory format; channels-last is the fastest.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facemask_inpaint.models.layers.fir import blur_kernel, double
-from facemask_inpaint.models.layers.float32 import widened
+from facemask_inpaint.models.layers.fir import blur_kernel, upsample
+from facemask_inpaint.models.layers.float32 import upcast
 
 
 def leaky_relu(x: Tensor, clamp: float | None = None) -> Tensor:
@@ -204,17 +204,17 @@ class StyledConv(nn.Module):
 
     def _scales(self, style: Tensor) -> tuple[Tensor, Tensor]:
         """Factors on input and output channels."""
-        style = widened(self.affine(style))
+        style = upcast(self.affine(style))
         # The largest style moves to the output side: half precision cannot overflow before.
         peak = style.abs().amax(1, keepdim=True).clamp_min(1e-8)
-        power = widened(self.weight).square().sum((2, 3)) * self.weight_gain**2
+        power = upcast(self.weight).square().sum((2, 3)) * self.weight_gain**2
         demodulate = torch.rsqrt(F.linear(style.square(), power) + 1e-8)
         scale_in, scale_out = style / peak * self.weight_gain, demodulate * peak * math.sqrt(2)
         return scale_in.to(self.weight.dtype), scale_out.to(self.weight.dtype)
 
 
 class ToRGB(nn.Module):
-    """Modulated 1x1 convolution to a picture: no normalisation, no noise, no activation.
+    """Modulated 1x1 convolution to an image: no normalisation, no noise, no activation.
 
     Args:
         in_channels: channels of the input.
@@ -228,17 +228,17 @@ class ToRGB(nn.Module):
         self.affine = EqualLinear(style_dim, in_channels, bias_init=1.0)
         self.weight_gain = 1 / math.sqrt(in_channels)
 
-    def forward(self, x: Tensor, style: Tensor, picture: Tensor | None = None) -> Tensor:
-        """Picture of ``x``, plus the previous level's ``picture`` at double size.
+    def forward(self, x: Tensor, style: Tensor, image: Tensor | None = None) -> Tensor:
+        """Image of ``x``, plus the previous level's ``image`` at double size.
 
         Args:
             x: ``(N, in_channels, H, W)``.
             style: ``(N, style_dim)``.
-            picture: ``(N, 3, H/2, W/2)``, or ``None`` at the first level.
+            image: ``(N, 3, H/2, W/2)``, or ``None`` at the first level.
         """
         scale = self.affine(style) * self.weight_gain
         x = F.conv2d(x * scale[:, :, None, None], self.weight, self.bias)
-        return x if picture is None else x + double(picture)
+        return x if image is None else x + upsample(image)
 
 
 class MappingNetwork(nn.Module):
@@ -264,7 +264,7 @@ class MappingNetwork(nn.Module):
 
     def forward(self, z: Tensor, truncation: float = 1.0) -> Tensor:
         """``w`` of shape ``(N, latent_dim)``, drawn towards its average if ``truncation`` < 1."""
-        z = widened(z)
+        z = upcast(z)
         z = z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
         w = self.layers(z.to(self.w_avg.dtype))
         return w if truncation == 1 else self.w_avg.lerp(w, truncation)
@@ -282,6 +282,6 @@ def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     group = min(group_size, n)
     if n % group:
         raise ValueError(f"a batch of {n} cannot be split into groups of {group}")
-    variance = widened(x).unflatten(0, (group, n // group)).var(0, unbiased=False)
+    variance = upcast(x).unflatten(0, (group, n // group)).var(0, unbiased=False)
     deviation = (variance + 1e-8).sqrt().mean((1, 2, 3)).to(x.dtype)
     return torch.cat([x, deviation.repeat(group)[:, None, None, None].expand(n, 1, h, w)], 1)

@@ -43,7 +43,7 @@ class TokenUNetShape:
 
     Attributes:
         in_channels: of the input.
-        out_channels: of the answer.
+        out_channels: of the output.
         widths: channels of every level, finest first; multiples of 32.
         attends: which levels have transformers.
         middle: whether there is a block between the way down and the way up.
@@ -145,7 +145,7 @@ class ResidualBlock(nn.Module):
 
     Args:
         incoming: channels of the input.
-        outgoing: channels of the answer.
+        outgoing: channels of the output.
         time_width: length of the time's embedding.
         conv: makes the convolutions.
     """
@@ -166,7 +166,7 @@ class ResidualBlock(nn.Module):
         self.conv_shortcut = nn.Conv2d(incoming, outgoing, 1) if incoming != outgoing else None
 
     def forward(self, x: Tensor, embedded: Tensor) -> Tensor:
-        """Answer ``(N, outgoing, h, w)``.
+        """Return ``(N, outgoing, h, w)``.
 
         Args:
             x: ``(N, incoming, h, w)``.
@@ -194,7 +194,7 @@ class Transformer(nn.Module):
         self.proj_out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """Answer ``(N, C, h, w)`` for a map of this shape and tokens ``(N, L, D)``."""
+        """Return ``(N, C, h, w)`` for a map of this shape and tokens ``(N, L, D)``."""
         inner = rearrange(self.proj_in(self.norm(x)), "n c h w -> n h w c")
         for block in self.transformer_blocks:
             inner = block(inner, context)
@@ -271,7 +271,7 @@ class UpBlock(nn.Module):
         self.upsamplers = nn.ModuleList([Upsample(width)] if level else [])
 
     def forward(self, x: Tensor, embedded: Tensor, context: Tensor, skips: list[Tensor]) -> Tensor:
-        """Answer ``(N, width, h, w)``; takes the last three maps off ``skips``."""
+        """Return ``(N, width, h, w)``; takes the last three maps off ``skips``."""
         for index, residual in enumerate(self.resnets):
             x = residual(torch.cat([x, skips.pop()], 1), embedded)
             if self.attentions:

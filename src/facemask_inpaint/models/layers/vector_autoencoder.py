@@ -20,7 +20,7 @@ from facemask_inpaint.models.layers.official import OfficialTensors
 MULTIPLIERS = (1, 2, 4)
 """Width of each scale, in units of the first; each scale has half the side of the one before."""
 
-SHRINKAGE = 2 ** (len(MULTIPLIERS) - 1)
+CELL = 2 ** (len(MULTIPLIERS) - 1)
 """Side in pixels of one latent cell."""
 
 LATENT_CHANNELS = 3
@@ -44,7 +44,7 @@ _DECODER_LEVEL = re.compile(r"^decoder\.up\.(\d+)\.")
 
 
 class VectorAutoencoder(nn.Module):
-    """Picture to latent map, and back through the nearest codes.
+    """Image to latent map, and back through the nearest codes.
 
     Args:
         width: channels at full size, a multiple of 32.
@@ -70,16 +70,16 @@ class VectorAutoencoder(nn.Module):
         self.codebook = Codebook(codes, LATENT_CHANNELS)
         steady_norms(self.net)
 
-    def encode(self, picture: Tensor) -> Tensor:
+    def encode(self, image: Tensor) -> Tensor:
         """Latent map ``(N, 3, H / 4, W / 4)``, not quantised, of ``(N, 3, H, W)`` in [-1, 1]."""
-        return self.net.encode(picture, return_dict=False)[0]
+        return self.net.encode(image, return_dict=False)[0]
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Picture ``(N, 3, H, W)``, nominally in [-1, 1], of the codes nearest to ``latent``."""
+        """Image ``(N, 3, H, W)``, nominally in [-1, 1], of the codes nearest to ``latent``."""
         return self.render(self.codebook(latent))
 
     def render(self, codes: Tensor) -> Tensor:
-        """Picture ``(N, 3, H, W)`` of codes ``(N, H / 4, W / 4)``."""
+        """Image ``(N, 3, H, W)`` of codes ``(N, H / 4, W / 4)``."""
         vectors = self.codebook.of(codes).to(self.net.post_quant_conv.weight.dtype)
         return self.net.decode(vectors, force_not_quantize=True, return_dict=False)[0]
 

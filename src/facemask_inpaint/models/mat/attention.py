@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from facemask_inpaint.models.layers.float32 import widened
+from facemask_inpaint.models.layers.float32 import upcast
 from facemask_inpaint.models.layers.shifted_windows import regions_apart
 from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear
 
@@ -81,7 +81,7 @@ class WindowAttention(nn.Module):
         """Attend within windows of ``x`` ``(N, H, W, C)``; ``keep`` ``(N, H, W, 1)``, 1 = known."""
         bias, moved = self._bias(x, keep)
         tokens = self._windows(self._roll(x, -self.shift))
-        unit = F.normalize(widened(tokens), dim=-1).to(tokens.dtype)
+        unit = F.normalize(upcast(tokens), dim=-1).to(tokens.dtype)
         query, key = self._split(self.query_key(unit)).chunk(2, dim=1)
         value = self._split(self.value(tokens))
         # The fused kernels want whole multiples of 8 per head: 30 channels get two zeros.

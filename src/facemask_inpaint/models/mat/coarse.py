@@ -38,10 +38,10 @@ _LEVELS = (
 
 
 class CoarseStage(nn.Module):
-    """Proposes a picture with the transformer; the second stage refines it.
+    """Proposes an image with the transformer; the second stage refines it.
 
     Args:
-        resolution: side of the pictures in training.
+        resolution: side of the images in training.
         width: channels throughout, a multiple of six.
         latent_dim: length of ``w``.
     """
@@ -65,26 +65,28 @@ class CoarseStage(nn.Module):
         self.style = InnerStyle(width, latent_dim)
         self.decoder = nn.ModuleList(DecoderBlock(width, width, 3 * width) for _ in range(scales))
 
-    def forward(self, visible: Tensor, hole: Tensor, w: Tensor, keep_features: Tensor) -> Tensor:
-        """Picture of this stage, known pixels kept.
+    def forward(
+        self, masked_image: Tensor, hole: Tensor, w: Tensor, keep_features: Tensor
+    ) -> Tensor:
+        """Image of this stage, known pixels kept.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
             hole: ``(N, 1, H, W)``, 1 = fill.
             w: ``(N, latent_dim)``, the last row of the intermediate latents.
             keep_features: ``(N, tokens, width)`` of 0 and 1; zeros are replaced by the style.
         """
         keep: Tensor | None = 1 - hole
-        x, keep = self.head(torch.cat([0.5 - hole, visible], 1), keep)
+        x, keep = self.head(torch.cat([0.5 - hole, masked_image], 1), keep)
         skips = [x]
         for down in self.encoder:
             x, keep = down(x, keep)
             skips.append(x)
         x, style = self._transform(skips.pop(), keep, w, keep_features)
-        picture = x.new_zeros(x.shape[0], 3, *x.shape[2:])
+        image = x.new_zeros(x.shape[0], 3, *x.shape[2:])
         for block in self.decoder:
-            x, picture = block(x, skips.pop(), picture, [style] * 3)
-        return picture * hole + visible
+            x, image = block(x, skips.pop(), image, [style] * 3)
+        return image * hole + masked_image
 
     def _transform(
         self, x: Tensor, keep: Tensor | None, w: Tensor, keep_features: Tensor

@@ -1,4 +1,4 @@
-"""MAT's discriminator: two critics, one for each stage's picture."""
+"""MAT's discriminator: two critics, one for each stage's image."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facemask_inpaint.models.layers.fir import halve
+from facemask_inpaint.models.layers.fir import downsample
 from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear, minibatch_stddev
 from facemask_inpaint.models.mat import official
 
 
 class Discriminator(nn.Module):
-    """Judges final and coarse picture apart; the critic of the coarse one is half as wide.
+    """Judges final and coarse image apart; the critic of the coarse one is half as wide.
 
     Args:
-        resolution: side of the pictures, a power of two of at least 8.
+        resolution: side of the images, a power of two of at least 8.
         channel_base: the critic has ``channel_base / side`` channels at each scale, ...
         channel_max: ... but not more than this.
-        group_size: pictures per group of the minibatch statistics; the batch must be a multiple
+        group_size: images per group of the minibatch statistics; the batch must be a multiple
             of it, or smaller.
     """
 
@@ -69,7 +69,7 @@ class Critic(nn.Module):
 
     Args:
         channels: channels by scale, from full size down to 4 x 4.
-        group_size: pictures per group of the minibatch statistics.
+        group_size: images per group of the minibatch statistics.
     """
 
     def __init__(self, channels: Sequence[int], group_size: int) -> None:
@@ -82,9 +82,9 @@ class Critic(nn.Module):
         self.hidden = EqualLinear(16 * last, last, activate=True)
         self.logit = EqualLinear(last, 1)
 
-    def forward(self, picture: Tensor, hole: Tensor) -> Tensor:
-        """Logits ``(N, 1)`` of ``picture`` ``(N, 3, R, R)`` with ``hole`` ``(N, 1, R, R)``."""
-        x = torch.cat([0.5 - hole, picture], 1).contiguous(memory_format=torch.channels_last)
+    def forward(self, image: Tensor, hole: Tensor) -> Tensor:
+        """Logits ``(N, 1)`` of ``image`` ``(N, 3, R, R)`` with ``hole`` ``(N, 1, R, R)``."""
+        x = torch.cat([0.5 - hole, image], 1).contiguous(memory_format=torch.channels_last)
         x = minibatch_stddev(self.blocks(self.enter(x)), self.group_size)
         return self.logit(self.hidden(self.merge(x).flatten(1)))
 
@@ -100,4 +100,4 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, channels, H / 2, W / 2)``."""
-        return (self.conv1(self.conv0(x)) + self.skip(halve(x))) * math.sqrt(0.5)
+        return (self.conv1(self.conv0(x)) + self.skip(downsample(x))) * math.sqrt(0.5)

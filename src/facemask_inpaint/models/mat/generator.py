@@ -25,12 +25,12 @@ class MAT(InpaintingNetwork):
     with probability 1/2, at inference too); and ``noise_0``, ... if the noise is random.
 
     Args:
-        resolution: side of the pictures, a power of two of at least 128.
+        resolution: side of the images, a power of two of at least 128.
         width: channels of the first stage, a multiple of six.
         channel_base: the second stage has ``channel_base / side`` channels at each scale, ...
         channel_max: ... but not more than this.
         latent_dim: length of ``z`` and ``w``.
-        noise_mode: ``"const"`` uses the planes stored with the weights, and takes pictures of
+        noise_mode: ``"const"`` uses the planes stored with the weights, and takes images of
             ``resolution`` only; ``"random"`` draws new ones, and ``"none"`` adds none, both
             for all sizes that are multiples of ``resolution``.
         truncation: below 1, latents are drawn towards their average: less variety.
@@ -63,7 +63,7 @@ class MAT(InpaintingNetwork):
         if width % HEADS:
             raise OptionError(f"width must be a multiple of {HEADS}, not {width}")
         check_noise_mode(noise_mode)
-        self.native_size = self.size_multiple = resolution
+        self.native_resolution = self.size_multiple = resolution
         self.width, self.channel_max = width, channel_max
         self.noise_mode, self.truncation = noise_mode, truncation
         self.mapping = MappingNetwork(latent_dim)
@@ -77,33 +77,33 @@ class MAT(InpaintingNetwork):
         """Whether multiples of the resolution are taken; stored noise has one size only."""
         return self.noise_mode != "const"
 
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         w = self.mapping(latents["z"], self.truncation)
         ws = w[:, None].expand(-1, self.refinement.decoder.rows, -1)
-        return self.both_stages(visible, hole, ws, latents)[0]
+        return self.both_stages(masked_image, hole, ws, latents)[0]
 
     def both_stages(
-        self, visible: Tensor, hole: Tensor, ws: Tensor, latents: Mapping[str, Tensor]
+        self, masked_image: Tensor, hole: Tensor, ws: Tensor, latents: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Pictures of both stages, as training needs them.
+        """Images of both stages, as training needs them.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
             hole: ``(N, 1, H, W)``, 1 = fill.
             ws: ``(N, rows, latent_dim)``, from :attr:`mapping`; rows differ in style mixing.
             latents: the draws of :meth:`latent_spec` but ``z``.
 
         Returns:
-            Final and coarse picture, ``(N, 3, H, W)``, both composited.
+            Final and coarse image, ``(N, 3, H, W)``, both composited.
         """
-        visible = visible.contiguous(memory_format=torch.channels_last)
+        masked_image = masked_image.contiguous(memory_format=torch.channels_last)
         noise = self.refinement.decoder.noise(self.noise_mode, latents)
-        coarse = self.coarse(visible, hole, ws[:, -1], latents["keep1"])
-        final = self.refinement(visible, hole, coarse, ws, latents["keep2"], noise)
+        coarse = self.coarse(masked_image, hole, ws[:, -1], latents["keep1"])
+        final = self.refinement(masked_image, hole, coarse, ws, latents["keep2"], noise)
         return final, coarse
 
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
-        side = self.native_size or 1
+        side = self.native_resolution or 1
         inner_h, inner_w = h * INNER_SIDE // side, w * INNER_SIDE // side
         spec: dict[str, tuple[int, ...]] = {
             "z": (n, self.mapping.w_avg.shape[0]),

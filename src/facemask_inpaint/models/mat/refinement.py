@@ -17,7 +17,7 @@ INNER_SIDE = 16
 
 
 class RefinementStage(nn.Module):
-    """Draws the picture anew from the visible pixels and the first stage's proposal.
+    """Draws the image anew from the visible pixels and the first stage's proposal.
 
     Args:
         channels: channels by scale, from full size down to 16 x 16.
@@ -36,31 +36,31 @@ class RefinementStage(nn.Module):
 
     def forward(
         self,
-        visible: Tensor,
+        masked_image: Tensor,
         hole: Tensor,
         proposal: Tensor,
         ws: Tensor,
         keep_features: Tensor,
         noise: Sequence[Tensor | None],
     ) -> Tensor:
-        """The final picture, known pixels kept.
+        """The final image, known pixels kept.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
             hole: ``(N, 1, H, W)``, 1 = fill.
             proposal: ``(N, 3, H, W)`` of the first stage.
             ws: ``(N, rows, latent_dim)``, the rows that the decoder asks for.
             keep_features: ``(N, C, H/R * 16, W/R * 16)`` of 0 and 1; zeros become the style.
             noise: what the decoder's ``noise`` answers.
         """
-        x = torch.cat([0.5 - hole, visible + proposal * hole, visible], 1)
+        x = torch.cat([0.5 - hole, masked_image + proposal * hole, masked_image], 1)
         skips = []
         for block in self.encoder:
             x = block(x)
             skips.append(x)
         x, scene = self.style(skips.pop(), ws[:, 0], keep_features)
-        picture = self.decoder(self.inner(x) + x, skips[::-1], ws, scene, noise)
-        return picture * hole + visible
+        image = self.decoder(self.inner(x) + x, skips[::-1], ws, scene, noise)
+        return image * hole + masked_image
 
 
 class EncoderBlock(nn.Sequential):

@@ -73,7 +73,7 @@ CARDS = (
         resolution=512,
         files=_official_file("1b3XxfAmJ9k2vd73j-3nPMr_lvNMQOFGE", "co-mod-gan-ffhq-9-025000"),
         default=True,
-        note=_OFFICIAL_NOTE + "10,000 pictures of FFHQ were split off for validation.",
+        note=_OFFICIAL_NOTE + "10,000 images of FFHQ were split off for validation.",
     ),
     _official(
         name="comodgan-ffhq-1024",

@@ -45,7 +45,7 @@ _aotgan = partial(
 )
 _AOTGAN_NOTE = (
     "Deterministic. Trained on thin to medium irregular strokes: whole facial features are out "
-    "of its range, expect blur there. The pictures it was trained on are for research only. "
+    "of its range, expect blur there. The images it was trained on are for research only. "
 )
 
 
@@ -74,7 +74,7 @@ _DEEPFILL_NOTE = (
 _CONVERTED_NOTE = (
     "The authors' TensorFlow weights, converted by a third party, and run here as the authors did: "
     "scores fused, the mask reduced in two steps, blue first. The port's own defaults (fuse=False, "
-    "mask_steps=1, bgr=False) give other pictures. Should the conversion have swapped the colours, "
+    "mask_steps=1, bgr=False) give other images. Should the conversion have swapped the colours, "
     "which nobody has settled, fills are tinted: then load the file with bgr=False. "
 )
 _AS_THE_AUTHORS = {"fuse": True, "mask_steps": 2, "bgr": True}

@@ -20,7 +20,7 @@ _repaint = partial(
 )
 _REPAINT_NOTE = (
     "A sampler around an unconditional diffusion model; pluralistic. The official schedule calls "
-    "the network 2,410 times, minutes per picture on a GPU; the preset 'balanced' calls it 295 and "
+    "the network 2,410 times, minutes per image on a GPU; the preset 'balanced' calls it 295 and "
     "'fast' 57 times. No hash is known. "
 )
 _ldm = partial(

@@ -101,7 +101,7 @@ CARDS = (
         ),
         default=True,
         note=_LIMITS_NOTE + "Nine residual blocks. No hash is known. On Google Drive the file lies "
-        "inside lama-models.zip. The pictures it was trained on are for research only.",
+        "inside lama-models.zip. The images it was trained on are for research only.",
     ),
     _card(
         name="lama-places-256",

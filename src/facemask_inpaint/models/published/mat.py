@@ -167,7 +167,7 @@ CARDS = (
                 alternatives=(_pickle(_readme("Places_512_FullData.pkl")),),
             ),
         ),
-        note=_DRAWS_NOTE + "Trained on all eight million pictures of Places; scenes, not faces. "
+        note=_DRAWS_NOTE + "Trained on all eight million images of Places; scenes, not faces. "
         "The downloaded file is a third party's conversion in full precision, and its SHA-256 is "
         "quoted from third-party code. It has lost the trained noise, as half-precision copies "
         "have. " + _LINKS_NOTE.rstrip(),

@@ -11,7 +11,7 @@ from facemask_inpaint.models.published.pages import drive_folder
 _FOLDER = "1xNtvN2lto0p5yFKOEEg9RioMjGrYM74w"
 _TERMS_NOTE = (
     "The weights are MIT by a licence file added later; commercial use is disputed, since the "
-    "teacher derives from NVIDIA's non-commercial code and by the terms of the pictures. "
+    "teacher derives from NVIDIA's non-commercial code and by the terms of the images. "
 )
 _THIRD_PARTY_HASH = "The SHA-256 is quoted from third-party code. "
 _MLX_NOTE = (

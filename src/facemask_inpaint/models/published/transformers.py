@@ -42,7 +42,7 @@ _latentcode = partial(
 _LATENTCODE_NOTE = (
     "Pluralistic; 256 x 256 only. Published in several files that are all needed; most of their "
     "bytes are training state, so keep a converted copy. Thin holes may leave every latent cell "
-    "visible; then nothing is sampled and all seeds give one picture. No hash is known. "
+    "visible; then nothing is sampled and all seeds give one image. No hash is known. "
 )
 
 

@@ -1,4 +1,4 @@
-"""RePaint: an unconditional diffusion model of pictures as an inpainting network.
+"""RePaint: an unconditional diffusion model of images as an inpainting network.
 
 Lugmayr, Danelljan, Romero, Yu, Timofte and Van Gool, "RePaint: Inpainting using Denoising
 Diffusion Probabilistic Models", CVPR 2022 (arXiv 2201.09865). Official code and the weights' place:

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from facemask_inpaint.errors import FacemaskInpaintError, OptionError
-from facemask_inpaint.images.harmonic import fill_harmonically
+from facemask_inpaint.models._conditions import Conditions, ConditionSpec, steps_condition
 from facemask_inpaint.models._network import InpaintingNetwork
-from facemask_inpaint.models.layers.diffusion import Stepped, noised
+from facemask_inpaint.models.layers.diffusion import TRAINED_STEPS, add_noise
 from facemask_inpaint.models.layers.diffusion_unet import BLOCKS, GROUPS, UNetShape
-from facemask_inpaint.models.layers.float32 import widened
+from facemask_inpaint.models.layers.float32 import upcast
+from facemask_inpaint.models.layers.harmonic_fill import harmonic_fill
 from facemask_inpaint.models.layers.official import OfficialTensors
 from facemask_inpaint.models.repaint.sampler import Sampler
-from facemask_inpaint.models.repaint.schedule import Sampling, as_sampling
+from facemask_inpaint.models.repaint.schedule import Sampling, SamplingLike, as_sampling
 
 _CHANNELS = 3
 _HEAD_WIDTH = 64
 
 
-class RePaint(Stepped, InpaintingNetwork):
-    """Denoising diffusion model of whole pictures as an inpainting network; pluralistic.
+class RePaint(InpaintingNetwork):
+    """Denoising diffusion model of whole images as an inpainting network; pluralistic.
 
     Known pixels are put back, at the right noise level, before every call of the U-Net; it never
-    sees the mask. In the answer they are the U-Net's, close to the picture's.
+    sees the mask. In the output they are the U-Net's, close to the image's.
 
-    Random draws, all standard normal and of the picture's shape: ``start``; and one per step,
+    Random draws, all standard normal and of the image's shape: ``start``; and one per step,
     ``posterior``, ``known`` and ``renoise``, see :meth:`Sampler.counts`. The latter are drawn when
     their step comes.
 
@@ -51,7 +53,7 @@ class RePaint(Stepped, InpaintingNetwork):
     """
 
     anchors = ("input_blocks.0.0.weight",)
-    native_size = 256
+    native_resolution = 256
     preferred_strategy = "resize"
     stepwise = frozenset({"posterior", "known", "renoise"})
 
@@ -61,7 +63,7 @@ class RePaint(Stepped, InpaintingNetwork):
         width: int = 256,
         multipliers: Sequence[int] = (1, 1, 2, 2, 4, 4),
         attention_from: int = 3,
-        sampling: str | Mapping[str, Any] | Sampling = "official",
+        sampling: SamplingLike = "official",
     ) -> None:
         super().__init__()
         self._sampling = as_sampling(sampling)
@@ -74,51 +76,66 @@ class RePaint(Stepped, InpaintingNetwork):
         return self._sampling
 
     @sampling.setter
-    def sampling(self, sampling: str | Mapping[str, Any] | Sampling) -> None:
+    def sampling(self, sampling: SamplingLike) -> None:
         self._sampling = as_sampling(sampling)
         self.options = {**self.options, "sampling": asdict(self._sampling)}
 
     @property
     def evaluations(self) -> int:
-        """Calls of the U-Net per picture."""
+        """Calls of the U-Net per image."""
         return self.sampling.evaluations
 
+    @override
+    def condition_spec(self) -> ConditionSpec:
+        return {"steps": steps_condition(self.sampling.steps, TRAINED_STEPS, minimum=2)}
+
+    @override
+    def under(self, conditions: Conditions) -> RePaint:
+        if conditions["steps"] == self.sampling.steps:
+            return self
+        other = copy.copy(self)
+        other._sampling = self.sampling.with_steps(conditions["steps"])
+        return other
+
+    @override
     @torch.no_grad()
-    def fill(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any]) -> Tensor:
-        """State after the last step; see :meth:`InpaintingNetwork.fill`.
+    def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        """Return the state after the last step; see :meth:`InpaintingNetwork.fill`.
 
         Raises:
             FacemaskInpaintError: it is not finite.
         """
-        for state in self.states(visible, hole, latents):
-            answer = state
-        if not bool(torch.isfinite(answer).all()):
+        *_, prediction = self.states(masked_image, hole, latents)
+        if not bool(torch.isfinite(prediction).all()):
             raise FacemaskInpaintError(
-                f"the network's answers overflowed in {visible.dtype}; use float32, or bfloat16, "
-                "whose range is as wide. If this is float32, its weights are damaged"
+                f"the network's answers overflowed in {masked_image.dtype}; use float32, or "
+                "bfloat16, whose range is as wide. If this is float32, its weights are damaged"
             )
-        return answer.to(visible.dtype)
+        return prediction.to(masked_image.dtype)
 
-    def states(self, visible: Tensor, hole: Tensor, latents: Mapping[str, Any]) -> Iterator[Tensor]:
-        """The state ``(N, 3, H, W)`` after each of a run's moves; the last is the answer.
+    def states(
+        self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]
+    ) -> Iterator[Tensor]:
+        """Yield the state ``(N, 3, H, W)`` after each of a run's moves.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
             hole: ``(N, 1, H, W)``, 1 = fill.
             latents: draws by the names of :meth:`latent_spec`.
         """
-        clean, sampling = widened(visible), self.sampling
+        clean, sampling = upcast(masked_image), self.sampling
         sampler = Sampler(
-            lambda x, time: self.unet(x.to(visible.dtype), time),
+            lambda x, timestep: self.unet(x.to(masked_image.dtype), timestep),
             sampling,
             clean,
             hole,
             {name: latents[name] for name in Sampler.counts(sampling)},
         )
-        x = widened(latents["start"])
+        x = upcast(latents["start"])
         if sampling.first_guess is not None:
-            x = noised(_membranes(clean, hole), x, sampling.levels.share(sampling.first_guess))
-        yield from sampler.states(x, self.paced(sampling.moves))
+            alpha = sampling.levels.alpha_cumprod(sampling.first_guess)
+            x = add_noise(harmonic_fill(clean, hole), x, alpha)
+        yield from sampler.states(x, self.with_progress(sampling.moves))
         if bool(sampler.bounded):
             warnings.warn(
                 "the learned variance of some steps was out of all bounds and was held back; with "
@@ -127,37 +144,41 @@ class RePaint(Stepped, InpaintingNetwork):
                 stacklevel=2,
             )
 
+    @override
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
-        picture = (_CHANNELS, h, w)
+        image = (_CHANNELS, h, w)
         counts = Sampler.counts(self.sampling)
-        return {"start": (n, *picture)} | {
-            name: (n, count, *picture) for name, count in counts.items()
-        }
+        return {"start": (n, *image)} | {name: (n, count, *image) for name, count in counts.items()}
 
+    @override
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-        official = OfficialTensors(tensors, cls.__name__)
-        width = official.take("input_blocks.0.0.weight").shape[0]
-        widths: list[int] = []
-        attends: list[bool] = []
-        while (bias := f"{_first_block(len(widths))}.0.out_layers.3.bias") in official:
-            attends.append(f"{_first_block(len(widths))}.1.norm.weight" in official)
-            widths.append(official.take(bias).shape[0])
-        return {
-            "width": width,
-            "multipliers": [one // width for one in widths],
-            "attention_from": attends.index(True) if True in attends else len(attends),
-        }
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
+        width, multipliers, attention_from = _official_shape(tensors, cls.__name__)
+        return {"width": width, "multipliers": multipliers, "attention_from": attention_from}
 
+    @override
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        shape = unet_shape(**cls.official_options(tensors))
+        shape = unet_shape(*_official_shape(tensors, cls.__name__))
         state = shape.translate(tensors, cls.__name__)
         return {f"unet.{key}": tensor for key, tensor in state.items()}
 
 
+def _official_shape(tensors: Mapping[str, Tensor], network: str) -> tuple[int, list[int], int]:
+    """Arguments of :func:`unet_shape` read off the shapes of official tensors."""
+    official = OfficialTensors(tensors, network)
+    width = official.take("input_blocks.0.0.weight").shape[0]
+    widths: list[int] = []
+    attends: list[bool] = []
+    while (bias := f"{_first_block(len(widths))}.0.out_layers.3.bias") in official:
+        attends.append(f"{_first_block(len(widths))}.1.norm.weight" in official)
+        widths.append(official.take(bias).shape[0])
+    attention_from = attends.index(True) if True in attends else len(attends)
+    return width, [channels // width for channels in widths], attention_from
+
+
 def unet_shape(width: int, multipliers: Sequence[int], attention_from: int) -> UNetShape:
-    """The U-Net of guided-diffusion with a learned variance; arguments as of :class:`RePaint`.
+    """Return the U-Net of guided-diffusion with a learned variance; arguments as of :class:`RePaint`.
 
     Attention has 64 channels per head, or half the width where that is less.
 
@@ -191,8 +212,3 @@ def unet_shape(width: int, multipliers: Sequence[int], attention_from: int) -> U
 def _first_block(level: int) -> str:
     """Official name of a level's first block."""
     return f"input_blocks.{1 + (BLOCKS + 1) * level}"
-
-
-def _membranes(clean: Tensor, hole: Tensor) -> Tensor:
-    pairs = zip(clean, hole[:, 0] > 0)
-    return torch.stack([fill_harmonically(picture, inside) for picture, inside in pairs])

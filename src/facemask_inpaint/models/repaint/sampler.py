@@ -1,4 +1,4 @@
-"""RePaint's sampler: a loop around any denoising network, for one batch of pictures.
+"""RePaint's sampler: a loop around any denoising network, for one batch of images.
 
 Lugmayr et al., "RePaint: Inpainting using Denoising Diffusion Probabilistic Models", CVPR 2022
 (arXiv 2201.09865). As in the official code, and unlike algorithm 1, known pixels are put back
@@ -13,20 +13,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from facemask_inpaint.models.layers.diffusion import noised
-from facemask_inpaint.models.layers.step_draws import Latent, draws_of_step
+from facemask_inpaint.models.layers.diffusion import add_noise
 from facemask_inpaint.models.repaint.schedule import CLEAN, Move, Sampling
 
 Denoiser = Callable[[Tensor, int], Tensor]
-"""State ``(N, 3, H, W)`` and time 0 … 999, to noise and variance logit ``(N, 6, H, W)``."""
+"""State ``(N, 3, H, W)`` and timestep 0 … 999 to noise and variance logit ``(N, 6, H, W)``."""
 
 LARGEST_LOG_VARIANCE = 2 * math.log(100)
-"""Far beyond what a trained network answers (the highest level itself has variance 1), and far
+"""Far beyond what a trained network predicts (the highest level itself has variance 1), and far
 below what overflows."""
 
 
 class Sampler:
-    """One run over a batch of pictures.
+    """One run over a batch of images.
 
     Args:
         denoise: the network.
@@ -47,7 +46,7 @@ class Sampler:
         sampling: Sampling,
         clean: Tensor,
         hole: Tensor,
-        draws: Mapping[str, Latent],
+        draws: Mapping[str, Tensor],
     ) -> None:
         self._denoise, self._clean, self._hole = denoise, clean, hole > 0
         self._solver, self._levels = sampling.solver, sampling.levels
@@ -57,7 +56,7 @@ class Sampler:
 
     @staticmethod
     def counts(sampling: Sampling) -> dict[str, int]:
-        """How many draws a run takes, by role, where it takes any.
+        """Return how many draws a run takes, by role, where it takes any.
 
         ``posterior``: noise that a step down leaves; the last leaves none. ``known``: noise of
         the known pixels before a step; there is none before the first, which starts from noise
@@ -71,7 +70,7 @@ class Sampler:
         return {role: count for role, count in counts.items() if count}
 
     def states(self, x: Tensor, moves: Iterable[Move]) -> Iterator[Tensor]:
-        """The state ``(N, 3, H, W)`` after each of a run's moves, from ``x`` before the first."""
+        """Yield the state ``(N, 3, H, W)`` after each of a run's moves, from ``x`` before the first."""
         for number, move in enumerate(moves):
             if move.denoises:
                 x = self._down(x if number == 0 else self._with_known(x, move.before), move)
@@ -80,18 +79,18 @@ class Sampler:
             yield x
 
     def _with_known(self, x: Tensor, level: int) -> Tensor:
-        known = noised(self._clean, self._draw("known"), self._levels.share(level))
+        known = add_noise(self._clean, self._draw("known"), self._levels.alpha_cumprod(level))
         return torch.where(self._hole, x, known)
 
     def _up(self, x: Tensor, move: Move) -> Tensor:
         self._last = None
-        return noised(x, self._draw("renoise"), 1 - self._levels.beta(move.after))
+        return add_noise(x, self._draw("renoise"), 1 - self._levels.beta(move.after))
 
     def _down(self, x: Tensor, move: Move) -> Tensor:
-        answer = self._denoise(x, int(self._levels.times[move.before])).to(x.dtype)
-        epsilon, logit = answer.chunk(2, 1)
-        share = self._levels.share(move.before)
-        estimate = math.sqrt(1 / share) * x - math.sqrt(1 / share - 1) * epsilon
+        output = self._denoise(x, int(self._levels.timesteps[move.before])).to(x.dtype)
+        epsilon, logit = output.chunk(2, 1)
+        alpha = self._levels.alpha_cumprod(move.before)
+        estimate = math.sqrt(1 / alpha) * x - math.sqrt(1 / alpha - 1) * epsilon
         estimate = estimate.clamp(-1, 1)
         if self._solver == "dpm":
             return self._straight(x, self._extrapolated(estimate, move), move)
@@ -118,12 +117,12 @@ class Sampler:
         return estimate + (estimate - last[0]) * (stride / last[1] / 2)
 
     def _straight(self, x: Tensor, estimate: Tensor, move: Move) -> Tensor:
-        """The state below if ``estimate`` is the clean picture and the noise stays the same."""
-        share = self._levels.share(move.before)
-        epsilon = (x - math.sqrt(share) * estimate) / math.sqrt(1 - share)
-        return noised(estimate, epsilon, self._levels.share(move.after))
+        """The state below if ``estimate`` is the clean image and the noise stays the same."""
+        alpha = self._levels.alpha_cumprod(move.before)
+        epsilon = (x - math.sqrt(alpha) * estimate) / math.sqrt(1 - alpha)
+        return add_noise(estimate, epsilon, self._levels.alpha_cumprod(move.after))
 
     def _draw(self, role: str) -> Tensor:
-        draws = draws_of_step(self._draws[role], self._drawn[role])
+        draws = self._draws[role][:, self._drawn[role]]
         self._drawn[role] += 1
         return draws.to(self._clean)

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from facemask_inpaint.errors import OptionError, unknown_name
-from facemask_inpaint.models.layers.diffusion import linear_betas, signal_shares
-
-TRAINED_STEPS = 1000
-"""Steps of the schedule that the networks learnt."""
+from facemask_inpaint.models.layers.diffusion import TRAINED_STEPS, alphas_cumprod, linear_betas
 
 CLEAN = -1
 """The level below all others, without noise."""
@@ -53,9 +50,9 @@ class Sampling:
         solver: how a step is taken. ``"ancestral"`` draws from the model's own distribution, with
             its learned variance. ``"dpm"`` draws nothing (DPM-Solver++ of second order, arXiv
             2211.01095).
-        first_guess: level at which to start, from the membrane of the known pixels with noise
-            added; levels above are left out (arXiv 2112.05146). ``None`` starts at the highest,
-            from noise alone.
+        first_guess: level at which to start, from a harmonic filling with noise added; levels
+            above are left out (arXiv 2112.05146). ``None`` starts at the highest, from noise
+            alone.
 
     Raises:
         OptionError: a value is outside its range.
@@ -103,7 +100,7 @@ class Sampling:
 
     @property
     def evaluations(self) -> int:
-        """Calls to the network per picture; nothing else costs noticeable time."""
+        """Calls to the network per image; nothing else costs noticeable time."""
         return sum(move.denoises for move in self.moves)
 
     @property
@@ -116,50 +113,73 @@ class Sampling:
         """Constants of every noise level."""
         return Levels.spread(self.steps)
 
+    def with_steps(self, steps: int) -> Sampling:
+        """Return the same way of sampling with another number of noise levels.
+
+        Jumps are as long, and start and end at the same noise, as far as whole levels allow.
+
+        Args:
+            steps: noise levels, 2 to 1000.
+
+        Raises:
+            OptionError: ``steps`` is outside its range.
+        """
+        ratio = (steps - 1) / (self.steps - 1)
+        jump, below, guess = (
+            None if levels is None else round(levels * ratio)
+            for levels in (self.jump_length, self.jumps_below, self.first_guess)
+        )
+        return replace(
+            self, steps=steps, jump_length=max(jump or 1, 1), jumps_below=below, first_guess=guess
+        )
+
 
 @dataclass(frozen=True)
 class Levels:
     """Constants of the noise levels 0 (hardly any noise) to ``steps - 1``.
 
     Attributes:
-        times: ``(steps,)`` int64, what the network is told, 0 … 999.
-        shares: ``(steps,)`` float64, share of the clean picture's variance that is left.
+        timesteps: ``(steps,)`` int64, what the network is given, 0 … 999.
+        alphas_cumprod: ``(steps,)`` float64, share of the clean image's variance that is left.
     """
 
-    times: np.ndarray
-    shares: np.ndarray
+    timesteps: np.ndarray
+    alphas_cumprod: np.ndarray
 
     @classmethod
     def spread(cls, steps: int) -> Levels:
         """``steps`` levels spread evenly over those of the training, first and last included."""
         stride = (TRAINED_STEPS - 1) / (steps - 1)
         # Summed up rather than multiplied: which way a half is rounded depends on it.
-        times = np.cumsum([0.0, *[stride] * (steps - 1)]).round().astype(np.int64)
-        return cls(times, signal_shares(linear_betas(TRAINED_STEPS))[times])
+        timesteps = np.cumsum([0.0, *[stride] * (steps - 1)]).round().astype(np.int64)
+        return cls(timesteps, alphas_cumprod(linear_betas())[timesteps])
 
-    def share(self, level: int) -> float:
-        """Share of the clean picture's variance at a level; all of it at :data:`CLEAN`."""
-        return float(self.shares[level]) if level > CLEAN else 1.0
+    def alpha_cumprod(self, level: int) -> float:
+        """Share of the clean image's variance at a level; all of it at :data:`CLEAN`."""
+        return float(self.alphas_cumprod[level]) if level > CLEAN else 1.0
 
     def beta(self, level: int) -> float:
         """Variance that the step from the level below adds."""
-        return 1 - self.share(level) / self.share(level - 1)
+        return 1 - self.alpha_cumprod(level) / self.alpha_cumprod(level - 1)
 
     def log_snr(self, level: int) -> float:
         """Logarithm of the ratio of signal to noise; infinite at :data:`CLEAN`."""
-        share = self.share(level)
-        return math.log(share / (1 - share)) / 2 if share < 1 else math.inf
+        alpha = self.alpha_cumprod(level)
+        return math.log(alpha / (1 - alpha)) / 2 if alpha < 1 else math.inf
 
     def posterior(self, level: int) -> tuple[float, float]:
-        """Weights of clean picture and present state in the mean one level below."""
-        share, below, beta = self.share(level), self.share(level - 1), self.beta(level)
-        of_clean = beta * math.sqrt(below) / (1 - share)
-        return of_clean, (1 - below) * math.sqrt(1 - beta) / (1 - share)
+        """Weights of clean image and present state in the mean one level below."""
+        alpha, below, beta = self._constants(level)
+        of_clean = beta * math.sqrt(below) / (1 - alpha)
+        return of_clean, (1 - below) * math.sqrt(1 - beta) / (1 - alpha)
 
     def log_variances(self, level: int) -> tuple[float, float]:
         """Logarithms of least and largest variance of a step down from a level above 0."""
-        share, below, beta = self.share(level), self.share(level - 1), self.beta(level)
-        return math.log(beta * (1 - below) / (1 - share)), math.log(beta)
+        alpha, below, beta = self._constants(level)
+        return math.log(beta * (1 - below) / (1 - alpha)), math.log(beta)
+
+    def _constants(self, level: int) -> tuple[float, float, float]:
+        return self.alpha_cumprod(level), self.alpha_cumprod(level - 1), self.beta(level)
 
 
 PRESETS: Mapping[str, Sampling] = MappingProxyType(
@@ -175,8 +195,12 @@ In all three a jump spans 20 to 40 of the 1000 steps of the training.
 """
 
 
-def as_sampling(sampling: str | Mapping[str, Any] | Sampling) -> Sampling:
-    """A preset by its name, or a :class:`Sampling` by its attributes.
+SamplingLike = str | Mapping[str, object] | Sampling
+"""Name of a preset, attributes of a :class:`Sampling`, or one itself."""
+
+
+def as_sampling(sampling: SamplingLike) -> Sampling:
+    """Return a preset by its name, or a :class:`Sampling` by its attributes.
 
     Raises:
         UnknownNameError: there is no such preset or attribute.
@@ -192,4 +216,4 @@ def as_sampling(sampling: str | Mapping[str, Any] | Sampling) -> Sampling:
     for name in sampling:
         if name not in known:
             raise unknown_name("attribute of a sampling", name, known)
-    return Sampling(**sampling)
+    return Sampling(**sampling)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Colours that a filling may have, from those of the known pixels around it."""
+"""Colours that a prediction may have, from those of the known pixels around it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SIDE = 64
-"""Side of the small pictures that are looked at."""
+"""Side of the small copies that colours are taken from."""
 
 NEAR = 6
-"""How far from the hole colours count, in pixels of the small picture."""
+"""How far from the hole colours count, in pixels of the small image."""
 
 RARE = 0.02
 """Share of the nearby pixels at either end that does not count."""
 
 LEEWAY = 0.25
-"""How far beyond the range a filling may go: lips are redder than the skin around them, irises
+"""How far beyond the range a prediction may go: lips are redder than the skin around them, irises
 bluer, and around a whole head may be nothing but a grey wall."""
 
 GREY = 0.05
-"""Saturation of a picture's most colourful pixels below which the leeway shrinks: a grey picture
+"""Saturation of an image's most colourful pixels below which the leeway shrinks: a grey image
 stays grey, and a tinted one stays near its tint."""
 
 
@@ -29,43 +29,43 @@ USUAL = ((-0.29, -0.22, -0.5), (0.64, 0.09, 0.3))
 and blue: least and most."""
 
 
-def muted(picture: Tensor) -> Tensor:
+def muted(image: Tensor) -> Tensor:
     """Bring colours that portraits do not have, such as a green screen's, back to those they have.
 
     A network that never saw them spreads them into the face. Hue and brightness stay.
 
     Args:
-        picture: ``(N, 3, H, W)`` in [-1, 1].
+        image: ``(N, 3, H, W)`` in [-1, 1].
     """
-    low, high = (torch.tensor(ends).to(picture)[:, None, None] for ends in USUAL)
-    brightness = picture.mean(dim=1, keepdim=True)
-    colour = picture - brightness
+    low, high = (torch.tensor(ends).to(image)[:, None, None] for ends in USUAL)
+    brightness = image.mean(dim=1, keepdim=True)
+    colour = image - brightness
     reach = torch.where(colour > 0, high, low) / torch.where(colour == 0, torch.inf, colour)
     reach = torch.where(colour == 0, 1.0, reach).amin(dim=1, keepdim=True)
     return brightness + colour * reach.clamp(max=1)
 
 
-def in_known_colours(answer: Tensor, visible: Tensor, hole: Tensor) -> Tensor:
+def in_known_colours(prediction: Tensor, masked_image: Tensor, hole: Tensor) -> Tensor:
     """Bring colours within reach of those around the hole; brightness stays as it is.
 
     Args:
-        answer: ``(N, 3, H, W)`` in [-1, 1].
-        visible: ``(N, 3, H, W)``, 0 in the hole.
+        prediction: ``(N, 3, H, W)`` in [-1, 1].
+        masked_image: ``(N, 3, H, W)``, 0 in the hole.
         hole: ``(N, 1, H, W)``, 1 = filled.
 
     Returns:
         ``(N, 3, H, W)``; with nothing known near the hole all colours are in reach.
     """
-    low, high = (limit.to(answer)[:, :, None, None] for limit in _limits(visible, hole))
-    brightness = answer.mean(dim=1, keepdim=True)
-    colour = (answer - brightness).clamp(low, high)
+    low, high = (limit.to(prediction)[:, :, None, None] for limit in _limits(masked_image, hole))
+    brightness = prediction.mean(dim=1, keepdim=True)
+    colour = (prediction - brightness).clamp(low, high)
     return brightness + colour - colour.mean(dim=1, keepdim=True)
 
 
-def _limits(visible: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+def _limits(masked_image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
     """Least and greatest ``(N, 3)`` difference of each channel from the brightness."""
     known = F.adaptive_avg_pool2d(1 - hole.float(), SIDE)
-    small = F.adaptive_avg_pool2d(visible.float(), SIDE) / known.clamp(min=0.5)
+    small = F.adaptive_avg_pool2d(masked_image.float(), SIDE) / known.clamp(min=0.5)
     near = F.max_pool2d(1 - known, 2 * NEAR + 1, stride=1, padding=NEAR) > 0
     counts = near & (known >= 0.5)
     colour = small - small.mean(dim=1, keepdim=True)

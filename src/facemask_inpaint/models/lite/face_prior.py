@@ -1,4 +1,4 @@
-"""What aligned faces have in common, as a normal distribution: a first answer for any hole.
+"""What aligned faces have in common, as a normal distribution: a first guess for any hole.
 
 Tipping and Bishop, "Probabilistic Principal Component Analysis", 1999: ``x = mean + basis z +
 noise`` with standard normal ``z``. Given the known pixels, the most probable ``z`` solves a small
@@ -18,25 +18,25 @@ LEAST_KNOWN = 0.5
 """Share of a small pixel that must be known for it to count."""
 
 CAUTION = 50.0
-"""Factor on the variance of the noise. What the directions leave of a picture is not independent
+"""Factor on the variance of the noise. What the directions leave of an image is not independent
 from pixel to pixel, as the model has it, so known pixels say less than it believes. Between 10 and
 200 held-out portraits hardly tell the difference; at 1 large holes come out clearly worse."""
 
 MISTRUST = 2
-"""Noise grows by this power of how many times its usual variance a picture has left unexplained.
-The directions would be stretched far to explain a picture unlike those of training, into colours
-that no face has; with more noise the answer stays near the mean. Held-out portraits hardly tell 2
+"""Noise grows by this power of how many times its usual variance an image has left unexplained.
+The directions would be stretched far to explain an image unlike those of training, into colours
+that no face has; with more noise the output stays near the mean. Held-out portraits hardly tell 2
 from 0, other photographs do."""
 
 
 class FacePrior(nn.Module):
-    """A normal distribution over small aligned pictures.
+    """A normal distribution over small aligned images.
 
     Args:
-        side: of the small pictures in pixels.
+        side: of the small images in pixels.
         components: directions that are kept.
 
-    Before :meth:`fit` its mean is grey and its basis zero, so that it answers grey.
+    Before :meth:`fit` its mean is grey and its basis zero, so that it returns grey.
     """
 
     mean: Tensor
@@ -52,19 +52,19 @@ class FacePrior(nn.Module):
         self.register_buffer("noise", torch.ones(()))
 
     @torch.no_grad()
-    def fit(self, pictures: Iterable[Tensor]) -> None:
-        """Take mean, principal directions and the variance left from training pictures.
+    def fit(self, images: Iterable[Tensor]) -> None:
+        """Take mean, principal directions and the variance left from training images.
 
         Equation 7 and 8 of the source: maximum likelihood.
 
         Args:
-            pictures: ``(3, H, W)`` in [-1, 1], at least 4; better many more than components.
+            images: ``(3, H, W)`` in [-1, 1], at least 4; better many more than components.
         """
-        small = [F.adaptive_avg_pool2d(picture, self.side) for picture in pictures]
+        small = [F.adaptive_avg_pool2d(image, self.side) for image in images]
         rows = torch.stack(small).flatten(1).double()
         mean = rows.mean(dim=0)
         apart = rows - mean
-        # Of few pictures with many pixels: eigenvectors of N x N products, turned into directions.
+        # Of few images with many pixels: eigenvectors of N x N products, turned into directions.
         squares, weights = torch.linalg.eigh(apart @ apart.T)
         squares, weights = squares.flip(0).clamp(min=0), weights.flip(1)
         variances = squares / (len(rows) - 1)
@@ -77,59 +77,60 @@ class FacePrior(nn.Module):
         self.basis[:, :kept] = scaled.to(self.basis)
         self.noise.copy_(CAUTION * noise)
 
-    def forward(self, visible: Tensor, hole: Tensor, draws: Tensor | None = None) -> Tensor:
-        """A probable picture given what is known of it.
+    def forward(self, masked_image: Tensor, hole: Tensor, draws: Tensor | None = None) -> Tensor:
+        """Return a probable image given what is known of it.
 
         Args:
-            visible: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole; sides are multiples of ``side``.
+            masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole; H and W are multiples of
+                ``side``.
             hole: ``(N, 1, H, W)``, 1 = hidden.
-            draws: ``(N, components)``, standard normal: one picture out of all that fit. None, or
+            draws: ``(N, components)``, standard normal: one image out of all that fit. None, or
                 zeros, is the most probable one.
 
         Returns:
-            ``(N, 3, H, W)``, smooth: enlarged from the prior's own side.
+            ``(N, 3, H, W)``, smooth: upsampled from the prior's own side.
         """
-        with torch.autocast(visible.device.type, enabled=False):
-            z, spread, gain = self._given(visible.float(), hole.float())
+        with torch.autocast(masked_image.device.type, enabled=False):
+            z, spread, gain = self._given(masked_image.float(), hole.float())
             if draws is not None:
                 z = z + _solve_upper(spread, draws.float()) * gain
-            answer = self.mean.float() + z @ self.basis.float().T
-        shaped = answer.unflatten(1, (3, self.side, self.side)).to(visible)
-        return F.interpolate(shaped, visible.shape[2:], mode="bilinear", align_corners=False)
+            pixels = self.mean.float() + z @ self.basis.float().T
+        shaped = pixels.unflatten(1, (3, self.side, self.side)).to(masked_image)
+        return F.interpolate(shaped, masked_image.shape[2:], mode="bilinear", align_corners=False)
 
-    def draws_of(self, picture: Tensor, hole: Tensor) -> Tensor:
-        """The draws ``(N, components)`` with which :meth:`forward` answers this very picture.
+    def draws_of(self, image: Tensor, hole: Tensor) -> Tensor:
+        """Return the draws ``(N, components)`` with which :meth:`forward` returns this very image.
 
-        Given what is known, they are standard normal if pictures are as the model has them.
+        Given what is known, they are standard normal if images are as the model has them.
 
         Args:
-            picture: ``(N, 3, H, W)`` in [-1, 1], whole.
+            image: ``(N, 3, H, W)`` in [-1, 1], whole.
             hole: ``(N, 1, H, W)``, what will be hidden.
         """
-        with torch.autocast(picture.device.type, enabled=False):
-            picture, hole = picture.float(), hole.float()
+        with torch.autocast(image.device.type, enabled=False):
+            image, hole = image.float(), hole.float()
             basis, noise = self.basis.float(), self.noise.float() / CAUTION
-            one = torch.eye(basis.shape[1], device=picture.device)
-            apart = F.adaptive_avg_pool2d(picture, self.side).flatten(1) - self.mean.float()
+            one = torch.eye(basis.shape[1], device=image.device)
+            apart = F.adaptive_avg_pool2d(image, self.side).flatten(1) - self.mean.float()
             whole = torch.linalg.solve(basis.T @ basis + noise * one, (apart @ basis)[:, :, None])
-            z, spread, gain = self._given(picture * (1 - hole), hole)
+            z, spread, gain = self._given(image * (1 - hole), hole)
             return (spread.mT @ (whole - z[:, :, None]))[:, :, 0] / gain
 
-    def _given(self, visible: Tensor, hole: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _given(self, masked_image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What is known of ``z``: mean, Cholesky factor of the precision, root of the noise.
 
-        Solved twice: first as if the picture were like those of training, then with as much more
+        Solved twice: first as if the image were like those of training, then with as much more
         noise as it turned out to be unlike them.
         """
         known = F.adaptive_avg_pool2d(1 - hole, self.side)
-        small = F.adaptive_avg_pool2d(visible, self.side) / known.clamp(min=LEAST_KNOWN)
+        small = F.adaptive_avg_pool2d(masked_image, self.side) / known.clamp(min=LEAST_KNOWN)
         counts = (known >= LEAST_KNOWN).expand_as(small).flatten(1).float()
         basis, noise = self.basis.float(), self.noise.float()
         apart = small.flatten(1) - self.mean.float()
         seen = counts[:, :, None] * basis  # (N, D, components)
         gram = basis.T @ seen
         towards = torch.einsum("ndk,nd->nk", seen, apart)
-        one = torch.eye(basis.shape[1], device=visible.device)
+        one = torch.eye(basis.shape[1], device=masked_image.device)
         z = torch.linalg.solve(gram + noise * one, towards)
         left = ((apart - z @ basis.T).square() * counts).sum(dim=1)
         left = left / counts.sum(dim=1).clamp(min=1)  # variance, usually noise / CAUTION

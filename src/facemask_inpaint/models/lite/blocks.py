@@ -38,7 +38,7 @@ class Residual(nn.Module):
         return [self.body[-1]]  # type: ignore[list-item]
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` to the same."""
+        """Map ``(N, C, H, W)`` to the same shape."""
         return x + self.body(x)
 
 
@@ -63,7 +63,7 @@ class GlobalBlock(nn.Module):
         return [self.from_heads, self.mixing[-1]]  # type: ignore[list-item]
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` to the same."""
+        """Map ``(N, C, H, W)`` to the same shape."""
         x = x + self._attend(self.attention_norm(x))
         return x + self.mixing(x)
 
@@ -76,18 +76,31 @@ class GlobalBlock(nn.Module):
         return self.from_heads(rearrange(mixed, "n head (h w) c -> n (head c) h w", h=height))
 
 
-class Widen(nn.Module):
-    """Twice the height and width, joined with the map that the encoder had there."""
+class UpsampleJoin(nn.Module):
+    """Upsamples by two and joins the map that the encoder had there."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.enlarge = nn.Conv2d(inputs, 4 * outputs, 1)
+        self.expand = nn.Conv2d(inputs, 4 * outputs, 1)
         self.join = nn.Conv2d(2 * outputs, outputs, 1)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """``(N, inputs, H, W)`` and ``(N, outputs, 2H, 2W)`` to the latter's shape."""
-        larger = blurred(F.pixel_shuffle(self.enlarge(x), 2), (1, 2, 1))
-        return self.join(torch.cat([larger, skip], dim=1))
+        """Join ``(N, inputs, H, W)`` and ``(N, outputs, 2H, 2W)`` to the latter's shape."""
+        larger = blurred(F.pixel_shuffle(self.expand(x), 2), (1, 2, 1))
+        joined: Tensor = self.join(torch.cat([larger, skip], dim=1))
+        return joined
+
+
+class Grain(nn.Module):
+    """Noise on each channel of a map, as strong as is learnt (Karras et al., 2019, StyleGAN)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.strength = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Return ``x`` ``(N, C, H, W)`` with noise ``(N, 1, H, W)`` added."""
+        return x + self.strength[:, None, None] * noise
 
 
 class ChannelNorm(nn.Module):
@@ -99,7 +112,7 @@ class ChannelNorm(nn.Module):
         self.shift = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` to the same."""
+        """Map ``(N, C, H, W)`` to the same shape."""
         last = F.layer_norm(x.permute(0, 2, 3, 1), self.gain.shape, self.gain, self.shift)
         return last.permute(0, 3, 1, 2)
 
@@ -116,19 +129,19 @@ def initialise(stage: nn.Module) -> None:
                 last.weight.data *= BRANCH_GAIN
 
 
-def to_blocks(picture: Tensor, hole: Tensor, block: int = BLOCK) -> Tensor:
-    """Picture and hole with each block of pixels as the channels of one position."""
-    blocks = F.pixel_unshuffle(torch.cat([picture, hole], dim=1), block)
+def to_blocks(image: Tensor, hole: Tensor, block: int = BLOCK) -> Tensor:
+    """Return image and hole with each block of pixels as the channels of one position."""
+    blocks = F.pixel_unshuffle(torch.cat([image, hole], dim=1), block)
     return blocks.contiguous(memory_format=torch.channels_last)
 
 
 def from_blocks(blocks: Tensor) -> Tensor:
-    """Pixels of blocks; the blur, which has no gain at their period, takes out their lattice."""
+    """Return the pixels of blocks; a blur without gain at their period takes out their lattice."""
     return blurred(F.pixel_shuffle(blocks, BLOCK), (1, 2, 2, 2, 1))
 
 
 def blurred(x: Tensor, taps: Sequence[int]) -> Tensor:
-    """``(N, C, H, W)`` averaged with these weights along both axes; edges are repeated."""
+    """Average ``(N, C, H, W)`` with these weights along both axes; edges are repeated."""
     line = torch.tensor(taps, dtype=x.dtype, device=x.device) / sum(taps)
     half = len(taps) // 2
     kernel = line.expand(x.shape[1], 1, 1, -1)
@@ -137,11 +150,11 @@ def blurred(x: Tensor, taps: Sequence[int]) -> Tensor:
     return F.conv2d(x, kernel.mT, groups=x.shape[1])
 
 
-def enlarged(x: Tensor) -> Tensor:
-    """Twice the height and width."""
+def upsample(x: Tensor) -> Tensor:
+    """Double height and width bilinearly."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def halved(x: Tensor) -> Tensor:
-    """Half the height and width, by averages."""
+def downsample(x: Tensor) -> Tensor:
+    """Halve height and width by averages."""
     return F.avg_pool2d(x, 2)
