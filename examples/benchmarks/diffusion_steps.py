@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint import models
-from facemask_inpaint.models.layers.latent_categories import DDIMRun, LatentCategoryNetwork
+from facemask_inpaint.models.layers.latent_categories import LatentCategoryNetwork, noise_schedule
 
 SIDE = 512
 
@@ -53,7 +53,7 @@ def main() -> None:
     hole[..., 150:350, 150:350] = 1
     latents = network.draw_latents(1, SIDE, SIDE, generator=generator)
     latents = {name: latent.to(device) for name, latent in latents.items()}
-    run = DDIMRun(20)
+    run = noise_schedule(20)
     with torch.inference_mode():
         known = timed("encode", lambda: network.condition(visible, hole, latents), device)
         state = network.start(run, visible, known, latents)

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from facemask_inpaint import metrics
 from facemask_inpaint.images import folders
-from facemask_inpaint.models.layers.diffusion import linear_betas, signal_shares
+from facemask_inpaint.models.layers.diffusion import alphas_cumprod, linear_betas
 from facemask_inpaint.models.repaint import PRESETS, RePaint
 from facemask_inpaint.models.repaint.schedule import Levels
 
@@ -115,8 +115,8 @@ class BestDenoiser(nn.Module):
     def __init__(self, pictures: NormalPictures, levels: Levels) -> None:
         super().__init__()
         self._pictures, self._levels = pictures, levels
-        self._level = {int(time): level for level, time in enumerate(levels.times)}
-        self._shares = signal_shares(linear_betas())
+        self._level = {int(time): level for level, time in enumerate(levels.timesteps)}
+        self._shares = alphas_cumprod(linear_betas())
         self._mean, self._axes = pictures.mean.float(), pictures.directions.float()
 
     def forward(self, x: Tensor, time: int) -> Tensor:

@@ -26,7 +26,7 @@ from PIL import Image
 
 from facemask_inpaint import Inpainter, SemanticMasker, data, training
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint.masks import GENERATORS
+from facemask_inpaint.masks import GENERATORS, MASK_CLASSES
 from facemask_inpaint.training import Augmentation, Losses, Masks, Optimiser, Recipe
 
 LEFT_OUT = ("nose", "ears")
@@ -49,11 +49,13 @@ def recipe(variant: str, seed: int, side: int, steps: int) -> Recipe:
         name=f"proposals-{variant}-{seed}",
         architecture="lite",
         options={
-            "side": side,
+            "resolution": side,
             "widths": [16, 32, 64],
             "depth": 1,
             "detail": 0,
-            "class_conditional": variant == "class-conditional",
+            "mask_classes": [str(name) for name in MASK_CLASSES]
+            if variant == "class-conditional"
+            else [],
         },
         side=side,
         batch_size=8,

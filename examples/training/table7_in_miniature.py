@@ -87,7 +87,7 @@ def recipe(strategy: str, side: int) -> Recipe:
     return Recipe(
         name=f"table7-{strategy}",
         architecture="lite",
-        options={"side": side, "widths": [32, 64, 128], "depth": 2, "detail": 0},
+        options={"resolution": side, "widths": [32, 64, 128], "depth": 2, "detail": 0},
         side=side,
         batch_size=8,
         masks=Masks(kind=strategy, semantic_probability=0.5, random="mat"),

@@ -36,8 +36,8 @@ from tqdm.auto import tqdm
 from facemask_inpaint import Inpainter, data, models
 from facemask_inpaint._internal import distributed
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint.models.lite.blocks import halved
 from facemask_inpaint.models.lite import Lite
+from facemask_inpaint.models.lite.blocks import downsample
 
 TRUE, ANY, PROBABLE = range(3)
 """What a picture's draw is: the one that leads to the truth, any, or none."""
@@ -231,7 +231,9 @@ class Run:
         visible, side = image * (1 - hole), VIEW + 2 * MARGIN
         with torch.no_grad():
             guess = self.network._first_guess(visible, hole, draws["face"])
-        small, maps = self.network.coarse(halved(guess), (halved(hole) > 0).float(), None, draws)
+        small, maps = self.network.coarse(
+            downsample(guess), (downsample(hole) > 0).float(), None, draws
+        )
         coarse = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)
         outer = (windows[:, :2] - MARGIN).clamp(0, SIDE - side)
         begun = cut(torch.where(hole > 0, coarse.float(), visible), outer, side)

@@ -80,7 +80,7 @@ REDUCED: dict[str, Reduced] = {
         {"width": 32, "autoencoder_width": 32, "codes": 64, "steps": 3},
         trainable=False,
     ),
-    "lite": Reduced(64, {"side": 64, "widths": [8, 16, 64], "depth": 1, "detail": 8}),
+    "lite": Reduced(64, {"resolution": 64, "widths": [8, 16, 64], "depth": 1, "detail": 8}),
     "madf": Reduced(128, {"width": 8, "mask_features": 4}),
     "mat": Reduced(
         128,

@@ -14,10 +14,12 @@ from facemask_inpaint.models._conditions import Condition, check_conditions
 from tests.models.reduced import build
 
 SPEC = {
-    "steps": Condition(kind=int, meaning="steps", default=20, minimum=1, maximum=1000),
-    "guidance_scale": Condition(kind=float, meaning="guidance", default=4.5, minimum=0),
-    "mask_class": Condition(kind=str, meaning="class", choices=("hair", "eyes"), per_image=True),
-    "prompt": Condition(kind=str, meaning="text", per_image=True),
+    "steps": Condition(value_type=int, meaning="steps", default=20, minimum=1, maximum=1000),
+    "guidance_scale": Condition(value_type=float, meaning="guidance", default=4.5, minimum=0),
+    "mask_class": Condition(
+        value_type=str, meaning="class", choices=("hair", "eyes"), per_image=True
+    ),
+    "prompt": Condition(value_type=str, meaning="text", per_image=True),
 }
 
 
@@ -31,7 +33,7 @@ def test_defaults_and_single_values_are_spread_over_the_batch() -> None:
 
 
 def test_a_default_may_be_left_to_the_network() -> None:
-    spec = {"steps": Condition(kind=int, meaning="steps")}
+    spec = {"steps": Condition(value_type=int, meaning="steps")}
     assert check_conditions(spec, {}, 1, "net") == {"steps": None}
     with pytest.raises(OptionError, match="whole number, not None"):
         check_conditions(spec, {"steps": None}, 1, "net")
@@ -118,15 +120,36 @@ def test_steps_and_guidance_reach_the_network_and_change_only_their_call(archite
 def test_lite_takes_a_mask_class_only_if_it_was_made_so() -> None:
     assert not build("lite").condition_spec()
     told = fmi.models.create(
-        "lite", side=64, widths=(8, 16, 64), depth=1, detail=8, class_conditional=True
+        "lite", resolution=64, widths=(8, 16, 64), depth=1, detail=8, mask_classes=["eyes", "hair"]
     )
     with torch.no_grad():
-        told.component.weight.normal_(generator=torch.Generator().manual_seed(0))
+        told.class_embedding.weight.normal_(generator=torch.Generator().manual_seed(0))
         told.coarse.to_pixels.weight.normal_(generator=torch.Generator().manual_seed(0))
     image, mask = torch.zeros(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
     mask[..., 16:48, 16:48] = 1
     with torch.inference_mode():
         same = told(image, mask, conditions={"mask_class": "hair"})
         mixed = told(image, mask, conditions={"mask_class": ["hair", None]})
+        unknown = told(image, mask, conditions={"mask_class": "a class of another day"})
+    assert torch.equal(unknown[1], mixed[1])
     assert torch.allclose(same[0], mixed[0], atol=1e-6)
     assert not torch.allclose(same[1], mixed[1], atol=1e-3)
+
+
+def test_repaint_samples_in_as_many_steps_as_it_is_asked_for() -> None:
+    network = build("repaint")
+    inpainter = fmi.Inpainter(network, device="cpu")
+    image = fmi.data.sample(256).image.resize((32, 32))
+    mask = np.zeros((32, 32), dtype=bool)
+    mask[8:20, 8:20] = True
+    totals: list[int] = []
+    network.on_step = lambda done, total: totals.append(total)
+    usual = inpainter(image, mask)
+    assert totals[-1] == len(network.sampling.moves)
+    quick = inpainter(image, mask, steps=10)
+    assert totals[-1] == len(network.sampling.with_steps(10).moves) < totals[0]
+    assert usual.tobytes() != quick.tobytes()
+    assert inpainter(image, mask).tobytes() == usual.tobytes()
+    assert network.condition_spec()["steps"].default == network.sampling.steps
+    with pytest.raises(OptionError, match="steps must be 2 to 1000, not 1"):
+        inpainter(image, mask, steps=1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from facemask_inpaint.models.layers.diffusion import noised
+from facemask_inpaint.models.layers.diffusion import add_noise
 from facemask_inpaint.models.layers.diffusion_unet import SteadyGroupNorm, UNetShape
-from facemask_inpaint.models.layers.step_draws import StepDraws, draws_of_step
+from facemask_inpaint.models.layers.step_draws import StepDraws
 
 
 def seeded(*seeds: int) -> list[torch.Generator]:
@@ -19,7 +19,7 @@ def test_step_draws_stand_for_their_tensor() -> None:
     stacked = whole.stacked()
     assert stacked.shape == draws.shape
     for step in (0, 1, 4, 2, 2, 0):
-        assert torch.equal(draws_of_step(draws, step), draws_of_step(stacked, step))
+        assert torch.equal(draws[:, step], stacked[:, step])
     assert len(stacked.unique()) == stacked.numel()
     assert abs(float(StepDraws((1, 4, 500, 5), seeded(0)).stacked().std()) - 1) < 0.02
 
@@ -31,33 +31,33 @@ def test_step_draws_of_a_picture_ignore_its_neighbours_and_other_draws() -> None
     late = StepDraws((1, 4, 6), [generator])
     torch.randn(100, generator=generator)
     for step in range(4):
-        assert torch.equal(together.step(step)[1:2], alone.step(step))
-        assert torch.equal(late.step(step), alone.step(step))
+        assert torch.equal(together[:, step][1:2], alone[:, step])
+        assert torch.equal(late[:, step], alone[:, step])
 
 
 def test_step_draws_of_one_generator_differ_between_uses() -> None:
     generator = seeded(3)[0]
-    first, second = (StepDraws((2, 1, 6), [generator]).step(0) for _ in range(2))
+    first, second = (StepDraws((2, 1, 6), [generator])[:, 0] for _ in range(2))
     assert first.shape == (2, 6)
     assert not torch.equal(first, second)
     torch.manual_seed(3)
-    unnamed = StepDraws((2, 1, 6), [None]).step(0)
+    unnamed = StepDraws((2, 1, 6), [None])[:, 0]
     torch.manual_seed(3)
-    assert torch.equal(StepDraws((2, 1, 6), [None]).step(0), unnamed)
+    assert torch.equal(StepDraws((2, 1, 6), [None])[:, 0], unnamed)
 
 
 def test_there_is_no_step_past_the_last_one() -> None:
     draws = StepDraws((1, 2, 3), seeded(0))
     for step in (2, -1):
         with pytest.raises(IndexError, match=f"no step {step} among 2"):
-            draws.step(step)
+            draws[:, step]
     assert StepDraws((1, 0, 3), seeded(0)).stacked().shape == (1, 0, 3)
 
 
 def test_noise_keeps_the_variance_of_standard_pictures() -> None:
     clean, noise = torch.randn(2, 100_000, generator=seeded(0)[0])
     for share in (1.0, 0.7, 0.0):
-        mixed = noised(clean, noise, share)
+        mixed = add_noise(clean, noise, share)
         assert mixed.var() == pytest.approx(1, abs=0.02)
         assert (mixed * clean).mean() == pytest.approx(share**0.5, abs=0.02)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import facemask_inpaint as fmi
 from facemask_inpaint.errors import CheckpointError, OptionError, UnknownNameError
 from facemask_inpaint.models import _registry
-from facemask_inpaint.models.latentpaint import BLOCKS, KeepPyramid, LatentPaint, Propagation
+from facemask_inpaint.models.latentpaint import BLOCKS, KnownPyramid, LatentPaint, Propagation
 from tests.models.reduced import REDUCED
 from tests.parity import recipe
 
@@ -78,9 +78,9 @@ def known_cells(hole: Tensor) -> Tensor:
 
 def plain_ddim(network: LatentPaint, x: Tensor) -> Tensor:
     """The base model's own run."""
-    ladder = network.ladder()
-    for time in ladder.times:
-        x = ladder.down(x, network.epsilon(x, time), time, None)
+    schedule = network.schedule()
+    for time in schedule.timesteps:
+        x = schedule.step(x, network.epsilon(x, time), time, None)
     return x
 
 
@@ -139,10 +139,10 @@ def test_every_step_starts_from_the_known_latents_at_its_noise_level(
     known, latents = torch.randn(1, 3, GRID, GRID), latents_of(network)
     last = last_state(network, known, hole, latents)
     hook.remove()
-    ladder, cells = network.ladder(), known_cells(hole)
+    schedule, cells = network.schedule(), known_cells(hole)
     assert len(inputs) == network.steps
-    for index, (both, time) in enumerate(zip(inputs, ladder.times)):
-        share = ladder.shares[time]
+    for index, (both, time) in enumerate(zip(inputs, schedule.timesteps)):
+        share = schedule.alphas_cumprod[time]
         noise = latents["known"][:, index] if renoise else latents["known"]
         seen, x = both.chunk(2)
         torch.testing.assert_close(seen, share.sqrt() * known + (1 - share).sqrt() * noise)
@@ -163,12 +163,12 @@ def test_hidden_pixels_have_no_influence_on_the_condition(
 def test_without_fused_blocks_it_is_blended_latent_diffusion(hole: Tensor) -> None:
     network = made(fused=())
     known, latents = torch.randn(1, 3, GRID, GRID), latents_of(network)
-    ladder, cells, x = network.ladder(), known_cells(hole), latents["start"]
-    for time in ladder.times:
-        share = ladder.shares[time]
+    schedule, cells, x = network.schedule(), known_cells(hole), latents["start"]
+    for time in schedule.timesteps:
+        share = schedule.alphas_cumprod[time]
         noised = share.sqrt() * known + (1 - share).sqrt() * latents["known"]
         x = torch.where(cells, noised, x)
-        x = ladder.down(x, network.epsilon(x, time), time, None)
+        x = schedule.step(x, network.epsilon(x, time), time, None)
     x = torch.where(cells, known, x)
     torch.testing.assert_close(last_state(network, known, hole, latents), x)
 
@@ -187,7 +187,7 @@ def test_fused_features_of_known_cells_do_not_see_the_hole(hole: Tensor) -> None
     cells = known_cells(hole)
     states = [torch.where(cells, seen, torch.randn(1, 3, GRID, GRID)) for _ in range(2)]
     first, other = (features_after_fusion(network, x, seen, hole) for x in states)
-    keep = KeepPyramid(1 - hole, "hard")
+    keep = KnownPyramid(1 - hole, "hard")
     for name, ours, theirs in zip(BLOCKS, first, other):
         condition, mine = ours.chunk(2)
         locked = (keep.like(mine) == 1).expand_as(mine)
@@ -229,7 +229,7 @@ def test_what_is_handed_over_to_the_way_up_is_fused_too(hole: Tensor) -> None:
     assert len(handed) == 3
     for one in handed:
         seen, own = one.chunk(2)
-        locked = (KeepPyramid(1 - hole, "hard").like(own) == 1).expand_as(own)
+        locked = (KnownPyramid(1 - hole, "hard").like(own) == 1).expand_as(own)
         assert locked.any()
         assert torch.equal(seen[locked], own[locked])
 
@@ -247,7 +247,7 @@ def test_fusion_matters_and_leaves_no_hooks(network: LatentPaint, hole: Tensor) 
 @pytest.mark.parametrize("size", [(64, 64), (32, 32), (16, 16), (8, 4), (2, 2), (5, 3)])
 def test_reduced_masks_stay_in_range_and_keep_the_mean(size: tuple[int, int]) -> None:
     keep = (torch.rand(2, 1, SIDE, SIDE) < 0.5).float()
-    soft = KeepPyramid(keep, "soft").like(torch.zeros(2, 7, *size))
+    soft = KnownPyramid(keep, "soft").like(torch.zeros(2, 7, *size))
     assert soft.shape == (2, 1, *size)
     assert soft.min() >= 0
     assert soft.max() <= 1
@@ -255,7 +255,7 @@ def test_reduced_masks_stay_in_range_and_keep_the_mean(size: tuple[int, int]) ->
         assert torch.equal(soft, keep)
     if not any(SIDE % side for side in size):
         torch.testing.assert_close(soft.mean((1, 2, 3)), keep.mean((1, 2, 3)))
-    hard = KeepPyramid(keep, "hard").like(torch.zeros(2, 7, *size))
+    hard = KnownPyramid(keep, "hard").like(torch.zeros(2, 7, *size))
     assert torch.equal(hard, (soft > 1 - 1e-6).float())
 
 
@@ -408,7 +408,7 @@ def test_the_known_parts_noise_is_one_draw_or_one_for_each_step(network: LatentP
 def test_a_perfect_denoiser_fills_the_hole_exactly(steps: int, hole: Tensor) -> None:
     network = made(fused=(), steps=steps).double()
     centre, known = torch.randn(2, 1, 3, GRID, GRID, dtype=torch.float64)
-    shares = network.ladder().shares.double()
+    shares = network.schedule().alphas_cumprod.double()
 
     class PointMass(nn.Module):
         def forward(self, x: Tensor, time: int) -> Tensor:
@@ -454,7 +454,7 @@ def test_it_loads_the_face_models_checkpoint_and_needs_no_propagation() -> None:
 def test_a_conditioned_model_is_refused() -> None:
     shapes = recipe.official_shapes("ldm", "manifest.json")
     tensors = {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
-    with pytest.raises(CheckpointError, match="whole pictures"):
+    with pytest.raises(CheckpointError, match="whole images"):
         _registry.from_official("latentpaint", tensors)
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import CheckpointError
-from facemask_inpaint.models.layers.fir import double, halve
+from facemask_inpaint.models.layers.fir import downsample, upsample
 from facemask_inpaint.models.layers.float32 import Float32Module
 from facemask_inpaint.models.layers.official import OfficialTensors
 
@@ -26,13 +26,13 @@ def test_double_is_zero_insertion_and_filter() -> None:
     spread = torch.zeros(2, 3, 10, 14, dtype=torch.float64)
     spread[..., ::2, ::2] = x
     expected = filtered(F.pad(spread, (2, 1, 2, 1)), 4 * FIR)
-    torch.testing.assert_close(double(x), expected)
+    torch.testing.assert_close(upsample(x), expected)
 
 
 def test_halve_is_filter_and_every_second_pixel() -> None:
     x = torch.randn(2, 3, 6, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     expected = filtered(F.pad(x, (1, 1, 1, 1)), FIR)[..., ::2, ::2]
-    torch.testing.assert_close(halve(x), expected)
+    torch.testing.assert_close(downsample(x), expected)
 
 
 class Doubling(Float32Module):

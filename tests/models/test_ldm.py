@@ -12,8 +12,9 @@ from torch import Tensor, nn
 import facemask_inpaint as fmi
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models import _registry
+from facemask_inpaint.models.layers.diffusion import DDIMSchedule, exact_alphas_cumprod
 from facemask_inpaint.models.layers.diffusion_unet import SteadyGroupNorm
-from facemask_inpaint.models.layers.latent_diffusion import LAST_BETA, Ladder, unet_shape
+from facemask_inpaint.models.layers.latent_diffusion import FIRST_BETA, LAST_BETA, unet_shape
 from facemask_inpaint.models.layers.vector_autoencoder import Codebook
 from facemask_inpaint.models.ldm import LDM
 from tests.models.largest import LargestTensor
@@ -90,11 +91,13 @@ def test_half_precision_spares_norms_and_codebook() -> None:
 
 
 def test_noise_levels_are_those_of_the_paper() -> None:
-    ladder = Ladder(50, 1.0, LAST_BETA[True])
-    assert ladder.times == list(range(981, 0, -20))
+    betas = FIRST_BETA, LAST_BETA[True]
+    table = exact_alphas_cumprod(*betas)
+    schedule = DDIMSchedule(50, *betas, eta=1.0, ends_clean=False, steps_offset=1, table=table)
+    assert schedule.timesteps == list(range(981, 0, -20))
     roots = np.linspace(np.sqrt(0.0015), np.sqrt(0.0205), 1000)
     shares = np.cumprod(1 - roots**2)
-    np.testing.assert_allclose(ladder.shares.numpy(), shares, rtol=1e-6)
+    np.testing.assert_allclose(schedule.alphas_cumprod.numpy(), shares, rtol=1e-6)
     x, epsilon, noise = torch.randn(3, 2, 3, 4, 4, dtype=torch.float64)
     for time, below in ((981, 961), (21, 1), (1, 0)):
         a, b = shares[time], shares[below]
@@ -102,7 +105,7 @@ def test_noise_levels_are_those_of_the_paper() -> None:
         clean = (x - np.sqrt(1 - a) * epsilon) / np.sqrt(a)
         expected = np.sqrt(b) * clean + np.sqrt(1 - b - sigma**2) * epsilon + sigma * noise
         torch.testing.assert_close(
-            ladder.down(x, epsilon, time, noise), expected, atol=1e-5, rtol=1e-5
+            schedule.step(x, epsilon, time, noise), expected, atol=1e-5, rtol=1e-5
         )
 
 
@@ -150,9 +153,9 @@ def test_a_perfect_denoiser_is_followed_in_any_number_of_steps(
 ) -> None:
     options = {**REDUCED["ldm"].options, "conditioned": conditioned, "steps": steps}
     network = cast(LDM, _registry.create("ldm", **options)).double()
-    ladder = network.ladder()
+    schedule = network.schedule()
     centre, known = torch.randn(2, 1, 3, 16, 16, dtype=torch.float64)
-    network.unet = toy = PointMass(centre, ladder.shares)
+    network.unet = toy = PointMass(centre, schedule.alphas_cumprod)
     latents = {k: v.double() for k, v in tensors_of(network, 1, 64).items()}
     keep = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
     keep[..., 8:] = 1
@@ -161,7 +164,7 @@ def test_a_perfect_denoiser_is_followed_in_any_number_of_steps(
     else:
         *_, last = network.completed(known, keep, latents)
     # Its noise never turns, so the run is a straight line from the start to the last level.
-    first, end = (float(ladder.shares[time]) for time in (ladder.times[0], 0))
+    first, end = (float(schedule.alphas_cumprod[time]) for time in (schedule.timesteps[0], 0))
     noise = (latents["start"] - first**0.5 * centre) / (1 - first) ** 0.5
     expected = end**0.5 * centre + (1 - end) ** 0.5 * noise
     hidden = slice(None) if conditioned else slice(8)
@@ -178,9 +181,9 @@ def test_known_latents_enter_every_step_at_its_noise_level(faces: LDM) -> None:
     with torch.no_grad():
         list(faces.completed(known, keep, latents))
     hook.remove()
-    ladder = faces.ladder()
-    for index, (x, time) in enumerate(zip(seen, ladder.times)):
-        share = ladder.shares[time]
+    schedule = faces.schedule()
+    for index, (x, time) in enumerate(zip(seen, schedule.timesteps)):
+        share = schedule.alphas_cumprod[time]
         expected = share.sqrt() * known + (1 - share).sqrt() * latents["known"][:, index]
         torch.testing.assert_close(x[..., :5, :], expected[..., :5, :])
     assert torch.equal(seen[0][..., 5:, :], latents["start"][..., 5:, :])

@@ -102,7 +102,7 @@ def test_a_prior_of_few_pictures_still_answers() -> None:
 
 
 def test_untrained_it_is_the_pyramid() -> None:
-    network = models.create("lite", side=64, detail=0, widths=(8, 8, 64), depth=1)
+    network = models.create("lite", resolution=64, detail=0, widths=(8, 8, 64), depth=1)
     torch.manual_seed(0)
     picture, mask = torch.rand(1, 1, 64, 64).expand(-1, 3, -1, -1), hole(64, 20, 40)  # all grey
     answer = network(picture, mask)
@@ -110,7 +110,7 @@ def test_untrained_it_is_the_pyramid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [({"side": 100}, "side"), ({"widths": (8, 8, 8)}, "widths")]
+    ("options", "said"), [({"resolution": 100}, "resolution"), ({"widths": (8, 8, 8)}, "widths")]
 )
 def test_sizes_that_cannot_be_are_refused(options: dict, said: str) -> None:
     with pytest.raises(OptionError, match=said):

@@ -10,9 +10,9 @@ from PIL import Image
 import facemask_inpaint as fmi
 from facemask_inpaint import data, models
 from facemask_inpaint.errors import SizeError
+from facemask_inpaint.models.lite.blocks import from_blocks
 from facemask_inpaint.models.lite.colour_range import in_known_colours, muted
 from facemask_inpaint.models.lite.face_prior import FacePrior
-from facemask_inpaint.models.lite.blocks import from_blocks
 
 
 def hole(side: int, low: int, high: int) -> torch.Tensor:
@@ -123,7 +123,7 @@ def test_with_nothing_known_all_colours_are_in_reach() -> None:
 
 
 def test_a_side_of_its_own_has_latents_that_fit() -> None:
-    network = models.create("lite", side=64, widths=(8, 8, 64), depth=1, detail=6)
+    network = models.create("lite", resolution=64, widths=(8, 8, 64), depth=1, detail=6)
     picture, mask = torch.rand(2, 3, 64, 64), hole(64, 20, 40).expand(2, -1, -1, -1)
     spec = network.latent_spec(2, 64, 64)
     assert {name: shape[-1] for name, shape in spec.items()} == {
@@ -133,7 +133,7 @@ def test_a_side_of_its_own_has_latents_that_fit() -> None:
 
 
 def test_pictures_of_twice_the_side_are_taken_as_they_are() -> None:
-    network = models.create("lite", side=64, widths=(8, 8, 64), depth=1, detail=6).eval()
+    network = models.create("lite", resolution=64, widths=(8, 8, 64), depth=1, detail=6).eval()
     picture, mask = torch.rand(1, 3, 128, 128) * 2 - 1, hole(128, 40, 90)
     spec = network.latent_spec(1, 128, 128)
     assert spec["full"][-1] == 64
@@ -144,8 +144,8 @@ def test_pictures_of_twice_the_side_are_taken_as_they_are() -> None:
 
 
 def test_without_a_detail_stage_there_is_one_side() -> None:
-    network = models.create("lite", side=64, widths=(8, 8, 64), depth=1, detail=0)
-    with pytest.raises(SizeError, match="64x64 pictures only"):
+    network = models.create("lite", resolution=64, widths=(8, 8, 64), depth=1, detail=0)
+    with pytest.raises(SizeError, match="64x64 images only"):
         network(torch.zeros(1, 3, 128, 128), hole(128, 40, 90))
 
 

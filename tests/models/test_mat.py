@@ -137,7 +137,7 @@ def test_full_truncation_makes_z_idle(network: MAT, picture: tuple[Tensor, Tenso
 def test_stored_noise_ties_the_network_to_its_size(network: MAT) -> None:
     network.noise_mode = "const"
     assert not network.any_size
-    with pytest.raises(SizeError, match="128x128 pictures only, got 128x256"):
+    with pytest.raises(SizeError, match="128x128 images only, got 128x256"):
         network(torch.zeros(1, 3, 128, 256), torch.ones(1, 1, 128, 256))
     network.noise_mode = "none"
     assert network.any_size

@@ -14,7 +14,7 @@ import facemask_inpaint as fmi
 from facemask_inpaint.errors import CheckpointError, FacemaskInpaintError, OptionError
 from facemask_inpaint.images.harmonic import fill_harmonically
 from facemask_inpaint.models import _registry
-from facemask_inpaint.models.layers.diffusion import linear_betas, signal_shares
+from facemask_inpaint.models.layers.diffusion import alphas_cumprod, linear_betas
 from facemask_inpaint.models.layers.diffusion_unet import SteadyGroupNorm
 from facemask_inpaint.models.repaint import PRESETS, RePaint, Sampling
 from facemask_inpaint.models.repaint.schedule import Levels
@@ -79,8 +79,10 @@ def test_jumps_go_back_and_the_end_is_clean(sampling: Sampling, levels: list[int
 
 def test_constants_are_the_official_ones() -> None:
     levels, official = Levels.spread(250), BUNDLED.arrays
-    assert np.array_equal(levels.times, official["official_timestep_map"])
-    np.testing.assert_allclose(levels.shares, official["official_alphas_cumprod"], rtol=1e-12)
+    assert np.array_equal(levels.timesteps, official["official_timestep_map"])
+    np.testing.assert_allclose(
+        levels.alphas_cumprod, official["official_alphas_cumprod"], rtol=1e-12
+    )
     betas = [levels.beta(level) for level in range(250)]
     np.testing.assert_allclose(betas, official["official_betas"], rtol=1e-9)
     means = np.transpose([levels.posterior(level) for level in range(250)])
@@ -160,11 +162,11 @@ def test_known_pixels_enter_every_call_at_its_noise_level(network: RePaint) -> N
     assert len(seen) == network.evaluations
     levels, keep = network.sampling.levels, (mask == 0).expand_as(image)
     for index, (x, time) in enumerate(seen[1:]):
-        share = float(signal_shares(linear_betas())[time])
+        share = float(alphas_cumprod(linear_betas())[time])
         expected = share**0.5 * image + (1 - share) ** 0.5 * latents["known"][:, index]
         torch.testing.assert_close(x[keep], expected[keep])
     guess = fill_harmonically(image[0] * (1 - mask[0]), mask[0, 0] > 0)
-    share = levels.share(network.sampling.top)
+    share = levels.alpha_cumprod(network.sampling.top)
     expected = share**0.5 * guess + (1 - share) ** 0.5 * latents["start"][0]
     torch.testing.assert_close(seen[0][0][0], expected)
 
@@ -194,10 +196,10 @@ def test_a_run_holds_one_step_of_draws_at_a_time() -> None:
     official = RePaint(width=32, multipliers=[1])
     drawn = official.draw_latents(2, 256, 256, generator=seeded(1, 2))
     assert drawn["renoise"].shape == (2, 2160, 3, 256, 256)
-    first = drawn["renoise"].step(0)
+    first = drawn["renoise"][:, 0]
     alone = official.draw_latents(1, 256, 256, generator=seeded(2))
-    assert torch.equal(first[1:], alone["renoise"].step(0))
-    assert not torch.equal(first, drawn["known"].step(0))
+    assert torch.equal(first[1:], alone["renoise"][:, 0])
+    assert not torch.equal(first, drawn["known"][:, 0])
 
 
 def test_same_seed_same_picture_in_a_batch_of_one_and_of_eight(network: RePaint) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import FacemaskInpaintError
-from facemask_inpaint.models.layers.diffusion import linear_betas, signal_shares
+from facemask_inpaint.models.layers.diffusion import alphas_cumprod, linear_betas
 from facemask_inpaint.models.repaint import PRESETS, RePaint, Sampling
 from facemask_inpaint.models.repaint.schedule import Levels
 
@@ -44,8 +44,8 @@ class Normal(nn.Module):
         at = torch.cartesian_prod(torch.arange(side), torch.arange(side)).double()
         self.covariance = variance * torch.exp(-torch.cdist(at, at) / 3)
         self.spread, self.axes = torch.linalg.eigh(self.covariance)
-        self.shares = signal_shares(linear_betas())
-        self.level = {int(time): level for level, time in enumerate(levels.times)}
+        self.shares = alphas_cumprod(linear_betas())
+        self.level = {int(time): level for level, time in enumerate(levels.timesteps)}
         self.calls = 0
 
     def forward(self, x: Tensor, time: int) -> Tensor:
@@ -119,7 +119,7 @@ def test_second_order_solver_follows_the_flow(tiny: RePaint) -> None:
         with torch.no_grad():
             answer = tiny(image, mask, latents={"start": start.float(), "known": known})
         # Along the flow every axis keeps its place in the normal distribution.
-        first, last = levels.share(steps - 1), levels.share(0)
+        first, last = levels.alpha_cumprod(steps - 1), levels.alpha_cumprod(0)
         scale = (last * normal.spread + 1 - last) / (first * normal.spread + 1 - first)
         noisy = (start.flatten(2) @ normal.axes) * scale.sqrt()
         gain = last**0.5 * normal.spread / (last * normal.spread + 1 - last)

@@ -38,7 +38,7 @@ def recipe() -> Recipe:
     return Recipe(
         name="tiny",
         architecture="lite",
-        options={"side": SIDE, "widths": (16, 24, 64), "depth": 1, "detail": 8},
+        options={"resolution": SIDE, "widths": (16, 24, 64), "depth": 1, "detail": 8},
         resolution=SIDE,
         batch_size=4,
         steps=12,

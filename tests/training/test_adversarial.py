@@ -94,12 +94,15 @@ def test_networks_that_cannot_be_trained_are_refused_with_a_way_out() -> None:
 
 
 def test_a_class_conditional_network(recipe, portraits, tmp_path) -> None:
-    conditional = recipe.changed(options={**recipe.options, "class_conditional": True}, steps=6)
+    options = {**recipe.options, "mask_classes": ["eyes", "nose", "hair"]}
+    conditional = recipe.changed(options=options, steps=6)
     faces = data.open_faces(portraits, "train")
     inpainter = training.train(conditional, faces, out=tmp_path, device="cpu", progress=False)
     sample = data.sample(256)
     mask = SemanticMasker()(sample.label_map, "nose")
-    inpainter.network.component.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    inpainter.network.class_embedding.weight.data.normal_(
+        generator=torch.Generator().manual_seed(0)
+    )
     answers = [
         np.asarray(inpainter(sample.image, mask, mask_class=name))
         for name in (None, "nose", "hair")

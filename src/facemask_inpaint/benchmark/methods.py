@@ -31,7 +31,7 @@ from facemask_inpaint.images.masks import allow_large_holes
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.masks import MaskClass
 from facemask_inpaint.models import DATA_SETS, TRAINING_SPLITS
-from facemask_inpaint.models.pipeline import (
+from facemask_inpaint.models._pipeline_files import (
     conditions_of_folder,
     is_pipeline_folder,
     pipeline_identity,
@@ -372,16 +372,15 @@ def _digest_of(inpainter: Inpainter) -> str:
 
 
 def _by_inpainter(inpainter: Inpainter) -> Predictor:
-    condition = inpainter.network.condition_spec().get("mask_class")
+    takes_class = "mask_class" in inpainter.network.condition_spec()
 
     def predict(batch: Batch) -> list[Image.Image]:
-        is_told = condition is not None and condition.knows(batch.mask_class)
         with allow_large_holes():
             return inpainter(
                 batch.images,
                 batch.holes,
                 seed=batch.seeds,
-                mask_class=batch.mask_class if is_told else None,
+                mask_class=batch.mask_class if takes_class else None,
                 batch_size=len(batch.keys),
             )
 

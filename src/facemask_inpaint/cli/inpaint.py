@@ -307,11 +307,9 @@ class _Run:
 
     def _conditions(self, batch: list[_Job]) -> dict[str, Any]:
         """The mask classes of a batch, for a network that takes them."""
-        known = self._inpainter.network.condition_spec().get("mask_class")
-        if known is None:
+        if "mask_class" not in self._inpainter.network.condition_spec():
             return {}
-        names = [str(job.cut.get("class", "")) for job in batch]
-        return {"mask_class": [name if name and known.knows(name) else None for name in names]}
+        return {"mask_class": [job.cut.get("class") or None for job in batch]}
 
     def _fill(self, batch: list[_Job]) -> None:
         from facemask_inpaint import images

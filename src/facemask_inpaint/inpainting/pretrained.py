@@ -22,17 +22,16 @@ from facemask_inpaint.errors import (
     UnknownNameError,
     WeightsNotFoundError,
 )
-from facemask_inpaint.models import InpaintingNetwork
+from facemask_inpaint.models import InpaintingNetwork, PipelineNetwork
 from facemask_inpaint.models._building import require_size
-from facemask_inpaint.models._registry import blank, load_exactly, network_class
-from facemask_inpaint.models._unwrapping import WHOLE, anchors_of, part_name, roles_of
-from facemask_inpaint.models.pipeline import (
-    PipelineNetwork,
+from facemask_inpaint.models._pipeline_files import (
     fetch_pipeline,
     is_pipeline_folder,
     load_pipeline,
     pipeline_identity,
 )
+from facemask_inpaint.models._registry import blank, load_exactly, network_class
+from facemask_inpaint.models._unwrapping import WHOLE, anchors_of, part_name, roles_of
 
 Content = TypeVar("Content")
 

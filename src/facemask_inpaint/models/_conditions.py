@@ -75,13 +75,13 @@ class Condition:
             return None
         if self.value_type is str:
             return self._text(name, value)
-        number = Integral if self.value_type is int else Real
-        if not isinstance(value, number) or isinstance(value, bool):
+        whole = self.value_type is int
+        if not isinstance(value, Integral if whole else Real) or isinstance(value, bool):
             raise OptionError(f"{name} must be {_ARTICLES[self.value_type]}, not {value!r}")
         if not self.minimum <= float(value) <= self.maximum:
             limits = f"{self.minimum:g} to {self.maximum:g}"
             raise OptionError(f"{name} must be {limits}, not {value}")
-        return int(value) if self.value_type is int else float(value)
+        return int(cast(Integral, value)) if whole else float(value)
 
     def _text(self, name: str, value: object) -> str:
         if not isinstance(value, str):

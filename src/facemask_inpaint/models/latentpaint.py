@@ -38,9 +38,10 @@ class LatentPaint(LatentDiffusionNetwork):
     """LatentPaint on a latent diffusion model of whole faces; pluralistic.
 
     At every step the known latents are put back at the right noise level, and the U-Net gets
-    two maps: the state, and the known part alone under the same noise. After each block the features of the
-    first are replaced by those of the second where they belong to known pixels, so that what is
-    still wrong in the hole cannot disturb them. Every step costs as much as two calls.
+    two maps: the state, and the known part alone under the same noise. After each block the
+    features of the first are replaced by those of the second where they belong to known pixels,
+    so that what is still wrong in the hole cannot disturb them. Every step costs as much as two
+    calls.
 
     With ``propagation`` each block also sums up what it knows in one vector, and spreads it over
     the map. Nobody has published weights for that: it starts without effect, and

@@ -102,9 +102,9 @@ class LitePair(AdversarialPair):
     def predict(self, batch: Batch, generators: Generators) -> tuple[Tensor, ...]:
         """Fill the holes of a batch; see :meth:`AdversarialPair.predict`."""
         net: Any = self.generator
-        conditions = (
-            {"mask_class": self._mask_classes(batch, generators)} if net.class_conditional else {}
-        )
+        conditions = {}
+        if "mask_class" in net.condition_spec():
+            conditions["mask_class"] = self._mask_classes(batch, generators)
         encoded = [_chance(generator) < self.encoded_latents for generator in generators]
         face = net.latents_of(batch.image, batch.hole)["face"]
         latents = {"face": face * torch.tensor(encoded, device=face.device)[:, None]}

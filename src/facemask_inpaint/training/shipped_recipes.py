@@ -16,7 +16,7 @@ _MAT_DISCRIMINATOR = Optimiser(learning_rate=1e-3, betas=(0.0, 0.99), lazy_ratio
 _LITE_COARSE = Recipe(
     name="lite-coarse-128",
     architecture="lite",
-    options={"side": 128, "detail": 0},
+    options={"resolution": 128, "detail": 0},
     resolution=128,
     batch_size=16,
     steps=4900,

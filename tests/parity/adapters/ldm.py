@@ -70,7 +70,9 @@ class NetworkAdapter(Adapter):
         image, hole = self.inputs(case)
         condition = network.condition(image * (1 - hole), hole)
         yield self.compare("cond", condition[0].numpy(), case.arrays["cond"])
-        yield equal("alphas_cumprod", network.ladder().shares, case.arrays["alphas_cumprod"])
+        yield equal(
+            "alphas_cumprod", network.schedule().alphas_cumprod, case.arrays["alphas_cumprod"]
+        )
         draws = iter(Draws(case, (1, 3, *condition.shape[2:])))
         states = list(network.inpainted(condition, {"start": next(draws)}))
         yield from _traced(case, f"ddim_{case.index}", states)
@@ -154,7 +156,7 @@ def _set(network: LDM, case: Case, times: str) -> None:
     network.steps = len(case.arrays[times])
     eta = re.search(r"eta ([\d.]+)", facts_of(case)["sampler"])
     network.eta = float(eta[1]) if eta else 0.0
-    assert sorted(network.ladder().times) == sorted(case.arrays[times].tolist())
+    assert sorted(network.schedule().timesteps) == sorted(case.arrays[times].tolist())
 
 
 def _traced(case: Case, run: str, states: list[Tensor]) -> Iterator[Answer]:

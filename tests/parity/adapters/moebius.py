@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facemask_inpaint.models import InpaintingNetwork
-from facemask_inpaint.models.layers.latent_categories import DDIMRun
+from facemask_inpaint.models.layers.diffusion import DDIMSchedule
+from facemask_inpaint.models.layers.latent_categories import noise_schedule
 from facemask_inpaint.models.layers.token_unet import sinusoids
 from facemask_inpaint.models.moebius import Moebius
 from tests.parity import recipe, rules
@@ -188,16 +189,16 @@ class _Recorded:
         """One of the run's recorded arrays."""
         return self._case.archived[f"{name}_{self._case.index}"]
 
-    def configure(self, network: Moebius) -> DDIMRun:
+    def configure(self, network: Moebius) -> DDIMSchedule:
         """Set a network as the run was, and return its steps."""
         settings = self._settings
         network.steps, network.strength = settings["num_steps"], settings["strength"]
         network.guidance_scale = settings["guidance_scale"]
         network.noise_offset = settings["noise_offset"] or 0.0
         network.posterior = "mode" if "mode" in settings.get("posterior", "") else "sample"
-        return DDIMRun(network.steps, network.strength)
+        return noise_schedule(network.steps, network.strength)
 
-    def start(self, network: Moebius, run: DDIMRun, condition: Tensor) -> Tensor:
+    def start(self, network: Moebius, run: DDIMSchedule, condition: Tensor) -> Tensor:
         """State before the first step, the official way where the run was official."""
         if not self.leaks:
             return network.start(run, self.image, condition, self.latents)

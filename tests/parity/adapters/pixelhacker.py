@@ -13,8 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint.models import InpaintingNetwork
+from facemask_inpaint.models.layers.diffusion import DDIMSchedule
 from facemask_inpaint.models.layers.gated_linear_attention import GATE_NORMALISER, chunked
-from facemask_inpaint.models.layers.latent_categories import DDIMRun
+from facemask_inpaint.models.layers.latent_categories import noise_schedule
 from facemask_inpaint.models.pixelhacker import PixelHacker
 from tests.parity import recipe, rules
 from tests.parity.adapter import Adapter, Answer, Levels, subsample
@@ -137,11 +138,11 @@ class NetworkAdapter(Adapter):
         yield Answer("eps", epsilon, case.archived["full_eps"], self.tolerance)
 
     def tables(self, net: PixelHacker, case: Case, facts: Mapping[str, Any]) -> Iterator[Answer]:
-        shares = DDIMRun(20).alphas_cumprod.numpy()
+        shares = noise_schedule(20).alphas_cumprod.numpy()
         yield Answer("alphas_cumprod", shares, case.archived["alphas_cumprod"], 0)
         for name, expected in case.archived.items():
             if name.startswith("timesteps_"):
-                steps = DDIMRun(int(name.rpartition("_")[2])).timesteps
+                steps = noise_schedule(int(name.rpartition("_")[2])).timesteps
                 yield Answer(name, np.array(steps), expected, 0)
 
     def run_of(self, net: PixelHacker, case: Case, facts: Mapping[str, Any]) -> Iterator[Answer]:
@@ -225,14 +226,14 @@ class _Recorded:
         """Ours beside the recorded array of that name."""
         return Answer(name, ours, self.array(name), bar)
 
-    def configure(self, net: PixelHacker) -> DDIMRun:
+    def configure(self, net: PixelHacker) -> DDIMSchedule:
         """Set a network as the run was, and return its steps."""
         facts = self._facts
         net.steps, net.strength = facts["num_steps"], facts["strength"]
         net.guidance_scale = facts["guidance_scale"]
         net.noise_offset = facts["noise_offset"] or 0.0
         net.posterior = "sample"
-        return DDIMRun(net.steps, net.strength)
+        return noise_schedule(net.steps, net.strength)
 
 
 def _official_size(size: tuple[int, int], side: int) -> tuple[int, int]:

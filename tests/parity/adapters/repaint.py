@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint.models import InpaintingNetwork
-from facemask_inpaint.models.layers.diffusion import linear_betas, noised, signal_shares
+from facemask_inpaint.models.layers.diffusion import add_noise, alphas_cumprod, linear_betas
 from facemask_inpaint.models.repaint import RePaint, Sampling
 from facemask_inpaint.models.repaint.sampler import Sampler
 from tests.parity import rules
@@ -90,7 +90,7 @@ class NetworkAdapter(Adapter):
             return
         moves = np.asarray(repaint.sampling.moves)
         yield Answer("pairs", moves, case.arrays["pairs"], 0)
-        yield Answer("times", repaint.sampling.levels.times, case.arrays["timestep_map"], 0)
+        yield Answer("times", repaint.sampling.levels.timesteps, case.arrays["timestep_map"], 0)
         reached = list(states)
         yield from _traced(case, reached)
         raw = reached[-1][0].numpy()
@@ -101,10 +101,10 @@ class NetworkAdapter(Adapter):
     def _call(self, network: RePaint, case: Case) -> Answer:
         rule, expected = _facts(case), _answer_of(case)
         assert expected is not None
-        share = float(signal_shares(linear_betas())[rule["t"]])
+        share = float(alphas_cumprod(linear_betas())[rule["t"]])
         image, _ = self.inputs(case)
         noise = np.random.RandomState(rules.seed(rule["x_rule"])).standard_normal(image.shape)
-        x = noised(image, torch.from_numpy(noise.astype(np.float32)), share)
+        x = add_noise(image, torch.from_numpy(noise.astype(np.float32)), share)
         answer = network.unet(x, rule["t"])[0].numpy()
         return self.compare(rule["name"], answer, expected)
 

@@ -76,7 +76,8 @@ class DDIMSchedule:
     ) -> None:
         if not 0 <= eta <= 1:
             raise OptionError(f"eta must be 0 to 1, not {eta}")
-        if not 1 <= steps <= (most := TRAINED_STEPS - steps_offset):
+        most = TRAINED_STEPS - steps_offset
+        if not 1 <= steps <= most:
             raise OptionError(f"steps must be 1 to {most}, not {steps}")
         if not 0 < strength <= 1:
             raise OptionError(f"strength must be above 0 and at most 1, not {strength}")

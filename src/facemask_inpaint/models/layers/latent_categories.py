@@ -181,7 +181,7 @@ class LatentCategoryNetwork(InpaintingNetwork):
     def known_latents(
         self, masked_image: Tensor, condition: Tensor, latents: Mapping[str, Tensor]
     ) -> Tensor:
-        """Return latents ``(N, 4, h, w)`` of the known part, from which a run of less strength starts."""
+        """Return the known part's latents, from which a run of less strength starts."""
         return condition[:, 1:]
 
     def noise(self, latents: Mapping[str, Tensor]) -> Tensor:
@@ -286,7 +286,7 @@ _ROLES = ("unet/", "vae/")
 def official_parts(
     tensors: Mapping[str, Tensor], network: str
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return U-Net with its table of tokens, and autoencoder, from the tensors of both published files.
+    """Split both published files' tensors into U-Net with its table of tokens, and autoencoder.
 
     Args:
         tensors: under the official keys, which may stand behind the file's role: ``unet/`` or

@@ -178,7 +178,7 @@ def _official_shape(tensors: Mapping[str, Tensor], network: str) -> tuple[int, l
 
 
 def unet_shape(width: int, multipliers: Sequence[int], attention_from: int) -> UNetShape:
-    """Return the U-Net of guided-diffusion with a learned variance; arguments as of :class:`RePaint`.
+    """Return the U-Net of guided-diffusion with a learned variance, from RePaint's arguments.
 
     Attention has 64 channels per head, or half the width where that is less.
 

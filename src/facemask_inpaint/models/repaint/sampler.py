@@ -70,7 +70,7 @@ class Sampler:
         return {role: count for role, count in counts.items() if count}
 
     def states(self, x: Tensor, moves: Iterable[Move]) -> Iterator[Tensor]:
-        """Yield the state ``(N, 3, H, W)`` after each of a run's moves, from ``x`` before the first."""
+        """Yield the state ``(N, 3, H, W)`` after each move, from ``x`` before the first."""
         for number, move in enumerate(moves):
             if move.denoises:
                 x = self._down(x if number == 0 else self._with_known(x, move.before), move)
