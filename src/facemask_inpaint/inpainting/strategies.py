@@ -129,7 +129,9 @@ def choose_crop(
     scaled = size
     resampled = strategy == "resize" or (strategy == "crop" and _is_tied(network))
     if network.native_resolution and resampled:
-        scaled = _fit(size, _resolution_for(size, network.native_resolution, network.larger_resolution))
+        scaled = _fit(
+            size, _resolution_for(size, network.native_resolution, network.larger_resolution)
+        )
     return Crop(top, left, size, scaled, _next_size(scaled, network))
 
 

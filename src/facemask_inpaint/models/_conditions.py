@@ -14,8 +14,8 @@ ConditionValue = str | int | float | None
 """Value of one condition for one image."""
 
 
-class Conditions(TypedDict, total=False):
-    """Conditions of a batch of N images; a network reads those of its ``condition_spec``.
+class BatchConditions(TypedDict, total=False):
+    """BatchConditions of a batch of N images; a network reads those of its ``condition_spec``.
 
     Attributes:
         mask_class: name of the mask class of each hole; ``None`` where it is not given.
@@ -92,7 +92,7 @@ class Condition:
 
 
 ConditionSpec = Mapping[str, Condition]
-"""Conditions by the names under which they are passed."""
+"""BatchConditions by the names under which they are passed."""
 
 _ARTICLES: Mapping[type, str] = {int: "a whole number", float: "a number"}
 
@@ -110,7 +110,7 @@ def steps_condition(default: int, maximum: int, minimum: int = 1) -> Condition:
 
 def check_conditions(
     spec: ConditionSpec, values: Mapping[str, object], n: int, network: str
-) -> Conditions:
+) -> BatchConditions:
     """Return every condition of a network for ``n`` images: the values given, else the defaults.
 
     Args:
@@ -138,7 +138,7 @@ def check_conditions(
             conditions[name] = [condition.checked(name, value) for value in spread]
         else:
             conditions[name] = condition.checked(name, values[name])
-    return cast(Conditions, conditions)
+    return cast(BatchConditions, conditions)
 
 
 def conditions_of_images(

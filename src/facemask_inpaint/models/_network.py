@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint._internal.torch_state import has_ordinary_defaults, ordinary_defaults
 from facemask_inpaint.errors import MaskError, OptionError, SizeError
-from facemask_inpaint.models._conditions import Conditions, ConditionSpec, check_conditions
+from facemask_inpaint.models._conditions import BatchConditions, ConditionSpec, check_conditions
 from facemask_inpaint.models.layers.step_draws import StepDraws
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
@@ -138,7 +138,7 @@ class InpaintingNetwork(nn.Module):
         masked_image: Tensor,
         hole: Tensor,
         latents: Mapping[str, Tensor],
-        conditions: Conditions,
+        conditions: BatchConditions,
     ) -> Tensor:
         """Predict as :meth:`fill` does, under every condition of :meth:`condition_spec`.
 
@@ -164,7 +164,7 @@ class InpaintingNetwork(nn.Module):
         """Return what the network takes beside image and mask, by name; nothing by default."""
         return {}
 
-    def under(self, conditions: Conditions) -> InpaintingNetwork:
+    def under(self, conditions: BatchConditions) -> InpaintingNetwork:
         """Return the network for conditions on which its draws depend; itself by default."""
         return self
 

@@ -17,8 +17,8 @@ from typing_extensions import override
 from facemask_inpaint.errors import FacemaskInpaintError, OptionError
 from facemask_inpaint.images.harmonic import fill_harmonically
 from facemask_inpaint.models._conditions import (
+    BatchConditions,
     Condition,
-    Conditions,
     ConditionSpec,
     steps_condition,
 )
@@ -167,7 +167,7 @@ class PipelineNetwork(InpaintingNetwork):
         masked_image: Tensor,
         hole: Tensor,
         latents: Mapping[str, Tensor],
-        conditions: Conditions,
+        conditions: BatchConditions,
     ) -> Tensor:
         predictions = []
         for index in range(len(masked_image)):

@@ -17,8 +17,8 @@ from typing_extensions import override
 
 from facemask_inpaint.errors import unknown_name
 from facemask_inpaint.models._conditions import (
+    BatchConditions,
     Condition,
-    Conditions,
     ConditionSpec,
     steps_condition,
 )
@@ -125,7 +125,7 @@ class LatentCategoryNetwork(InpaintingNetwork):
         masked_image: Tensor,
         hole: Tensor,
         latents: Mapping[str, Tensor],
-        conditions: Conditions,
+        conditions: BatchConditions,
     ) -> Tensor:
         schedule = noise_schedule(conditions["steps"], self.strength)
         condition = self.condition(masked_image, hole, latents)

@@ -15,7 +15,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.models._conditions import Conditions, ConditionSpec, steps_condition
+from facemask_inpaint.models._conditions import BatchConditions, ConditionSpec, steps_condition
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.diffusion import (
     TRAINED_STEPS,
@@ -134,7 +134,7 @@ class LatentDiffusionNetwork(InpaintingNetwork):
         """Return the condition ``steps``."""
         return {"steps": steps_condition(self.steps, TRAINED_STEPS - 1)}
 
-    def under(self, conditions: Conditions) -> LatentDiffusionNetwork:
+    def under(self, conditions: BatchConditions) -> LatentDiffusionNetwork:
         """Return a network of the same weights that takes so many steps."""
         if conditions["steps"] == self.steps:
             return self

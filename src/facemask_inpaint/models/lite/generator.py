@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.models._conditions import Condition, Conditions, ConditionSpec
+from facemask_inpaint.models._conditions import BatchConditions, Condition, ConditionSpec
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.lite.blocks import (
     BLOCK,
@@ -146,7 +146,7 @@ class Lite(InpaintingNetwork):
         masked_image: Tensor,
         hole: Tensor,
         latents: Mapping[str, Tensor],
-        conditions: Conditions,
+        conditions: BatchConditions,
     ) -> Tensor:
         classes = None
         if self.mask_classes:

@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from facemask_inpaint.errors import FacemaskInpaintError, OptionError
-from facemask_inpaint.models._conditions import Conditions, ConditionSpec, steps_condition
+from facemask_inpaint.models._conditions import BatchConditions, ConditionSpec, steps_condition
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.diffusion import TRAINED_STEPS, add_noise
 from facemask_inpaint.models.layers.diffusion_unet import BLOCKS, GROUPS, UNetShape
@@ -90,7 +90,7 @@ class RePaint(InpaintingNetwork):
         return {"steps": steps_condition(self.sampling.steps, TRAINED_STEPS, minimum=2)}
 
     @override
-    def under(self, conditions: Conditions) -> RePaint:
+    def under(self, conditions: BatchConditions) -> RePaint:
         if conditions["steps"] == self.sampling.steps:
             return self
         other = copy.copy(self)
