@@ -22,6 +22,7 @@ extensions = [
     "commands",
     "figures",
     "layers",
+    "metric_table",
     "reference",
     "zoo",
 ]

@@ -50,7 +50,7 @@ def choosing(pages: Path, performance: str) -> str:
     by_resolution = sorted(cards, key=lambda card: card.resolution or 0)
     head = (
         *("model", "trained on", "resolution", "framing", "pluralistic"),
-        *("seconds per image", "commercial use", "weights"),
+        *("seconds (CPU)", "milliseconds (GPU)", "commercial use", "weights"),
     )
     return _table(head, [_choice(card, pages, performance) for card in by_resolution]) + "\n"
 
@@ -68,20 +68,39 @@ def _choice(card: Card, pages: Path, performance: str) -> tuple[str, ...]:
         str(card.resolution or "any"),
         _FRAMED[card.framing],
         "no" if draws.startswith("none") else "yes",
-        seconds(performance, card.architecture, card.resolution or 256) or "not measured",
+        _seconds(performance, card) or "\u2013",
+        measured(performance, "float32, batch 8", card.architecture, card.resolution or 256)
+        or "\u2013",
         _COMMERCIAL[card.commercial_use],
         card.availability,
     )
 
 
-def seconds(performance: str, architecture: str, resolution: int) -> str:
-    """Return the measured time per image from the tables of a page; empty if there is none."""
-    rows = [_cells(match[1]) for line in performance.splitlines() if (match := _ROW.match(line))]
-    for row in rows:
-        if row[:2] == [f"`{architecture}`", str(resolution)]:
-            return row[2]
-        if row[0] == f"`{architecture}`" and "minutes" in row[-2]:
-            return row[-2]
+def _seconds(performance: str, card: Card) -> str:
+    resolution = card.resolution or 256
+    single = measured(performance, "seconds per image", card.architecture, resolution)
+    return single or measured(performance, "20 steps", card.architecture, resolution)
+
+
+def measured(performance: str, column: str, architecture: str, resolution: int) -> str:
+    """Return a network's entry in the page's tables; empty if there is none.
+
+    Args:
+        performance: text of the page.
+        column: heading of the column; tables without it are passed over.
+        architecture: name of the network, in the first column.
+        resolution: resolution in pixels, in the second column where there is such a column.
+    """
+    head: list[str] = []
+    for line in performance.splitlines():
+        if (match := _ROW.match(line)) is None:
+            head = []
+            continue
+        cells = _cells(match[1])
+        head = head or cells
+        named = [f"`{architecture}`", str(resolution)][: 2 if "resolution" in head else 1]
+        if column in head and cells[: len(named)] == named:
+            return cells[head.index(column)]
     return ""
 
 
