@@ -228,4 +228,5 @@ def progress(items: Sequence[Item]) -> Iterable[Item]:
     """The items behind a bar with the time left; no bar where nobody watches."""
     from facemask_inpaint._internal.progress import progress_bar
 
-    return progress_bar(items, shown=True)
+    bar: Iterable[Item] = progress_bar(items, shown=True)
+    return bar

@@ -30,6 +30,8 @@ from .inputs import ImageSource as ImageSource
 from .inputs import MaskSource as MaskSource
 from .kernel import KernelResult as KernelResult
 from .kernel import kid as kid
+from .metric import FeatureMetric as FeatureMetric
+from .metric import ImageMetric as ImageMetric
 from .pairs import ImagePair as ImagePair
 from .pairs import PairedResult as PairedResult
 from .pairs import PairReader as PairReader
@@ -39,8 +41,6 @@ from .pixel import psnr as psnr
 from .pixel import ssim as ssim
 from .results import MetricResult as MetricResult
 from .table import METRICS as METRICS
-from .table import FeatureMetric as FeatureMetric
-from .table import ImageMetric as ImageMetric
 from .table import find_metric as find_metric
 from .table import metric_rows as metric_rows
 from .table import register as register

@@ -10,7 +10,7 @@ _BLOCK = 256
 
 
 def gram(rows: Tensor) -> Tensor:
-    """``rows^T rows``, ``(n, d)`` -> ``(d, d)``, both float64."""
+    """Return ``rows^T rows``, ``(d, d)`` of ``(n, d)``, both float64."""
     if rows.device.type != "cpu":
         return rows.T @ rows
     # NumPy sees that both factors are one array and computes one triangle; PyTorch does not.
@@ -19,21 +19,23 @@ def gram(rows: Tensor) -> Tensor:
 
 
 def congruent_eigenvalues(lower: Tensor, symmetric: Tensor) -> Tensor:
-    """Ascending eigenvalues of ``L^T S L``.
+    """Return the ascending eigenvalues of ``L^T S L``.
 
     Args:
         lower: ``(d, d)`` float64, lower triangular L.
         symmetric: ``(d, d)`` float64 S.
     """
     if lower.device.type != "cpu":
-        return torch.linalg.eigvalsh(lower.T @ symmetric @ lower)
+        values: Tensor = torch.linalg.eigvalsh(lower.T @ symmetric @ lower)
+        return values
     # Fortran's order is the transpose: U = L^T, and the upper triangle of U S U^T is filled.
     product, _ = lapack.dsygst(symmetric.numpy().T, lower.numpy().T, itype=2, lower=0)
-    return torch.linalg.eigvalsh(torch.from_numpy(product.T), UPLO="L")
+    values = torch.linalg.eigvalsh(torch.from_numpy(product.T), UPLO="L")
+    return values
 
 
 def pivoted_factor(symmetric: Tensor) -> Tensor:
-    """``(r, d)`` rows A with ``A^T A = S``, r the numerical rank, by Cholesky with pivoting.
+    """Return rows A ``(r, d)`` with ``A^T A = S``, r the numerical rank, by pivoted Cholesky.
 
     Columns of S that rounding cannot tell from combinations of others are left out (Higham,
     "Accuracy and Stability of Numerical Algorithms", section 10.3).
@@ -49,18 +51,19 @@ def pivoted_factor(symmetric: Tensor) -> Tensor:
 
 
 def spectral_norm(symmetric: Tensor, steps: int = 10) -> Tensor:
-    """Largest eigenvalue of a positive semi-definite ``(d, d)`` matrix, by the power method.
+    """Return the largest eigenvalue of a positive semi-definite matrix, by the power method.
 
     From below, and right to a few percent unless the largest eigenvalues lie close together.
     """
     vector = symmetric[symmetric.diagonal().argmax()]
     for _ in range(steps):
         vector = symmetric @ (vector / vector.norm())
-    return vector.norm()
+    norm: Tensor = vector.norm()
+    return norm
 
 
 def lower_gram(rows: Tensor) -> Tensor:
-    """``(d, d)`` ``rows^T rows`` of ``(n, d)`` rows, right in its lower half only.
+    """Return ``rows^T rows``, ``(d, d)`` of ``(n, d)``, right in its lower half only.
 
     The lower half is all that Cholesky factors and symmetric eigenvalue routines read.
     """
@@ -73,6 +76,6 @@ def lower_gram(rows: Tensor) -> Tensor:
 
 
 def symmetric_gram(rows: Tensor) -> Tensor:
-    """``(d, d)`` ``rows^T rows`` in full."""
+    """Return ``rows^T rows``, ``(d, d)`` of ``(n, d)``, in full."""
     lower = lower_gram(rows).tril_()
     return lower + lower.tril(-1).mT

@@ -18,12 +18,11 @@ from facemask_inpaint.metrics.features.sets import (
     is_feature_array,
 )
 from facemask_inpaint.metrics.inputs import ImageSource, MaskSource, rereadable
+from facemask_inpaint.metrics.metric import FeatureMetric, ImageMetric
 from facemask_inpaint.metrics.pairs import PairReader
 from facemask_inpaint.metrics.results import MetricResult
 from facemask_inpaint.metrics.table import (
     METRICS,
-    FeatureMetric,
-    ImageMetric,
     by_extractor,
     default_metrics,
     find_metric,
@@ -116,9 +115,6 @@ def evaluate(
             ``on_error="skip"`` leaves out what cannot be read and says so in the results.
             A mapping of names to readers computes feature metrics by each, as ``"fid@name"``.
 
-    Returns:
-        Results by metric, in the order in which they were asked for.
-
     Raises:
         UnknownNameError: a metric that does not exist.
         ImageError: an undecodable image, or a pair of different sizes for an image metric.
@@ -141,10 +137,7 @@ def evaluate(
         pair = FeaturePair(*read(real, fake), convention, null_swaps)
         results |= feature_scores(pair, assigned)
     if sides is not None:
-        pairs = PairReader(
-            first.device, first.workers, first.on_error, first.progress, first.on_skip
-        )
-        results |= pairs.measure(*sides, images, mask)
+        results |= _pair_reader(first).measure(*sides, images, mask)
     return Evaluation({name: results[name] for name in _ordered(rows, readers, results)})
 
 
@@ -176,6 +169,12 @@ def _wanted_rows(
         if "mask" in row.needs and not masked:
             raise OptionError(f"{row.name} needs masks: give mask=")
     return list(rows.values())
+
+
+def _pair_reader(reader: FeatureReader) -> PairReader:
+    return PairReader(
+        reader.device, reader.workers, reader.on_error, reader.progress, reader.on_skip
+    )
 
 
 def _ordered(

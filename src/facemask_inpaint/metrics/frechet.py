@@ -183,7 +183,7 @@ def _shape(statistics: FeatureStatistics, convention: Convention, device: torch.
 def _cross_trace(one: _Shape, other: _Shape) -> Tensor:
     """``tr (S1 S2)^(1/2)``."""
     if one.covariance is None or other.covariance is None:
-        return torch.linalg.svdvals(one.factor() @ other.factor().T).sum()
+        return _nuclear_norm(one.factor() @ other.factor().T)
     allowed = ALLOWED_ERROR * float(one.trace + other.trace)
     lower, failed = torch.linalg.cholesky_ex(one.covariance)
     if not int(failed):
@@ -204,7 +204,12 @@ def _singular_cross_trace(first: Tensor, second: Tensor, allowed: float) -> Tens
         eigenvalues = torch.linalg.eigvalsh(small @ covariance @ small.T)
         if _error_bound(eigenvalues, first, second) < allowed:
             return _root_sum(eigenvalues)
-    return torch.linalg.svdvals(factors[0] @ factors[1].T).sum()
+    return _nuclear_norm(factors[0] @ factors[1].T)
+
+
+def _nuclear_norm(matrix: Tensor) -> Tensor:
+    values: Tensor = torch.linalg.svdvals(matrix)
+    return values.sum()
 
 
 def _error_bound(eigenvalues: Tensor, first: Tensor, second: Tensor) -> float:
@@ -230,7 +235,8 @@ def _factor(covariance: Tensor) -> Tensor:
     eigenvalues, vectors = torch.linalg.eigh(covariance)
     noise = eigenvalues[-1] * (len(eigenvalues) * torch.finfo(eigenvalues.dtype).eps)
     kept = eigenvalues > noise
-    return (vectors[:, kept] * eigenvalues[kept].sqrt()).T
+    rows: Tensor = (vectors[:, kept] * eigenvalues[kept].sqrt()).T
+    return rows
 
 
 def _read(

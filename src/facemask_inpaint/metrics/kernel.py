@@ -156,7 +156,7 @@ def _kernel(first: Tensor, second: Tensor, paired: bool = False) -> Tensor:
 
 def _kernel_sum(first: Tensor, second: Tensor) -> Tensor:
     """Sum of the kernel over all pairs, in blocks that keep memory linear in n."""
-    return torch.stack([_kernel(block, second).sum() for block in first.split(_BLOCK)]).sum()
+    return torch.stack([_kernel(block, second).sum() for block in torch.split(first, _BLOCK)]).sum()
 
 
 def _draws(

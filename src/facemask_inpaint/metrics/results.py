@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from facemask_inpaint.errors import OptionError, UnknownNameError
-from facemask_inpaint.metrics.table import Metric, find_metric
+from facemask_inpaint.metrics.metric import Metric
+from facemask_inpaint.metrics.table import find_metric
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from facemask_inpaint import metrics
 from facemask_inpaint.data import Faces
 from facemask_inpaint.images import contact_sheets
 from facemask_inpaint.masks import GENERATORS, RANDOM, SemanticMasker
-from facemask_inpaint.metrics.table import HOLE, image_metrics
+from facemask_inpaint.metrics.metric import HOLE
+from facemask_inpaint.metrics.table import image_metrics
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.training.dataset import from_bytes, read_square
 from facemask_inpaint.training.readable import reading

@@ -23,7 +23,7 @@ from facemask_inpaint.masks.label_maps import LabelMapLike, open_label_map
 from facemask_inpaint.masks.morphology import Hole
 from facemask_inpaint.masks.parsers import Parser
 from facemask_inpaint.metrics import ImageMetric, ImagePair
-from facemask_inpaint.metrics.table import ImageFunction, Need
+from facemask_inpaint.metrics.metric import ImageFunction, Need
 
 Picture = NDArray[np.uint8]
 """``(H, W, 3)`` uint8 sRGB."""
@@ -348,7 +348,8 @@ def _stretches(
     cell = max(4, -(-max(shape) // _CELLS))
     rows, columns = np.divmod(pixels, shape[1])
     offset = int(shift * cell)
-    return (rows + offset) // cell * (_CELLS + 1) + (columns + offset) // cell
+    numbers: NDArray[np.intp] = (rows + offset) // cell * (_CELLS + 1) + (columns + offset) // cell
+    return numbers
 
 
 def _means(values: NDArray[np.float64], stretches: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -398,7 +399,9 @@ def _box(mask: Hole) -> list[tuple[int, int]]:
 
 def _reduced(patch: NDArray[Any]) -> NDArray[np.float64]:
     """``(_PATCH, _PATCH, ...)`` means over blocks."""
-    return patch.reshape(_PATCH, _SAMPLES, _PATCH, _SAMPLES, *patch.shape[2:]).mean(axis=(1, 3))
+    blocks = patch.reshape(_PATCH, _SAMPLES, _PATCH, _SAMPLES, *patch.shape[2:])
+    means: NDArray[np.float64] = blocks.mean(axis=(1, 3))
+    return means
 
 
 def _components(label_ids: Sequence[int]) -> dict[str, list[int]]:

@@ -15,7 +15,7 @@ from facemask_inpaint.benchmark.report.tables import MARKED, TOP_THREE_FROM, ran
 from facemask_inpaint.benchmark.report.text_tables import decimals
 from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import ClassEntry, Score
-from facemask_inpaint.metrics.table import Metric
+from facemask_inpaint.metrics.metric import Metric
 
 _DIGITS = 2
 

@@ -14,7 +14,8 @@ from facemask_inpaint.benchmark.store.records import ClassEntry, Score
 from facemask_inpaint.benchmark.store.settings import extractor_of
 from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, p_text
 from facemask_inpaint.metrics.features.random_convolutions import is_stand_in
-from facemask_inpaint.metrics.table import RANDOM_CONVOLUTIONS, Metric
+from facemask_inpaint.metrics.metric import Metric
+from facemask_inpaint.metrics.table import RANDOM_CONVOLUTIONS
 
 MARKED = 3
 """Places that are marked, and counted in the ranking."""

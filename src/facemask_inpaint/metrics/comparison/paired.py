@@ -128,7 +128,7 @@ class PairedFrechet:
         return fids + offset + (weights - 1 / weights.shape[1]) @ slope.mT
 
     def _in_blocks(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-        blocks = rows.split(self._replicates.block)
+        blocks = torch.split(rows, self._replicates.block)
         if rows.is_cuda:
             return torch.cat([function(block) for block in blocks])
         with _ONE_THREAD_PER_WORKER:
@@ -262,7 +262,8 @@ def _transported(real: Tensor, pool: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(rows.mT @ rows)
     kept = values > _NEARLY_SINGULAR * values[-1]
     shares = (rows @ vectors[:, kept]) ** 2 / values[kept].sqrt()
-    return (len(pool) / count) ** 0.5 * shares.sum(1)
+    transported: Tensor = (len(pool) / count) ** 0.5 * shares.sum(1)
+    return transported
 
 
 class _Replicates:
@@ -339,15 +340,17 @@ def _scatter(rows: Tensor, weights: Tensor) -> Tensor:
 
 def _root(scatter: Tensor) -> Tensor:
     """R with R R^T = scatter; Cholesky's unless the scatter is singular to rounding."""
-    factor, failed = torch.linalg.cholesky_ex(scatter)
-    if not bool(failed.any()):
-        return factor
-    values, vectors = torch.linalg.eigh(scatter)
-    return vectors * values.clamp_min(0).sqrt()[..., None, :]
+    root: Tensor
+    root, failed = torch.linalg.cholesky_ex(scatter)
+    if bool(failed.any()):
+        values, vectors = torch.linalg.eigh(scatter)
+        root = vectors * values.clamp_min(0).sqrt()[..., None, :]
+    return root
 
 
 def _nuclear(square: Tensor) -> Tensor:
-    return torch.linalg.eigvalsh(square).clamp_min(0).sqrt().sum(-1)
+    values: Tensor = torch.linalg.eigvalsh(square)
+    return values.clamp_min(0).sqrt().sum(-1)
 
 
 def _basis(rows: Tensor, tolerance: float, seed: int, *, limit: int) -> Tensor | None:
@@ -378,4 +381,5 @@ def _basis(rows: Tensor, tolerance: float, seed: int, *, limit: int) -> Tensor |
     values, vectors = torch.linalg.eigh(held.mT @ held)
     lost = energy - values.flip(0).cumsum(0)
     size = int((lost > tolerance * energy).sum()) + 1
-    return found @ vectors.flip(1)[:, :size]
+    basis: Tensor = found @ vectors.flip(1)[:, :size]
+    return basis

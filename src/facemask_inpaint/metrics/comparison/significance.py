@@ -338,7 +338,8 @@ def _overall(
 
 
 def _between(fids: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
-    return fids[:, pair[0]] - fids[:, pair[1]]
+    difference: np.ndarray = fids[:, pair[0]] - fids[:, pair[1]]
+    return difference
 
 
 def _intervals(

@@ -138,7 +138,8 @@ class InceptionExtractor:
         """Compute features ``(N, tap)`` float32 of prepared images ``(N, 3, 299, 299)``."""
         batch = prepared.to(self._dtype, memory_format=torch.channels_last)
         with _exact_float32(self.device):
-            return self._network(batch, self._tap).float()
+            features: Tensor = self._network(batch, self._tap)
+            return features.float()
 
 
 class CustomExtractor:

@@ -160,8 +160,9 @@ def _kernel_taps(kernel: Callable[[np.ndarray], np.ndarray], length: int) -> np.
     step = length / SIDE
     centre = (np.arange(SIDE) + 0.5) * step
     distance = np.arange(length) + 0.5 - centre[:, None]
-    taps = kernel(distance / max(step, 1.0))
-    return taps / taps.sum(axis=1, keepdims=True)
+    taps: np.ndarray = kernel(distance / max(step, 1.0))
+    taps /= taps.sum(axis=1, keepdims=True)
+    return taps
 
 
 def _cubic(x: np.ndarray) -> np.ndarray:

@@ -152,7 +152,8 @@ class Inception2015(nn.Module):
         _assign(network.classifier.weight, _find(tensors, f"{head}.weight"), head)
         _assign(network.classifier.bias, _find(tensors, f"{head}.bias"), head)
         # PyTorch documents this argument; its type stubs lack it.
-        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
 
 
 def _chain(inputs: int, *steps: Step) -> nn.Sequential:
