@@ -68,6 +68,10 @@ class OptionError(FacemaskInpaintError, ValueError):
     """An argument has a value that makes no sense here; the message says which ones do."""
 
 
+class ExportError(FacemaskInpaintError):
+    """An exported graph cannot be made, or differs from its network; nothing was written."""
+
+
 class FolderInUseError(FacemaskInpaintError):
     """Another process works in this folder; the message names it."""
 

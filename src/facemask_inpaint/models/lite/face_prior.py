@@ -131,12 +131,13 @@ class FacePrior(nn.Module):
         gram = basis.T @ seen
         towards = torch.einsum("ndk,nd->nk", seen, apart)
         one = torch.eye(basis.shape[1], device=masked_image.device)
-        z = torch.linalg.solve(gram + noise * one, towards)
+        # Positive definite: the forms that check nothing suffice, and can be exported.
+        z = torch.linalg.solve_ex(gram + noise * one, towards).result
         left = ((apart - z @ basis.T).square() * counts).sum(dim=1)
         left = left / counts.sum(dim=1).clamp(min=1)  # variance, usually noise / CAUTION
         unlike = (CAUTION * left / noise.clamp(min=1e-12)).clamp(min=1)
         more = noise * unlike[:, None] ** MISTRUST
-        factor = torch.linalg.cholesky(gram + more[:, :, None] * one)
+        factor = torch.linalg.cholesky_ex(gram + more[:, :, None] * one).L
         return torch.cholesky_solve(towards[:, :, None], factor)[:, :, 0], factor, more.sqrt()
 
 

@@ -44,7 +44,8 @@ class PartialConv2d(nn.Module):
         x = self.conv(x)
         if keep is None:
             return x, None
-        known = F.avg_pool2d(keep, 3, self.stride, padding=1, divisor_override=1)
+        ones = keep.new_ones(1, 1, 3, 3)
+        known = F.conv2d(keep, ones, stride=self.stride, padding=1)
         keep = known.clamp(max=1)
         # Counts are whole numbers: the lower limit stands in for the paper's epsilon.
         return x * (9 * keep / known.clamp(min=1)), keep
