@@ -75,3 +75,10 @@ def test_links_to_files_lead_somewhere(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", text)
     assert [target for target in targets if not Path(ROOT, target).exists()] == []
+
+
+def test_worked_examples_name_files_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"`((?:src|tests|docs)/[\w/]+\.\w+)`", text))
+    assert len(paths) >= 8
+    assert [path for path in sorted(paths) if not (ROOT / path).is_file()] == []
