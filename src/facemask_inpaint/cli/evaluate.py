@@ -1,4 +1,4 @@
-"""``facemask-inpaint evaluate`` and ``compare``: folders of pictures in, tables out."""
+"""``facemask-inpaint evaluate`` and ``compare``: folders of images in, tables out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _reader_options(command: options.Command) -> options.Command:
-    """How pictures become features; both commands read alike."""
+    """How images become features; both commands read alike."""
     for option in (
         click.option("--csv", "csv_file", type=options.anywhere, help="Write the table here."),
         click.option("--json", "json_file", type=options.anywhere, help="Write everything here."),
@@ -33,11 +33,11 @@ def _reader_options(command: options.Command) -> options.Command:
             type=click.Choice(["raise", "skip"]),
             default="skip",
             show_default=True,
-            help="What to do with a picture that cannot be read: stop, or measure the others and "
+            help="What to do with an image that cannot be read: stop, or measure the others and "
             "end with status 1 and a list.",
         ),
         click.option("--workers", type=int, help="Decoding threads (default: one per core)."),
-        click.option("--batch-size", default=32, show_default=True, help="Pictures at a time."),
+        click.option("--batch-size", default=32, show_default=True, help="Images at a time."),
         click.option("--device", help="cuda, cpu … (default: cuda when there)."),
         click.option("--dtype", default="float32", show_default=True, help="Or float16, bfloat16."),
     ):
@@ -63,28 +63,28 @@ def evaluate(
     csv_file: Path | None,
     **reading: Any,
 ) -> None:
-    """Measure the pictures in FAKE against those in REAL; files pair by stem.
+    """Measure the images in FAKE against those in REAL; files pair by stem.
 
     \b
     Example:
         facemask-inpaint evaluate faces/ filled/ --masks masks/
         facemask-inpaint evaluate faces/ filled/ --metrics fid --json fid.json
     """
-    from facemask_inpaint import metrics as measures
+    from facemask_inpaint.metrics import evaluate as evaluate_images
 
     left_out = _LeftOut()
     names = metric_names(default_metrics() if metrics is None else metrics, metric_rows())
     readers = _readers(**reading, on_skip=left_out, needs_network=needs_features(names))
-    found = measures.evaluate(real, fake, names, masks, null_swaps=null_swaps, reader=readers)
-    click.echo(str(found))
-    _write(json_file, lambda: found.to_json(indent=2))
-    _write(csv_file, found.to_csv)
+    scores = evaluate_images(real, fake, names, masks, null_swaps=null_swaps, reader=readers)
+    click.echo(str(scores))
+    _write(json_file, lambda: scores.to_json(indent=2))
+    _write(csv_file, scores.to_csv)
     options.require_none_failed(left_out.reasons)
 
 
 @click.command()
 @click.argument("real", type=options.existing)
-@click.argument("models", nargs=-1, required=True, metavar="NAME=FOLDER...")
+@click.argument("methods", nargs=-1, required=True, metavar="NAME=FOLDER...")
 @click.option("--replicates", default=1000, show_default=True, help="Bootstrap resamples.")
 @options.exchanges_option
 @click.option("--confidence", default=0.95, show_default=True, help="Of the intervals.")
@@ -93,7 +93,7 @@ def evaluate(
 @_reader_options
 def compare(
     real: Path,
-    models: tuple[str, ...],
+    methods: tuple[str, ...],
     replicates: int,
     exchanges: int | None,
     confidence: float,
@@ -102,7 +102,7 @@ def compare(
     csv_file: Path | None,
     **reading: Any,
 ) -> None:
-    """Say which of several models filled the same pictures better, with intervals and p-values.
+    """Say which of several methods filled the same images better, with intervals and p-values.
 
     A folder with sub-folders, as `inpaint --classes` writes them, is compared class by class.
 
@@ -110,12 +110,12 @@ def compare(
     Example:
         facemask-inpaint compare faces/ random=filled/random mixed=filled/mixed
     """
-    from facemask_inpaint import metrics as measures
+    from facemask_inpaint.metrics import compare as compare_methods
 
-    folders = dict(_named_folder(text) for text in models)
+    folders = dict(_named_folder(text) for text in methods)
     left_out = _LeftOut()
     readers = _readers(**reading, on_skip=left_out, needs_network=True)
-    result = measures.compare(
+    result = compare_methods(
         real,
         {name: _by_class(folder) for name, folder in folders.items()},
         replicates=replicates,
@@ -147,7 +147,7 @@ def _readers(
 
 
 class _LeftOut:
-    """Why pictures were left out, each reason once: features and pixels read them both."""
+    """Why images were left out, each reason once: features and pixels read them both."""
 
     def __init__(self) -> None:
         self._reasons: dict[str, None] = {}
@@ -168,7 +168,7 @@ def _named_folder(text: str) -> tuple[str, Path]:
 
 
 def _by_class(folder: Path) -> Path | dict[str, Path]:
-    """The folder itself, or its sub-folders by name where it holds no pictures."""
+    """The folder itself, or its sub-folders by name where it holds no images."""
     from facemask_inpaint.images.folders import class_folders
 
     return class_folders(folder) or folder

@@ -26,7 +26,6 @@ from .features.statistics import FeatureStatistics as FeatureStatistics
 from .frechet import StatisticsSource as StatisticsSource
 from .frechet import fid as fid
 from .frechet import frechet_distance as frechet_distance
-from .inputs import ImageSource as ImageSource
 from .inputs import MaskSource as MaskSource
 from .kernel import KernelResult as KernelResult
 from .kernel import kid as kid

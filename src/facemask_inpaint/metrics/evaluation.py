@@ -17,7 +17,7 @@ from facemask_inpaint.metrics.features.sets import (
     FeatureSource,
     is_feature_array,
 )
-from facemask_inpaint.metrics.inputs import ImageSource, MaskSource, rereadable
+from facemask_inpaint.metrics.inputs import MaskSource, OpenableImages, rereadable
 from facemask_inpaint.metrics.metric import FeatureMetric, ImageMetric
 from facemask_inpaint.metrics.pairs import PairReader
 from facemask_inpaint.metrics.results import MetricResult
@@ -187,7 +187,7 @@ def _ordered(
     return [name for name in names if name in results]
 
 
-def _only_images(source: FeatureSource, metrics: Sequence[ImageMetric]) -> ImageSource:
+def _only_images(source: FeatureSource, metrics: Sequence[ImageMetric]) -> OpenableImages:
     if isinstance(source, FeatureSet) or is_feature_array(source):
         names = ", ".join(metric.name for metric in metrics)
         raise OptionError(f"{names} need images, not features")

@@ -151,8 +151,8 @@ def frechet_distance(
         raise OptionError("a covariance needs at least two images; there are 0")
     require_same_width(first.dim, second.dim)
     step = first.mean - second.mean.to(first.device)
-    one, other = (_shape(side, convention, first.device) for side in (first, second))
-    value = step @ step + one.trace + other.trace - 2 * _cross_trace(one, other)
+    shapes = [_shape(side, convention, first.device) for side in (first, second)]
+    value = step @ step + shapes[0].trace + shapes[1].trace - 2 * _cross_trace(*shapes)
     return max(0.0, finite("FID", float(value)))
 
 
@@ -180,17 +180,17 @@ def _shape(statistics: FeatureStatistics, convention: Convention, device: torch.
     return _Shape(centred, None, centred.square().sum())
 
 
-def _cross_trace(one: _Shape, other: _Shape) -> Tensor:
+def _cross_trace(first: _Shape, second: _Shape) -> Tensor:
     """``tr (S1 S2)^(1/2)``."""
-    if one.covariance is None or other.covariance is None:
-        return _nuclear_norm(one.factor() @ other.factor().T)
-    allowed = ALLOWED_ERROR * float(one.trace + other.trace)
-    lower, failed = torch.linalg.cholesky_ex(one.covariance)
+    if first.covariance is None or second.covariance is None:
+        return _nuclear_norm(first.factor() @ second.factor().T)
+    allowed = ALLOWED_ERROR * float(first.trace + second.trace)
+    lower, failed = torch.linalg.cholesky_ex(first.covariance)
     if not int(failed):
-        eigenvalues = congruent_eigenvalues(lower, other.covariance)
-        if _error_bound(eigenvalues, one.covariance, other.covariance) < allowed:
+        eigenvalues = congruent_eigenvalues(lower, second.covariance)
+        if _error_bound(eigenvalues, first.covariance, second.covariance) < allowed:
             return _root_sum(eigenvalues)
-    return _singular_cross_trace(one.covariance, other.covariance, allowed)
+    return _singular_cross_trace(first.covariance, second.covariance, allowed)
 
 
 def _singular_cross_trace(first: Tensor, second: Tensor, allowed: float) -> Tensor:

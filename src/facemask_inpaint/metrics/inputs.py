@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -15,23 +15,19 @@ from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint._internal.files import sha256_of
+from facemask_inpaint._internal.types import ImageLike, ImageSource, MaskLike
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images import as_tensor, is_file, to_rgb
 from facemask_inpaint.images.folders import key_of, list_images, listed
 
-ImageItem: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray | Tensor | SourceImage"
-"""One image: a path, a PIL image, a uint8 array ``(H, W, 3)`` or a uint8 tensor ``(3, H, W)``."""
+OpenableImages: TypeAlias = "ImageSource | Sequence[SourceImage]"
+"""What :func:`open_images` opens: a source of images, or images that it has opened before."""
 
-ImageSource: TypeAlias = "str | os.PathLike[str] | np.ndarray | Tensor | Iterable[ImageItem]"
-"""Several images: a folder, a list or stream of :data:`ImageItem`, or a uint8 batch (tensor
-``(N, 3, H, W)`` or array ``(N, H, W, 3)``)."""
-
-MaskItem: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
-"""One mask: a path, a PIL image, or an array or tensor ``(H, W)``; 1/True/255 = hole."""
-
-MaskSource: TypeAlias = MaskItem | Iterable[MaskItem]
+MaskSource: TypeAlias = MaskLike | Iterable[MaskLike]
 """Masks, 1/True/255 = hole: a folder or a list of masks, a batch ``(N, H, W)``, or one mask
 ``(H, W)`` for all images."""
+
+Source = TypeVar("Source")
 
 OnError = Literal["raise", "skip"]
 """What happens to an image that cannot be read: an error is raised, or the image is left out."""
@@ -67,7 +63,7 @@ class SourceImage:
 
     name: str
     key: str | None
-    content: Any
+    content: ImageLike
 
     def pixels(self) -> Tensor:
         """Decode the image: ``(3, H, W)`` uint8 RGB, channels last in memory unless a tensor.
@@ -101,7 +97,7 @@ class SourceImage:
             raise ImageError(f"{self.name}: cannot be opened ({error})") from error
 
 
-def open_images(source: ImageSource) -> list[SourceImage] | Iterator[SourceImage]:
+def open_images(source: OpenableImages) -> list[SourceImage] | Iterator[SourceImage]:
     """List the images of a source, in order and not decoded; a stream stays a stream.
 
     Args:
@@ -126,15 +122,15 @@ def open_images(source: ImageSource) -> list[SourceImage] | Iterator[SourceImage
         )
     if not isinstance(source, Iterable):
         raise OptionError(f"images cannot be read from a {type(source).__name__}")
-    found = (_as_image(item, index) for index, item in enumerate(source))
+    images = (_as_image(item, index) for index, item in enumerate(source))
     if not isinstance(source, (Sequence, np.ndarray, Tensor)):
-        return found
+        return images
     if not len(source):
         raise OptionError("there are no images: the list is empty")
-    return list(found)
+    return list(images)
 
 
-def rereadable(source: Any) -> Any:
+def rereadable(source: Source) -> Source | list[SourceImage]:
     """Return the source itself, or a list of the images of a stream, which is read only once."""
     return list(open_images(source)) if isinstance(source, Iterator) else source
 
@@ -168,7 +164,7 @@ def match(real: Sequence[str | None], fake: Sequence[str | None]) -> list[int]:
     return [position[key] for key in real]
 
 
-def _as_image(item: Any, index: int) -> SourceImage:
+def _as_image(item: ImageLike | SourceImage, index: int) -> SourceImage:
     if isinstance(item, SourceImage):
         return item
     if isinstance(item, (str, os.PathLike)):

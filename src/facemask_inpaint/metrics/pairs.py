@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,14 +19,15 @@ from facemask_inpaint._internal.concurrency import in_order
 from facemask_inpaint._internal.devices import resolve_device
 from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint._internal.torch_state import ordinary_torch
+from facemask_inpaint._internal.types import MaskLike
 from facemask_inpaint.errors import ImageError, MaskError, OptionError
 from facemask_inpaint.images import decode_mask
 from facemask_inpaint.images.folders import key_of, list_images, listed
 from facemask_inpaint.metrics.inputs import (
-    ImageSource,
     MaskSource,
     OnError,
     OnSkip,
+    OpenableImages,
     Skipped,
     SourceImage,
     match,
@@ -103,8 +104,8 @@ class PairReader:
     @ordinary_torch()
     def measure(
         self,
-        real: ImageSource,
-        fake: ImageSource,
+        real: OpenableImages,
+        fake: OpenableImages,
         metrics: Sequence[ImageMetric],
         mask: MaskSource | None = None,
     ) -> dict[str, PairedResult]:
@@ -149,8 +150,8 @@ class PairReader:
 
     def _pairs(
         self,
-        real: ImageSource,
-        fake: ImageSource,
+        real: OpenableImages,
+        fake: OpenableImages,
         mask: MaskSource | None,
         skipped: list[Skipped],
     ) -> Iterator[_Decoded]:
@@ -171,7 +172,7 @@ class PairReader:
                     self.on_skip(skipped[-1])
 
 
-def masks_for(images: Sequence[SourceImage], mask: MaskSource | None) -> list[Any]:
+def masks_for(images: Sequence[SourceImage], mask: MaskSource | None) -> list[MaskLike | None]:
     """Return one undecoded mask per image, ``None`` for each without masks.
 
     Args:
@@ -187,7 +188,7 @@ def masks_for(images: Sequence[SourceImage], mask: MaskSource | None) -> list[An
         return [mask] * len(images)
     if isinstance(mask, (np.ndarray, Tensor)) and mask.ndim == 2:
         return [mask] * len(images)
-    masks: list[Any] = [*mask]
+    masks: list[MaskLike | None] = [*mask]
     keys = [key_of(item) if isinstance(item, (str, os.PathLike)) else None for item in masks]
     if None in keys or any(image.key is None for image in images):
         if len(masks) != len(images):
@@ -199,7 +200,9 @@ def masks_for(images: Sequence[SourceImage], mask: MaskSource | None) -> list[An
     return [by_stem[image.key] for image in images]
 
 
-def _load_pair(job: tuple[SourceImage, SourceImage, Any]) -> _Decoded | ImageError | MaskError:
+def _load_pair(
+    job: tuple[SourceImage, SourceImage, MaskLike | None],
+) -> _Decoded | ImageError | MaskError:
     """In a worker thread; a bad file travels back as a value, a bad mask of another kind raises."""
     first, second, mask = job
     try:
@@ -212,7 +215,7 @@ def _load_pair(job: tuple[SourceImage, SourceImage, Any]) -> _Decoded | ImageErr
         return error
 
 
-def _decoded_pair(first: SourceImage, second: SourceImage, mask: Any) -> _Decoded:
+def _decoded_pair(first: SourceImage, second: SourceImage, mask: MaskLike | None) -> _Decoded:
     real, fake = first.pixels(), second.pixels()
     size = (real.shape[1], real.shape[2])
     if real.shape != fake.shape:

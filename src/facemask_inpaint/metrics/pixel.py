@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facemask_inpaint._internal.types import ImageSource
 from facemask_inpaint.errors import ImageError
 from facemask_inpaint.metrics.features.perceptual import (
     PerceptualDistance,
     load_perceptual_distance,
     shared_perceptual_distance,
 )
-from facemask_inpaint.metrics.inputs import ImageSource, MaskSource
+from facemask_inpaint.metrics.inputs import MaskSource
 from facemask_inpaint.metrics.pairs import ImagePair, PairedResult, PairReader
 from facemask_inpaint.metrics.table import image_metrics
 

@@ -206,8 +206,8 @@ def _coupler(real: Tensor) -> Callable[[Tensor], _Coupling]:
     factor, failed = torch.linalg.cholesky_ex(lower_gram(real))
 
     def couple(fake: Tensor) -> _Coupling:
-        found = None if failed else _from_factor(factor, real, fake)
-        return found or _from_qr(real, fake)
+        coupling = None if failed else _from_factor(factor, real, fake)
+        return coupling or _from_qr(real, fake)
 
     return couple
 
@@ -366,20 +366,20 @@ def _basis(rows: Tensor, tolerance: float, seed: int, *, limit: int) -> Tensor |
     limit, width = min(*rows.shape, limit), _FIRST_SKETCH
     if not bool(energy):
         return None
-    found = rows.new_zeros(rows.shape[1], 0)
+    directions = rows.new_zeros(rows.shape[1], 0)
     held = rows.new_zeros(len(rows), 0)
     while bool(energy - (held**2).sum() > 0.5 * tolerance * energy):
-        width = min(width, limit - 1 - found.shape[1])
+        width = min(width, limit - 1 - directions.shape[1])
         if width <= 0:
             return None
         sketch = rows.new_empty(rows.shape[1], width).normal_(generator=generator)
         sketch = rows.mT @ (rows @ sketch)
-        sketch = sketch - found @ (found.mT @ sketch)
-        found = torch.linalg.qr(torch.cat([found, sketch], dim=1)).Q
-        held = rows @ found
-        width = found.shape[1]
+        sketch = sketch - directions @ (directions.mT @ sketch)
+        directions = torch.linalg.qr(torch.cat([directions, sketch], dim=1)).Q
+        held = rows @ directions
+        width = directions.shape[1]
     values, vectors = torch.linalg.eigh(held.mT @ held)
     lost = energy - values.flip(0).cumsum(0)
     size = int((lost > tolerance * energy).sum()) + 1
-    basis: Tensor = found @ vectors.flip(1)[:, :size]
+    basis: Tensor = directions @ vectors.flip(1)[:, :size]
     return basis

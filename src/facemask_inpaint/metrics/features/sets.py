@@ -16,7 +16,7 @@ from facemask_inpaint import __version__
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.images import as_tensor, is_dense
 from facemask_inpaint.images.folders import listed
-from facemask_inpaint.metrics.inputs import LOSSY_SUFFIXES, ImageSource, Skipped
+from facemask_inpaint.metrics.inputs import LOSSY_SUFFIXES, OpenableImages, Skipped
 
 LARGEST = 1e30
 """Features beyond this would overflow when they are squared, multiplied and summed."""
@@ -128,7 +128,7 @@ class FeatureSet:
         )
 
 
-FeatureSource: TypeAlias = "ImageSource | FeatureSet"
+FeatureSource: TypeAlias = "OpenableImages | FeatureSet"
 """Images, or their features: a feature set or an ``(n, d)`` float array."""
 
 

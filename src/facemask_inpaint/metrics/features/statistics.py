@@ -178,7 +178,7 @@ class FeatureStatistics:
             self.update(rows)
         return self
 
-    def all_reduce(self, group: Any = None) -> FeatureStatistics:
+    def all_reduce(self, group: dist.ProcessGroup | None = None) -> FeatureStatistics:
         """Sum over all processes of ``torch.distributed``; each then holds the whole.
 
         Processes with few or no rows are welcome. The statistics have to lie where the backend
@@ -293,13 +293,13 @@ class FeatureStatistics:
         self._moments, self._rows = self._moments.merge(pending), []
         return self._moments
 
-    def _gather_rows(self, world: int, group: Any) -> None:
-        parts: list[Any] = [None] * world
+    def _gather_rows(self, world_size: int, group: dist.ProcessGroup | None) -> None:
+        parts: list[Any] = [None] * world_size
         dist.all_gather_object(parts, [rows.cpu() for rows in self._rows], group=group)
         device = self.device
         self._rows = [rows.to(device) for part in parts for rows in part]
 
-    def _reduce_moments(self, total: int, dim: int, group: Any) -> None:
+    def _reduce_moments(self, total: int, dim: int, group: dist.ProcessGroup | None) -> None:
         here = self._compact() if self.n else self._nothing(dim)
         mean = here.mean * (here.n / total)
         dist.all_reduce(mean, group=group)
