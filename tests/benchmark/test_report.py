@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from markupsafe import escape
 from PIL import Image, ImageEnhance, ImageOps
 
 from facemask_inpaint import benchmark, data
 from facemask_inpaint.benchmark import Run
 from facemask_inpaint.benchmark.report import Selection, write_report
-from facemask_inpaint.benchmark.report.markup import element
 from facemask_inpaint.benchmark.report.warnings import gathered, spanning
 from facemask_inpaint.benchmark.store.records import CaseRecord
 from facemask_inpaint.cli.report import report as report_command
@@ -121,8 +121,8 @@ class TestFile:
         text = page_file.read_text(encoding="utf-8")
         found = gathered(run.scores)
         assert found
-        for notice in found:
-            assert element("span", spanning(notice.texts)) in text
+        for warning in found:
+            assert f"<span>{escape(spanning(warning.texts))}</span>" in text
 
     def test_same_run_gives_same_bytes(self, run: Run, page_file: Path, tmp_path: Path) -> None:
         again = write_report(Run.open(run.folder), tmp_path / "again.html")

@@ -1,4 +1,4 @@
-"""The parts that the page of a run is made of: choice of images, markup, plots, colours."""
+"""The parts that the page of a run is made of: choice of images, templates, plots, colours."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from facemask_inpaint.benchmark.report import Selection
-from facemask_inpaint.benchmark.report.markup import Html, element
-from facemask_inpaint.benchmark.report.plots import COLOURS, Point, Scale, strip
+from facemask_inpaint.benchmark.report.page import environment
+from facemask_inpaint.benchmark.report.plots import COLOURS, Point, Scale
 from facemask_inpaint.benchmark.report.selection import cross_section, extremes, spread
 from facemask_inpaint.benchmark.report.warnings import gathered, spanning
 from facemask_inpaint.benchmark.store.records import CaseRecord, Score
@@ -49,7 +49,7 @@ class TestChoosing:
         records = [_record("a", seam=3, psnr_hole=10), _record("b", seam=1, psnr_hole=30)]
         records.append(_record("c", seam=2))
         found = extremes(records, [(64, "nose")], ["m"], {"seam": True, "psnr_hole": False}, 1)
-        assert [(case.end, case.measure, case.record.key) for case in found] == [
+        assert [(one.end, one.metric, one.case.key) for one in found] == [
             ("worst", "seam", "a"),
             ("worst", "psnr_hole", "a"),
             ("best", "seam", "b"),
@@ -85,7 +85,9 @@ class TestContrast:
 
 def _token(name: str) -> list[str]:
     """Light and dark value of a colour of the style sheet."""
-    style = (files("facemask_inpaint.benchmark.report") / "style.css").read_text(encoding="utf-8")
+    style = (files("facemask_inpaint.benchmark.report") / "templates" / "style.css").read_text(
+        encoding="utf-8"
+    )
     found = re.search(rf"--{name}: light-dark\(#(\w{{6}}), #(\w{{6}})\)", style)
     assert found, name
     return list(found.groups())
@@ -99,11 +101,15 @@ def _luminance(colour: str) -> float:
 
 
 class TestParts:
-    def test_text_is_escaped_and_markup_kept(self) -> None:
-        inner = element("b", "1 < 2")
-        outer = element("p", inner, " & ", ["x", None, 3], title='say "no"', hidden=True, id=None)
-        assert outer == '<p title="say &quot;no&quot;" hidden><b>1 &lt; 2</b> &amp; x3</p>'
-        assert isinstance(outer, Html)
+    def test_text_is_escaped_in_every_template(self) -> None:
+        macros = environment().get_template("macros.html").module
+        head = str(macros.head('<b> & "quoted"', index=0))
+        assert "<b>" not in head
+        assert 'data-method="&lt;b&gt; &amp; &#34;quoted&#34;"' in head
+        assert head.count("<svg") == 1  # markup of other macros is kept
+        assert all(
+            environment().get_template(name) for name in environment().list_templates(["html"])
+        )
 
     @pytest.mark.parametrize(
         ("values", "ticks"),
@@ -132,7 +138,8 @@ class TestParts:
 
     def test_strip_draws_intervals_where_there_are_any(self) -> None:
         points = [Point(0, "a", 2.0, 1.0, 3.0, "a 2"), None, Point(1, "b", 4.0, None, None, "b 4")]
-        drawn = strip(points, Scale(0, 10))
+        plots = environment().get_template("plots.html").module
+        drawn = str(plots.strip(points, Scale(0, 10)))
         assert [float(y) for y in re.findall(r'<svg x="[^"]*" y="([^"]*)"', drawn)] == [9.5, 35.5]
         assert drawn.count("whisker") == 1
         assert 'x1="13.20%" x2="31.60%"' in drawn
@@ -144,7 +151,7 @@ class TestParts:
 
         texts = ["3 images for 64", "1,200 images for 64", "something else"]
         found = gathered(score(text) for text in texts)
-        assert [spanning(notice.texts) for notice in found] == [
+        assert [spanning(warning.texts) for warning in found] == [
             "3\N{EN DASH}1,200 images for 64",
             "something else",
         ]

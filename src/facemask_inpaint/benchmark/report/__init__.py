@@ -1,6 +1,6 @@
-"""The page of a benchmark run: one HTML file with its pictures, scores and warnings in it."""
+"""The report of a benchmark run: tables as text, and one HTML page with images and warnings."""
 
-from facemask_inpaint.benchmark.report.assets import Selection
 from facemask_inpaint.benchmark.report.page import write_report
+from facemask_inpaint.benchmark.report.selection import Selection
 
 __all__ = ["Selection", "write_report"]

@@ -3,162 +3,151 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from facemask_inpaint.benchmark.report.format import MINUS, fixed, lettered, share
-from facemask_inpaint.benchmark.report.markup import Html, element
-from facemask_inpaint.benchmark.report.plots import Point, Scale, axis, marker, strip
-from facemask_inpaint.benchmark.report.sortable import Head, table
+from facemask_inpaint.benchmark.report.format import MINUS, fixed, interval
+from facemask_inpaint.benchmark.report.plots import Point, Scale
 from facemask_inpaint.benchmark.report.text_tables import decimals
 from facemask_inpaint.benchmark.store.layout import Run
+from facemask_inpaint.benchmark.store.records import ClassEntry
 from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, p_text
 
 LEVEL = 0.05
 """Adjusted p-values below this count as a difference."""
 
-Difference = Mapping[str, Any]
-"""One of ``Comparison.to_dict()["differences"]``."""
-
 _NUMBERS = ("corrected", "low", "high", "p_adjusted")
 
 
-def comparisons(run: Run) -> list[Html]:
-    """Per resolution a table of wins, and one of all differences."""
+@dataclass(frozen=True)
+class Difference:
+    """Two methods in one class.
+
+    Attributes:
+        entry: of the class.
+        first: name of one method.
+        second: name of the other.
+        n: images behind the difference.
+        value: FID of the first less that of the second, corrected for its small-sample bias.
+        low: lower end of the 95 % interval.
+        high: upper end.
+        p: adjusted p-value.
+    """
+
+    entry: ClassEntry
+    first: str
+    second: str
+    n: int
+    value: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def winner(self) -> str | None:
+        """The method with the clearly smaller FID; ``None`` where the test sees no difference."""
+        return self.ahead if self.p < LEVEL else None
+
+    @property
+    def ahead(self) -> str:
+        """The method with the smaller FID, clearly or not."""
+        return self.second if self.value > 0 else self.first
+
+    @property
+    def pair(self) -> str:
+        """Both methods, as a difference."""
+        return f"{self.first} {MINUS} {self.second}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All pairs of methods at one resolution.
+
+    Attributes:
+        resolution: height and width in pixels.
+        adjustment: how p-values were adjusted for their number.
+        smallest_p: smallest adjusted p-value that the number of exchanges allows.
+        differences: those with all their numbers, in the order of the run's classes.
+        methods: all methods, each with its index in the run's order.
+    """
+
+    resolution: int
+    adjustment: str
+    smallest_p: float
+    differences: tuple[Difference, ...]
+    methods: Mapping[str, int]
+    test = EXCHANGE_TEST
+    level = LEVEL
+
+    @cached_property
+    def wins(self) -> Counter[tuple[str, str]]:
+        """In how many classes the first method of a pair is clearly better than the second."""
+        return Counter(
+            (one.winner, one.first if one.winner == one.second else one.second)
+            for one in self.differences
+            if one.winner is not None
+        )
+
+    def compared(self, first: str, second: str) -> int:
+        """Return in how many classes two methods were compared."""
+        return sum({one.first, one.second} == {first, second} for one in self.differences)
+
+    @cached_property
+    def scale(self) -> Scale:
+        """Scale of all differences and their intervals."""
+        return Scale.signed(self._ends)
+
+    @cached_property
+    def digits(self) -> int:
+        """Digits after the point that all differences are shown with."""
+        return max(2, decimals(self._ends))
+
+    @property
+    def _ends(self) -> list[float]:
+        return [end for one in self.differences for end in (one.value, one.low, one.high)]
+
+    def value(self, one: Difference) -> str:
+        """Return the text of a difference."""
+        return fixed(one.value, self.digits)
+
+    def interval(self, one: Difference) -> str:
+        """Return the text of its interval."""
+        return interval(one.low, one.high, self.digits)
+
+    def p_text(self, one: Difference) -> str:
+        """Return the text of its p-value."""
+        return p_text(one.p, self.smallest_p)
+
+    def point(self, one: Difference) -> Point:
+        """Return its mark, in the colour of the method that is ahead."""
+        title = f"{one.pair}: {self.value(one)} {self.interval(one)}"
+        index = self.methods.get(one.ahead, 0)
+        return Point(index, one.ahead, one.value, one.low, one.high, title)
+
+
+def comparisons(run: Run) -> list[Comparison]:
+    """Return the comparisons of a run by resolution, those without a difference left out."""
+    methods = {entry.name: index for index, entry in enumerate(run.methods)}
     return [
-        element(
-            "div",
-            _wins(run, resolution, found, compared["adjustment"]),
-            _details(run, resolution, found, compared),
-            data_resolution=resolution,
+        Comparison(
+            resolution, content["adjustment"], content["smallest_p_adjusted"], differences, methods
         )
-        for resolution, compared in run.comparison.items()
-        if (found := _defined(run, compared.get("differences", ())))
+        for resolution, content in run.comparison.items()
+        if (differences := _defined(run, content))
     ]
 
 
-def winner(difference: Difference) -> str | None:
-    """The method with the clearly smaller FID; ``None`` where the test sees no difference."""
-    if difference["p_adjusted"] >= LEVEL:
-        return None
-    return difference["second"] if difference["corrected"] > 0 else difference["first"]
-
-
-def _defined(run: Run, differences: Sequence[Difference]) -> list[Difference]:
-    """Differences with all their numbers, in the order of the run's classes."""
-    order = {entry.name: index for index, entry in enumerate(run.classes)}
-    whole = [one for one in differences if all(one[name] is not None for name in _NUMBERS)]
-    return sorted(whole, key=lambda one: order[one["group"]])
-
-
-def _wins(run: Run, resolution: int, differences: Sequence[Difference], adjustment: str) -> Html:
-    beaten = Counter(
-        (won, one["first"] if won == one["second"] else one["second"])
-        for one in differences
-        if (won := winner(one)) is not None
-    )
-    compared = Counter(frozenset((one["first"], one["second"])) for one in differences)
-    methods = {entry.name: index for index, entry in enumerate(run.methods)}
-    heads = [
-        Head("is better than →"),
-        *(Head([marker(i), name], numeric=True, method=name) for name, i in methods.items()),
+def _defined(run: Run, content: Mapping[str, Any]) -> tuple[Difference, ...]:
+    whole = [
+        row
+        for row in content.get("differences", ())
+        if all(row[name] is not None for name in _NUMBERS)
     ]
-    rows = [
-        element(
-            "tr",
-            element("th", marker(index), name, scope="row"),
-            [
-                _count(beaten[name, other], compared[frozenset((name, other))], other)
-                for other in methods
-            ],
-            data_method=name,
-        )
-        for name, index in methods.items()
-    ]
-    caption = (
-        f"In how many classes the method of the line has the smaller FID at {resolution} px, "
-        f"adjusted p < {LEVEL} ({adjustment})"
-    )
-    return table(heads, rows, caption=caption, shown=True)
-
-
-def _count(won: int, compared: int, other: str) -> Html:
-    if not compared:
-        return element("td", "·", class_="number none", data_method=other)
-    return element(
-        "td",
-        element("span", won, class_="value"),
-        element("small", f"of {compared}"),
-        class_="number tally",
-        style=share(won, compared),
-        data_method=other,
-    )
-
-
-def _details(
-    run: Run, resolution: int, differences: Sequence[Difference], compared: Mapping[str, Any]
-) -> Html:
-    numbers = [one[name] for one in differences for name in ("corrected", "low", "high")]
-    scale, digits = Scale.signed(numbers), max(2, decimals(numbers))
-    heads = [
-        Head("class", sortable=True),
-        Head("methods", sortable=True),
-        Head("n", sortable=True, numeric=True),
-        Head([axis(scale)], spoken="plot"),
-        Head("difference of FID", sortable=True, numeric=True),
-        Head("adjusted p", sortable=True, numeric=True),
-        Head("better", sortable=True),
-    ]
-    smallest = compared["smallest_p_adjusted"]
-    rows = [_difference_row(run, one, scale, digits, smallest) for one in differences]
-    return element(
-        "details",
-        element("summary", f"All {len(rows)} differences at {resolution} px"),
-        element(
-            "p",
-            "Differences are corrected for their small-sample bias. Left of 0 the first method is "
-            "better, right of it the second; the mark is the better one's. Lines are 95 % "
-            "intervals; the scale is linear near 0 and logarithmic beyond. The better one is named "
-            f"where the adjusted p < {LEVEL}. p: {EXCHANGE_TEST}; adjusted: "
-            f"{compared['adjustment']}; ≤ marks the smallest p that the number of exchanges "
-            "allows.",
-            class_="about",
-        ),
-        table(heads, rows, caption=f"Differences of FID at {resolution} px"),
-    )
-
-
-def _difference_row(run: Run, one: Difference, scale: Scale, digits: int, smallest: float) -> Html:
-    entry = next(entry for entry in run.classes if entry.name == one["group"])
-    methods = {entry.name: index for index, entry in enumerate(run.methods)}
-    value = one["corrected"]
-    ahead = one["second"] if value > 0 else one["first"]
-    interval = f"[{fixed(one['low'], digits)}, {fixed(one['high'], digits)}]"
-    pair = f"{one['first']} {MINUS} {one['second']}"
-    title = f"{pair}: {fixed(value, digits)} {interval}"
-    point = Point(methods.get(ahead, 0), ahead, value, one["low"], one["high"], title)
-    won = winner(one)
-    return element(
-        "tr",
-        element("th", lettered(entry), scope="row", data_value=f"{entry.letter} {entry.name}"),
-        element("td", pair),
-        element("td", one["n"], class_="number", data_value=one["n"]),
-        element("td", strip([point], scale, reference=0.0), class_="plot"),
-        element(
-            "td",
-            element("span", fixed(value, digits), class_="value"),
-            element("small", interval),
-            class_="number",
-            data_value=repr(value),
-        ),
-        element(
-            "td",
-            p_text(one["p_adjusted"], smallest),
-            class_="number",
-            data_value=one["p_adjusted"],
-        ),
-        element("td", won or "neither", class_=None if won else "none"),
-        data_class=entry.name,
-        data_first=one["first"],
-        data_second=one["second"],
+    return tuple(
+        Difference(entry, row["first"], row["second"], row["n"], *(row[name] for name in _NUMBERS))
+        for entry in run.classes
+        for row in whole
+        if row["group"] == entry.name
     )

@@ -1,269 +1,254 @@
-"""Image grids by class, and the extremes of each measure, with everything the zoom needs."""
+"""Rows of images that the zoom steps through: grids by class, extremes, the teaser."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from facemask_inpaint.benchmark.measures import in_table_order, metric_row
 from facemask_inpaint.benchmark.report.assets import (
-    PREDICTION,
-    Album,
+    Assets,
     hole_name,
     original_name,
     prediction_name,
-    prediction_of,
 )
-from facemask_inpaint.benchmark.report.format import brief, counted, lettered, spoken
-from facemask_inpaint.benchmark.report.markup import Child, Html, element
-from facemask_inpaint.benchmark.report.plots import marker
-from facemask_inpaint.benchmark.report.selection import Case, End, Row
+from facemask_inpaint.benchmark.report.format import brief, counted, spoken
+from facemask_inpaint.benchmark.report.selection import End, Extreme, Row
 from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import CaseRecord, ClassEntry
-from facemask_inpaint.masks import MaskClass
 
-_ENDS: dict[End, str] = {"worst": "Worst of each method", "best": "Best of each method"}
+_TEASER = 6
 
 
-def grids(run: Run, album: Album) -> list[Html]:
-    """One grid per class and resolution: original, hole, and each method's prediction."""
-    records = {prediction_of(record): record for record in run.cases}
-    place = {key: index for index, key in enumerate(run.keys)}
-    rows = sorted(album.rows, key=lambda row: place[row.key])
-    return [
-        _grid(run, album, resolution, entry, chosen, records)
-        for resolution in run.resolutions
-        for entry in run.classes
-        if (
-            chosen := [
-                row for row in rows if (row.resolution, row.mask_class) == (resolution, entry.name)
-            ]
+@dataclass(frozen=True)
+class Shot:
+    """One image that opens the zoom.
+
+    Attributes:
+        images: names of the assets on top of one another; empty where the image is missing.
+        title: what the image is: ``"original"``, ``"hole"`` or the name of a method.
+        about: of the row.
+        method: whose column this is in a grid, so that it goes away with the method.
+        is_prediction: whether the original can be shown in its place.
+        note: its metrics.
+    """
+
+    images: tuple[str, ...]
+    title: str
+    about: str
+    method: str | None = None
+    is_prediction: bool = False
+    note: str = ""
+
+    @property
+    def label(self) -> str:
+        """What a screen reader says."""
+        return f"{self.title}, {self.about}{': ' if self.note else ''}{self.note}"
+
+
+@dataclass(frozen=True)
+class ShotRow:
+    """Images that the zoom steps through together.
+
+    Attributes:
+        about: class and portrait.
+        original: name of the portrait among the assets.
+        hole: name of the hole among the assets.
+        shots: the images.
+    """
+
+    about: str
+    original: str
+    hole: str
+    shots: tuple[Shot, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows of one class at one resolution.
+
+    Attributes:
+        entry: of the class.
+        resolution: height and width in pixels.
+        note: how many of the portraits these are.
+        rows: original, hole, and each method's prediction.
+    """
+
+    entry: ClassEntry
+    resolution: int
+    note: str
+    rows: tuple[ShotRow, ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One extreme case: original and prediction, with its metric.
+
+    Attributes:
+        row: the images.
+        index: of the method in the run's order.
+        case: the record.
+        text: metric and value.
+    """
+
+    row: ShotRow
+    index: int
+    case: CaseRecord
+    text: str
+
+
+@dataclass(frozen=True)
+class ExtremesBlock:
+    """The extremes of one class, resolution and metric.
+
+    Attributes:
+        entry: of the class.
+        resolution: height and width in pixels.
+        metric: name of the metric.
+        label: of the metric.
+        ends: the worst and the best of each method.
+    """
+
+    entry: ClassEntry
+    resolution: int
+    metric: str
+    label: str
+    ends: Mapping[End, Sequence[Card]]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The rows of one report.
+
+    Attributes:
+        run: the run.
+        assets: its images.
+        cases: records by the asset name of their prediction.
+    """
+
+    run: Run
+    assets: Assets
+    cases: Mapping[str, CaseRecord]
+
+    @classmethod
+    def of(cls, run: Run, assets: Assets) -> Gallery:
+        """Return the gallery of a run."""
+        return cls(
+            run, assets, {prediction_name(_row(case), case.method): case for case in run.cases}
         )
-    ]
 
+    def grids(self) -> list[Grid]:
+        """Return one grid per class and resolution that has rows."""
+        order = {key: index for index, key in enumerate(self.run.keys)}
+        rows = sorted(self.assets.rows, key=lambda row: order[row.key])
+        grids = []
+        for resolution in self.run.resolutions:
+            for entry in self.run.classes:
+                chosen = [
+                    row
+                    for row in rows
+                    if (row.resolution, row.mask_class) == (resolution, entry.name)
+                ]
+                if chosen:
+                    note = f"{len(chosen)} of {counted(self._total(resolution, entry), 'portrait')}"
+                    lines = tuple(map(self._grid_row, chosen))
+                    grids.append(Grid(entry, resolution, note, lines))
+        return grids
 
-def cases(run: Run, album: Album) -> list[Html]:
-    """One block per class, resolution and measure: each method's worst and best predictions."""
-    grouped: dict[tuple[int, str, str], list[Case]] = {}
-    for case in album.cases:
-        record = case.record
-        grouped.setdefault((record.resolution, record.mask_class, case.measure), []).append(case)
-    methods = {entry.name: index for index, entry in enumerate(run.methods)}
-    return [
-        _case_block(
-            entry, resolution, measure, grouped[resolution, entry.name, measure], album, methods
-        )
-        for resolution in run.resolutions
-        for entry in run.classes
-        for measure in in_table_order(case.measure for case in album.cases)
-        if (resolution, entry.name, measure) in grouped
-    ]
-
-
-def teaser(run: Run, album: Album, resolution: int, method: str, count: int = 6) -> Html | None:
-    """Holes of ``count`` classes at one resolution above their predictions by one method."""
-    filled: dict[str, list[Row]] = {}
-    for row in album.rows:
-        name = prediction_name(resolution, method, row.mask_class, row.key)
-        if row.resolution == resolution and name in album.images:
-            filled.setdefault(row.mask_class, []).append(row)
-    found = [filled[entry.name] for entry in run.classes if entry.name in filled]
-    chosen = found[:: max(1, len(found) // count)][:count]
-    # A person each, as far as there are several: neighbours take different rows.
-    shown = [rows[index % len(rows)] for index, rows in enumerate(chosen)]
-    if not shown:
-        return None
-    figures = [_teaser_figure(album, row, method) for row in shown]
-    caption = element(
-        "p", "Holes, and what ", element("b", method), " fills them with", class_="about"
-    )
-    return element("div", element("div", figures, class_="teaser"), caption)
-
-
-def class_heading(entry: ClassEntry, note: str) -> Html:
-    """Heading of a class: letter, name, what it hides, and a note."""
-    described = {str(one): one.description for one in MaskClass}
-    about = described.get(entry.name, "") if entry.letter else ""
-    text = " · ".join(part for part in (about, note) if part)
-    return element("h3", lettered(entry), element("small", text))
-
-
-def _grid(
-    run: Run,
-    album: Album,
-    resolution: int,
-    entry: ClassEntry,
-    rows: Sequence[Row],
-    records: Mapping[str, CaseRecord],
-) -> Html:
-    heads = [element("span", "original"), element("span", "hole")]
-    for index, method in enumerate(run.methods):
-        heads.append(element("span", marker(index), method.name, data_method=method.name))
-    total = len({one.key for one in records.values() if _is_at(one, resolution, entry.name)})
-    lines = [_grid_row(run, album, row, records) for row in rows]
-    return element(
-        "section",
-        class_heading(entry, f"{len(rows)} of {counted(total, 'portrait')}"),
-        element(
-            "div", element("div", heads, class_="heads", aria_hidden="true"), lines, class_="grid"
-        ),
-        class_="class",
-        data_class=entry.name,
-        data_resolution=resolution,
-    )
-
-
-def _grid_row(run: Run, album: Album, row: Row, records: Mapping[str, CaseRecord]) -> Html:
-    about = f"{spoken(row.mask_class)}, portrait {row.key}"
-    original = original_name(row.resolution, row.key)
-    hole = hole_name(row.resolution, row.mask_class, row.key)
-    shots = [
-        _shot(album, original, f"original, {about}", "original"),
-        _shot(album, original, f"hole, {about}", "hole", over=hole),
-    ]
-    for method in run.methods:
-        name = prediction_name(row.resolution, method.name, row.mask_class, row.key)
-        shots.append(
-            _shot(
-                album,
+    def extremes(self) -> list[ExtremesBlock]:
+        """Return one block per class, resolution and metric: each method's worst and best."""
+        grouped: dict[tuple[int, str, str], list[Extreme]] = {}
+        for extreme in self.assets.extremes:
+            group = (extreme.case.resolution, extreme.case.mask_class, extreme.metric)
+            grouped.setdefault(group, []).append(extreme)
+        return [
+            ExtremesBlock(
+                entry,
+                resolution,
                 name,
-                f"{method.name}, {about}",
-                method.name,
-                method=method.name,
-                note=_note(records.get(name)),
+                metric_row(name).label,
+                self._ends(grouped[resolution, entry.name, name]),
             )
+            for resolution in self.run.resolutions
+            for entry in self.run.classes
+            for name in in_table_order(extreme.metric for extreme in self.assets.extremes)
+            if (resolution, entry.name, name) in grouped
+        ]
+
+    def teaser(self, resolution: int, method: str) -> list[ShotRow]:
+        """Return holes of several classes with their predictions by one method."""
+        predicted: dict[str, list[Row]] = {}
+        for row in self.assets.rows:
+            if row.resolution == resolution and prediction_name(row, method) in self.assets.images:
+                predicted.setdefault(row.mask_class, []).append(row)
+        rows = [predicted[entry.name] for entry in self.run.classes if entry.name in predicted]
+        chosen = rows[:: max(1, len(rows) // _TEASER)][:_TEASER]
+        # A person each, as far as there are several: neighbours take different rows.
+        shown = [each[index % len(each)] for index, each in enumerate(chosen)]
+        return [
+            self._shot_row(row, self._hole(row), self._prediction(row, method)) for row in shown
+        ]
+
+    def _total(self, resolution: int, entry: ClassEntry) -> int:
+        group = (resolution, entry.name)
+        return len(
+            {case.key for case in self.run.cases if (case.resolution, case.mask_class) == group}
         )
-    return _row_of(shots, original, hole, about)
+
+    def _grid_row(self, row: Row) -> ShotRow:
+        predictions = (
+            self._prediction(row, entry.name, column=entry.name, with_note=True)
+            for entry in self.run.methods
+        )
+        return self._shot_row(row, self._original(row), self._hole(row), *predictions)
+
+    def _ends(self, extremes: Sequence[Extreme]) -> dict[End, list[Card]]:
+        index = {entry.name: number for number, entry in enumerate(self.run.methods)}
+        ends: dict[End, list[Card]] = {}
+        for extreme in sorted(
+            extremes, key=lambda one: (one.end == "best", index[one.case.method])
+        ):
+            row, method = _row(extreme.case), extreme.case.method
+            prediction = self._prediction(row, method, with_note=True)
+            text = f"{metric_row(extreme.metric).label} {brief(extreme.value)}"
+            shots = self._shot_row(row, self._original(row), prediction)
+            ends.setdefault(extreme.end, []).append(Card(shots, index[method], extreme.case, text))
+        return ends
+
+    def _shot_row(self, row: Row, *shots: Shot) -> ShotRow:
+        return ShotRow(_about(row), original_name(row), hole_name(row), shots)
+
+    def _original(self, row: Row) -> Shot:
+        return Shot(self._there(original_name(row)), "original", _about(row))
+
+    def _hole(self, row: Row) -> Shot:
+        images = self._there(original_name(row))
+        return Shot(images and images + self._there(hole_name(row)), "hole", _about(row))
+
+    def _prediction(
+        self, row: Row, method: str, *, column: str | None = None, with_note: bool = False
+    ) -> Shot:
+        name = prediction_name(row, method)
+        note = _note(self.cases.get(name)) if with_note else ""
+        return Shot(self._there(name), method, _about(row), column, True, note)
+
+    def _there(self, name: str) -> tuple[str, ...]:
+        return (name,) if name in self.assets.images else ()
 
 
-def _row_of(shots: Child, original: str, hole: str, about: str) -> Html:
-    """Images that the zoom steps through together."""
-    return element(
-        "div",
-        shots,
-        class_="row",
-        role="group",
-        aria_label=about,
-        data_original=original,
-        data_hole=hole,
-        data_about=about,
-    )
+def _row(case: CaseRecord) -> Row:
+    return Row(case.resolution, case.mask_class, case.key)
 
 
-def _shot(
-    album: Album,
-    name: str,
-    label: str,
-    title: str,
-    *,
-    over: str | None = None,
-    method: str | None = None,
-    note: str = "",
-) -> Html:
-    """An image that opens the zoom; words where there is none."""
-    if name not in album.images:
-        return element("span", "no image", class_="shot missing", data_method=method)
-    images = [_picture(name)]
-    if over is not None and over in album.images:
-        images.append(_picture(over))
-    return element(
-        "button",
-        images,
-        type="button",
-        class_="shot",
-        aria_label=f"{label}{': ' if note else ''}{note}",
-        title=note or None,
-        data_title=title,
-        data_predicted=name.startswith(PREDICTION),
-        data_note=note or None,
-        data_method=method,
-    )
+def _about(row: Row) -> str:
+    return f"{spoken(row.mask_class)}, portrait {row.key}"
 
 
-def _picture(name: str) -> Html:
-    return element("img", alt="", data_image=name, decoding="async")
-
-
-def _note(record: CaseRecord | None) -> str:
-    if record is None:
+def _note(case: CaseRecord | None) -> str:
+    if case is None:
         return ""
     parts = [
-        f"{metric_row(name).label} {brief(record.metrics[name])}"
-        for name in in_table_order(record.metrics)
+        f"{metric_row(name).label} {brief(case.metrics[name])}"
+        for name in in_table_order(case.metrics)
     ]
-    return " · ".join([*parts, f"hole {record.hole_share:.1%}"])
-
-
-def _case_block(
-    entry: ClassEntry,
-    resolution: int,
-    measure: str,
-    found: Iterable[Case],
-    album: Album,
-    methods: Mapping[str, int],
-) -> Html:
-    ordered = sorted(found, key=lambda case: (case.end == "best", methods[case.record.method]))
-    halves = [
-        element(
-            "div",
-            element("h4", _ENDS[end]),
-            element("div", [_card(case, album, methods) for case in half], class_="cards"),
-        )
-        for end, half in groupby(ordered, key=lambda case: case.end)
-    ]
-    return element(
-        "section",
-        class_heading(entry, f"by {metric_row(measure).label}"),
-        halves,
-        class_="class extremes",
-        data_class=entry.name,
-        data_resolution=resolution,
-        data_measure=measure,
-    )
-
-
-def _card(case: Case, album: Album, methods: Mapping[str, int]) -> Html:
-    record = case.record
-    label = metric_row(case.measure).label
-    about = f"{spoken(record.mask_class)}, portrait {record.key}"
-    original = original_name(record.resolution, record.key)
-    hole = hole_name(record.resolution, record.mask_class, record.key)
-    shots = [
-        _shot(album, original, f"original, {about}", "original"),
-        _shot(
-            album,
-            prediction_of(record),
-            f"{record.method}, {about}",
-            record.method,
-            note=_note(record),
-        ),
-    ]
-    return element(
-        "figure",
-        _row_of(shots, original, hole, about),
-        element(
-            "figcaption",
-            element("span", marker(methods[record.method]), record.method),
-            element("span", f"{label} {brief(case.value)}", class_="figure"),
-            element("span", record.key, class_="key"),
-        ),
-        class_="card",
-        data_method=record.method,
-    )
-
-
-def _teaser_figure(album: Album, row: Row, method: str) -> Html:
-    about = f"{spoken(row.mask_class)}, portrait {row.key}"
-    original = original_name(row.resolution, row.key)
-    hole = hole_name(row.resolution, row.mask_class, row.key)
-    filled = prediction_name(row.resolution, method, row.mask_class, row.key)
-    shots = [
-        _shot(album, original, f"hole, {about}", "hole", over=hole),
-        _shot(album, filled, f"{method}, {about}", method),
-    ]
-    caption = element("figcaption", spoken(row.mask_class))
-    return element("figure", _row_of(shots, original, hole, about), caption)
-
-
-def _is_at(record: CaseRecord, resolution: int, mask_class: str) -> bool:
-    return record.resolution == resolution and record.mask_class == mask_class
+    return " · ".join([*parts, f"hole {case.hole_share:.1%}"])

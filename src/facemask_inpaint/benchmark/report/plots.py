@@ -1,4 +1,4 @@
-"""Strips of points with intervals, as SVG that stretches with the page."""
+"""Scales and points of the strip plots, which ``templates/plots.html`` draws as SVG."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from facemask_inpaint.benchmark.report.format import MINUS
-from facemask_inpaint.benchmark.report.markup import Html, element
 
 MARKERS = (
     "M0-4.6A4.6 4.6 0 1 1 0 4.6A4.6 4.6 0 1 1 0-4.6Z",
@@ -22,7 +19,6 @@ MARKERS = (
 COLOURS = 8
 """Colours the style sheet has for methods, ``--method-0`` and on."""
 
-_LANE = 13
 _MARGIN = 4
 _LOGARITHMIC_FROM = 30.0
 _TICKS = 4
@@ -47,7 +43,7 @@ class Scale:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Scale:
-        """A scale that holds all values; logarithmic for positive ones of very unlike size."""
+        """Return a scale of all values; logarithmic for positive ones of very unlike size."""
         low, high = min(values), max(values)
         if low > 0 and high / low > _LOGARITHMIC_FROM:
             return cls(low, high, logarithmic=True)
@@ -58,19 +54,19 @@ class Scale:
 
     @classmethod
     def signed(cls, values: Sequence[float]) -> Scale:
-        """A scale around 0 for differences whose sizes are very unlike."""
+        """Return a scale around 0 for differences whose sizes are very unlike."""
         largest = max(map(abs, values)) or 1.0
         usual = statistics.median(map(abs, values)) or largest
         return cls(-largest, largest, straight_to=usual)
 
     def position(self, value: float) -> float:
-        """Per cent from the left; 0 and 100 are kept free for the marks' own width."""
+        """Return per cent from the left; 0 and 100 are kept free for the marks' own width."""
         low, high, value = map(self._bent, (self.low, self.high, value))
         share = min(1.0, max(0.0, (value - low) / (high - low)))
         return _MARGIN + (100 - 2 * _MARGIN) * share
 
     def ticks(self) -> list[float]:
-        """A few round values inside the scale."""
+        """Return a few round values inside the scale."""
         if self.logarithmic:
             return self._decades()
         if self.straight_to is not None:
@@ -95,7 +91,16 @@ class Scale:
 
 @dataclass(frozen=True)
 class Point:
-    """One mark of a strip: its method's place in the run's list, and what it says."""
+    """One mark of a strip.
+
+    Attributes:
+        index: of the method in the run's list; decides colour and outline.
+        method: name of the method.
+        value: of the mark.
+        low: lower end of the whisker, where there is one.
+        high: upper end.
+        title: text of the mark.
+    """
 
     index: int
     method: str
@@ -105,71 +110,14 @@ class Point:
     title: str
 
 
-def strip(points: Sequence[Point | None], scale: Scale, *, reference: float | None = None) -> Html:
-    """Marks with whiskers under one another over the ticks of ``scale``.
-
-    Args:
-        points: the methods' marks, top to bottom; ``None`` leaves a method's line empty.
-        scale: common to all strips that are compared.
-        reference: a value to mark with a stronger line, such as 0 for differences.
-    """
-    height = _LANE * len(points) + 6
-    lines = [_rule(scale.position(tick), height, "tick") for tick in scale.ticks()]
-    if reference is not None:
-        lines.append(_rule(scale.position(reference), height, "reference"))
-    drawn = [(row, point) for row, point in enumerate(points) if point is not None]
-    marks = [_mark(point, scale, 3 + _LANE * (row + 0.5)) for row, point in drawn]
-    label = "; ".join(point.title for _, point in drawn)
-    return element("svg", lines, marks, class_="strip", height=height, role="img", aria_label=label)
-
-
-def axis(scale: Scale) -> Html:
-    """The numbers of the ticks, to stand above the strips of one scale."""
-    numbers = [
-        element(
-            "text",
-            f"{tick:g}".replace("-", MINUS),
-            x=f"{scale.position(tick):.2f}%",
-            y=11,
-            text_anchor="middle",
-        )
-        for tick in scale.ticks()
-    ]
-    return element("svg", numbers, class_="axis", height=14, aria_hidden="true")
-
-
-def marker(index: int) -> Html:
-    """The mark of a method by itself, for legends and headings."""
-    return element(
-        "svg",
-        element("path", d=MARKERS[index % len(MARKERS)]),
-        class_="marker",
-        viewBox="-7 -7 14 14",
-        width=14,
-        height=14,
-        style=colour(index),
-        aria_hidden="true",
-    )
-
-
 def colour(index: int) -> str:
-    """Style that gives an element the colour of a method."""
+    """Return the style that gives an element the colour of a method."""
     return f"--method:var(--method-{index % COLOURS})"
 
 
-def _mark(point: Point, scale: Scale, y: float) -> Html:
-    x = f"{scale.position(point.value):.2f}%"
-    parts = [element("title", point.title)]
-    if point.low is not None and point.high is not None:
-        left, right = (f"{scale.position(end):.2f}%" for end in (point.low, point.high))
-        parts.append(element("line", x1=left, x2=right, y1=y, y2=y, class_="whisker"))
-    shape = element("path", d=MARKERS[point.index % len(MARKERS)])
-    parts.append(element("svg", shape, x=x, y=y, overflow="visible"))
-    return element("g", parts, style=colour(point.index), data_method=point.method)
-
-
-def _rule(x: float, height: int, kind: str) -> Html:
-    return element("line", x1=f"{x:.2f}%", x2=f"{x:.2f}%", y1=0, y2=height, class_=kind)
+def outline(index: int) -> str:
+    """Return the SVG path of a method's mark."""
+    return MARKERS[index % len(MARKERS)]
 
 
 def _round_step(rough: float) -> float:

@@ -1,23 +1,30 @@
-"""Warnings of all scores, told once each with where they hold."""
+"""Warnings of all scores, given once each with where they hold."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from facemask_inpaint.benchmark.measures import in_table_order, metric_row
 from facemask_inpaint.benchmark.report.format import DASH, counted, spoken
-from facemask_inpaint.benchmark.report.markup import Html, element
 from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import Score
 
-_NAMED = 3
+_MOST_NAMED = 3
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 
 
+class ScopedWarning(NamedTuple):
+    """A warning, and the metrics, methods and classes that it is about."""
+
+    scope: str
+    text: str
+
+
 @dataclass
-class Notice:
+class SharedWarning:
     """One warning and the scores that carry it.
 
     Attributes:
@@ -29,43 +36,32 @@ class Notice:
     scores: list[Score] = field(default_factory=list)
 
 
-def gathered(scores: Iterable[Score]) -> list[Notice]:
-    """Warnings that differ only in their numbers, each once, in the order of the scores."""
-    found: dict[str, Notice] = {}
+def gathered(scores: Iterable[Score]) -> list[SharedWarning]:
+    """Return warnings that differ only in their numbers, each once, in the order of the scores."""
+    warnings: dict[str, SharedWarning] = {}
     for score in scores:
         for text in score.warnings:
-            notice = found.setdefault(_NUMBER.sub("#", text), Notice())
-            notice.texts[text] = None
-            notice.scores.append(score)
-    return list(found.values())
+            warning = warnings.setdefault(_NUMBER.sub("#", text), SharedWarning())
+            warning.texts[text] = None
+            warning.scores.append(score)
+    return list(warnings.values())
 
 
-def notices(run: Run) -> Html | None:
-    """What a reader of the scores has to know; ``None`` when there is nothing."""
-    lines = [_line(run, notice) for notice in gathered(run.scores)]
-    for resolution, compared in run.comparison.items():
-        for text in compared.get("warnings", ()):
-            where = element("b", f"Differences at {resolution} px")
-            lines.append(element("li", where, element("span", text)))
-    if not lines:
-        return None
-    return element(
-        "section",
-        element("h2", "Read with care"),
-        element("ul", lines),
-        id="care",
-        class_="care",
-        aria_label="Warnings",
-    )
-
-
-def _line(run: Run, notice: Notice) -> Html:
-    where = element("b", _scope(run, notice.scores))
-    return element("li", where, element("span", spanning(notice.texts)))
+def scoped_warnings(run: Run) -> list[ScopedWarning]:
+    """Return what a reader of the scores has to know."""
+    warnings = [
+        ScopedWarning(_scope(run, warning.scores), spanning(warning.texts))
+        for warning in gathered(run.scores)
+    ]
+    return warnings + [
+        ScopedWarning(f"Differences at {resolution} px", text)
+        for resolution, comparison in run.comparison.items()
+        for text in comparison.get("warnings", ())
+    ]
 
 
 def spanning(texts: Iterable[str]) -> str:
-    """One text for several that differ only in their numbers: these become ranges."""
+    """Return one text for several that differ only in their numbers: these become ranges."""
     texts = list(texts)
     columns = zip(*(_NUMBER.findall(text) for text in texts))
     ranges: Iterator[str] = map(_range, columns)
@@ -78,15 +74,14 @@ def _range(numbers: Iterable[str]) -> str:
 
 
 def _scope(run: Run, scores: Iterable[Score]) -> str:
-    scores = list(scores)
-    metrics = in_table_order(one.metric for one in scores)
-    classes = [one.name for one in run.classes if any(s.mask_class == one.name for s in scores)]
-    methods = [one.name for one in run.methods if any(s.method == one.name for s in scores)]
-    parts = [", ".join(metric_row(name).label for name in metrics)]
+    metrics, methods, classes = (
+        {getattr(score, name) for score in scores} for name in ("metric", "method", "mask_class")
+    )
+    parts = [", ".join(metric_row(name).label for name in in_table_order(metrics))]
     if len(methods) < len(run.methods):
-        parts.append(", ".join(methods))
+        parts.append(", ".join(entry.name for entry in run.methods if entry.name in methods))
     if len(classes) < len(run.classes):
-        few = len(classes) <= _NAMED
-        named = ", ".join(map(spoken, classes)) if few else counted(len(classes), "class")
-        parts.append(named)
+        names = [spoken(entry.name) for entry in run.classes if entry.name in classes]
+        few = len(names) <= _MOST_NAMED
+        parts.append(", ".join(names) if few else counted(len(names), "class"))
     return " · ".join(parts)
