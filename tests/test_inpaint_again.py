@@ -69,13 +69,13 @@ def mirror(path: Path, keep_time: bool = False) -> None:
     [("--seed", 1), ("--blend", "poisson"), ("--strategy", "crop"), ("--dtype", "float64")],
 )
 def test_other_options_make_everything_anew(faces: Path, more: tuple[object, ...]) -> None:
-    assert "3 of 3 pictures filled" in with_masks(faces).output
+    assert "3 of 3 images inpainted" in with_masks(faces).output
     before = times(faces)
     assert "nothing to do" in with_masks(faces, "--batch-size", 2).output
     assert times(faces) == before
-    assert "3 of 3 pictures filled" in with_masks(faces, *more).output
+    assert "3 of 3 images inpainted" in with_masks(faces, *more).output
     assert "nothing to do" in with_masks(faces, *more).output
-    assert "3 of 3 pictures filled" in with_masks(faces).output
+    assert "3 of 3 images inpainted" in with_masks(faces).output
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_a_changed_file_is_filled_anew_and_no_other(faces: Path, kind: str) -> N
     with_masks(faces)
     before = times(faces)
     CHANGES[kind](faces)
-    assert "1 of 1 pictures filled with harmonic" in (said := with_masks(faces).output)
-    assert "2 were there already" in said
+    assert "1 of 1 images inpainted with harmonic" in (said := with_masks(faces).output)
+    assert "2 were already there" in said
     after = times(faces)
     assert [name for name in after if after[name] != before[name]] == ["b.png"]
 
@@ -135,12 +135,12 @@ def test_one_picture_is_always_written(faces: Path, tmp_path: Path) -> None:
         (tmp_path / "folder").mkdir(exist_ok=True)
         given = ("inpaint", faces / "images/a.png", "--mask", faces / "masks/a.png", "--out", out)
         for model in ("harmonic", "lite", "lite"):
-            assert "1 of 1 pictures filled" in call(*given, "--model", model).output
+            assert "1 of 1 images inpainted" in call(*given, "--model", model).output
     lone = tmp_path / "folder" / "a.png"
     assert lone.read_bytes() == (tmp_path / "out.png").read_bytes()
     given = (faces / "images", "--mask", faces / "masks", "--out", tmp_path / "folder")
     assert "2 of 2" in (said := call("inpaint", *given, "--model", "lite").output)
-    assert "1 were there already" in said
+    assert "1 were already there" in said
 
 
 def test_foreign_pictures_are_not_replaced_unasked(faces: Path, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_killed_run_goes_on_and_two_at_once_are_refused(faces: Path, tmp_path:
     after = times(faces)
     assert len(after) == 43
     kept = [name for name in before if before[name] == after[name]]
-    assert f"{len(kept)} were there already" in done.output
+    assert f"{len(kept)} were already there" in done.output
     assert len(kept) >= len(before) - 1
     fresh = tmp_path / "fresh"
     call("inpaint", *given[:-1], fresh, "--model", "harmonic")
@@ -220,7 +220,7 @@ def test_masks_cut_otherwise_are_made_anew(faces: Path, more: tuple[object, ...]
     assert "6 masks written" in masks(faces).output
     before = times(faces)
     assert "0 masks written" in (said := masks(faces).output)
-    assert "6 were looked for already" in said
+    assert "6 were made before" in said
     assert times(faces) == before
     assert "6 masks written" in masks(faces, *more).output
     assert "0 masks written" in masks(faces, *more).output

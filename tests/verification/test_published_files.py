@@ -114,7 +114,7 @@ def test_a_folder_is_checked_and_strangers_are_named(tmp_path: Path) -> None:
     assert lines.keys() == {str(path) for path in tmp_path.rglob("*") if path.is_file()}
     assert lines[str(good)].startswith("works: migan-ffhq-256, by keys; ")
     assert "62 of 62 tensors behind 'G_ema.'" in lines[str(good)]
-    assert "filled a nose in" in lines[str(good)]
+    assert "inpainted a nose in" in lines[str(good)]
     assert lines[str(broken)].startswith("fails: ")
     assert "to_rgb.bias" in lines[str(broken)]
     for name, reason in {

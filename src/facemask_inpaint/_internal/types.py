@@ -74,6 +74,8 @@ class Conditions(TypedDict, total=False):
         negative_prompt: text that describes what the hole should not show.
         steps: number of denoising steps; more are slower.
         guidance_scale: weight of the prompt; 1 turns guidance off.
+        sampling: name of a preset of RePaint's sampling.
+        refine: whether LaMa refines large images at several scales.
     """
 
     mask_class: PerImage[str | None] | None
@@ -81,6 +83,8 @@ class Conditions(TypedDict, total=False):
     negative_prompt: PerImage[str | None] | None
     steps: int | None
     guidance_scale: float | None
+    sampling: Literal["official", "balanced", "fast"] | None
+    refine: bool | None
 
 
 class InpaintingOptions(Conditions, total=False):

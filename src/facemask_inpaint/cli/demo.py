@@ -1,16 +1,23 @@
-"""``facemask-inpaint demo``: the main job on one portrait, with something to look at."""
+"""``facemask-inpaint demo``: every mask class on one portrait, with something to look at."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from facemask_inpaint.cli import options
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
 _LAST = ("hair", "head")
 _FIRST = ("nose", "full_mouth", "mouth_and_nose", "lips", "eyebrows", "eyes", "eyes_and_eyebrows")
-"""What the network that ships fills best leads the sheet, and what it fills worst ends it."""
+"""The sheet begins with what the network that ships inpaints best, and ends with the worst."""
 
 
 def _from_the_best(name: str) -> int:
@@ -23,17 +30,17 @@ def _from_the_best(name: str) -> int:
 @options.classes_option()
 @options.dilate_option
 @click.option("--image", type=options.existing, help="Own portrait (default: the bundled one).")
-@click.option("--labels", type=options.existing, help="Label map of --image.")
+@click.option("--labels", "label_map", type=options.existing, help="Label map of --image.")
 @click.option(
     "--out",
     type=options.anywhere,
     default="runs/demo",
     show_default=True,
-    help="Folder for the pictures and the contact sheet.",
+    help="Folder for the images and the contact sheet.",
 )
 def demo(
     image: Path | None,
-    labels: Path | None,
+    label_map: Path | None,
     out: Path,
     classes: str,
     dilate: float | None,
@@ -43,56 +50,88 @@ def demo(
     batch_size: int,
     seed: int,
 ) -> None:
-    """Cut every component out of a portrait, fill it, and lay the results on one sheet.
+    """Hide every component of a portrait, inpaint it, and lay the results out on one sheet.
 
     \b
     Example:
         facemask-inpaint demo --out runs/demo
         facemask-inpaint demo --model lama --image me.jpg --labels me_labels.png
     """
-    if (image is None) != (labels is None):
+    if (image is None) != (label_map is None):
         raise click.UsageError("--image and --labels belong together")
-    import numpy as np
-
-    from facemask_inpaint import Inpainter, SemanticMasker, data, images
+    from facemask_inpaint import Inpainter
     from facemask_inpaint._internal.locks import locked
-    from facemask_inpaint.images import contact_sheets, formats
-    from facemask_inpaint.parsing.alignment import face_box
 
     options.require_folder(out)
-    sample = data.sample(512)
-    box = face_box(sample.label_map)
-    portrait = sample.image.crop(box) if image is None else images.read_image(image)
-    masker = SemanticMasker(missing="empty", **options.masker_options(dilate))
-    wanted = sorted(masker.select(classes), key=_from_the_best)
-    framed = sample.label_map[box[1] : box[3], box[0] : box[2]]
-    holes = {name: np.asarray(masker(labels or framed, name)).astype(bool) for name in wanted}
-    for name in wanted:
-        if labels is not None:
-            options.require_size(labels, holes[name].shape[::-1], portrait.size)
-        if not holes[name].any():
-            click.echo(f"{name}: not in this picture, left out")
-            del holes[name]
+    portrait, holes = _portrait_and_holes(image, label_map, classes, dilate)
     inpainter = Inpainter.from_pretrained(model, device=device, dtype=dtype)
-    results = inpainter(
+    composites = inpainter(
         [portrait] * len(holes),
         list(holes.values()),
         seed=seed,
         batch_size=batch_size,
         progress=True,
     )
-    cells = []
-    sheet = out / "contact_sheet.png"
+    advice = inpainter.card.advice if inpainter.card is not None else ""
     with locked(out, "demo"):
-        for (name, hole), filled in zip(holes.items(), results):
-            cut = contact_sheets.paint_hole(portrait, hole)
-            images.save_image(cut, out / f"{name}_hole.png")
-            suffix = formats.exact_suffix(filled.mode) or ".png"
-            images.save_image(filled, out / f"{name}_filled{suffix}")
-            cells.append(
-                contact_sheets.SheetEntry(f"{name}  {hole.mean():.1%}", (portrait, cut, filled))
-            )
-        title = f"{model}: original, hole, filled"
-        advice = inpainter.card.advice if inpainter.card is not None else ""
-        images.save_image(contact_sheets.contact_sheet(cells, title=title, note=advice), sheet)
-    click.echo(f"{len(holes)} classes filled with {model}; look at {sheet}")
+        sheet = _write(out, portrait, holes, composites, title=model, note=advice)
+    click.echo(f"{len(holes)} mask classes inpainted with {model}; look at {sheet}")
+
+
+def _portrait_and_holes(
+    image: Path | None, label_map: Path | None, classes: str, dilate: float | None
+) -> tuple[Image.Image, dict[str, NDArray[np.bool_]]]:
+    """The portrait, and the holes of the components that it has by mask class."""
+    import numpy as np
+
+    from facemask_inpaint import SemanticMasker, data, images
+    from facemask_inpaint.parsing.alignment import face_box
+
+    masker = SemanticMasker(missing="empty", **options.masker_options(dilate))
+    source: Any = label_map
+    if image is None:
+        sample = data.sample(512)
+        box = face_box(sample.label_map)
+        portrait = sample.image.crop(box)
+        source = sample.label_map[box[1] : box[3], box[0] : box[2]]
+    else:
+        portrait = images.read_image(image)
+    holes: dict[str, NDArray[np.bool_]] = {}
+    for name in sorted(masker.select(classes), key=_from_the_best):
+        hole = np.asarray(masker(source, name)).astype(bool)
+        if label_map is not None:
+            options.require_size(label_map, hole.shape[::-1], portrait.size)
+        if hole.any():
+            holes[name] = hole
+        else:
+            click.echo(f"{name}: not in this image, left out")
+    return portrait, holes
+
+
+def _write(
+    out: Path,
+    portrait: Image.Image,
+    holes: Mapping[str, NDArray[np.bool_]],
+    composites: Sequence[Image.Image],
+    *,
+    title: str,
+    note: str,
+) -> Path:
+    """Write the images with their holes, the composites, and the sheet of them all."""
+    from facemask_inpaint import images
+    from facemask_inpaint.images import contact_sheets, formats
+
+    entries = []
+    for (name, hole), composite in zip(holes.items(), composites):
+        hidden = contact_sheets.paint_hole(portrait, hole)
+        images.save_image(hidden, out / f"{name}_hole.png")
+        suffix = formats.exact_suffix(composite.mode) or ".png"
+        images.save_image(composite, out / f"{name}_filled{suffix}")
+        caption = f"{name}  {hole.mean():.1%}"
+        entries.append(contact_sheets.SheetEntry(caption, (portrait, hidden, composite)))
+    sheet = contact_sheets.contact_sheet(
+        entries, title=f"{title}: original, hole, composite", note=note
+    )
+    path = out / "contact_sheet.png"
+    images.save_image(sheet, path)
+    return path

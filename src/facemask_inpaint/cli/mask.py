@@ -1,7 +1,8 @@
-"""``facemask-inpaint mask``: photos or label maps to hole masks."""
+"""``facemask-inpaint mask``: from photos or label maps to masks."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("pictures", type=options.existing)
+@click.argument("images", type=options.existing)
 @options.classes_option()
 @options.class_table_option
 @options.dilate_option
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     "--parser",
     default="small",
     show_default=True,
-    help="What finds the components of photos: small (no download), bisenet, segformer, landmarks.",
+    help="Finds the components of photos: small (no download), bisenet, segformer, landmarks.",
 )
 @click.option(
     "--face",
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
 @click.option(
     "--size",
     type=options.at_least_one,
-    help="Side of the masks (default: the picture's own size).",
+    help="Side of the masks (default: the image's own size).",
 )
 @click.option("--out", type=options.anywhere, required=True, help="Folder to write.")
-@click.option("--overwrite", is_flag=True, help="Make masks again that are there already.")
+@click.option("--overwrite", is_flag=True, help="Also make masks that are already there.")
 def mask(
-    pictures: Path,
+    images: Path,
     classes: str,
     class_table: Path | None,
     dilate: float | None,
@@ -50,12 +51,12 @@ def mask(
     out: Path,
     overwrite: bool,
 ) -> None:
-    """Cut components out of PICTURES, a photo or label map, or a folder of them.
+    """Make masks of the components in IMAGES, a photo or label map, or a folder of them.
 
-    Pictures whose samples are label ids (CelebAMask-HQ) are label maps, all others photos; those
-    are turned upright. Writes OUT/<class>/<stem>.png, 255 = hole. A component that a picture does
-    not have is left out. What fails is listed at the end and costs nothing else;
-    masks that were cut before from the same file in the same way are left as they are.
+    Images whose samples are label ids (CelebAMask-HQ) are label maps, all others photos; those are
+    turned upright. Writes OUT/<class>/<stem>.png, 255 = hole, for each component that an image
+    has. Failures are listed at the end. Masks that are already there, made from the same file with
+    the same options, are left as they are.
 
     \b
     Examples:
@@ -69,75 +70,85 @@ def mask(
     from facemask_inpaint.images import folders
 
     options.require_folder(out)
-    chosen = int(face) if face.isdecimal() else face
-    masker = SemanticMasker(
-        missing="empty",
-        parser=parsing.load_parser(parser, face=chosen),
-        **options.masker_options(dilate, class_table),
-    )
-    wanted = masker.select(classes)
-    if lost := [name for name in wanted if name in masker.unavailable()]:
-        click.echo(f"photos: the {parser} parser never finds {', '.join(lost)}", err=True)
-    written, absent, failures = 0, 0, list[str]()
-    how = {"parser": parser, "face": face, "size": size, **masker_record(masker)}
+    loaded = parsing.load_parser(parser, face=int(face) if face.isdecimal() else face)
+    masker_options = options.masker_options(dilate, class_table)
+    masker = SemanticMasker(missing="empty", parser=loaded, **masker_options)
+    names = masker.select(classes)
+    if unavailable := [name for name in names if name in masker.unavailable()]:
+        click.echo(f"photos: the {parser} parser never finds {', '.join(unavailable)}", err=True)
+    settings = {"parser": parser, "face": face, "size": size, **masker_record(masker)}
     with locked(out, "mask"):
         provenance = Provenance(out)
-        paths = folders.list_images(pictures)
-        results = {path: _results(path, out, masker, wanted, how) for path in paths}
+        outputs = {
+            path: _outputs(path, out, masker, names, settings)
+            for path in folders.list_images(images)
+        }
         if not overwrite:
-            results = {path: _left(found, provenance) for path, found in results.items()}
-        for path in options.progress([path for path in paths if results[path]]):
-            try:
-                made = _cut(masker, path, results[path], size, provenance)
-            except FacemaskInpaintError as error:
-                failures.append(options.failure(path, error))
-                continue
-            written += made
-            absent += len(results[path]) - made
-    kept = len(paths) * len(wanted) - sum(map(len, results.values()))
-    if written or not failures:
-        before = f"; {kept} were looked for already" if kept else ""
-        click.echo(f"{written} masks written to {out}; {absent} components absent{before}")
+            for path, by_class in outputs.items():
+                left = provenance.unfinished(by_class.items(), lambda item: item[1])
+                outputs[path] = dict(left)
+        written, failures = _write_all(masker, outputs, size, provenance)
+    skipped = len(outputs) * len(names) - sum(map(len, outputs.values()))
+    _report(out, written, failures, skipped)
+
+
+def _write_all(
+    masker: SemanticMasker,
+    outputs: Mapping[Path, Mapping[str, Output]],
+    size: int | None,
+    provenance: Provenance,
+) -> tuple[list[bool], list[str]]:
+    """Whether each mask was written or its component absent, and what failed."""
+    written: list[bool] = []
+    failures: list[str] = []
+    for path in options.progress([path for path, by_class in outputs.items() if by_class]):
+        try:
+            written += _write(masker, path, outputs[path], size, provenance)
+        except FacemaskInpaintError as error:
+            failures.append(options.failure(path, error))
+    return written, failures
+
+
+def _report(out: Path, written: list[bool], failures: list[str], skipped: int) -> None:
+    if any(written) or not failures:
+        absent = written.count(False)
+        before = f"; {skipped} were made before" if skipped else ""
+        click.echo(f"{sum(written)} masks written to {out}; {absent} components absent{before}")
     options.require_none_failed(failures)
 
 
-def _results(
-    path: Path, out: Path, masker: SemanticMasker, wanted: list[str], how: dict[str, Any]
+def _outputs(
+    path: Path, out: Path, masker: SemanticMasker, names: list[str], settings: dict[str, Any]
 ) -> dict[str, Output]:
-    """What comes of a picture, by mask class."""
+    """What is made of an image, by mask class."""
     from facemask_inpaint.cli.provenance import Output
 
-    ids = {name: masker.classes[name].label_ids for name in wanted}
+    ids = {name: masker.classes[name].label_ids for name in names}
     return {
-        name: Output([out / name / f"{path.stem}.png"], [path], {"label_ids": ids[name], **how})
-        for name in wanted
+        name: Output(
+            [out / name / f"{path.stem}.png"], [path], {"label_ids": ids[name], **settings}
+        )
+        for name in names
     }
 
 
-def _left(results: dict[str, Output], provenance: Provenance) -> dict[str, Output]:
-    """Results that are not there, or were made from another file or otherwise."""
-    left = {name: one for name, one in results.items() if not provenance.is_current(one)}
-    provenance.require_known(target for one in left.values() for target in one.targets)
-    return left
-
-
-def _cut(
+def _write(
     masker: SemanticMasker,
     path: Path,
-    results: dict[str, Output],
+    outputs: Mapping[str, Output],
     size: int | None,
     provenance: Provenance,
-) -> int:
-    """Write a picture's masks where they are to go; how many of the components it has."""
+) -> list[bool]:
+    """Write the masks of an image; which of its components it has."""
     from facemask_inpaint import images
 
-    for result in results.values():
-        provenance.begin(result)
-    labels = masker.parse(images.read_image(path))
-    holes = {name: masker(labels, name, size=size) for name in results}
+    for output in outputs.values():
+        provenance.begin(output)
+    label_map = masker.parse(images.read_image(path))
+    holes = {name: masker(label_map, name, size=size) for name in outputs}
     present = {name: hole for name, hole in holes.items() if hole.getbbox() is not None}
     for name, hole in present.items():
-        images.save_image(hole, results[name].targets[0])
-    for name, result in results.items():
-        provenance.finish(result, absent=name not in present)
-    return len(present)
+        images.save_image(hole, outputs[name].targets[0])
+    for name, output in outputs.items():
+        provenance.finish(output, absent=name not in present)
+    return [name in present for name in outputs]

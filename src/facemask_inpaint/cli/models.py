@@ -1,4 +1,4 @@
-"""``facemask-inpaint models`` and ``convert``: what weights there are, and how to keep them."""
+"""``facemask-inpaint models`` and ``convert``: which models there are, and how to convert them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--check", is_flag=True, help="Fetch the model, load it and let it fill a hole.")
+@click.option("--check", is_flag=True, help="Fetch the model, load it and inpaint with it.")
 @click.option(
     "--file",
     "files",
     type=options.existing,
     multiple=True,
-    help="With --check: this file in place of a download; once per part, in the card's order.",
+    help="With --check: this file instead of a download; once per part, in the card's order.",
 )
 @click.option(
     "--all-local",
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--against",
     type=options.existing,
-    help="With --check: fill the published examples in this folder, compare with their results.",
+    help="With --check: compare with the published examples in this folder.",
 )
 @click.option("--device", help="cuda, cpu … (default: cuda when there).")
 def models(
@@ -46,9 +46,9 @@ def models(
 ) -> None:
     """List the models, show the card of one, or check that published files work here.
 
-    A check reads the file without running anything in it, says its hash and layout, and lets the
-    network fill a hole of the bundled portrait: one line per model. Files in a folder are
-    recognised by their hash, else by keys and shapes; all others are named and skipped.
+    A check reads the file without running anything in it, prints its hash and layout, and inpaints
+    the bundled portrait: one line per model. Files in a folder are recognised by their hash, else
+    by keys and shapes; all others are listed and skipped.
 
     \b
     Examples:
@@ -91,12 +91,12 @@ def _require_sensible(
         raise click.UsageError("--file goes with NAME --check")
 
 
-def _report(verdicts: Iterable[CheckResult]) -> None:
+def _report(results: Iterable[CheckResult]) -> None:
     """One line for each as it comes; exit status 1 if any model fails."""
     failed = False
-    for verdict in verdicts:
-        click.echo(str(verdict))
-        failed = failed or verdict.status == "fails"
+    for result in results:
+        click.echo(str(result))
+        failed = failed or result.status == "fails"
     if failed:
         raise click.exceptions.Exit(1)
 
@@ -111,9 +111,9 @@ def _list() -> None:
     from facemask_inpaint.models import list_cards
 
     rows = [("name", "px", "weights", "licence")]
-    for one in list_cards():
-        licence = textwrap.shorten(one.licence, 40, placeholder=" …")
-        rows.append((one.name, str(one.resolution or "any"), one.availability, licence))
+    for card in list_cards():
+        licence = textwrap.shorten(card.licence, 40, placeholder=" …")
+        rows.append((card.name, str(card.resolution or "any"), card.availability, licence))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         cells = [value.ljust(width) for value, width in zip(row, widths)]
@@ -123,26 +123,26 @@ def _list() -> None:
 def _compare_with_authors(
     name: str, files: tuple[Path, ...], folder: Path, device: str | None
 ) -> None:
-    """Fill published examples, and say how far the answers are those of the authors."""
+    """Inpaint published examples, and say how well the results agree with the authors'."""
     from facemask_inpaint import Inpainter
     from facemask_inpaint.verification.published_examples import (
         compare_with_published,
         find_published_examples,
     )
 
-    found = find_published_examples(folder)
+    examples = find_published_examples(folder)
     if files:
         inpainter = Inpainter.from_checkpoint(files, name, device=device)
     else:
         inpainter = Inpainter.from_pretrained(name, device=device)
-    same = 0
-    for one in compare_with_published(inpainter, found):
-        click.echo(f"{one.name}: {one}")
-        same += one.proved
-    verdict = f"{name}: {same} of {len(found)} examples answered as by its authors"
-    if same < len(found):
-        raise click.ClickException(verdict)
-    click.echo(verdict)
+    matching = 0
+    for agreement in compare_with_published(inpainter, examples):
+        click.echo(f"{agreement.name}: {agreement}")
+        matching += agreement.matches
+    summary = f"{name}: {matching} of {len(examples)} examples match the authors' results"
+    if matching < len(examples):
+        raise click.ClickException(summary)
+    click.echo(summary)
 
 
 @click.command()

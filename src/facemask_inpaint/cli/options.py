@@ -1,8 +1,8 @@
-"""Options that several commands share, and how their values are read."""
+"""Options that several commands share, and what is done with their values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +27,7 @@ at_least_one = click.IntRange(min=1)
 
 
 def classes_option(default: str | None = "all") -> Callable[[Command], Command]:
-    """``--classes``: names, letters and ranges of mask classes."""
+    """Return the option ``--classes``: names, letters and ranges of mask classes."""
     return click.option(
         "--classes",
         default=default,
@@ -37,7 +37,7 @@ def classes_option(default: str | None = "all") -> Callable[[Command], Command]:
 
 
 def class_table_option(command: Command) -> Command:
-    """``--class-table``: a JSON or YAML file with the user's own classes."""
+    """Add ``--class-table``: a JSON or YAML file with the user's own mask classes."""
     return click.option(
         "--class-table",
         type=existing,
@@ -46,17 +46,17 @@ def class_table_option(command: Command) -> Command:
 
 
 def dilate_option(command: Command) -> Command:
-    """``--dilate``: how far masks are grown."""
+    """Add ``--dilate``: how far masks are dilated."""
     return click.option(
         "--dilate",
         type=float,
-        help="Grow masks by this many pixels, or by a share of the side when below 1 "
+        help="Dilate masks by this many pixels, or by a share of the side when below 1 "
         "(default: 0.01).",
     )(command)
 
 
 def model_option(command: Command) -> Command:
-    """``--model``: the one model that a command works with."""
+    """Add ``--model``: the one model that a command works with."""
     return click.option(
         "--model",
         default="lite",
@@ -66,7 +66,7 @@ def model_option(command: Command) -> Command:
 
 
 def exchanges_option(command: Command) -> Command:
-    """``--exchanges``: of the tests of differences."""
+    """Add ``--exchanges``: the number of exchanges in tests of differences."""
     return click.option(
         "--exchanges",
         type=at_least_one,
@@ -127,21 +127,21 @@ def feature_readers(
 
 
 def compute_options(command: Command) -> Command:
-    """``--device``, ``--dtype``, ``--batch-size``, ``--seed``."""
+    """Add ``--device``, ``--dtype``, ``--batch-size`` and ``--seed``."""
     for option in (
         click.option(
             "--seed",
             type=click.IntRange(min=0),
             default=0,
             show_default=True,
-            help="Decides every random draw.",
+            help="Seed of all random draws.",
         ),
         click.option(
             "--batch-size",
             type=at_least_one,
             default=8,
             show_default=True,
-            help="Pictures at a time.",
+            help="Images at a time.",
         ),
         click.option("--dtype", default="float32", show_default=True, help="Or bfloat16, float16."),
         click.option("--device", help="cuda, cpu … (default: cuda when there)."),
@@ -150,24 +150,30 @@ def compute_options(command: Command) -> Command:
     return command
 
 
+_CONDITIONS = ("prompt", "negative_prompt", "steps", "guidance_scale", "sampling", "refine")
+
+
+def conditions(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a command's options that are conditions of a network."""
+    return {name: call[name] for name in _CONDITIONS}
+
+
 def condition_options(command: Command) -> Command:
-    """``--prompt``, ``--negative-prompt``, ``--steps``, ``--guidance-scale``."""
+    """Add ``--prompt``, ``--negative-prompt``, ``--steps`` and ``--guidance-scale``."""
     for option in (
         click.option(
-            "--guidance-scale", type=float, help="How much the prompt counts, where it can be told."
+            "--guidance-scale", type=float, help="Weight of the prompt, for networks that take it."
         ),
-        click.option("--steps", type=at_least_one, help="Steps of a diffusion network's run."),
-        click.option("--negative-prompt", help="What is not to be seen in the hole."),
-        click.option(
-            "--prompt", help="What is to be seen in the hole (default: by the mask class)."
-        ),
+        click.option("--steps", type=at_least_one, help="Denoising steps of a diffusion network."),
+        click.option("--negative-prompt", help="What the hole should not show."),
+        click.option("--prompt", help="What the hole should show (default: by its mask class)."),
     ):
         command = option(command)
     return command
 
 
 def masker_options(dilate: float | None, class_table: Path | None = None) -> dict[str, Any]:
-    """Keyword arguments for ``SemanticMasker``; what was not given keeps its default there."""
+    """Return keyword arguments for ``SemanticMasker``; what was not given keeps its default."""
     chosen: dict[str, Any] = {}
     if dilate is not None:
         chosen["dilate"] = dilate
@@ -177,19 +183,19 @@ def masker_options(dilate: float | None, class_table: Path | None = None) -> dic
 
 
 def require_folder(out: Path) -> None:
-    """Refuse an ``--out`` for several files that is a file, or is named like a picture."""
+    """Refuse an ``--out`` for several files that is a file, or is named like an image."""
     from facemask_inpaint.images.formats import image_suffixes
 
     if out.is_file() or (out.suffix.lower() in image_suffixes() and not out.exists()):
         raise click.UsageError(f"--out {out}: there are several files to write; name a folder")
 
 
-def require_size(labels: Path, mask: tuple[int, int], picture: tuple[int, int]) -> None:
-    """Refuse a label map whose size (width, height) is not its picture's."""
-    if mask != picture:
+def require_size(label_map: Path, mask: tuple[int, int], image: tuple[int, int]) -> None:
+    """Refuse a label map whose size (width, height) is not its image's."""
+    if mask != image:
         raise LabelMapError(
-            f"{labels} is {mask[0]} x {mask[1]} pixels, its picture {picture[0]} x {picture[1]} "
-            "(width x height); label maps are never resized: make it of the picture's size"
+            f"{label_map} is {mask[0]} x {mask[1]} pixels, its image {image[0]} x {image[1]} "
+            "(width x height); label maps are never resized: make it of the image's size"
         )
 
 
@@ -214,7 +220,7 @@ def check_data(
 
 
 def failure(path: Path, error: Exception) -> str:
-    """What went wrong with one file, which is named."""
+    """Return what went wrong with a file, as text that names the file."""
     return str(error) if path.name in str(error) else f"{path.name}: {error}"
 
 
@@ -224,9 +230,8 @@ def require_none_failed(failures: Sequence[str]) -> None:
         raise click.ClickException(f"{len(failures)} failed: " + "\n  ".join(failures))
 
 
-def progress(items: Sequence[Item]) -> Iterable[Item]:
-    """The items behind a bar with the time left; no bar where nobody watches."""
+def progress(items: Sequence[Item]) -> Iterator[Item]:
+    """Yield the items behind a progress bar, which only a terminal or notebook shows."""
     from facemask_inpaint._internal.progress import progress_bar
 
-    bar: Iterable[Item] = progress_bar(items, shown=True)
-    return bar
+    yield from progress_bar(items, shown=True)

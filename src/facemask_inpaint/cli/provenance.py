@@ -1,31 +1,32 @@
-"""What the results in a folder were made from, so that only what changed is made anew.
+"""A record of what the results in a folder were made from, so that only what changed is made anew.
 
-The record lies beside the folder, under a hidden name, and not among the results: whatever reads
-the folder afterwards finds nothing but pictures.
+The record lies beside the folder, under a hidden name, so that the folder holds nothing but images.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from facemask_inpaint._internal.identity import Identity
 from facemask_inpaint.benchmark.store.journal import Journal
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.images.folders import listed
 
+Item = TypeVar("Item")
+
 
 class Output(NamedTuple):
-    """Something that a command makes of some files.
+    """What a command makes of some files.
 
     Attributes:
-        targets: files that it becomes.
-        inputs: files that it is made from.
-        settings: everything else that it depends on, in terms of JSON.
+        targets: files that it writes.
+        inputs: files that it reads.
+        settings: everything else that the targets depend on, as JSON can hold it.
     """
 
     targets: Sequence[Path]
@@ -34,10 +35,10 @@ class Output(NamedTuple):
 
 
 class Provenance:
-    """Remembers results in a folder.
+    """The record of the results in a folder.
 
     Args:
-        out: the folder; it need not be there yet.
+        out: the folder; it need not exist yet.
     """
 
     def __init__(self, out: Path) -> None:
@@ -48,49 +49,56 @@ class Provenance:
         self._known = {line.pop("target"): line for line in lines}
         self._begun: dict[str, Identity] = {}
 
-    def is_current(self, result: Output) -> bool:
-        """Whether a result is there, made from the same files under the same settings."""
-        lines = [self._known.get(self._name(target), {}) for target in result.targets]
-        if not all(line.get("settings") == _as_text(result.settings) for line in lines):
-            return False
-        there = all(line["absent"] or one.exists() for line, one in zip(lines, result.targets))
-        return there and Identity(**lines[0]["inputs"]).holds(result.inputs)
-
-    def require_known(self, targets: Iterable[Path]) -> None:
-        """Refuse to replace files of which nothing tells that a command has made them.
+    def unfinished(self, items: Iterable[Item], output_of: Callable[[Item], Output]) -> list[Item]:
+        """Return the items whose output is not there, or was made from other files or otherwise.
 
         Raises:
-            OptionError: there are such files; the message names the first few.
+            OptionError: files would be replaced that are not in the record; the message names the
+                first few.
         """
-        strange = [one for one in targets if one.exists() and self._name(one) not in self._known]
-        if strange:
+        unfinished = [item for item in items if not self._is_current(output_of(item))]
+        targets = (target for item in unfinished for target in output_of(item).targets)
+        unknown = [
+            path for path in targets if path.exists() and self._name(path) not in self._known
+        ]
+        if unknown:
             raise OptionError(
-                f"{len(strange)} files would be replaced of which nothing tells how they were made "
-                f"({listed(map(str, strange))}): name another folder, or replace them by "
+                f"{len(unknown)} files would be replaced, and there is no record of how they were "
+                f"made ({listed(map(str, unknown))}): name another folder, or replace them by "
                 "--overwrite"
             )
+        return unfinished
 
-    def begin(self, result: Output) -> None:
-        """Note what a result is going to be made from, before that is read.
+    def _is_current(self, output: Output) -> bool:
+        """Whether an output is there, made from the same files under the same settings."""
+        lines = [self._known.get(self._name(target), {}) for target in output.targets]
+        if not all(line.get("settings") == _as_text(output.settings) for line in lines):
+            return False
+        targets = zip(lines, output.targets)
+        is_there = all(line["absent"] or target.exists() for line, target in targets)
+        return is_there and Identity(**lines[0]["inputs"]).holds(output.inputs)
+
+    def begin(self, output: Output) -> None:
+        """Record what an output is made from, before its inputs are read.
 
         Raises:
             OSError: the record cannot be written.
         """
         try:
-            inputs = Identity.of(result.inputs)
-        except OSError:  # reading says what is wrong with it
+            inputs = Identity.of(output.inputs)
+        except OSError:  # reading the input says what is wrong with it
             inputs = Identity("", "")
-        for target in result.targets:
+        for target in output.targets:
             self._begun[self._name(target)] = inputs
             self._write(target, settings=None)
 
-    def finish(self, result: Output, *, absent: bool = False) -> None:
-        """Note that a result is there, or that there is none to be made; an old one goes."""
-        for target in result.targets:
+    def finish(self, output: Output, *, absent: bool = False) -> None:
+        """Record that an output is there, or that there is nothing to write and no old file."""
+        for target in output.targets:
             if absent:
                 target.unlink(missing_ok=True)
             inputs = asdict(self._begun.pop(self._name(target)))
-            settings = _as_text(result.settings)
+            settings = _as_text(output.settings)
             self._write(target, settings=settings, inputs=inputs, absent=absent)
 
     def _write(self, target: Path, **line: Any) -> None:

@@ -331,6 +331,14 @@ class Inpainter:
                 "alike; use num_samples=1 or a network that draws"
             )
 
+    def check_conditions(self, **conditions: Unpack[Conditions]) -> None:
+        """Refuse conditions that the network does not take, as a call with them does.
+
+        Raises:
+            OptionError: the network does not take one, or its value makes no sense.
+        """
+        self._conditions_of_images(conditions, 1)
+
     def _conditions_of_images(
         self, conditions: Mapping[str, Any], count: int
     ) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ ConditionValue = str | int | float | None
 
 
 class BatchConditions(TypedDict, total=False):
-    """BatchConditions of a batch of N images; a network reads those of its ``condition_spec``.
+    """Conditions of a batch of N images; a network reads those of its ``condition_spec``.
 
     Attributes:
         mask_class: name of the mask class of each hole; ``None`` where it is not given.
@@ -23,6 +23,8 @@ class BatchConditions(TypedDict, total=False):
         negative_prompt: text that says what is not to be seen there.
         steps: number of denoising steps.
         guidance_scale: weight of classifier-free guidance; 1 is no guidance.
+        sampling: name of a preset of RePaint; ``None`` is the network's own sampling.
+        refine: whether LaMa refines large images; ``None`` is the network's own setting.
     """
 
     mask_class: list[str | None]
@@ -30,6 +32,8 @@ class BatchConditions(TypedDict, total=False):
     negative_prompt: list[str | None]
     steps: int
     guidance_scale: float
+    sampling: str | None
+    refine: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class Condition:
     """One input of a network beside image, mask and random draws.
 
     Attributes:
-        value_type: ``str``, ``int`` or ``float``.
+        value_type: ``str``, ``int``, ``float`` or ``bool``.
         meaning: what it is, in a few words.
         default: value that counts where none is given; ``None`` leaves it to the network.
         minimum: smallest number that makes sense.
@@ -75,6 +79,10 @@ class Condition:
             return None
         if self.value_type is str:
             return self._text(name, value)
+        if self.value_type is bool:
+            if not isinstance(value, bool):
+                raise OptionError(f"{name} must be True or False, not {value!r}")
+            return value
         whole = self.value_type is int
         if not isinstance(value, Integral if whole else Real) or isinstance(value, bool):
             raise OptionError(f"{name} must be {_ARTICLES[self.value_type]}, not {value!r}")
@@ -158,10 +166,15 @@ def conditions_of_images(
 def joined_conditions(
     spec: ConditionSpec, conditions: Sequence[Mapping[str, object]]
 ) -> dict[str, object]:
-    """Return a batch's conditions from those of its images, which agree where they must."""
+    """Return a batch's conditions from those of its images, which agree where they must.
+
+    Conditions that are left to the network (``None``) are not among them.
+    """
+    first = conditions[0]
     return {
-        name: [image[name] for image in conditions] if condition.per_image else conditions[0][name]
+        name: [image[name] for image in conditions] if condition.per_image else first[name]
         for name, condition in spec.items()
+        if condition.per_image or first[name] is not None
     }
 
 

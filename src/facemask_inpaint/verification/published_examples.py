@@ -1,4 +1,4 @@
-"""Does a network with its real weights answer as its authors' published examples do?"""
+"""Does a network with its real weights predict what its authors' published examples show?"""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images.folders import key_of, list_images
 from facemask_inpaint.images.formats import image_suffixes
 
-PROVED_SHARE = 0.99
-"""Share of samples within one level from which on two answers count as the same."""
+MATCHING_SHARE = 0.99
+"""Share of samples within one level from which on two results count as the same."""
 
 _MASK_FOLDERS = re.compile(r"(?P<head>.*)(?:images?|imgs?)(?P<tail>_\w+)?")
 _LAYOUTS = (
@@ -29,10 +29,10 @@ class PublishedExample(NamedTuple):
     """One published example.
 
     Attributes:
-        name: what it is called.
+        name: of the example.
         image: file of the input.
         mask: file of the mask.
-        result: file of the authors' answer.
+        result: file of the authors' result.
     """
 
     name: str
@@ -43,11 +43,11 @@ class PublishedExample(NamedTuple):
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far an answer is the authors' own, over the samples of the hole.
+    """How well a result agrees with the authors', over the samples of the hole.
 
     Attributes:
         name: of the example.
-        psnr: in dB; infinite where both are equal.
+        psnr: in dB; infinite where all samples are equal.
         equal: share of samples that are the same.
         within_one: share of samples that differ by one level of 255 at most.
         largest: largest difference in levels.
@@ -60,9 +60,9 @@ class Agreement:
     largest: int
 
     @property
-    def proved(self) -> bool:
-        """Whether rounding explains all but a few samples."""
-        return self.within_one >= PROVED_SHARE
+    def matches(self) -> bool:
+        """Whether all but a few samples differ by no more than rounding."""
+        return self.within_one >= MATCHING_SHARE
 
     def __str__(self) -> str:
         return (
@@ -72,51 +72,51 @@ class Agreement:
 
 
 def find_published_examples(folder: str | Path) -> list[PublishedExample]:
-    """Published examples below a folder, in any of the layouts of the authors' repositories.
+    """Find published examples below a folder, in any layout of the authors' repositories.
 
     Args:
         folder: ``examples/ffhq_256_freeform`` of MI-GAN, ``samples`` of CMT,
             ``examples/celeba`` of MADF, or one laid out like one of them.
 
     Raises:
-        OptionError: there is no such folder, or nothing in it that is complete.
+        OptionError: there is no such folder, or no complete example in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise OptionError(f"{folder}: there is no such folder of examples")
-    found = [*_side_by_side(folder), *_by_folders(folder)]
-    if not found:
-        raise OptionError(f"{folder} holds no examples that are complete; known: {_LAYOUTS}")
-    return sorted(found)
+    examples = [*_side_by_side(folder), *_by_folders(folder)]
+    if not examples:
+        raise OptionError(f"{folder} holds no complete examples; known layouts: {_LAYOUTS}")
+    return sorted(examples)
 
 
 def compare_with_published(
-    inpainter: Inpainter, found: Sequence[PublishedExample]
+    inpainter: Inpainter, examples: Sequence[PublishedExample]
 ) -> Iterator[Agreement]:
-    """Fill every example's hole and compare it with the authors' answer.
+    """Inpaint every example and compare the result with the authors'.
 
     Args:
         inpainter: with the weights that the authors used.
-        found: examples as returned by :func:`find_published_examples`. Whether black or white
+        examples: as returned by :func:`find_published_examples`. Whether black or white
             marks the hole in their masks is inferred from the published results, whose known
             pixels are those of the input.
 
     Raises:
         ImageError: a file cannot be read, or the three of an example differ in size.
     """
-    loaded = [_load(one) for one in found]
-    white = sum(_white_is_hole(*one) for one in loaded) * 2 >= len(loaded)
-    for example, (image, mask, result) in zip(found, loaded):
-        hole = mask if white else ~mask
-        answer = np.asarray(inpainter(image, hole))
-        apart = np.abs(answer[hole].astype(int) - result[hole].astype(int))
-        error = float(np.square(apart).mean())
+    loaded = [_load(example) for example in examples]
+    white_is_hole = sum(_white_is_hole(*arrays) for arrays in loaded) * 2 >= len(loaded)
+    for example, (image, mask, result) in zip(examples, loaded):
+        hole = mask if white_is_hole else ~mask
+        composite = inpainter(image, hole)
+        difference = np.abs(composite[hole].astype(int) - result[hole].astype(int))
+        error = float(np.square(difference).mean())
         yield Agreement(
             example.name,
             psnr=float(10 * np.log10(255**2 / error)) if error else float("inf"),
-            equal=float((apart == 0).mean()),
-            within_one=float((apart <= 1).mean()),
-            largest=int(apart.max()),
+            equal=float((difference == 0).mean()),
+            within_one=float((difference <= 1).mean()),
+            largest=int(difference.max()),
         )
 
 
@@ -132,20 +132,20 @@ def _side_by_side(folder: Path) -> Iterator[PublishedExample]:
 
 def _by_folders(folder: Path) -> Iterator[PublishedExample]:
     """Folders of images, of masks and of results, paired by name."""
-    results = folder / "results"
-    places = [results, *sorted(path for path in results.glob("*") if path.is_dir())]
-    answers = {key_of(path): path for place in places for path in _images_of(place)}
+    root = folder / "results"
+    result_folders = [root, *sorted(path for path in root.glob("*") if path.is_dir())]
+    results = {key_of(path): path for each in result_folders for path in _images_of(each)}
     for images_folder in sorted(path for path in folder.iterdir() if path.is_dir()):
         match = _MASK_FOLDERS.fullmatch(images_folder.name)
         if match is None:
             continue
         head, tail = match["head"], match["tail"] or ""
         candidates = (folder / f"{head}{word}{tail}" for word in ("masks", "mask"))
-        masks = {key_of(path): path for place in candidates for path in _images_of(place)}
+        masks = {key_of(path): path for each in candidates for path in _images_of(each)}
         for path in _images_of(images_folder):
             key = key_of(path)
-            if key in masks and key in answers:
-                yield PublishedExample(key, path, masks[key], answers[key])
+            if key in masks and key in results:
+                yield PublishedExample(key, path, masks[key], results[key])
 
 
 def _images_of(folder: Path) -> list[Path]:
@@ -165,8 +165,8 @@ def _load(example: PublishedExample) -> tuple[np.ndarray, np.ndarray, np.ndarray
     sizes = {array.shape[:2] for array in (image, mask, result)}
     if len(sizes) > 1:
         raise ImageError(
-            f"example {example.name}: {example.image}, {example.mask} and {example.result} are not "
-            "of one size"
+            f"example {example.name}: {example.image}, {example.mask} and {example.result} differ "
+            "in size"
         )
     return image, mask > 127, result
 
@@ -175,5 +175,5 @@ def _white_is_hole(image: np.ndarray, white: np.ndarray, result: np.ndarray) -> 
     """Whether the result departs from the input where the mask is white, rather than elsewhere."""
     if white.all() or not white.any():
         return bool(white.all())
-    apart = np.abs(image.astype(int) - result.astype(int)).mean(-1)
-    return bool(apart[white].mean() >= apart[~white].mean())
+    difference = np.abs(image.astype(int) - result.astype(int)).mean(-1)
+    return bool(difference[white].mean() >= difference[~white].mean())

@@ -1,4 +1,4 @@
-"""Does a published file work here? Fetched or at hand, it is read, loaded, and fills a portrait."""
+"""Do published files work here? Each is read, loaded into its network, and used to inpaint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
@@ -22,22 +22,25 @@ from facemask_inpaint.models._registry import network_class
 from facemask_inpaint.models._unwrapping import WHOLE, anchors_of, part_name
 from facemask_inpaint.parsing import bisenet, load_parser, segformer
 
-_FEW_STEPS = 2
-_SHORT_SAMPLING = {"steps": 3, "jump_length": 1, "jump_samples": 1}
+_FEW_STEPS = 3
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came of one check.
+    """The result of one check.
 
     Attributes:
-        subject: a model's name, or a file.
-        status: ``"works"``, ``"fails"`` or ``"skipped"``, for files that are no published model's.
+        subject: name of a model, or path of a file.
+        status: ``"works"``, ``"fails"``, or ``"skipped"`` for files of no published model.
         text: what was found, in one line.
+
+    Example:
+        >>> print(CheckResult("weights.pt", "works", "2 of 2 tensors"))
+        weights.pt: works: 2 of 2 tensors
     """
 
     subject: str
-    status: str
+    status: Literal["works", "fails", "skipped"]
     text: str
 
     def __str__(self) -> str:
@@ -52,18 +55,22 @@ def check_model(
     download: pretrained.Download | None = None,
     device: str | None = None,
 ) -> CheckResult:
-    """Check that a published model's files can be read and make a network that fills a hole.
+    """Check that a published model's files can be read and make a network that inpaints.
 
-    Samplers take a few steps only: the answer shows that a network works, not how well.
+    Diffusion networks take a few steps only: the check shows that they work, not how well.
 
     Args:
         name: a registry name.
-        files: files in the card's order to take; by default they are fetched.
+        files: the model's files in the card's order; by default they are fetched.
         download: how they are fetched.
-        device: where the network runs; CUDA when there is one, else the CPU.
+        device: where the network runs; ``None`` means CUDA when there, else CPU.
 
     Raises:
         UnknownNameError: there is no such model.
+
+    Example:
+        >>> check_model("lite", device="cpu").status
+        'works'
     """
     card = models.card(name)
     try:
@@ -78,17 +85,22 @@ def check_model(
 
 
 def check_folder(folder: str | Path, *, device: str | None = None) -> Iterator[CheckResult]:
-    """Check every published model's file in a folder and below; others are named and skipped.
+    """Check the files of published models in a folder and below; others are skipped.
 
-    A file's card is recognised by its hash, else by keys and shapes. Models that come in several
-    files are checked where all of them are there.
+    A file's card is recognised by its hash, else by keys and shapes. Models that are published in
+    several files are checked where all of them are there.
 
     Args:
         folder: where to look; links to folders are not followed.
-        device: where networks run; CUDA when there is one, else the CPU.
+        device: where networks run; ``None`` means CUDA when there, else CPU.
 
     Raises:
         CheckpointError: there is no such folder.
+
+    Example:
+        >>> import tempfile
+        >>> list(check_folder(tempfile.mkdtemp()))
+        []
     """
     parts: dict[str, dict[str, Path]] = {}
     for path in _files_below(Path(folder)):
@@ -96,7 +108,7 @@ def check_folder(folder: str | Path, *, device: str | None = None) -> Iterator[C
             matches = recognise(path)
         except (FacemaskInpaintError, OSError) as error:
             reason = str(error).removeprefix(f"{path}: ")
-            yield CheckResult(str(path), "skipped", f"no published model's weights ({reason})")
+            yield CheckResult(str(path), "skipped", f"not the weights of a model ({reason})")
             continue
         if not matches:
             yield _check_parser(path, device)
@@ -109,13 +121,13 @@ def check_folder(folder: str | Path, *, device: str | None = None) -> Iterator[C
 
 
 def _check_file(path: Path, matches: Sequence[Match], device: str | None) -> CheckResult:
-    verdict = check_model(matches[0].card.name, [path], device=device)
+    result = check_model(matches[0].card.name, [path], device=device)
     names = " or ".join(match.card.name for match in matches)
-    return CheckResult(str(path), verdict.status, f"{names}, by {matches[0].by}; {verdict.text}")
+    return CheckResult(str(path), result.status, f"{names}, by {matches[0].by}; {result.text}")
 
 
 def _check_parser(path: Path, device: str | None) -> CheckResult:
-    """A file of none of the models may still be a face parser's."""
+    """A file of none of the models may still be that of a face parser."""
     keys = checkpoints.survey(path).keys
     for name, module in (("bisenet", bisenet), ("segformer", segformer)):
         try:
@@ -140,18 +152,18 @@ def _check_parts(
 ) -> Iterator[CheckResult]:
     """Models in several files: those that are complete, and what the others' files lack."""
     used: set[Path] = set()
-    for name, found in parts.items():
+    for name, paths in parts.items():
         roles = [file.role for file in models.card(name).files]
-        if all(role in found for role in roles) and len(set(found.values())) == len(found):
-            used.update(found.values())
-            files = [found[role] for role in roles]
-            verdict = check_model(name, files, device=device)
-            yield CheckResult(", ".join(map(str, files)), verdict.status, f"{name}; {verdict.text}")
-    places: dict[Path, list[str]] = {}
-    for name, found in parts.items():
-        for role, path in found.items():
-            places.setdefault(path, []).append(f"{role} of {name}")
-    for path, names in places.items():
+        if all(role in paths for role in roles) and len(set(paths.values())) == len(paths):
+            used.update(paths.values())
+            files = [paths[role] for role in roles]
+            result = check_model(name, files, device=device)
+            yield CheckResult(", ".join(map(str, files)), result.status, f"{name}; {result.text}")
+    roles_of_file: dict[Path, list[str]] = {}
+    for name, paths in parts.items():
+        for role, path in paths.items():
+            roles_of_file.setdefault(path, []).append(f"{role} of {name}")
+    for path, names in roles_of_file.items():
         if path not in used:
             text = f"{' or '.join(names)}, whose other files are not here"
             yield CheckResult(str(path), "skipped", text)
@@ -160,16 +172,16 @@ def _check_parts(
 def _files_below(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: there is no such folder")
-    for place, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         folders.sort()
-        yield from (path for name in sorted(names) if (path := Path(place, name)).is_file())
+        yield from (path for name in sorted(names) if (path := Path(parent, name)).is_file())
 
 
 def _describe(card: models.Card, role: str, path: Path) -> str:
     """Name, bytes, hash, container and layout of a file."""
     sha256, contents = sha256_of(path), checkpoints.survey(path)
     sources = [source for form in file_of(card, role).forms for source in form.sources]
-    pinned = any(one.sha256 and sha256.startswith(one.sha256) for one in sources)
+    pinned = any(s.sha256 and sha256.startswith(s.sha256) for s in sources)
     known = "as published" if pinned else "which no source of the card pins"
     return (
         f"{path.name} ({path.stat().st_size:,} bytes, SHA-256 {sha256}, {known}; "
@@ -182,26 +194,22 @@ def _layout(card: models.Card, role: str, keys: Sequence[str]) -> str:
     network = network_class(card.architecture)
     names = checkpoints.own_keys(keys, anchors_of(network, role), part_name(network, role))
     own, key = next(iter(names.items()))
-    place = key.removesuffix(own)
-    return f"{len(names)} of {len(keys)} tensors" + (f" behind {place!r}" if place else "")
+    prefix = key.removesuffix(own)
+    return f"{len(names)} of {len(keys)} tensors" + (f" behind {prefix!r}" if prefix else "")
 
 
 def _try_out(loaded: pretrained.Loaded, device: str | None) -> str:
-    """Fill a component of the bundled portrait, and look at the answer."""
-    network: Any = loaded.network
-    if network.architecture == "repaint":
-        network.sampling = _SHORT_SAMPLING
-    if hasattr(network, "steps"):
-        network.steps = _FEW_STEPS
-    inpainter = Inpainter(network, card=loaded.card, device=device)
+    """Inpaint a component of the bundled portrait, and check the result."""
+    inpainter = Inpainter(loaded.network, card=loaded.card, device=device)
+    steps = _FEW_STEPS if "steps" in loaded.network.condition_spec() else None
     sample = data.sample(256)
     hole = SemanticMasker()(sample.label_map, "nose")
     image = np.asarray(sample.image)
     begun = time.perf_counter()
-    answer = np.asarray(inpainter(image, hole))
+    composite = inpainter(image, hole, steps=steps)
     seconds = time.perf_counter() - begun
-    if not np.array_equal(answer[~hole], image[~hole]):
+    if not np.array_equal(composite[~hole], image[~hole]):
         raise FacemaskInpaintError("the network changed pixels outside the hole")
-    if not np.ptp(answer[hole]):
-        raise FacemaskInpaintError("the hole was filled with one and the same colour")
-    return f"filled a nose in {seconds:.1f} s"
+    if not np.ptp(composite[hole]):
+        raise FacemaskInpaintError("the prediction is of one colour")
+    return f"inpainted a nose in {seconds:.1f} s"

@@ -10,6 +10,7 @@ they pass through the spectrum, so that each output sees the whole image.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,9 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from typing_extensions import override
 
+from facemask_inpaint.models._conditions import BatchConditions, Condition, ConditionSpec
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.lama.refinement import Refinement, refine
 from facemask_inpaint.models.layers.float32 import Float32Module
@@ -57,6 +60,18 @@ class LaMa(InpaintingNetwork):
         self.blocks = nn.Sequential(*(FourierBlock(widths[-1]) for _ in range(blocks)))
         self.up = nn.Sequential(*map(UpUnit, widths[:0:-1], widths[-2::-1]))
         self.head = nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect")
+
+    @override
+    def condition_spec(self) -> ConditionSpec:
+        return {"refine": Condition(value_type=bool, meaning="whether to refine large images")}
+
+    @override
+    def under(self, conditions: BatchConditions) -> LaMa:
+        if conditions["refine"] is None:
+            return self
+        other = copy.copy(self)
+        other.refinement = (self.refinement or Refinement()) if conditions["refine"] else None
+        return other
 
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         black_hole = (masked_image + 1) / 2 * (1 - hole)

@@ -12,7 +12,12 @@ from torch import Tensor
 from typing_extensions import override
 
 from facemask_inpaint.errors import FacemaskInpaintError, OptionError
-from facemask_inpaint.models._conditions import BatchConditions, ConditionSpec, steps_condition
+from facemask_inpaint.models._conditions import (
+    BatchConditions,
+    Condition,
+    ConditionSpec,
+    steps_condition,
+)
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.diffusion import TRAINED_STEPS, add_noise
 from facemask_inpaint.models.layers.diffusion_unet import BLOCKS, GROUPS, UNetShape
@@ -20,7 +25,7 @@ from facemask_inpaint.models.layers.float32 import upcast
 from facemask_inpaint.models.layers.harmonic_fill import harmonic_fill
 from facemask_inpaint.models.layers.official import OfficialTensors
 from facemask_inpaint.models.repaint.sampler import Sampler
-from facemask_inpaint.models.repaint.schedule import Sampling, SamplingLike, as_sampling
+from facemask_inpaint.models.repaint.schedule import PRESETS, Sampling, SamplingLike, as_sampling
 
 _CHANNELS = 3
 _HEAD_WIDTH = 64
@@ -87,14 +92,20 @@ class RePaint(InpaintingNetwork):
 
     @override
     def condition_spec(self) -> ConditionSpec:
-        return {"steps": steps_condition(self.sampling.steps, TRAINED_STEPS, minimum=2)}
+        presets = Condition(value_type=str, meaning="name of a preset", choices=tuple(PRESETS))
+        steps = steps_condition(self.sampling.steps, TRAINED_STEPS, minimum=2)
+        return {"sampling": presets, "steps": steps}
 
     @override
     def under(self, conditions: BatchConditions) -> RePaint:
-        if conditions["steps"] == self.sampling.steps:
+        preset, steps = conditions["sampling"], conditions["steps"]
+        sampling = self.sampling if preset is None else PRESETS[preset]
+        if steps != self.sampling.steps:
+            sampling = sampling.with_steps(steps)
+        if sampling == self.sampling:
             return self
         other = copy.copy(self)
-        other._sampling = self.sampling.with_steps(conditions["steps"])
+        other._sampling = sampling
         return other
 
     @override
