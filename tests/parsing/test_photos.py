@@ -15,7 +15,7 @@ from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.masks import LABEL_IDS, LABEL_NAMES
 from facemask_inpaint.parsing import PhotoParser
 from facemask_inpaint.parsing._face_crops import find_faces
-from facemask_inpaint.parsing.crops import View
+from facemask_inpaint.parsing.crops import Crop
 from tests.parsing.painted import network, overlap, paint, painted
 
 PARTS = ("skin", "nose", "l_eye", "r_eye", "l_brow", "r_brow", "u_lip", "l_lip", "hair", "l_ear")
@@ -42,7 +42,7 @@ def _mean_overlap(ours: np.ndarray, expected: np.ndarray) -> float:
 def test_an_aligned_portrait_is_parsed_as_it_is(portrait: data.Sample) -> None:
     labels = _scaled(portrait.label_map[46:196, 54:204], 512)  # the margin that CelebA-HQ has
     parser = PhotoParser(network())
-    assert parser.find(painted(labels)) == [View.around((512, 512))]
+    assert parser.find_faces(painted(labels)) == [Crop.square_around((512, 512))]
     assert _mean_overlap(parser(painted(labels)), labels) > 0.85
 
 
@@ -56,8 +56,8 @@ def test_a_face_in_a_photo_is_found_and_put_back(
     assert ours.shape == scene.shape
     assert ours.dtype == np.uint8
     assert _mean_overlap(ours, scene) > 0.9
-    (view,) = parser.find(painted(scene))
-    assert abs(math.degrees(view.roll) - degrees) < 4
+    (crop,) = parser.find_faces(painted(scene))
+    assert abs(math.degrees(crop.roll) - degrees) < 4
     assert (ours[scene == 0] > 0).mean() < 0.01
 
 
@@ -71,8 +71,8 @@ def test_a_small_face_gains_from_the_second_look(portrait: data.Sample) -> None:
 
 def test_a_tiny_face_is_searched_in_quarters(portrait: data.Sample) -> None:
     scene = _scene((_scaled(portrait.label_map, 130), 700, 1300), size=(1200, 1600))
-    first = PhotoParser(network())._look(painted(scene), View.around((1600, 1200)))
-    assert not PhotoParser(network())._faces_in(first)
+    first = PhotoParser(network())._score(painted(scene), Crop.square_around((1600, 1200)))
+    assert not PhotoParser(network())._crops_in(first)
     assert _mean_overlap(PhotoParser(network())(painted(scene)), scene) > 0.95
 
 
@@ -137,8 +137,8 @@ def test_kinds_of_pictures_are_alike(portrait: data.Sample) -> None:
 def test_crops_are_like_celeba_hqs(portrait: data.Sample) -> None:
     """Of a face that covers as much of it as faces there do, all of the picture is the crop."""
     labels = portrait.label_map
-    view = View.around((256, 256))
-    (crop,) = find_faces(labels, view)
+    whole = Crop.square_around((256, 256))
+    (crop,) = find_faces(labels, whole)
     inner = Image.fromarray(labels).crop(
         tuple(
             round(edge)
@@ -158,14 +158,14 @@ def test_a_view_restores_what_it_extracts() -> None:
     labels = np.kron(rng.integers(0, 19, (9, 12)), np.ones((40, 40))).astype(np.uint8)
     photo = painted(labels)
     reader = network(512)
-    for view in (
-        View.whole(photo.size),
-        View.around(photo.size),
-        View(200, 150, 260, 260, 0.4),
-        View(470, 20, 200, 200, -1.1),
-        replace(View.around(photo.size), roll=0.3),
+    for crop in (
+        Crop.whole(photo.size),
+        Crop.square_around(photo.size),
+        Crop(200, 150, 260, 260, 0.4),
+        Crop(470, 20, 200, 200, -1.1),
+        replace(Crop.square_around(photo.size), roll=0.3),
     ):
-        seen = view.restore(reader.scores(view.extract(photo, reader.side)), photo.size)
+        seen = crop.uncrop(reader.scores(crop.extract(photo, reader.resolution)), photo.size)
         known = labels[seen.region][seen.inside]
         assert known.size
-        assert np.mean(seen.channels[seen.inside] == known) > 0.9, view
+        assert np.mean(seen.channels[seen.inside] == known) > 0.9, crop

@@ -14,8 +14,8 @@ from facemask_inpaint.checkpoints import Source
 from facemask_inpaint.errors import CheckpointError, UnknownNameError, WeightsNotFoundError
 from facemask_inpaint.masks import LABEL_NAMES, reorder_label_map
 from facemask_inpaint.parsing import LabelNetwork, bisenet, load_parser, registry, segformer
-from facemask_inpaint.parsing.crops import View
-from facemask_inpaint.parsing.photos import Look, PhotoParser
+from facemask_inpaint.parsing.crops import Crop
+from facemask_inpaint.parsing.photos import PhotoParser, ScoredCrop
 from tests.parity import recipe
 from tests.parity.cases import Case
 
@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {
 def _bisenet(salt: str = "") -> LabelNetwork:
     tensors = recipe.official_tensors("face_parsing_bisenet", "manifest.json", salt)
     channels = registry.LABEL_ORDERS[bisenet.ORDER]
-    return LabelNetwork(bisenet.from_official(tensors), bisenet.SIDE, channels)
+    return LabelNetwork(bisenet.from_official(tensors), bisenet.RESOLUTION, channels)
 
 
 def _segformer(case: Case) -> LabelNetwork:
@@ -41,22 +41,22 @@ def _segformer(case: Case) -> LabelNetwork:
     tensors = recipe.official_tensors(case.network, manifest, case.salt)
     small = segformer.SegFormer(**SMALL) if reduced else None
     module = segformer.from_official(tensors, small)
-    return LabelNetwork(module, segformer.SIDE, segformer.CHANNELS)
+    return LabelNetwork(module, segformer.RESOLUTION, segformer.CHANNELS)
 
 
-def _answer(network: LabelNetwork, case: Case) -> tuple[Look, tuple[int, int]]:
+def _answer(network: LabelNetwork, case: Case) -> tuple[ScoredCrop, tuple[int, int]]:
     photo = Image.fromarray(case.arrays["image"])
-    view = View.whole(photo.size)
-    return Look(view, network.scores(view.extract(photo, network.side))), photo.size
+    crop = Crop.whole(photo.size)
+    return ScoredCrop(crop, network.scores(crop.extract(photo, network.resolution))), photo.size
 
 
 def test_bisenet_equals_the_official_answers(bisenet_case: Case) -> None:
     network = _bisenet(bisenet_case.salt)
-    look, _ = _answer(network, bisenet_case)
+    scored, _ = _answer(network, bisenet_case)
     expected = bisenet_case.arrays
-    difference = np.abs(look.scores[:, ::8, ::8] - expected["raw"]).max()
+    difference = np.abs(scored.scores[:, ::8, ::8] - expected["raw"]).max()
     assert difference <= TOLERANCE, difference
-    labels = look.scores.argmax(axis=0).astype(np.uint8)
+    labels = scored.scores.argmax(axis=0).astype(np.uint8)
     assert np.mean(labels == expected["labels"]) >= AGREEMENT
     reordered = reorder_label_map(expected["labels"], bisenet.ORDER)
     assert np.mean(network.ids[labels] == reordered) >= AGREEMENT
@@ -64,14 +64,16 @@ def test_bisenet_equals_the_official_answers(bisenet_case: Case) -> None:
 
 def test_segformer_equals_the_official_answers(segformer_case: Case) -> None:
     network = _segformer(segformer_case)
-    look, size = _answer(network, segformer_case)
+    scored, size = _answer(network, segformer_case)
     expected = segformer_case.arrays
     photo = Image.fromarray(expected["image"])
-    pixels = network.prepare(look.view.extract(photo, network.side))[0, :, ::16, ::16].numpy()
+    pixels = network.prepare(scored.crop.extract(photo, network.resolution))[
+        0, :, ::16, ::16
+    ].numpy()
     assert np.abs(pixels - expected["pixels"]).max() <= 1e-5
-    difference = np.abs(look.scores[:, ::2, ::2] - expected["raw"]).max()
+    difference = np.abs(scored.scores[:, ::2, ::2] - expected["raw"]).max()
     assert difference <= TOLERANCE, difference
-    seen = look.view.restore(look.scores, size)
+    seen = scored.crop.uncrop(scored.scores, size)
     assert seen.inside.all()
     assert np.mean(seen.channels == expected["labels"]) >= AGREEMENT
 

@@ -75,17 +75,15 @@ def jobs_from_label_maps(
     image: Path, label_maps: Path, masker: SemanticMasker, classes: str, out: Path, samples: int
 ) -> list[Job]:
     """Pair images with label maps, from which masks of the classes are made."""
-    from facemask_inpaint.benchmark.store.settings import masker_record
-
     names = masker.select(classes)
-    settings = masker_record(masker)
+    settings = masker.settings()
     many = image.is_dir() or len(names) > 1
     jobs = []
     for path, label_map in _paired(image, label_maps, "label map"):
         for name in names:
             targets = _targets(out / name if len(names) > 1 else out, path, many, samples)
             own = {"class": name, "label_ids": masker.classes[name].label_ids, **settings}
-            jobs.append(Job(path, label_map, partial(masker, label_map, name), targets, own))
+            jobs.append(Job(path, label_map, partial(_cut, masker, label_map, name), targets, own))
     return jobs
 
 
@@ -131,3 +129,7 @@ def check_targets(jobs: Sequence[Job], out: Path, overwrite: bool) -> None:
                 f"--out would replace the image {job.image} itself; name another file or folder "
                 "(--overwrite replaces it)"
             )
+
+
+def _cut(masker: SemanticMasker, label_map: Path, name: str) -> PILImage:
+    return masker(label_map, name)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from facemask_inpaint.cli import options
 from facemask_inpaint.errors import FacemaskInpaintError
+from facemask_inpaint.labels import LABEL_NAMES
 
 if TYPE_CHECKING:
     from facemask_inpaint import SemanticMasker
+    from facemask_inpaint._internal.types import ImageLike
     from facemask_inpaint.cli.provenance import Output, Provenance
+    from facemask_inpaint.masks.label_maps import LabelIds
+    from facemask_inpaint.parsing import FaceParser
 
 
 @click.command()
@@ -63,20 +67,16 @@ def mask(
         facemask-inpaint mask photo.jpg --classes hair,eyes --out masks
         facemask-inpaint mask labels/ --classes A-L --out masks
     """
-    from facemask_inpaint import SemanticMasker, parsing
+    from facemask_inpaint import SemanticMasker
     from facemask_inpaint._internal.locks import locked
-    from facemask_inpaint.benchmark.store.settings import masker_record
     from facemask_inpaint.cli.provenance import Provenance
     from facemask_inpaint.images import folders
 
     options.require_folder(out)
-    loaded = parsing.load_parser(parser, face=int(face) if face.isdecimal() else face)
     masker_options = options.masker_options(dilate, class_table)
-    masker = SemanticMasker(missing="empty", parser=loaded, **masker_options)
+    masker = SemanticMasker(missing="empty", parser=_ParserOnDemand(parser, face), **masker_options)
     names = masker.select(classes)
-    if unavailable := [name for name in names if name in masker.unavailable()]:
-        click.echo(f"photos: the {parser} parser never finds {', '.join(unavailable)}", err=True)
-    settings = {"parser": parser, "face": face, "size": size, **masker_record(masker)}
+    settings = {"parser": parser, "face": face, "size": size, **masker.settings()}
     with locked(out, "mask"):
         provenance = Provenance(out)
         outputs = {
@@ -88,8 +88,52 @@ def mask(
                 left = provenance.unfinished(by_class.items(), lambda item: item[1])
                 outputs[path] = dict(left)
         written, failures = _write_all(masker, outputs, size, provenance)
+    if unavailable := [name for name in names if name in masker.unavailable()]:
+        click.echo(f"photos: the {parser} parser never finds {', '.join(unavailable)}", err=True)
     skipped = len(outputs) * len(names) - sum(map(len, outputs.values()))
     _report(out, written, failures, skipped)
+
+
+class _ParserOnDemand:
+    """A face parser that is loaded when the first photo comes: label maps need none.
+
+    Args:
+        name: of the parser.
+        face: which faces of a photo.
+    """
+
+    def __init__(self, name: str, face: str) -> None:
+        from facemask_inpaint.errors import unknown_name
+        from facemask_inpaint.parsing import list_parsers
+
+        if name not in list_parsers():
+            raise unknown_name("parser", name, list_parsers())
+        self.name = name
+        self.face: int | Literal["largest", "all"] = _face(face)
+        self._parser: FaceParser | None = None
+
+    def __call__(self, image: ImageLike) -> LabelIds:
+        """Return the label map of a photo."""
+        if self._parser is None:
+            from facemask_inpaint.parsing import load_parser
+
+            self._parser = load_parser(self.name, face=self.face)
+        return self._parser(image)
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Names of the labels that it finds; all of them while nothing has been asked for."""
+        return getattr(self._parser, "labels", LABEL_NAMES)
+
+
+def _face(text: str) -> int | Literal["largest", "all"]:
+    if text == "largest":
+        return "largest"
+    if text == "all":
+        return "all"
+    if text.isdecimal():
+        return int(text)
+    raise click.UsageError(f"--face {text}: largest, all, or a number from 0, the largest")
 
 
 def _write_all(

@@ -14,7 +14,7 @@ from facemask_inpaint.errors import LabelMapError, OptionError
 from facemask_inpaint.images.folders import compose
 from facemask_inpaint.labels import LABEL_NAMES
 from facemask_inpaint.masks.label_maps import (
-    PICTURES_PER_FOLDER,
+    IMAGES_PER_FOLDER,
     LabelSource,
     open_label_map,
     read_annotation_folder,
@@ -66,7 +66,7 @@ class Face:
             return []
         if not self.label_map.is_dir():
             return [self.label_map] if self.label_map.is_file() else []
-        numbered = self.label_map / str(int(self.key) // PICTURES_PER_FOLDER)
+        numbered = self.label_map / str(int(self.key) // IMAGES_PER_FOLDER)
         directory = numbered if numbered.is_dir() else self.label_map
         paths = (directory / f"{int(self.key):05d}_{name}.png" for name in LABEL_NAMES)
         return [path for path in paths if path.is_file()]

@@ -1,4 +1,4 @@
-"""A mask sampler that spends more of the training on what validation shows hardest."""
+"""A mask sampler that spends more of the training on what validation shows to be hardest."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ RANDOM = "random"
 class AdaptiveMaskSampler(MixedMaskSampler):
     """A :class:`MixedMaskSampler` whose class and kind probabilities follow validation errors.
 
-    A class's weight is its first weight times ``(error / mean error) ** strength``; the odds of a
-    semantic against a random mask change likewise with the ratio of their errors. Between two
+    The weight of a class is its initial weight times ``(error / mean error) ** strength``; the odds
+    of a semantic against a random mask change likewise with the ratio of their errors. Between two
     calls of :meth:`on_validation` a draw is a pure function of ``(seed, epoch, index)`` as before.
 
     Args:
-        size: side of the masks in pixels.
+        size: resolution of the masks in pixels.
         semantic_probability: chance of a semantic mask at first.
-        seed: non-negative; another seed, other masks.
+        seed: at least 0; another seed draws other masks.
         strength: 0 changes nothing, 1 is in proportion to the errors.
         bounds: least and greatest chance of a semantic mask; one that is 0 or 1 stays.
         **options: further arguments of :class:`MixedMaskSampler`; a schedule is not among them.
 
     Raises:
-        OptionError: an argument is out of its range.
+        OptionError: An argument is out of its range.
 
     Example:
         >>> from facemask_inpaint.masks import AdaptiveMaskSampler
@@ -65,7 +65,7 @@ class AdaptiveMaskSampler(MixedMaskSampler):
                 Classes without an error count as average, kinds without one stay as they are.
 
         Raises:
-            OptionError: an error is not positive.
+            OptionError: An error is not positive.
         """
         if any(not 0 < error < float("inf") for error in errors.values()):
             raise OptionError(f"errors must be positive numbers: {dict(errors)}")

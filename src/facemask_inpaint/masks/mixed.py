@@ -1,4 +1,4 @@
-"""Random and semantic masks mixed per picture: what networks are retrained with."""
+"""Random and semantic masks mixed per image: what networks are retrained with."""
 
 from __future__ import annotations
 
@@ -6,37 +6,65 @@ import operator
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    overload,
+)
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from PIL import Image
 
-from facemask_inpaint._internal.torch_state import ordinary_torch
+from facemask_inpaint import images
 from facemask_inpaint.errors import LabelMapError, OptionError, unknown_name
-from facemask_inpaint.images import as_hole
+from facemask_inpaint.masks._tensors import is_tensor, tensor_like
 from facemask_inpaint.masks.components import Component
 from facemask_inpaint.masks.freeform import GENERATORS, HoleGenerator
-from facemask_inpaint.masks.label_maps import LabelMapLike, LabelSource, open_label_map
+from facemask_inpaint.masks.label_maps import (
+    Annotation,
+    LabelMap,
+    LabelMapLike,
+    LabelSource,
+    open_label_map,
+)
 from facemask_inpaint.masks.morphology import Hole
 from facemask_inpaint.masks.semantic import SemanticMasker, resize_hole
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Kind = Literal["random", "semantic"]
 MissingPolicy = Literal["redraw", "random"]
 
 
+MaskT_co = TypeVar("MaskT_co", bound="NDArray[np.bool_] | Tensor", covariant=True)
+
+
 @dataclass(frozen=True)
-class MaskSample:
-    """One drawn mask and how it came about.
+class MaskSample(Generic[MaskT_co]):
+    """One drawn mask and what it is.
 
     Attributes:
-        mask: ``(size, size)`` bool, True = hole: torch on the label map's device where that was
-            a tensor, else NumPy.
+        mask: ``(size, size)`` bool, True = hole: a tensor on the label map's device where that was
+            a tensor, else a NumPy array.
         kind: ``"random"`` or ``"semantic"``, by what the mask is, not by what was wished for.
         mask_class: class of a semantic mask; None for a random one.
+
+    Example:
+        >>> from facemask_inpaint import MixedMaskSampler
+        >>> MixedMaskSampler(64, semantic_probability=0)(None, index=0).kind
+        'random'
     """
 
-    mask: Any
+    mask: MaskT_co
     kind: Kind
     mask_class: str | None
 
@@ -45,7 +73,17 @@ class MaskSample:
 class LinearSchedule:
     """Probability that moves linearly from ``start`` to ``end`` over ``epochs``, then stays.
 
-    Epoch 0 has ``start``, epoch ``epochs - 1`` and all later ones ``end``.
+    Epoch 0 has ``start``, epoch ``epochs - 1`` and all later ones have ``end``.
+
+    Attributes:
+        start: probability in the first epoch.
+        end: probability in the last one.
+        epochs: how many there are.
+
+    Example:
+        >>> from facemask_inpaint.masks import LinearSchedule
+        >>> [LinearSchedule(0.0, 1.0, 3)(epoch) for epoch in range(4)]
+        [0.0, 0.5, 1.0, 1.0]
     """
 
     start: float
@@ -53,7 +91,7 @@ class LinearSchedule:
     epochs: int
 
     def __call__(self, epoch: int) -> float:
-        """Probability in an epoch."""
+        """Return the probability in an epoch."""
         progress = min(epoch / (self.epochs - 1), 1.0) if self.epochs > 1 else 1.0
         return self.start + (self.end - self.start) * progress
 
@@ -65,7 +103,9 @@ class MaskSampler(Protocol):
     so that a resumed run continues as if it had never stopped.
     """
 
-    def __call__(self, label_map: Any, /, *, index: int, epoch: int = 0) -> MaskSample:
+    def __call__(
+        self, label_map: Any, /, *, index: int, epoch: int = 0
+    ) -> MaskSample[NDArray[np.bool_] | Tensor]:
         """Draw the mask of one image; see :meth:`MixedMaskSampler.__call__`."""
         ...
 
@@ -87,32 +127,32 @@ Schedule: TypeAlias = Callable[[int], float] | tuple[float, float, int]
 
 
 class MixedMaskSampler:
-    """Draws, per picture, either a random free-form mask or a semantic one of a random class.
+    """Draws, for each image, either a random free-form mask or a semantic one of a random class.
 
     A draw is a pure function of ``(seed, epoch, index)`` and the label map: number of workers,
     ranks and the order of calls do not matter, and no global random state is touched.
 
     Args:
-        size: side of the masks in pixels.
+        size: resolution of the masks in pixels.
         semantic_probability: chance of a semantic mask.
-        seed: non-negative; another seed, other masks.
+        seed: at least 0; another seed draws other masks.
         classes: classes to draw from, as names, letters or text such as ``"A-D,hair"``; None
             for all of the masker's.
-        class_weights: class (name or letter) to relative weight; classes not named have weight
-            1. None draws all classes alike.
+        class_weights: class (name or letter, or several such as ``"eyes,hair"``) to its relative
+            weight; classes not named have weight 1. None draws all classes alike.
         random: free-form generator, by name (:data:`freeform.GENERATORS`) or as a function of
-            ``(size, rng)`` to a hole mask of that size, of any kind that
+            ``(size, rng)`` to a mask of that size, of any type that
             :func:`facemask_inpaint.images.decode_mask` takes.
         masker: cuts the semantic masks; default ``SemanticMasker()``.
-        missing: ``"redraw"`` draws among the classes that the picture has, by their weights;
+        missing: ``"redraw"`` draws among the classes that the image has, by their weights;
             ``"random"`` draws among all and gives a random mask where the drawn one is absent,
             which keeps the classes' frequencies as weighted.
-        bank: label maps lent to pictures that have none, as anything with ``len`` and indexing.
+        bank: label maps lent to images that have none, as anything with ``len`` and indexing.
         schedule: chance of a semantic mask by epoch, in place of ``semantic_probability``.
 
     Raises:
-        OptionError: an argument is out of its range.
-        UnknownNameError: a class or generator is not known.
+        OptionError: An argument is out of its range.
+        UnknownNameError: There is no such class or generator.
 
     Example:
         >>> from facemask_inpaint import MixedMaskSampler, data
@@ -155,47 +195,65 @@ class MixedMaskSampler:
         self.bank: Sequence[LabelMapLike] = () if bank is None else bank
         self.schedule = LinearSchedule(*schedule) if isinstance(schedule, tuple) else schedule
 
-    def __call__(self, label_map: LabelMapLike | None, *, index: int, epoch: int = 0) -> MaskSample:
-        """Draw the mask of one picture.
+    @overload
+    def __call__(self, label_map: Tensor, *, index: int, epoch: int = 0) -> MaskSample[Tensor]: ...
+
+    @overload
+    def __call__(
+        self,
+        label_map: NDArray[Any] | Image.Image | str | Path | LabelMap | Annotation | None,
+        *,
+        index: int,
+        epoch: int = 0,
+    ) -> MaskSample[NDArray[np.bool_]]: ...
+
+    @overload
+    def __call__(
+        self, label_map: LabelMapLike | None, *, index: int, epoch: int = 0
+    ) -> MaskSample[NDArray[np.bool_] | Tensor]: ...
+
+    def __call__(
+        self, label_map: LabelMapLike | None, *, index: int, epoch: int = 0
+    ) -> MaskSample[Any]:
+        """Draw the mask of one image.
 
         Args:
-            label_map: one label map of any kind; None borrows one from the bank.
-            index: number of the picture in its data set, at least 0.
-            epoch: number of the pass, at least 0.
+            label_map: one label map in any form; None borrows one from the bank.
+            index: number of the image in its data set, at least 0.
+            epoch: number of the pass over the data, at least 0.
 
         Returns:
-            The mask; a random one also where the picture has none of the classes, or where the
+            The mask; a random one also where the image has none of the classes, or where the
             drawn class leaves no pixel of it known.
 
         Raises:
-            LabelMapError: there is no label map and no bank, and semantic masks are wanted.
-            MaskError: the random generator's answer is no mask of this size.
-            OptionError: the index or the epoch is negative.
+            LabelMapError: There is no label map and no bank, and semantic masks are wanted.
+            MaskError: The random generator returned no mask of this size.
+            OptionError: The index or the epoch is negative.
 
         Warns:
-            UserWarning: a picture gets a random mask for want of a class, although
+            UserWarning: An image gets a random mask for want of a class, although
                 ``semantic_probability`` is 1; or an oblong label map is squashed into the square.
         """
         rng = self._rng(index, epoch)
         probability = self.probability(epoch)
         if label_map is None and not len(self.bank) and probability > 0:
             raise LabelMapError(
-                "a picture without a label map cannot get a semantic mask; give the sampler a "
+                "an image without a label map cannot get a semantic mask; give the sampler a "
                 "bank of label maps to borrow from, or semantic_probability=0"
             )
         # Each kind has its own stream, so that one kind's draws never shift the other's.
         choice, shape = rng.spawn(2)
         if choice.random() < probability:
-            labels = open_label_map(self._borrowed(choice) if label_map is None else label_map)
-            name = self._draw_class(labels, choice)
-            hole = None if name is None else self._semantic(labels, name)
+            source = open_label_map(self._borrowed(choice) if label_map is None else label_map)
+            name = self._draw_class(source, choice)
+            hole = None if name is None else self._semantic(source, name)
             if hole is not None:
                 return MaskSample(_like(hole, label_map), "semantic", name)
             if probability == 1 and self.missing == "redraw":
                 _warn_of_random_mask(self.classes)
         return MaskSample(_like(self._random(shape), label_map), "random", None)
 
-    @ordinary_torch()
     def batch(
         self,
         label_maps: Sequence[LabelMapLike | None] | Tensor,
@@ -206,24 +264,29 @@ class MixedMaskSampler:
         """Draw the masks of a batch.
 
         Args:
-            label_maps: one per picture, of any kind, or ``(N, H, W)``.
-            indices: the pictures' numbers in their data set.
-            epoch: number of the pass.
+            label_maps: one per image, in any form, or ``(N, H, W)``.
+            indices: numbers of the images in their data set.
+            epoch: number of the pass over the data.
 
         Returns:
             ``(N, 1, size, size)`` float32, 1 = hole, on the label maps' device.
 
         Raises:
-            OptionError: there are not as many indices as label maps.
+            OptionError: There are not as many indices as label maps.
         """
+        import torch
+
+        from facemask_inpaint._internal.torch_state import ordinary_torch
+
         numbers = [operator.index(index) for index in indices]
         if len(numbers) != len(label_maps) or not numbers:
             raise OptionError(f"{len(label_maps)} label maps and {len(numbers)} indices")
-        masks = [
-            torch.as_tensor(self(label_map, index=index, epoch=epoch).mask)
-            for label_map, index in zip(label_maps, numbers)
-        ]
-        return torch.stack(masks).unsqueeze(1).float()
+        with ordinary_torch():
+            masks = [
+                torch.as_tensor(self(label_map, index=index, epoch=epoch).mask)
+                for label_map, index in zip(label_maps, numbers)
+            ]
+            return torch.stack(masks).unsqueeze(1).float()
 
     def on_validation(self, errors: Mapping[str, float]) -> None:
         """Take note of validation errors by mask class; they change nothing here.
@@ -252,14 +315,18 @@ class MixedMaskSampler:
 
     def _random(self, rng: np.random.Generator) -> Hole:
         """Hole of the free-form generator, which may be anybody's function."""
-        drawn = self.random(self.size, rng)
-        return as_hole(drawn, (self.size, self.size), name="the random mask").cpu().numpy()
+        drawn: Any = self.random(self.size, rng)
+        size = (self.size, self.size)
+        if isinstance(drawn, np.ndarray) and drawn.dtype == np.bool_ and drawn.shape == size:
+            return drawn
+        hole: Hole = images.as_hole(drawn, size, name="the random mask").cpu().numpy()
+        return hole
 
     def _borrowed(self, rng: np.random.Generator) -> LabelMapLike:
         return self.bank[int(rng.integers(len(self.bank)))]
 
-    def _draw_class(self, labels: LabelSource, rng: np.random.Generator) -> str | None:
-        present = set(self.masker.present(labels))
+    def _draw_class(self, source: LabelSource, rng: np.random.Generator) -> str | None:
+        present = set(self.masker.present(source))
         if self.missing == "redraw":
             weights = [w * (name in present) for name, w in zip(self.classes, self.class_weights)]
         else:
@@ -270,17 +337,17 @@ class MixedMaskSampler:
         drawn = self.classes[int(rng.choice(len(weights), p=np.divide(weights, total)))]
         return drawn if drawn in present else None
 
-    def _semantic(self, labels: LabelSource, name: str) -> Hole | None:
-        """Hole of one class, or None where nothing of the picture would stay known."""
+    def _semantic(self, source: LabelSource, name: str) -> Hole | None:
+        """Hole of one class, or None where nothing of the image would stay known."""
         component: Component = self.masker.classes[name]
-        hole = resize_hole(self.masker(labels, component), self.size)
+        hole = resize_hole(self.masker(source, component), self.size)
         return None if hole.all() else hole
 
 
 def _warn_of_random_mask(classes: Sequence[str]) -> None:
     # The same words each time, so that Python's filters show them once.
     warnings.warn(
-        f"a picture has none of the classes {', '.join(map(str, classes))}, or nothing else, and "
+        f"an image has none of the classes {', '.join(map(str, classes))}, or nothing else, and "
         "gets a random mask "
         'although semantic_probability is 1; the sample\'s kind is "random"',
         UserWarning,
@@ -289,9 +356,7 @@ def _warn_of_random_mask(classes: Sequence[str]) -> None:
 
 
 def _like(hole: Hole, label_map: LabelMapLike | None) -> Any:
-    if isinstance(label_map, Tensor):
-        return torch.from_numpy(hole).to(label_map.device)
-    return hole
+    return tensor_like(hole, label_map) if is_tensor(label_map) else hole
 
 
 def _probability(value: float) -> float:
@@ -313,7 +378,7 @@ def _weights(
 ) -> list[float]:
     if given is None:
         return [1.0] * len(classes)
-    by_name = {masker.select(name)[0]: float(weight) for name, weight in given.items()}
+    by_name = {name: float(weight) for key, weight in given.items() for name in masker.select(key)}
     weights = [by_name.pop(name, 1.0) for name in classes]
     if by_name:
         raise OptionError(f"weights for classes that are not drawn from: {', '.join(by_name)}")

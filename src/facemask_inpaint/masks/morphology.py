@@ -1,4 +1,4 @@
-"""Growing, filling and softening of hole masks, as NumPy ``(H, W)`` bool arrays."""
+"""Growing, filling, resampling and softening of holes, as NumPy ``(H, W)`` bool arrays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 Hole = NDArray[np.bool_]
 """``(H, W)`` bool, True = hole."""
@@ -16,14 +15,22 @@ _SQUARE = np.ones((3, 3), dtype=bool)
 
 
 def dilate(hole: Hole, radius: int) -> Hole:
-    """Grow a mask by a disc: every pixel within ``radius`` of the hole joins it.
+    """Grow a hole by a disc: every pixel within ``radius`` of the hole joins it.
 
-    The mask is held as one long integer, a bit per pixel, so that a shift moves all pixels at
+    The hole is held as one long integer, a bit per pixel, so that a shift moves all pixels at
     once; the disc is the union of ``2·radius + 1`` horizontal runs.
 
     Args:
         hole: ``(H, W)`` bool.
         radius: Euclidean distance in pixels, at least 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint.masks import morphology
+        >>> dot = np.zeros((5, 5), dtype=bool)
+        >>> dot[2, 2] = True
+        >>> morphology.dilate(dot, 1).sum().item()
+        5
     """
     grown = hole.copy()
     box = _bounding_box(hole, margin=radius)
@@ -46,20 +53,23 @@ def dilate(hole: Hole, radius: int) -> Hole:
 
 
 def fill_holes(hole: Hole) -> Hole:
-    """Add the regions that the mask encloses, that is, those not 4-connected to the outside."""
+    """Add the regions that a hole encloses, that is, those not 4-connected to the outside."""
     filled = hole.copy()
     box = _bounding_box(hole, margin=0)
     if box is not None:
-        regions, _ = ndimage.label(np.pad(~hole[box], 1, constant_values=True))
-        filled[box] = (regions != regions[0, 0])[1:-1, 1:-1]
+        free = np.pad(~hole[box], 1, constant_values=True)
+        outside = _reachable(_to_bits(free), free.shape[1])
+        filled[box] = ~_from_bits(outside, free.shape)[1:-1, 1:-1]
     return filled
 
 
 def touching(region: Hole, other: Hole) -> Hole:
-    """The 8-connected parts of ``region`` that overlap or adjoin ``other``."""
+    """Return the 8-connected parts of ``region`` that overlap or adjoin ``other``."""
     chosen = np.zeros_like(region)
     box = _bounding_box(region, margin=1)
     if box is not None:
+        from scipy import ndimage  # takes as long to import as a hundred masks to cut
+
         parts, count = ndimage.label(region[box], structure=_SQUARE)
         reached = np.zeros(count + 1, dtype=bool)
         reached[parts[ndimage.binary_dilation(other[box], structure=_SQUARE)]] = True
@@ -69,7 +79,7 @@ def touching(region: Hole, other: Hole) -> Hole:
 
 
 def feather(hole: Hole, width: int) -> NDArray[np.float32]:
-    """Let a mask fade out over ``width`` pixels *outside* the hole; the hole itself stays 1.
+    """Let a hole fade out over ``width`` pixels *outside* of it; the hole itself stays 1.
 
     Returns:
         ``(H, W)`` float32 in [0, 1], falling linearly with the distance from the hole.
@@ -77,9 +87,41 @@ def feather(hole: Hole, width: int) -> NDArray[np.float32]:
     soft = hole.astype(np.float32)
     box = _bounding_box(hole, margin=width)
     if width > 0 and box is not None:
+        from scipy import ndimage
+
         distance = ndimage.distance_transform_edt(~hole[box])
         soft[box] = np.clip(1 - distance / (width + 1), 0, 1)
     return soft
+
+
+def resample(hole: Hole, size: tuple[int, int]) -> Hole:
+    """Resample a hole so that no hole pixel is ever lost.
+
+    Along an axis that shrinks, a target pixel is hole if *any* source pixel that it overlaps is
+    hole, exactly so for ratios that are not whole numbers. Along an axis that grows, the nearest
+    source pixel decides. ``images.resample_hole`` does the same to tensors.
+
+    Args:
+        hole: ``(H, W)`` bool.
+        size: height and width to reach.
+    """
+    for axis, (have, want) in enumerate(zip(hole.shape, size)):
+        if want < have:
+            hole = _any_in_windows(hole, want, axis)
+    for axis, (have, want) in enumerate(zip(hole.shape, size)):
+        if want > have:
+            hole = hole.take((2 * np.arange(want) + 1) * have // (2 * want), axis)
+    return hole
+
+
+def _any_in_windows(hole: Hole, count: int, axis: int) -> Hole:
+    """Whether each of ``count`` equal windows along an axis overlaps a hole pixel."""
+    length = hole.shape[axis]
+    windows = np.arange(count)
+    first, last = windows * length // count, -(-(windows + 1) * length // count)
+    sums = np.cumsum(hole, axis, dtype=np.int32)
+    sums = np.insert(sums, 0, 0, axis)
+    return sums.take(last, axis) > sums.take(first, axis)
 
 
 def _bounding_box(hole: Hole, margin: int) -> _Box | None:
@@ -91,6 +133,39 @@ def _bounding_box(hole: Hole, margin: int) -> _Box | None:
             return None
         spans.append(slice(max(0, used[0] - margin), min(length, used[-1] + 1 + margin)))
     return spans[0], spans[1]
+
+
+def _reachable(free: int, stride: int) -> int:
+    """Free pixels that are 4-connected to the first one.
+
+    Args:
+        free: a bit per pixel of an image whose border is free all around.
+        stride: width of the image.
+    """
+    reached, before = 1, 0
+    while reached != before:
+        before = reached
+        for step in (1, stride):
+            reached = _along_runs(reached, free, step)
+    return reached
+
+
+def _along_runs(reached: int, free: int, step: int) -> int:
+    """Reached pixels and the free runs they lie in, in one direction and its opposite.
+
+    Runs of 1, 2, 4 … pixels are crossed at a time, so the longest takes its logarithm in steps.
+    """
+    forward, runs, shift = reached, free, step
+    while runs:
+        forward |= runs & forward << shift
+        runs &= runs << shift
+        shift *= 2
+    backward, runs, shift = reached, free, step
+    while runs:
+        backward |= runs & backward >> shift
+        runs &= runs >> shift
+        shift *= 2
+    return forward | backward
 
 
 def _to_bits(mask: Hole) -> int:

@@ -4,35 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from facemask_inpaint import images
 from facemask_inpaint.errors import ComponentAbsentError, ImageError, LabelMapError, OptionError
 from facemask_inpaint.labels import LABEL_NAMES
+from facemask_inpaint.masks._tensors import is_tensor, tensor_like
 from facemask_inpaint.masks.components import GLASSES, Component
-from facemask_inpaint.masks.label_maps import is_photo
+from facemask_inpaint.masks.label_maps import LabelIds, is_photo
 
-Parser = Callable[[Any], NDArray[np.uint8]]
-"""From a photo to its label map ``(H, W)``: a :class:`facemask_inpaint.parsing.FaceParser`."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Parser: TypeAlias = Callable[[Any], LabelIds]
+"""From a photo to its label map ``(H, W)``; see :class:`facemask_inpaint.parsing.FaceParser`."""
+
+ParsedMap: TypeAlias = "NDArray[np.uint8] | Tensor | Image.Image"
+"""Label map of a photo, or of a batch, of the photo's own type."""
 
 
 def resolve_parser(parser: str | Parser | None, **options: Any) -> Parser | None:
-    """Parser by its name, a parser itself, or none.
+    """Return a parser by its name, a parser as it is, or none.
 
     Args:
-        parser: which.
-        **options: of :func:`facemask_inpaint.parsing.load_parser`, for one that is named.
+        parser: name, parser, or ``None``.
+        **options: of :func:`facemask_inpaint.parsing.load_parser`, where a name is given.
 
     Raises:
-        UnknownNameError: no parser has this name.
-        WeightsNotFoundError: its weights cannot be fetched.
-        OptionError: this is none of the three.
+        UnknownNameError: No parser has this name.
+        WeightsNotFoundError: The parser's weights cannot be fetched.
+        OptionError: This is none of the three.
     """
     if isinstance(parser, str):
         # Here, so that masks alone need no parser.
@@ -46,22 +51,26 @@ def resolve_parser(parser: str | Parser | None, **options: Any) -> Parser | None
     return parser
 
 
-def parse(source: Any, parser: Parser) -> Any | None:
-    """Label map of a photo, of the photo's own kind; ``None`` if it is no photo.
+def parse_photo(source: Any, parser: Parser) -> ParsedMap | None:
+    """Return the label map of a photo, of the photo's own type; ``None`` if it is no photo.
 
-    Photos are pictures in colour, of floats, or of more levels of grey than there are labels: a
-    path or PIL picture, NumPy ``(H, W)`` or ``(H, W, 3 or 4)`` or a batch of the latter, torch
-    *floats* ``(H, W)``, ``(3, H, W)`` or ``(N, 3, H, W)``. Anything else is taken for a label
-    map, three equal channels of label ids too.
+    Photos are images in colour, of floats, or of more levels of grey than there are labels: a path
+    or PIL image, NumPy ``(H, W)`` or ``(H, W, 3 or 4)`` or a batch of the latter, torch *floats*
+    ``(H, W)``, ``(3, H, W)`` or ``(N, 3, H, W)``. Anything else is taken for a label map, three
+    equal channels of label ids too.
+
+    Args:
+        source: photo, label map, or batch.
+        parser: labels each photo.
 
     Raises:
-        ImageError: a file cannot be read, or no face is in it.
-        LabelMapError: the parser's answer is not of the photo's size.
+        ImageError: A file cannot be read, or no face is in it.
+        LabelMapError: The parser's label map does not have the photo's size.
     """
     if isinstance(source, str | Path):
-        picture = images.read_image(source)
+        image = images.read_image(source)
         try:
-            return parse(picture, parser)
+            return parse_photo(image, parser)
         except ImageError as error:
             raise ImageError(f"{source}: {error}") from None
     if isinstance(source, Image.Image):
@@ -69,50 +78,56 @@ def parse(source: Any, parser: Parser) -> Any | None:
         if not is_photo(upright):
             return None
         return Image.fromarray(_label(upright, parser, upright.size[::-1]))
-    if isinstance(source, np.ndarray) and _is_one_picture(source):
-        return _label(source, parser, source.shape[:2]) if is_photo(source) else None
-    if isinstance(source, np.ndarray) and source.ndim == 4 and source.shape[-1] in (3, 4):
-        return np.stack([_label(one, parser, one.shape[:2]) for one in source])
-    if isinstance(source, Tensor) and source.is_floating_point() and source.ndim == 2:
-        return torch.from_numpy(_label(source, parser, tuple(source.shape))).to(source.device)
-    if isinstance(source, Tensor) and source.is_floating_point() and source.ndim in (3, 4):
-        batch = source if source.ndim == 4 else source[None]
-        labels = np.stack([_label(one, parser, tuple(one.shape[-2:])) for one in batch])
-        labels = labels if source.ndim == 4 else labels[0]
-        return torch.from_numpy(labels).to(source.device)
+    if isinstance(source, np.ndarray):
+        return _parse_array(source, parser)
+    if is_tensor(source) and source.is_floating_point():
+        return _parse_tensor(source, parser)
     return None
 
 
-def _is_one_picture(array: NDArray[Any]) -> bool:
-    return array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (3, 4))
+def _parse_array(photo: NDArray[Any], parser: Parser) -> LabelIds | None:
+    if photo.ndim == 2 or (photo.ndim == 3 and photo.shape[-1] in (3, 4)):
+        return _label(photo, parser, photo.shape[:2]) if is_photo(photo) else None
+    if photo.ndim == 4 and photo.shape[-1] in (3, 4):
+        return np.stack([_label(each, parser, each.shape[:2]) for each in photo])
+    return None
 
 
-def require_available(parser: Parser, wanted: Sequence[Component]) -> None:
-    """Refuse components with a label that the parser never gives; glasses do not count.
+def _parse_tensor(photo: Tensor, parser: Parser) -> Tensor | None:
+    if photo.ndim in (2, 3):
+        return tensor_like(_label(photo, parser, tuple(photo.shape[-2:])), photo)
+    if photo.ndim == 4:
+        label_maps = [_label(each, parser, tuple(each.shape[-2:])) for each in photo]
+        return tensor_like(np.stack(label_maps), photo)
+    return None
+
+
+def require_available(parser: Parser, components: Sequence[Component]) -> None:
+    """Refuse components with a label that the parser never finds; glasses do not count.
 
     Raises:
-        ComponentAbsentError: a component is not available.
+        ComponentAbsentError: A component is not available.
     """
-    for component in wanted:
-        if never := never_given(parser, component):
+    for component in components:
+        if missing := unavailable_labels(parser, component):
             raise ComponentAbsentError(
-                f"{component.name!s} needs {', '.join(never)}: not available from "
+                f"{component.name!s} needs {', '.join(missing)}: not available from "
                 f"{type(parser).__name__}; use another parser"
             )
 
 
-def never_given(parser: Parser, component: Component) -> list[str]:
-    """Names of a component's labels that a parser never gives, glasses apart."""
-    given = getattr(parser, "labels", LABEL_NAMES)
+def unavailable_labels(parser: Parser, component: Component) -> list[str]:
+    """Return the names of a component's labels that a parser never finds, glasses apart."""
+    available = getattr(parser, "labels", LABEL_NAMES)
     needed = (LABEL_NAMES[label] for label in component.label_ids if label != GLASSES)
-    return [name for name in needed if name not in given]
+    return [name for name in needed if name not in available]
 
 
-def _label(photo: Any, parser: Parser, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    labels = np.asarray(parser(photo))
-    if labels.shape != tuple(shape):
+def _label(photo: Any, parser: Parser, shape: tuple[int, ...]) -> LabelIds:
+    label_map = np.asarray(parser(photo))
+    if label_map.shape != tuple(shape):
         raise LabelMapError(
-            f"the parser answered a photo of {shape[0]} x {shape[1]} (height x width) with a label "
-            f"map of shape {labels.shape}; it must be of the photo's own size"
+            f"the parser gave a photo of {shape[0]} x {shape[1]} (height x width) a label map of "
+            f"shape {label_map.shape}; it must have the photo's own size"
         )
-    return labels
+    return label_map

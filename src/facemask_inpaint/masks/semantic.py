@@ -1,4 +1,4 @@
-"""From a label map to the hole that hides a facial component."""
+"""From a label map to the mask that hides a facial component."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import operator
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, SupportsIndex, get_args
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias, get_args, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from facemask_inpaint import images
 from facemask_inpaint.errors import ComponentAbsentError, LabelMapError, OptionError
+from facemask_inpaint.labels import LABEL_NAMES
 from facemask_inpaint.masks import morphology
+from facemask_inpaint.masks._tensors import is_tensor, tensor_like
 from facemask_inpaint.masks.components import (
     GLASSES,
-    LABEL_NAMES,
     MASK_CLASSES,
     Component,
     ComponentLike,
@@ -28,55 +26,68 @@ from facemask_inpaint.masks.components import (
     resolve,
     select,
 )
-from facemask_inpaint.masks.label_maps import LabelMapLike, LabelSource, open_label_map
+from facemask_inpaint.masks.label_maps import (
+    Annotation,
+    LabelMap,
+    LabelMapLike,
+    LabelSource,
+    open_label_map,
+)
 from facemask_inpaint.masks.morphology import Hole
 from facemask_inpaint.masks.parsers import (
     Parser,
-    never_given,
-    parse,
+    parse_photo,
     require_available,
     resolve_parser,
+    unavailable_labels,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Missing = Literal["error", "empty"]
 Glasses = Literal["include", "ignore"]
-Size = int | tuple[int, int]
-"""Side of a square, or height and width."""
 
-Wrap = Callable[[NDArray[Any]], Any]
+Size: TypeAlias = int | tuple[int, int]
+"""Resolution of a square, or height and width."""
+
+Mask: TypeAlias = "NDArray[Any] | Tensor | Image.Image"
+"""A mask of the type of its label map: a bool or float32 array or tensor, or a PIL image."""
+
+Wrap: TypeAlias = Callable[[NDArray[Any]], Any]
 
 
 class SemanticMasker:
-    """Cuts facial components out of label maps or photos, so that they are *fully* hidden.
+    """Cuts masks of facial components out of label maps or photos, so that they are *fully* hidden.
 
-    The kind of mask follows the label map: NumPy gives ``(H, W)`` bool, torch a bool tensor on
-    the same device, a PIL picture or a path a PIL picture of mode L (255 = hole), an
-    annotation NumPy. True = hole everywhere.
+    The type of the mask follows that of the label map: a NumPy array gives ``(H, W)`` bool, a
+    tensor a bool tensor on the same device, a PIL image or a path a PIL image of mode L
+    (255 = hole), an annotation a NumPy array. True = hole everywhere.
 
     Args:
-        dilate: annotations are tight by a pixel or two, so masks grow by this much: a fraction
-            of the longer side when below 1, else whole pixels; 0 for none.
-        classes: own classes in place of the twelve, as a table (:func:`parse_classes`) or as
-            the path of a JSON or YAML file (:func:`load_classes`).
-        missing: what a direct request for a component that is not there gets: an ``"error"`` or
-            an ``"empty"`` mask.
-        glasses: ``"include"`` covers the eyeglasses over the eyes together with them (all of
-            the glasses where no eye is labelled behind them), ``"ignore"`` leaves them.
-        fill_holes: cover what a mask encloses: True for all classes, False for none, None for
-            ``face_oval`` and ``head`` and the custom classes that say so.
+        dilate: how far masks are grown, since annotations are tight by a pixel or two: a fraction
+            of the longer side when below 1, else a whole number of pixels; 0 for not at all.
+        classes: your own mask classes in place of the twelve, as a table (:func:`parse_classes`)
+            or as the path of a JSON or YAML file (:func:`load_classes`).
+        missing: what a request for a component that is not there gets: an ``"error"`` or an
+            ``"empty"`` mask.
+        glasses: ``"include"`` covers eyeglasses over the eyes together with them (all of the
+            glasses where no eye is labelled behind them), ``"ignore"`` leaves them.
+        fill_holes: whether a mask also covers what it encloses: True for all classes, False for
+            none, None for ``face_oval``, ``head`` and the custom classes that say so.
         min_area: a component with fewer labelled pixels counts as missing; a fraction of the
-            picture when below 1, else a number of pixels.
-        feather: masks fade out over this distance *outside* the hole, given like ``dilate``, for
-            soft blending. They are then float32 in [0, 1] (PIL: 0 … 255), 1 on the hole itself.
+            image when below 1, else a number of pixels.
+        feather: distance over which masks fade out *outside* the hole, given like ``dilate``, for
+            soft blending. Masks are then float32 in [0, 1] (PIL: 0 … 255), 1 on the hole itself.
         parser: what turns photos into label maps: a name such as ``"small"`` (whose weights ship
             with the library) or ``"bisenet"``, or any callable from photo to label map; see
-            :mod:`facemask_inpaint.parsing`. With it, pictures in colour, of floats, or of more
+            :mod:`facemask_inpaint.parsing`. With a parser, images in colour, of floats, or of more
             levels of grey than there are labels are photos, and all others label maps.
 
     Raises:
-        OptionError: an argument is out of its range.
-        UnknownNameError: there is no such parser.
-        WeightsNotFoundError: the parser's weights cannot be fetched.
+        OptionError: An argument is out of its range.
+        UnknownNameError: There is no such parser.
+        WeightsNotFoundError: The parser's weights cannot be fetched.
 
     Example:
         >>> from facemask_inpaint import SemanticMasker, data
@@ -109,42 +120,87 @@ class SemanticMasker:
         self.feather = _fraction_or_count("feather", feather)
         self.parser = resolve_parser(parser)
 
+    @overload
+    def __call__(
+        self,
+        label_map: NDArray[Any] | LabelMap | Annotation,
+        component: ComponentLike,
+        *,
+        size: Size | None = None,
+    ) -> NDArray[Any]: ...
+
+    @overload
+    def __call__(
+        self, label_map: Tensor, component: ComponentLike, *, size: Size | None = None
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(
+        self,
+        label_map: Image.Image | str | Path,
+        component: ComponentLike,
+        *,
+        size: Size | None = None,
+    ) -> Image.Image: ...
+
+    @overload
     def __call__(
         self, label_map: LabelMapLike, component: ComponentLike, *, size: Size | None = None
-    ) -> Any:
-        """Mask of one component, or of the union of several.
+    ) -> Mask: ...
+
+    def __call__(
+        self, label_map: LabelMapLike, component: ComponentLike, *, size: Size | None = None
+    ) -> Mask:
+        """Cut the mask of one component, or of the union of several.
 
         Args:
-            label_map: one label map of any kind (see :data:`LabelMapLike`), or a batch
+            label_map: one label map in any form (see :data:`LabelMapLike`), or a batch
                 ``(N, H, W)`` of NumPy or torch; or what :meth:`parse` takes for photos.
             component: class name or letter (``"hair"``, ``"G"``, ``MaskClass.HAIR``, a custom
                 class), label name, or several of these such as ``{"nose", "mouth"}``.
-            size: side, or height and width, of the mask. Shrinking marks a pixel as hole if any
-                pixel under it is one.
+            size: resolution, or height and width, of the mask. Shrinking marks a pixel as hole if
+                any pixel under it is one.
 
         Returns:
             The mask, or masks ``(N, H, W)`` of a batch.
 
         Raises:
-            ComponentAbsentError: the component is not there and ``missing`` is ``"error"``.
-            LabelMapError: this is no label map, or it has unknown ids.
-            UnknownNameError: there is no such component.
-            ImageError: no face is in a photo.
+            ComponentAbsentError: The component is not there and ``missing`` is ``"error"``.
+            LabelMapError: This is no label map, or it has unknown ids.
+            UnknownNameError: There is no such component.
+            ImageError: No face is in a photo.
         """
-        wanted = resolve(component, self.classes)
+        components = resolve(component, self.classes)
         parsed = self.parse(label_map)
         if self.parser and parsed is not label_map and self.missing == "error":
-            require_available(self.parser, wanted)
+            require_available(self.parser, components)
         sources, wrap = _open(parsed)
         if self.missing == "error":
-            self._require_present(sources, wanted)
-        holes = [self._mask(source, wanted, size) for source in sources]
-        return wrap(np.stack(holes))
+            self._require_present(sources, components)
+        holes = [self._mask(source, components, size) for source in sources]
+        mask: Mask = wrap(np.stack(holes))
+        return mask
 
-    def all(self, label_map: LabelMapLike, *, size: Size | None = None) -> dict[str, Any]:
-        """Masks of all classes: the twelve by :class:`MaskClass`, or the custom ones by name.
+    @overload
+    def all(
+        self, label_map: NDArray[Any] | LabelMap | Annotation, *, size: Size | None = None
+    ) -> dict[str, NDArray[Any]]: ...
 
-        Those of missing components are empty. Arguments and masks as for a single request.
+    @overload
+    def all(self, label_map: Tensor, *, size: Size | None = None) -> dict[str, Tensor]: ...
+
+    @overload
+    def all(
+        self, label_map: Image.Image | str | Path, *, size: Size | None = None
+    ) -> dict[str, Image.Image]: ...
+
+    @overload
+    def all(self, label_map: LabelMapLike, *, size: Size | None = None) -> dict[str, Mask]: ...
+
+    def all(self, label_map: LabelMapLike, *, size: Size | None = None) -> Mapping[str, Mask]:
+        """Cut the masks of all classes: the twelve by :class:`MaskClass`, or your own by name.
+
+        Masks of missing components are empty. Arguments and masks are as for a single request.
         """
         sources, wrap = _open(self.parse(label_map))
         return {
@@ -153,30 +209,30 @@ class SemanticMasker:
         }
 
     def parse(self, photo: Any) -> Any:
-        """Label map of a photo by the masker's parser, to cut several masks from.
+        """Return the label map of a photo by the masker's parser, to cut several masks from.
 
         Args:
-            photo: a path or PIL picture, NumPy ``(H, W)`` or ``(H, W, 3 or 4)``, torch floats
+            photo: a path or PIL image, NumPy ``(H, W)`` or ``(H, W, 3 or 4)``, torch floats
                 ``(H, W)`` or ``(3, H, W)``, or a batch of the latter arrays. A label map comes
                 back as it is, and so does everything if there is no parser.
 
         Returns:
-            The label map, of the photo's own size and kind (PIL for a path); upright.
+            The label map, of the photo's own size and type (PIL for a path); upright.
 
         Raises:
-            ImageError: the picture cannot be read, or no face is in it.
+            ImageError: The image cannot be read, or no face is in it.
         """
-        labels = parse(photo, self.parser) if self.parser else None
-        return photo if labels is None else labels
+        label_map = parse_photo(photo, self.parser) if self.parser else None
+        return photo if label_map is None else label_map
 
     def unavailable(self) -> list[str]:
-        """Names of the classes that the parser can never find in a photo, such as the hair."""
+        """Return the names of the classes that the parser can never find in a photo."""
         if self.parser is None:
             return []
-        return [name for name, one in self.classes.items() if never_given(self.parser, one)]
+        return [name for name, one in self.classes.items() if unavailable_labels(self.parser, one)]
 
     def present(self, label_map: LabelMapLike) -> list[str]:
-        """Names of the classes that occur in one label map, without cutting any of them."""
+        """Return the names of the classes that occur in a label map, without cutting masks."""
         source = open_label_map(self.parse(label_map))
         return [
             name
@@ -185,19 +241,24 @@ class SemanticMasker:
         ]
 
     def select(self, spec: str | Iterable[str]) -> list[str]:
-        """Names of the classes meant by text such as ``"all"``, ``"A-D,hair"`` or ``"eyes"``.
+        """Return the names of the classes meant by text such as ``"all"`` or ``"A-D,hair"``.
 
         Raises:
-            UnknownNameError: an item is no class of this masker.
+            UnknownNameError: An item is no class of this masker.
         """
         return select(spec, self.classes)
 
+    def settings(self) -> dict[str, float | str | bool | None]:
+        """Return everything but classes and parser that decides what a mask covers, as JSON."""
+        names = ("dilate", "glasses", "fill_holes", "min_area")
+        return {name: getattr(self, name) for name in names}
+
     def _mask(
-        self, source: LabelSource, wanted: Sequence[Component], size: Size | None
+        self, source: LabelSource, components: Sequence[Component], size: Size | None
     ) -> NDArray[Any]:
         hole = np.zeros(source.shape, dtype=bool)
-        if self._is_present(source, wanted):
-            for component in wanted:
+        if self._is_present(source, components):
+            for component in components:
                 hole |= self._cut(source, component)
             reach = _in_pixels(self.dilate, max(source.shape))
             # The sum of the sides reaches every corner; more would only cost memory.
@@ -219,10 +280,10 @@ class SemanticMasker:
             hole |= morphology.fill_holes(source.select(component.filled_ids))
         return hole
 
-    def _is_present(self, source: LabelSource, wanted: Iterable[Component]) -> bool:
+    def _is_present(self, source: LabelSource, components: Iterable[Component]) -> bool:
         height, width = source.shape
         least = max(1, _in_pixels(self.min_area, height * width))
-        return sum(self._area(component, source.areas) for component in wanted) >= least
+        return sum(self._area(component, source.areas) for component in components) >= least
 
     def _area(self, component: Component, areas: Sequence[int]) -> int:
         area = sum(areas[label] for label in component.label_ids)
@@ -230,13 +291,17 @@ class SemanticMasker:
             return areas[GLASSES]
         return area
 
-    def _require_present(self, sources: Sequence[LabelSource], wanted: Sequence[Component]) -> None:
+    def _require_present(
+        self, sources: Sequence[LabelSource], components: Sequence[Component]
+    ) -> None:
         absent = [
-            index for index, source in enumerate(sources) if not self._is_present(source, wanted)
+            index
+            for index, source in enumerate(sources)
+            if not self._is_present(source, components)
         ]
         if absent:
-            names = " + ".join(str(component.name) for component in wanted)
-            labels = dict.fromkeys(LABEL_NAMES[i] for part in wanted for i in part.label_ids)
+            names = " + ".join(str(component.name) for component in components)
+            labels = dict.fromkeys(LABEL_NAMES[i] for part in components for i in part.label_ids)
             shown = ", ".join(map(str, absent[:8])) + (", …" if len(absent) > 8 else "")
             where = f"label maps [{shown}] of the batch" if len(sources) > 1 else "this label map"
             raise ComponentAbsentError(
@@ -246,17 +311,23 @@ class SemanticMasker:
 
 
 def resize_hole(hole: Hole, size: Size) -> Hole:
-    """Hole mask at another size: any-pixel rule when shrinking, nearest when growing.
+    """Return a hole at another size: any-pixel rule when shrinking, nearest when growing.
 
     Args:
         hole: ``(H, W)`` bool.
-        size: side, or height and width.
+        size: resolution, or height and width.
 
     Raises:
-        OptionError: the size is not positive.
+        OptionError: The size is not positive.
 
     Warns:
-        UserWarning: an oblong mask becomes a square one.
+        UserWarning: An oblong hole becomes a square one.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint.masks import resize_hole
+        >>> resize_hole(np.eye(4, dtype=bool), 2).tolist()
+        [[True, False], [False, True]]
     """
     try:
         sides = (size, size) if isinstance(size, SupportsIndex) else tuple(size)
@@ -270,17 +341,17 @@ def resize_hole(hole: Hole, size: Size) -> Hole:
     if isinstance(size, SupportsIndex) and hole.shape[0] != hole.shape[1]:
         warnings.warn(
             f"a label map of {hole.shape[1]} x {hole.shape[0]} pixels (width x height) is squashed "
-            "into a square: do the same to its picture, or give size as (height, width)",
+            "into a square: do the same to its image, or give size as (height, width)",
             UserWarning,
             stacklevel=2,
         )
-    return images.resample_hole(torch.from_numpy(hole), (height, width)).numpy()
+    return morphology.resample(hole, (height, width))
 
 
 def _open(label_map: LabelMapLike) -> tuple[list[LabelSource], Wrap]:
-    """Sources of one label map or a batch, and what turns ``(N, H, W)`` masks into its kind."""
+    """Sources of one label map or a batch, and what turns ``(N, H, W)`` masks into its type."""
     batched = False
-    if isinstance(label_map, np.ndarray | Tensor) and _is_batch(label_map):
+    if (isinstance(label_map, np.ndarray) or is_tensor(label_map)) and _is_batch(label_map):
         sources, batched = [open_label_map(item) for item in label_map], True
     else:
         sources = [open_label_map(label_map)]
@@ -289,8 +360,8 @@ def _open(label_map: LabelMapLike) -> tuple[list[LabelSource], Wrap]:
 
     def wrap(masks: NDArray[Any]) -> Any:
         mask = masks if batched else masks[0]
-        if isinstance(label_map, Tensor):
-            return torch.from_numpy(mask).to(label_map.device)
+        if is_tensor(label_map):
+            return tensor_like(mask, label_map)
         if isinstance(label_map, Image.Image | str | Path):
             return Image.fromarray(np.round(mask * np.float32(255)).astype(np.uint8))
         return mask

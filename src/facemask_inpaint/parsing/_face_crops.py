@@ -8,9 +8,9 @@ import numpy as np
 from scipy import ndimage
 
 from facemask_inpaint.labels import LABEL_IDS, OVAL
-from facemask_inpaint.parsing.crops import View
+from facemask_inpaint.parsing.crops import Crop
 from facemask_inpaint.parsing.left_right import Axes
-from facemask_inpaint.parsing.protocol import Labels
+from facemask_inpaint.parsing.protocol import LabelIds
 
 FACE_SHARE = 0.57
 """Root of the share of a CelebA-HQ crop that the face covers."""
@@ -19,10 +19,10 @@ FACE_BELOW = 0.033
 """How far the middle of the face lies below the middle of such a crop, as a share of its side."""
 
 LEAST_SIZE = 0.04
-"""Root of the share of a view that a patch of face must cover to be one."""
+"""Root of the share of a crop that a patch of face must cover to be one."""
 
 GAP = 0.01
-"""Patches of face whose distance is below twice this share of a view's side are one."""
+"""Patches of face whose distance is below twice this share of a crop's side are one."""
 
 UPRIGHT = 0.17
 """Roll in radians up to which a face counts as upright and is not turned."""
@@ -44,49 +44,50 @@ _LEAST_SHARES = (0.005, 0.015, 0.01)
 """Share of the face that each feature must cover to count: about a fifth of what it does."""
 
 
-def find_faces(labels: Labels, view: View) -> list[View]:
-    """Crops of the faces in a label map, like CelebA-HQ's, the largest face first.
+def find_faces(label_map: LabelIds, parsed: Crop) -> list[Crop]:
+    """Return crops of the faces in a label map, like CelebA-HQ's, the largest face first.
 
     A face is a patch of skin and what lies in it, with at least two of: eyes (or brows, or
     glasses), a nose, a mouth; where they are all, in this order and at fitting distances. Faces
     that touch are taken for one.
 
     Args:
-        labels: ``(h, w)`` uint8, of what a square view shows.
-        view: that view.
+        label_map: ``(h, w)`` uint8, of what a square crop shows.
+        parsed: that crop.
     """
-    oval = np.isin(labels, _OVAL)
-    reach = max(1, round(GAP * labels.shape[1]))
+    oval = np.isin(label_map, _OVAL)
+    reach = max(1, round(GAP * label_map.shape[1]))
     patches, _ = ndimage.label(ndimage.binary_dilation(oval, iterations=reach))
-    found = []
+    crops = []
     for number, window in enumerate(ndimage.find_objects(patches), start=1):
         inside = oval[window] & (patches[window] == number)
-        patch = np.where(inside, labels[window], 0).astype(np.uint8)
-        if _is_face(patch, labels.shape):
-            found.append(_crop(patch, (window[1].start, window[0].start), labels.shape, view))
-    return sorted(found, key=lambda crop: -crop.width)
+        patch = np.where(inside, label_map[window], 0).astype(np.uint8)
+        if _is_face(patch, label_map.shape):
+            corner = (window[1].start, window[0].start)
+            crops.append(_crop(patch, corner, label_map.shape, parsed))
+    return sorted(crops, key=lambda crop: -crop.width)
 
 
-def _is_face(patch: Labels, shape: tuple[int, ...]) -> bool:
+def _is_face(patch: LabelIds, shape: tuple[int, ...]) -> bool:
     area = int(np.count_nonzero(patch))
     if area < LEAST_SIZE**2 * np.prod(shape):
         return False
     marks = [np.isin(patch, ids) for ids in _FEATURES]
-    seen = [one.sum() >= least * area for one, least in zip(marks, _LEAST_SHARES)]
-    if not (seen[0] and seen[2]):
-        return sum(seen) == 2
-    eyes, mouth = (np.argwhere(one).mean(axis=0) for one in (marks[0], marks[2]))
+    visible = [mark.sum() >= least * area for mark, least in zip(marks, _LEAST_SHARES)]
+    if not (visible[0] and visible[2]):
+        return sum(visible) == 2
+    eyes, mouth = (np.argwhere(mark).mean(axis=0) for mark in (marks[0], marks[2]))
     down = mouth - eyes
     distance = float(np.hypot(*down))
     if not EYES_TO_MOUTH[0] < distance / area**0.5 < EYES_TO_MOUTH[1]:
         return False
-    if not seen[1]:
+    if not visible[1]:
         return True
     nose = np.argwhere(marks[1]).mean(axis=0)
     return bool(0 < (nose - eyes) @ down < distance**2)
 
 
-def _crop(patch: Labels, corner: Sequence[int], shape: tuple[int, ...], view: View) -> View:
+def _crop(patch: LabelIds, corner: Sequence[int], shape: tuple[int, ...], parsed: Crop) -> Crop:
     """Crop around the face that is the only one in ``patch``."""
     axes = Axes.of(patch)
     roll = axes.roll if abs(axes.roll) > UPRIGHT else 0.0
@@ -95,8 +96,8 @@ def _crop(patch: Labels, corner: Sequence[int], shape: tuple[int, ...], view: Vi
         (float(columns.mean()) + 0.5 + corner[0]) / shape[1],
         (float(rows.mean()) + 0.5 + corner[1]) / shape[0],
     )
-    x, y = view.locate(*middle)
-    side = axes.size / shape[1] * view.width / FACE_SHARE
-    crop = View(x, y, side, side, view.roll + roll)
-    x, y = crop.locate(0.5, 0.5 - FACE_BELOW)
-    return View(x, y, side, side, crop.roll)
+    x, y = parsed.to_photo(*middle)
+    side = axes.size / shape[1] * parsed.width / FACE_SHARE
+    crop = Crop(x, y, side, side, parsed.roll + roll)
+    x, y = crop.to_photo(0.5, 0.5 - FACE_BELOW)
+    return Crop(x, y, side, side, crop.roll)

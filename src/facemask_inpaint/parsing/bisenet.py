@@ -9,19 +9,21 @@ C. Yu et al., "BiSeNet: Bilateral Segmentation Network for Real-time Semantic Se
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask_inpaint.checkpoints import Source
-from facemask_inpaint.parsing.label_network import fill
+from facemask_inpaint.labels import LABEL_ORDERS
+from facemask_inpaint.parsing.label_network import LabelNetwork, load_tensors, open_published
 
 ORDER = "bisenet"
-"""Key of :data:`facemask_inpaint.masks.label_maps.LABEL_ORDERS` that names the channels."""
+"""Key of :data:`facemask_inpaint.labels.LABEL_ORDERS` that names the channels."""
 
-SIDE = 512
-"""Side in pixels of the square pictures that the published weights are for."""
+RESOLUTION = 512
+"""Side in pixels of the square images that the published weights are for."""
 
 _SHA256 = "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567"
 _FILE = "79999_iter.pth"
@@ -71,7 +73,7 @@ class BiSeNet(nn.Module):
         self.conv_out32 = Head(128, 64, labels)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        """Scores ``(N, labels, H, W)``, softmax not applied.
+        """Return scores ``(N, labels, H, W)``, before the softmax.
 
         Args:
             rgb: ``(N, 3, H, W)`` normalised by ImageNet's mean and standard deviation; any size,
@@ -94,7 +96,7 @@ class ContextPath(nn.Module):
         self.conv_avg = ConvNormReLU(512, 128, kernel=1)
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """Features and their context, both of 128 channels at 1/8 of the size."""
+        """Return features and their context, both of 128 channels at 1/8 of the size."""
         at_8, at_16, at_32 = self.resnet(rgb)
         overall = self.conv_avg(at_32.mean(dim=(2, 3), keepdim=True))
         coarse = self.conv_head32(_repeat(self.arm32(at_32) + overall, at_16))
@@ -114,7 +116,7 @@ class ResNet18(nn.Module):
         self.layer4 = _stage(256, 512, stride=2)
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Maps at 1/8, 1/16 and 1/32 of the size, of 128, 256 and 512 channels."""
+        """Return maps at 1/8, 1/16 and 1/32 of the size, of 128, 256 and 512 channels."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(rgb))), 3, stride=2, padding=1)
         at_8 = self.layer2(self.layer1(x))
         at_16 = self.layer3(at_8)
@@ -137,7 +139,7 @@ class BasicBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, inputs, H, W)`` to ``(N, outputs, H / stride, W / stride)``."""
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, H / stride, W / stride)``."""
         body = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         return F.relu(self.downsample(x) + body)
 
@@ -151,7 +153,7 @@ class ConvNormReLU(nn.Module):
         self.bn = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
         return F.relu(self.bn(self.conv(x)))
 
 
@@ -165,7 +167,7 @@ class AttentionRefinement(nn.Module):
         self.bn_atten = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
         features = self.conv(x)
         overall = features.mean(dim=(2, 3), keepdim=True)
         return features * self.bn_atten(self.conv_atten(overall)).sigmoid()
@@ -181,7 +183,7 @@ class FeatureFusion(nn.Module):
         self.conv2 = nn.Conv2d(channels // 4, channels, 1, bias=False)
 
     def forward(self, fine: Tensor, context: Tensor) -> Tensor:
-        """Two maps of half the channels each to one of all."""
+        """Join two maps of half the channels each to one of all."""
         features = self.convblk(torch.cat([fine, context], dim=1))
         overall = features.mean(dim=(2, 3), keepdim=True)
         return features * self.conv2(F.relu(self.conv1(overall))).sigmoid() + features
@@ -196,19 +198,40 @@ class Head(nn.Module):
         self.conv_out = nn.Conv2d(width, labels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, inputs, H, W)`` to ``(N, labels, H, W)``."""
+        """Map ``(N, inputs, H, W)`` to ``(N, labels, H, W)``."""
         return self.conv_out(self.conv(x))
 
 
 def from_official(tensors: Mapping[str, Tensor]) -> BiSeNet:
-    """The network with the tensors of a published file, in evaluation mode.
+    """Return the network with the tensors of a published file, in evaluation mode.
+
+    Args:
+        tensors: under the published keys.
 
     Raises:
-        CheckpointError: keys or shapes are another network's.
+        CheckpointError: Keys or shapes are those of another network.
     """
     with torch.device("meta"):
         network = BiSeNet()
-    return fill(network, tensors, "BiSeNet for faces")
+    return load_tensors(network, tensors, "BiSeNet for faces")
+
+
+def load(
+    weights: str | Path | None, device: torch.device, *, progress: bool = True
+) -> LabelNetwork:
+    """Return the network with its published weights, or those of a file.
+
+    Args:
+        weights: a file to use instead.
+        device: where it runs.
+        progress: show a progress bar while the published file is fetched.
+
+    Raises:
+        WeightsNotFoundError: No source of the published file is usable.
+        CheckpointError: ``weights`` is the file of another network.
+    """
+    network = open_published("bisenet", SOURCES, ANCHORS, from_official, weights, progress=progress)
+    return LabelNetwork(network.to(device), RESOLUTION, LABEL_ORDERS[ORDER], device=device)
 
 
 def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:

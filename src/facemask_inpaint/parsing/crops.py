@@ -1,4 +1,4 @@
-"""The pieces of a photo that a network looks at, and the way back to the photo's pixels."""
+"""Crops of a photo that a network parses, and the way back to the photo's pixels."""
 
 from __future__ import annotations
 
@@ -10,40 +10,46 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemask_inpaint.parsing.protocol import Labels
+from facemask_inpaint.parsing.protocol import LabelIds
 
 Affine = tuple[float, float, float, float, float, float]
-"""Rows of the map from a place in Pillow's output to the place in its input."""
+"""Rows of the map from a position in Pillow's output to that in its input."""
 
 _SAME_SIZE = 1.2
 _SAME_PLACE = 0.08
 _SAME_ROLL = 0.2
 
 
-class Seen(NamedTuple):
-    """What a network said about the part of a photo that lies in a view.
+class UncroppedChannels(NamedTuple):
+    """The best channels of a scored crop, at the photo's own pixels.
 
     Attributes:
-        region: rows and columns of the photo around the view.
+        region: rows and columns of the photo around the crop.
         channels: ``(h, w)`` uint8, the best channel at each pixel of the region.
-        inside: ``(h, w)`` bool, the pixels that lie in the view.
+        inside: ``(h, w)`` bool, the pixels that lie in the crop.
     """
 
     region: tuple[slice, slice]
-    channels: Labels
+    channels: LabelIds
     inside: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class View:
-    """A rectangle in a photo, turned with the face in it.
+class Crop:
+    """A rectangle in a photo, rotated with the face in it.
 
     Attributes:
-        x: of its middle in pixels, from the photo's left edge.
-        y: of its middle in pixels, from the photo's top edge.
+        x: of its centre in pixels, from the photo's left edge.
+        y: of its centre in pixels, from the photo's top edge.
         width: in pixels of the photo.
         height: in pixels of the photo.
-        roll: by how much it is turned clockwise, in radians.
+        roll: angle by which it is rotated clockwise, in radians.
+
+    Example:
+        >>> from facemask_inpaint import data
+        >>> from facemask_inpaint.parsing.crops import Crop
+        >>> Crop(x=256, y=256, width=200, height=200).extract(data.sample().image, 64).size
+        (64, 64)
     """
 
     x: float
@@ -53,35 +59,35 @@ class View:
     roll: float = 0.0
 
     @classmethod
-    def whole(cls, size: tuple[int, int]) -> View:
-        """All of a photo of ``size`` (width, height), which a network sees as a square."""
+    def whole(cls, size: tuple[int, int]) -> Crop:
+        """Return all of a photo of ``size`` (width, height), which a network sees as a square."""
         width, height = size
         return cls(width / 2, height / 2, width, height)
 
     @classmethod
-    def around(cls, size: tuple[int, int]) -> View:
-        """Smallest square around a photo of ``size`` (width, height): nothing is squeezed."""
+    def square_around(cls, size: tuple[int, int]) -> Crop:
+        """Return the smallest square around a photo of ``size`` (width, height)."""
         return cls(size[0] / 2, size[1] / 2, max(size), max(size))
 
-    def tiles(self) -> list[View]:
-        """Nine overlapping views of half its width and height that cover it; for upright ones."""
+    def tiles(self) -> list[Crop]:
+        """Return nine overlapping crops of half its width and height that cover it, if upright."""
         width, height = self.width / 2, self.height / 2
         return [
-            View(self.x + across * width, self.y + along * height, width, height)
+            Crop(self.x + across * width, self.y + along * height, width, height)
             for along in (-0.5, 0.0, 0.5)
             for across in (-0.5, 0.0, 0.5)
         ]
 
-    def wider(self, factor: float) -> View:
-        """The same view with so many times the width and height."""
+    def scaled(self, factor: float) -> Crop:
+        """Return the same crop with so many times the width and height."""
         return replace(self, width=self.width * factor, height=self.height * factor)
 
-    def distance(self, other: View) -> float:
-        """Distance of the middles, as a share of the other's width."""
+    def distance(self, other: Crop) -> float:
+        """Return the distance of the centres, as a share of the other's width."""
         return math.hypot(self.x - other.x, self.y - other.y) / other.width
 
-    def is_near(self, other: View, slack: float = 1.0) -> bool:
-        """Whether a network would see much the same in both; ``slack`` loosens what that means."""
+    def is_close(self, other: Crop, slack: float = 1.0) -> bool:
+        """Return whether both show much the same; ``slack`` loosens what that means."""
         ratio = max(self.width / other.width, other.width / self.width)
         return (
             ratio < _SAME_SIZE**slack
@@ -89,38 +95,40 @@ class View:
             and abs(math.remainder(self.roll - other.roll, math.tau)) < _SAME_ROLL * slack
         )
 
-    def locate(self, x: float, y: float) -> tuple[float, float]:
-        """Place in the photo of a place in the view, given in shares of its width and height."""
+    def to_photo(self, x: float, y: float) -> tuple[float, float]:
+        """Return where in the photo a position is, given in shares of width and height."""
         across, along = (x - 0.5) * self.width, (y - 0.5) * self.height
         cos, sin = math.cos(self.roll), math.sin(self.roll)
         return self.x + cos * across - sin * along, self.y + sin * across + cos * along
 
-    def extract(self, photo: Image.Image, side: int) -> Image.Image:
-        """What it shows, as ``side`` x ``side`` pixels by Pillow's bilinear resampling.
+    def extract(self, photo: Image.Image, resolution: int) -> Image.Image:
+        """Crop the photo, by Pillow's bilinear resampling; its border pixels go on beyond it.
 
-        Beyond the photo its border pixels go on.
+        Args:
+            photo: any image.
+            resolution: side of the square result in pixels.
         """
         if not self.roll:
-            return self._extract_upright(photo, side)
+            return self._extract_upright(photo, resolution)
         cos, sin = math.cos(self.roll), math.sin(self.roll)
-        larger = math.ceil(side * (abs(cos) + abs(sin)))
-        outer = replace(self.wider(larger / side), roll=0.0)
+        larger = math.ceil(resolution * (abs(cos) + abs(sin)))
+        outer = replace(self.scaled(larger / resolution), roll=0.0)
         # Shrunk first: an affine transform alone would skip pixels.
-        picture = outer._extract_upright(photo, larger)
-        middle, half = larger / 2, side / 2
+        upright = outer._extract_upright(photo, larger)
+        middle, half = larger / 2, resolution / 2
         back: Affine = (
             *(cos, -sin, middle - half * (cos - sin)),
             *(sin, cos, middle - half * (sin + cos)),
         )
-        return picture.transform(
-            (side, side), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR
+        return upright.transform(
+            (resolution, resolution), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR
         )
 
-    def restore(self, scores: NDArray[np.float32], size: tuple[int, int]) -> Seen:
-        """Best channel at the photo's own pixels, scores being interpolated bilinearly.
+    def uncrop(self, scores: NDArray[np.float32], size: tuple[int, int]) -> UncroppedChannels:
+        """Return the best channel at the photo's own pixels, by bilinear interpolation.
 
         Args:
-            scores: ``(K, h, w)`` float32, the network's answer to what the view shows.
+            scores: ``(K, h, w)`` float32, the network's scores for the crop.
             size: width and height of the photo.
         """
         region = self._region(size)
@@ -140,9 +148,9 @@ class View:
             channels[better] = channel
         everywhere = Image.new("L", scores.shape[:0:-1], 255)
         inside = everywhere.transform(shape, Image.Transform.AFFINE, back)
-        return Seen(region, channels, np.asarray(inside) > 0)
+        return UncroppedChannels(region, channels, np.asarray(inside) > 0)
 
-    def _extract_upright(self, photo: Image.Image, side: int) -> Image.Image:
+    def _extract_upright(self, photo: Image.Image, resolution: int) -> Image.Image:
         left, top = self.x - self.width / 2, self.y - self.height / 2
         right, bottom = left + self.width, top + self.height
         rows, columns = self._region(photo.size)
@@ -157,11 +165,13 @@ class View:
             photo = Image.fromarray(np.pad(pixels, around, mode="edge"))
             left, right = (x + before[0] - columns.start for x in (left, right))
             top, bottom = (y + before[1] - rows.start for y in (top, bottom))
-        return photo.resize((side, side), Image.Resampling.BILINEAR, (left, top, right, bottom))
+        return photo.resize(
+            (resolution, resolution), Image.Resampling.BILINEAR, (left, top, right, bottom)
+        )
 
     def _region(self, size: tuple[int, int]) -> tuple[slice, slice]:
-        """Rows and columns of the photo's pixels around the view; never none."""
-        corners = [self.locate(x, y) for x in (0, 1) for y in (0, 1)]
+        """Rows and columns of the photo's pixels around the crop; never none."""
+        corners = [self.to_photo(x, y) for x in (0, 1) for y in (0, 1)]
         spans = []
         for places, extent in zip(zip(*corners), size):
             first = min(max(0, math.floor(min(places))), extent - 1)
@@ -170,7 +180,7 @@ class View:
         return rows, columns
 
     def _to_grid(self, grid: tuple[int, ...], region: tuple[slice, slice]) -> Affine:
-        """From places in a region of the photo to places on a grid of (height, width) scores."""
+        """From positions in a region of the photo to those on a grid of (height, width) scores."""
         cos, sin = math.cos(self.roll), math.sin(self.roll)
         right, down = grid[1] / self.width, grid[0] / self.height
         dx, dy = region[1].start - self.x, region[0].start - self.y

@@ -14,7 +14,7 @@ from facemask_inpaint.images import to_rgb
 from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES
 from facemask_inpaint.parsing.landmark_layouts import Layout, layout_of
 from facemask_inpaint.parsing.photos import FaceChoice, check_face, choose_faces
-from facemask_inpaint.parsing.protocol import Labels
+from facemask_inpaint.parsing.protocol import LabelIds
 
 Points = NDArray[np.float64]
 """``(n, 2)`` x and y in pixels."""
@@ -70,7 +70,7 @@ class LandmarkParser:
         self.layout = layout
         self.face = check_face(face)
 
-    def __call__(self, image: Any) -> Labels:
+    def __call__(self, image: Any) -> LabelIds:
         """Label map of a photo; see :class:`~facemask_inpaint.parsing.protocol.FaceParser`.
 
         Raises:
@@ -89,7 +89,7 @@ class LandmarkParser:
 
 def label_map_from_landmarks(
     points: ArrayLike, shape: tuple[int, ...], *, layout: str | None = None
-) -> Labels:
+) -> LabelIds:
     """Label map of one face, drawn from its landmarks.
 
     Args:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from facemask_inpaint.labels import LABEL_IDS
-from facemask_inpaint.parsing.protocol import Labels
+from facemask_inpaint.parsing.protocol import LabelIds
 
 PAIRS = tuple((LABEL_IDS[f"l_{part}"], LABEL_IDS[f"r_{part}"]) for part in ("eye", "brow", "ear"))
 """Ids of the left and the right of each pair."""
@@ -51,7 +51,7 @@ class Axes:
     size: float
 
     @classmethod
-    def of(cls, labels: Labels) -> Axes:
+    def of(cls, labels: LabelIds) -> Axes:
         """Axes of the one face in a label map; upright where eyes or mouth are not seen."""
         oval = _centre(labels, _OVAL) or ((labels.shape[1] - 1) / 2, (labels.shape[0] - 1) / 2)
         above, below = _centre(labels, _ABOVE), _centre(labels, _BELOW)
@@ -74,7 +74,7 @@ class Axes:
         return across * self.down[1] - along * self.down[0]
 
 
-def assign_left_right(labels: Labels, axes: Axes | None = None) -> Labels:
+def assign_left_right(labels: LabelIds, axes: Axes | None = None) -> LabelIds:
     """Label map of one face with the ids of eyes, brows and ears set by where they lie.
 
     Each pair is parted where its patches are furthest from one another, across the face. A pair
@@ -123,7 +123,7 @@ def _border(patches: NDArray[np.int32], leftness: NDArray[np.float64], face_size
     return -np.inf if share > 0.5 else np.inf
 
 
-def _centre(labels: Labels, ids: Sequence[int]) -> tuple[float, float] | None:
+def _centre(labels: LabelIds, ids: Sequence[int]) -> tuple[float, float] | None:
     """x and y of the mean pixel with any of these ids; ``None`` where there is none."""
     rows, columns = np.nonzero(np.isin(labels, ids))
     return (float(columns.mean()), float(rows.mean())) if rows.size else None

@@ -1,34 +1,45 @@
-"""What a face parser is."""
+"""What a face parser is: the protocol that the masker relies on."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Labels = NDArray[np.uint8]
-"""``(H, W)`` uint8 ids in CelebAMask-HQ order."""
+from facemask_inpaint._internal.types import ImageLike
+
+LabelIds: TypeAlias = NDArray[np.uint8]
+"""``(H, W)`` uint8 label ids in the order of CelebAMask-HQ."""
 
 
 class FaceParser(Protocol):
-    """Anything that can be called with a photo and answers with its label map.
+    """Anything that can be called with a photo and returns its label map.
 
-    A parser may have an attribute ``labels``, the names of the labels that it can give. One that
-    has none is taken to give all nineteen.
+    A parser may have an attribute ``labels``, the names of the labels that it can find. One that
+    has none is taken to find all nineteen.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import SemanticMasker, data
+        >>> def parser(image):  # your own network; here one that finds hair everywhere
+        ...     return np.full(image.size[::-1], 13, np.uint8)
+        >>> mask = SemanticMasker(parser=parser)(data.sample(256).image, "hair")
+        >>> mask.size
+        (256, 256)
     """
 
-    def __call__(self, image: Any) -> Labels:
-        """Label map of a photo.
+    def __call__(self, image: ImageLike) -> LabelIds:
+        """Return the label map of a photo.
 
         Args:
-            image: any kind of picture that :func:`facemask_inpaint.images.decode_image` takes.
+            image: anything that :func:`facemask_inpaint.images.decode_image` takes.
 
         Returns:
-            ``(H, W)`` uint8 ids in CelebAMask-HQ order, of the upright picture's own size; ``l_``
-            and ``r_`` are the person's own sides.
+            ``(H, W)`` uint8 label ids in the order of CelebAMask-HQ, of the upright image's own
+            size; ``l_`` and ``r_`` are the person's own left and right.
 
         Raises:
-            ImageError: this is no picture, or no face is in it.
+            ImageError: This is no image, or no face is in it.
         """
         ...

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -18,14 +19,14 @@ from torch import Tensor, nn
 
 from facemask_inpaint.checkpoints import Source
 from facemask_inpaint.labels import LABEL_NAMES
-from facemask_inpaint.parsing.label_network import fill
+from facemask_inpaint.parsing.label_network import LabelNetwork, load_tensors, open_published
 
 CHANNELS = LABEL_NAMES
 """Label of each channel: CelebAMask-HQ's own order. The hub's ``config.json`` named another one
 until January 2024 and copies of it still do, so it is not read."""
 
-SIDE = 512
-"""Side in pixels of the square pictures that the published weights are for."""
+RESOLUTION = 512
+"""Side in pixels of the square images that the published weights are for."""
 
 ANCHORS = ("segformer.encoder.patch_embeddings.0.proj.weight",)
 """Key by which the network is found behind whatever a wrapper puts in front of its keys."""
@@ -69,7 +70,7 @@ class SegFormer(nn.Module):
         self.head = Head(widths, head_width, labels)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        """Scores ``(N, labels, H / 4, W / 4)``, softmax not applied.
+        """Return scores ``(N, labels, H / 4, W / 4)``, before the softmax.
 
         Args:
             rgb: ``(N, 3, H, W)`` normalised by ImageNet's mean and standard deviation; sides
@@ -96,7 +97,7 @@ class Stage(nn.Module):
         self.norm = nn.LayerNorm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, inputs, H, W)`` to ``(N, outputs, H / stride, W / stride)``."""
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, H / stride, W / stride)``."""
         x = self.embed(x)
         shape = (x.shape[2], x.shape[3])
         tokens = self.embed_norm(_to_tokens(x))
@@ -116,7 +117,7 @@ class Block(nn.Module):
         self.mixing = Mixing(channels)
 
     def forward(self, tokens: Tensor, shape: tuple[int, int]) -> Tensor:
-        """``(N, H W, C)`` to the same; ``shape`` is (H, W)."""
+        """Map ``(N, H W, C)`` to the same shape; ``shape`` is (H, W)."""
         tokens = tokens + self.attention(self.attention_norm(tokens), shape)
         return tokens + self.mixing(self.mixing_norm(tokens), shape)
 
@@ -137,30 +138,30 @@ class Attention(nn.Module):
             self.reduce_norm = nn.LayerNorm(channels)
 
     def forward(self, tokens: Tensor, shape: tuple[int, int]) -> Tensor:
-        """``(N, H W, C)`` to the same."""
+        """Map ``(N, H W, C)`` to the same shape."""
         source = tokens
         if self.reduce is not None:
             source = self.reduce_norm(_to_tokens(self.reduce(_to_map(tokens, shape))))
         parts = (self.query(tokens), self.key(source), self.value(source))
-        q, k, v = (rearrange(one, "n t (head c) -> n head t c", head=self.heads) for one in parts)
+        q, k, v = (rearrange(each, "n t (head c) -> n head t c", head=self.heads) for each in parts)
         mixed = F.scaled_dot_product_attention(q, k, v)
         return self.out(rearrange(mixed, "n head t c -> n t (head c)"))
 
 
 class Mixing(nn.Module):
-    """Two linear layers with a depthwise convolution between them, which also tells places."""
+    """Two linear layers with a depthwise convolution between them, which also encodes positions."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         wide = EXPANSION * channels
-        self.widen = nn.Linear(channels, wide)
+        self.expand = nn.Linear(channels, wide)
         self.depthwise = nn.Conv2d(wide, wide, 3, padding=1, groups=wide)
-        self.narrow = nn.Linear(wide, channels)
+        self.project = nn.Linear(wide, channels)
 
     def forward(self, tokens: Tensor, shape: tuple[int, int]) -> Tensor:
-        """``(N, H W, C)`` to the same."""
-        local = self.depthwise(_to_map(self.widen(tokens), shape))
-        return self.narrow(F.gelu(_to_tokens(local)))
+        """Map ``(N, H W, C)`` to the same shape."""
+        local = self.depthwise(_to_map(self.expand(tokens), shape))
+        return self.project(F.gelu(_to_tokens(local)))
 
 
 class Head(nn.Module):
@@ -174,14 +175,14 @@ class Head(nn.Module):
         self.score = nn.Conv2d(width, labels, 1)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Maps of the stages, the finest first, to scores of the finest one's size."""
+        """Map the stages' maps, the finest first, to scores of the finest one's size."""
         shape = maps[0].shape[2:]
         projected = [
             _to_map(linear(_to_tokens(x)), (x.shape[2], x.shape[3]))
             for linear, x in zip(self.project, maps)
         ]
-        enlarged = [F.interpolate(x, shape, mode="bilinear") for x in reversed(projected)]
-        return self.score(F.relu(self.norm(self.fuse(torch.cat(enlarged, dim=1)))))
+        upsampled = [F.interpolate(x, shape, mode="bilinear") for x in reversed(projected)]
+        return self.score(F.relu(self.norm(self.fuse(torch.cat(upsampled, dim=1)))))
 
 
 _KEYS = tuple(
@@ -197,9 +198,9 @@ _KEYS = tuple(
         (r"\.attention\.self\.layer_norm\.", ".attention.reduce_norm."),
         (r"\.attention\.self\.", ".attention."),
         (r"\.attention\.output\.dense\.", ".attention.out."),
-        (r"\.mlp\.dense1\.", ".mixing.widen."),
+        (r"\.mlp\.dense1\.", ".mixing.expand."),
         (r"\.mlp\.dwconv\.dwconv\.", ".mixing.depthwise."),
-        (r"\.mlp\.dense2\.", ".mixing.narrow."),
+        (r"\.mlp\.dense2\.", ".mixing.project."),
         (r"decode_head\.linear_c\.(\d+)\.proj\.", r"head.project.\1."),
         (r"decode_head\.linear_fuse\.", "head.fuse."),
         (r"decode_head\.batch_norm\.", "head.norm."),
@@ -210,20 +211,40 @@ _KEYS = tuple(
 
 
 def from_official(tensors: Mapping[str, Tensor], network: SegFormer | None = None) -> SegFormer:
-    """The network with the tensors of a published file, in evaluation mode.
+    """Return the network with the tensors of a published file, in evaluation mode.
 
     Args:
         tensors: under the published keys.
         network: one of another size, to be filled in place of the published one's.
 
     Raises:
-        CheckpointError: keys or shapes are another network's.
+        CheckpointError: Keys or shapes are those of another network.
     """
     if network is None:
         with torch.device("meta"):
             network = SegFormer()
     renamed = {_our_key(key): tensor for key, tensor in tensors.items()}
-    return fill(network, renamed, "SegFormer for faces")
+    return load_tensors(network, renamed, "SegFormer for faces")
+
+
+def load(
+    weights: str | Path | None, device: torch.device, *, progress: bool = True
+) -> LabelNetwork:
+    """Return the network with its published weights, or those of a file.
+
+    Args:
+        weights: a file to use instead.
+        device: where it runs.
+        progress: show a progress bar while the published file is fetched.
+
+    Raises:
+        WeightsNotFoundError: No source of the published file is usable.
+        CheckpointError: ``weights`` is the file of another network.
+    """
+    network = open_published(
+        "segformer", SOURCES, ANCHORS, from_official, weights, progress=progress
+    )
+    return LabelNetwork(network.to(device), RESOLUTION, CHANNELS, device=device)
 
 
 def _our_key(key: str) -> str:

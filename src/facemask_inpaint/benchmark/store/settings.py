@@ -185,8 +185,7 @@ def masker_record(masker: SemanticMasker) -> dict[str, Any]:
     """
     if masker.feather:
         raise OptionError("a benchmark needs hard masks: make the masker without feather=")
-    names = ("dilate", "glasses", "fill_holes", "min_area")
-    return {name: getattr(masker, name) for name in names}
+    return masker.settings()
 
 
 def _class_entry(name: str, component: Component) -> ClassEntry:
