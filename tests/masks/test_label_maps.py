@@ -199,7 +199,7 @@ def test_annotations_flip_with_their_sides(annotated: Path) -> None:
 
 
 def test_a_picture_without_parts_is_refused(annotated: Path) -> None:
-    with pytest.raises(LabelMapError, match=r"picture 2346 \(02346_skin"):
+    with pytest.raises(LabelMapError, match=r"image 2346 \(02346_skin"):
         read_annotation_folder(annotated, 2346)
 
 

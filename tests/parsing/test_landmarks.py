@@ -102,7 +102,7 @@ def test_several_faces_or_none() -> None:
     np.testing.assert_array_equal(second, label_map_from_landmarks(small, (520, 600)))
     both = LandmarkParser(lambda picture: faces, face="all")(photo)
     assert ((both > 0) == ((largest > 0) | (second > 0))).all()
-    with pytest.raises(ImageError, match="this picture has 2"):
+    with pytest.raises(ImageError, match="this image has 2"):
         LandmarkParser(lambda picture: faces, face=2)(photo)
     with pytest.raises(ImageError, match="no face"):
         LandmarkParser(lambda picture: [])(photo)

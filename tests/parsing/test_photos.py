@@ -89,7 +89,7 @@ def test_of_several_faces_the_largest_or_the_chosen_ones(portrait: data.Sample) 
         ours = PhotoParser(network(), face=face)(photo)
         assert _mean_overlap(ours, expected) > 0.95, face
         assert (ours[expected == 0] > 0).mean() < 0.01, face
-    with pytest.raises(ImageError, match="this picture has 2"):
+    with pytest.raises(ImageError, match="this image has 2"):
         PhotoParser(network(), face=2)(photo)
 
 
@@ -100,7 +100,7 @@ def test_a_face_at_the_border_of_the_photo(portrait: data.Sample) -> None:
 
 def test_hair_goes_on_beyond_the_crop_but_a_hand_does_not(portrait: data.Sample) -> None:
     scene = _scene((_scaled(portrait.label_map, 256), 100, 300), size=(900, 900))
-    (crop,) = PhotoParser(network()).find(painted(scene))
+    (crop,) = PhotoParser(network()).find_faces(painted(scene))
     lowest = round(crop.y + crop.height / 2)
     rows, columns = np.nonzero(scene == LABEL_IDS["hair"])
     left = int(columns[rows > rows.max() - 4].mean())

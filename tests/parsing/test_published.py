@@ -12,8 +12,9 @@ from PIL import Image
 
 from facemask_inpaint.checkpoints import Source
 from facemask_inpaint.errors import CheckpointError, UnknownNameError, WeightsNotFoundError
+from facemask_inpaint.labels import LABEL_ORDERS
 from facemask_inpaint.masks import LABEL_NAMES, reorder_label_map
-from facemask_inpaint.parsing import LabelNetwork, bisenet, load_parser, registry, segformer
+from facemask_inpaint.parsing import LabelNetwork, bisenet, load_parser, segformer
 from facemask_inpaint.parsing.crops import Crop
 from facemask_inpaint.parsing.photos import PhotoParser, ScoredCrop
 from tests.parity import recipe
@@ -31,7 +32,7 @@ SMALL: dict[str, Any] = {
 
 def _bisenet(salt: str = "") -> LabelNetwork:
     tensors = recipe.official_tensors("face_parsing_bisenet", "manifest.json", salt)
-    channels = registry.LABEL_ORDERS[bisenet.ORDER]
+    channels = LABEL_ORDERS[bisenet.ORDER]
     return LabelNetwork(bisenet.from_official(tensors), bisenet.RESOLUTION, channels)
 
 

@@ -318,7 +318,7 @@ class MixedMaskSampler:
         drawn: Any = self.random(self.size, rng)
         size = (self.size, self.size)
         if isinstance(drawn, np.ndarray) and drawn.dtype == np.bool_ and drawn.shape == size:
-            return drawn
+            return np.ascontiguousarray(drawn)
         hole: Hole = images.as_hole(drawn, size, name="the random mask").cpu().numpy()
         return hole
 
