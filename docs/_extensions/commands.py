@@ -57,7 +57,7 @@ def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     """One entry per option: how it is written, what it does, and its default."""
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if record and "--help" not in parameter.opts:
+        if record and isinstance(parameter, click.Option) and "--help" not in parameter.opts:
             names, text = record
             yield f"`{names}`\n: {_prose(text)}"
 
