@@ -22,7 +22,7 @@ from PIL import Image
 
 import facemask_inpaint as fmi
 from facemask_inpaint.app import InpaintingRequest, Studio, model_choices, serve
-from facemask_inpaint.app.studio import painted_area, read_portrait, without_places
+from facemask_inpaint.app.studio import painted_area, read_portrait, without_folders
 from facemask_inpaint.cli.app import app as app_command
 from facemask_inpaint.errors import (
     LabelMapError,
@@ -65,7 +65,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ask(files: Path, **changes: Any) -> InpaintingRequest:
     """A request for the sample portrait with its label map, and ``changes``."""
-    known = {"portrait": files / "portrait.png", "labels": files / "labels.png"}
+    known = {"portrait": files / "portrait.png", "label_map": files / "labels.png"}
     return InpaintingRequest(**{**known, "models": ("harmonic",), **changes})
 
 
@@ -76,14 +76,14 @@ def expected(hole: np.ndarray, **options: Any) -> np.ndarray:
 
 
 def test_ticks_fill_the_union_of_the_components(studio: Studio, files: Path) -> None:
-    answer = studio.fill(ask(files, classes=("eyes", "C"), dilate=3, blend="poisson"))
+    answer = studio.inpaint(ask(files, classes=("eyes", "C"), dilate=3, blend="poisson"))
     hole = fmi.SemanticMasker(3)(fmi.data.sample(256).label_map, ["eyes", "full_mouth"])
-    filled = np.asarray(answer.filled["harmonic"])
+    filled = np.asarray(answer.composites["harmonic"])
     np.testing.assert_array_equal(filled, expected(hole, blend="poisson"))
-    differs = (np.asarray(answer.cut) != np.asarray(answer.portrait)).any(axis=-1)
+    differs = (np.asarray(answer.hidden) != np.asarray(answer.portrait)).any(axis=-1)
     np.testing.assert_array_equal(differs, hole)
-    assert answer.share == hole.mean()
-    assert answer.report() == f"{hole.mean():.1%} of the picture filled with harmonic"
+    assert answer.hole_share == hole.mean()
+    assert answer.report() == f"{hole.mean():.1%} of the image inpainted with harmonic"
 
 
 def test_strokes_are_stretched_and_added_to_the_components(studio: Studio, files: Path) -> None:
@@ -92,15 +92,15 @@ def test_strokes_are_stretched_and_added_to_the_components(studio: Studio, files
     hole = fmi.SemanticMasker()(fmi.data.sample(256).label_map, "nose")
     assert not hole[200:240, 20:80].any()
     hole[200:240, 20:80] = True
-    answer = studio.fill(ask(files, classes=("nose",), painted=painted))
-    np.testing.assert_array_equal(np.asarray(answer.filled["harmonic"]), expected(hole))
+    answer = studio.inpaint(ask(files, classes=("nose",), painted=painted))
+    np.testing.assert_array_equal(np.asarray(answer.composites["harmonic"]), expected(hole))
 
 
 def test_strokes_alone_ask_for_no_label_map(studio: Studio, files: Path) -> None:
     painted = np.zeros((256, 256), dtype=bool)
     painted[100:120, 100:140] = True
-    answer = studio.fill(ask(files, labels=None, parser="none such", painted=painted))
-    np.testing.assert_array_equal(np.asarray(answer.filled["harmonic"]), expected(painted))
+    answer = studio.inpaint(ask(files, label_map=None, parser="none such", painted=painted))
+    np.testing.assert_array_equal(np.asarray(answer.composites["harmonic"]), expected(painted))
 
 
 def test_painted_area_is_where_some_layer_is_opaque() -> None:
@@ -115,55 +115,55 @@ def test_painted_area_is_where_some_layer_is_opaque() -> None:
 
 def test_two_models_are_the_two_sides(studio: Studio, files: Path, tmp_path: Path) -> None:
     own = str(fmi.Inpainter(fmi.models.create("lite")).save_pretrained(tmp_path / "own"))
-    answer = studio.fill(ask(files, classes=("nose",), models=("harmonic", own, own)))
-    assert [title for title, _ in answer.sides] == ["harmonic", own]
-    alone = studio.fill(ask(files, classes=("nose",), models=(own,)))
-    assert [title for title, _ in alone.sides] == ["original", own]
-    assert alone.sides[1][1].tobytes() == answer.sides[1][1].tobytes()
+    answer = studio.inpaint(ask(files, classes=("nose",), models=("harmonic", own, own)))
+    assert [title for title, _ in answer.comparison] == ["harmonic", own]
+    alone = studio.inpaint(ask(files, classes=("nose",), models=(own,)))
+    assert [title for title, _ in alone.comparison] == ["original", own]
+    assert alone.comparison[1][1].tobytes() == answer.comparison[1][1].tobytes()
 
 
 def test_absent_components_are_reported(studio: Studio, files: Path, tmp_path: Path) -> None:
     labels = fmi.data.sample(256).label_map.copy()
     labels[labels == HAIR] = 0
     Image.fromarray(labels).save(tmp_path / "bald.png")
-    bald = ask(files, labels=tmp_path / "bald.png", classes=("nose", "hair"))
-    answer = studio.fill(bald)
+    bald = ask(files, label_map=tmp_path / "bald.png", classes=("nose", "hair"))
+    answer = studio.inpaint(bald)
     assert answer.absent == ("hair",)
     assert answer.report().endswith("; not in this portrait: hair")
     with pytest.raises(MaskError, match="not in this portrait: hair"):
-        studio.fill(ask(files, labels=tmp_path / "bald.png", classes=("hair",)))
+        studio.inpaint(ask(files, label_map=tmp_path / "bald.png", classes=("hair",)))
 
 
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({}, MaskError, "nothing to fill"),
+        ({}, MaskError, "nothing to inpaint"),
         ({"classes": ("nose",), "models": ()}, OptionError, "not 0"),
         ({"classes": ("nose",), "models": ("harmonic", "mat", "lama")}, OptionError, "not 3"),
         ({"classes": ("noes",)}, UnknownNameError, "nose"),
         ({"classes": ("nose",), "models": ("harmonics",)}, UnknownNameError, "harmonic"),
-        ({"classes": ("nose",), "labels": None, "parser": "smal"}, UnknownNameError, "small"),
+        ({"classes": ("nose",), "label_map": None, "parser": "smal"}, UnknownNameError, "small"),
     ],
 )
 def test_bad_requests(
     studio: Studio, files: Path, changes: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        studio.fill(ask(files, **changes))
+        studio.inpaint(ask(files, **changes))
 
 
 def test_label_map_of_another_size_is_refused(studio: Studio, files: Path, tmp_path: Path) -> None:
     Image.fromarray(fmi.data.sample(512).label_map).save(tmp_path / "large.png")
     with pytest.raises(LabelMapError, match=r"512 x 512 pixels, its portrait 256 x 256"):
-        studio.fill(ask(files, labels=tmp_path / "large.png", classes=("nose",)))
+        studio.inpaint(ask(files, label_map=tmp_path / "large.png", classes=("nose",)))
 
 
 @needs_small_parser
 def test_without_a_label_map_a_parser_looks(studio: Studio, files: Path) -> None:
-    answer = studio.fill(ask(files, labels=None, classes=("face_oval",)))
+    answer = studio.inpaint(ask(files, label_map=None, classes=("face_oval",)))
     labels = fmi.parsing.load_parser("small", device="cpu")(fmi.data.sample(256).image)
     hole = fmi.SemanticMasker()(labels, "face_oval")
-    np.testing.assert_array_equal(np.asarray(answer.filled["harmonic"]), expected(hole))
+    np.testing.assert_array_equal(np.asarray(answer.composites["harmonic"]), expected(hole))
 
 
 def test_portraits_become_what_png_holds(tmp_path: Path) -> None:
@@ -224,14 +224,14 @@ def test_command_says_where_the_page_is(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_messages_name_no_places_of_this_machine(text: str, shown: str | None) -> None:
-    assert without_places(text) == (text if shown is None else shown)
+    assert without_folders(text) == (text if shown is None else shown)
 
 
 def test_weights_that_change_are_loaded_again(studio: Studio, files: Path, tmp_path: Path) -> None:
     own, answers = str(tmp_path / "own"), []
     for seed in (1, 1, 2):
         fmi.Inpainter(build("migan", seed=seed), device="cpu").save_pretrained(own)
-        answers.append(studio.fill(ask(files, classes=("nose",), models=(own,))).filled[own])
+        answers.append(studio.inpaint(ask(files, classes=("nose",), models=(own,))).composites[own])
     assert answers[0].tobytes() == answers[1].tobytes() != answers[2].tobytes()
 
 
@@ -266,7 +266,7 @@ def test_foreign_hosts_are_refused(address: str, host: str, status: int) -> None
 
 @needs_gradio
 @pytest.mark.parametrize("kind", ["text", "half", "odd", "labels", "small", "coloured", "none"])
-def test_refusals_are_sentences_without_places(
+def test_refusals_are_sentences_without_folders(
     address: str, kind: str, files: Path, tmp_path: Path
 ) -> None:
     client = importlib.import_module("gradio_client")
@@ -290,7 +290,7 @@ def test_refusals_are_sentences_without_places(
     sent = [client.handle_file(str(path)) for path in given]
     page = client.Client(address, verbose=False)
     with pytest.raises(Exception) as refused:  # noqa: PT011  (the client's own, named AppError)
-        page.predict(*sent, "small", classes, None, ["harmonic"], 0, 0.01, "none", api_name="/fill")
+        page.predict(*sent, "small", classes, None, ["harmonic"], 0, 0.01, "none", api_name="/inpaint")
     said = str(refused.value)
     assert "show_error" not in said
     assert "/" not in said

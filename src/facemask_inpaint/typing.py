@@ -6,6 +6,7 @@ Example:
 """
 
 from facemask_inpaint._internal.types import (
+    Blend,
     Conditions,
     ImageArray,
     ImageLike,
@@ -20,11 +21,13 @@ from facemask_inpaint._internal.types import (
     PathLike,
     PerImage,
     Size,
+    Strategy,
     ValueRange,
 )
 from facemask_inpaint.masks.label_maps import LabelMapLike
 
 __all__ = [
+    "Blend",
     "Conditions",
     "ImageArray",
     "ImageLike",
@@ -40,5 +43,6 @@ __all__ = [
     "PathLike",
     "PerImage",
     "Size",
+    "Strategy",
     "ValueRange",
 ]

@@ -58,6 +58,12 @@ MasksLike: TypeAlias = MaskLike | Sequence[MaskLike]
 ImageSource: TypeAlias = PathLike | Iterable[ImageLike] | ImageArray
 """Many images: a folder, a list of paths, an iterable of images, or a batch."""
 
+Strategy: TypeAlias = Literal["pad", "resize", "crop"]
+"""How a network sees an image of another size; see ``inpainting.strategies``."""
+
+Blend: TypeAlias = Literal["none", "feather", "poisson"]
+"""How the border of a hole is treated: not at all, by cross-fading, or in the gradient domain."""
+
 _Item = TypeVar("_Item")
 PerImage: TypeAlias = _Item | Sequence[_Item]
 """One value for all images, or one per image."""
@@ -91,9 +97,9 @@ class InpaintingOptions(Conditions, total=False):
     """The options of a call of :class:`~facemask_inpaint.Inpainter`, which documents them."""
 
     seed: PerImage[int]
-    strategy: Literal["pad", "resize", "crop"] | None
+    strategy: Strategy | None
     margin: float
-    blend: Literal["none", "feather", "poisson"]
+    blend: Blend
     border: int
     batch_size: int
     value_range: ValueRange | None

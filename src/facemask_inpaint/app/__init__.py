@@ -1,7 +1,7 @@
-"""A local page in the browser: mark what to hide in a portrait, fill it, compare, download.
+"""A local page in the browser: mark what to hide in a portrait, inpaint it, compare, download.
 
-The work is done by :class:`Studio`, which knows no browser; :func:`serve` puts a page in front
-of it, with Gradio (the ``app`` extra).
+The work is done by :class:`Studio`, which knows nothing of the browser; :func:`serve` puts a page
+in front of it, built with Gradio (the ``app`` extra).
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The page itself: Gradio components, and what their events ask of the studio."""
+"""The page itself: Gradio components, and the handlers of their events."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gradio.components.image_editor import EditorValue
 from PIL import Image
 
 from facemask_inpaint import data, images, parsing
+from facemask_inpaint._internal.types import Blend
 from facemask_inpaint.app.studio import (
     MOST_MODELS,
     InpaintingRequest,
@@ -24,10 +25,9 @@ from facemask_inpaint.app.studio import (
     model_choices,
     painted_area,
     read_portrait,
-    without_places,
+    without_folders,
 )
 from facemask_inpaint.errors import FacemaskInpaintError, UnknownNameError
-from facemask_inpaint.inpainting.inpainter import Blend
 from facemask_inpaint.masks import MaskClass
 from facemask_inpaint.models import card
 
@@ -35,19 +35,19 @@ _log = logging.getLogger(__name__)
 
 _TITLE = "Inpaint a portrait"
 _LEAD = (
-    "Choose what to hide in a portrait: tick components, paint, or both. Then fill it with one "
+    "Choose what to hide in a portrait: tick components, paint, or both. Then inpaint it with one "
     "model, or with two to compare."
 )
 _EASEL = (640, 640)
-"""Width and height that the picture under the brush fits into."""
+"""Width and height that the image under the brush fits into."""
 
 
 @dataclass(frozen=True)
 class _Inputs:
-    """The page's controls; their order is that of :meth:`_Handlers.fill`'s arguments."""
+    """The page's controls; their order is that of :meth:`_Handlers.inpaint`'s arguments."""
 
     portrait: gr.Image
-    labels: gr.File
+    label_map: gr.File
     parser: gr.Dropdown
     classes: gr.CheckboxGroup
     easel: gr.ImageEditor
@@ -59,7 +59,7 @@ class _Inputs:
 
 @dataclass(frozen=True)
 class _Outputs:
-    """Where the answer is shown."""
+    """Where the result is shown."""
 
     report: gr.Markdown
     slider: gr.ImageSlider
@@ -68,13 +68,13 @@ class _Outputs:
 
 
 def build_page(studio: Studio, folder: Path, *, models: Sequence[str], parser: str) -> gr.Blocks:
-    """The page, not served yet.
+    """Build the page; :func:`~facemask_inpaint.app.serve` serves it.
 
     Args:
         studio: does the work.
-        folder: where results and the sample portrait are written.
-        models: names of the models chosen at first, one or two.
-        parser: name of the parser chosen at first.
+        folder: where composites and the sample portrait are written.
+        models: names of the one or two models that are preselected.
+        parser: name of the preselected parser.
     """
     handlers = _Handlers(studio, folder)
     with gr.Blocks(title=_TITLE, analytics_enabled=False) as page:
@@ -86,27 +86,27 @@ def build_page(studio: Studio, folder: Path, *, models: Sequence[str], parser: s
                 outputs = _results()
         controls = list(vars(inputs).values())
         shown = [outputs.report, outputs.slider, outputs.gallery, *outputs.downloads]
-        start.click(handlers.fill, controls, shown)
-        inputs.portrait.input(handlers.changed, [inputs.portrait], [inputs.labels, inputs.easel])
-        again.click(handlers.sample, None, [inputs.portrait, inputs.labels, inputs.easel])
+        start.click(handlers.inpaint, controls, shown)
+        inputs.portrait.input(handlers.changed, [inputs.portrait], [inputs.label_map, inputs.easel])
+        again.click(handlers.sample, None, [inputs.portrait, inputs.label_map, inputs.easel])
     return page
 
 
 def _advice(names: Sequence[str]) -> list[str]:
-    """What to know of the first model that comes with the library."""
-    found = []
+    """The advice on the card of the first model that has some."""
+    advice = []
     for name in names:
         with suppress(UnknownNameError):  # a folder or hub repository
-            found.append(card(name).advice)
-    return [advice for advice in found if advice][:1]
+            advice.append(card(name).advice)
+    return [text for text in advice if text][:1]
 
 
 def _controls(
     handlers: _Handlers, models: Sequence[str], parser: str
 ) -> tuple[_Inputs, gr.Button, gr.Button]:
-    portrait, labels, easel = handlers.sample()
-    picture = gr.Image(
-        portrait,
+    portrait_file, label_map_file, easel = handlers.sample()
+    portrait = gr.Image(
+        portrait_file,
         type="filepath",
         image_mode=None,
         sources=["upload", "clipboard"],
@@ -115,10 +115,10 @@ def _controls(
         elem_id="portrait",
     )
     # Not in a class of its own: Gradio would write stubs for that beside this file.
-    picture.preprocess = _dropped_file
+    portrait.preprocess = _dropped_file
     again = gr.Button("Use the sample portrait", size="sm", elem_id="sample")
     inputs = _Inputs(
-        portrait=picture,
+        portrait=portrait,
         classes=gr.CheckboxGroup(
             [(member.replace("_", " "), member.value) for member in MaskClass],
             value=[MaskClass.EYES.value],
@@ -135,10 +135,10 @@ def _controls(
             info="One, or two to compare.",
             elem_id="models",
         ),
-        **_finding(labels, parser),
+        **_label_map_controls(label_map_file, parser),
         **_settings(),
     )
-    return inputs, again, gr.Button("Fill", variant="primary", elem_id="fill")
+    return inputs, again, gr.Button("Inpaint", variant="primary", elem_id="fill")
 
 
 def _easel(background: EditorValue) -> gr.ImageEditor:
@@ -151,18 +151,18 @@ def _easel(background: EditorValue) -> gr.ImageEditor:
             layers=False,
             canvas_size=_EASEL,
             brush=gr.Brush(default_size=12, colors=["#e63c8c"], color_mode="fixed"),
-            label="Strokes are filled besides the components",
+            label="Strokes are inpainted together with the components",
             elem_id="easel",
         )
 
 
-def _finding(labels: str, parser: str) -> dict[str, Any]:
+def _label_map_controls(label_map: str, parser: str) -> dict[str, Any]:
     with gr.Accordion("How components are found", open=False, elem_id="finding"), gr.Row():
         return {
-            "labels": gr.File(
-                labels,
+            "label_map": gr.File(
+                label_map,
                 type="filepath",
-                label="Label map (CelebAMask-HQ ids); without one, a parser looks",
+                label="Label map (CelebAMask-HQ ids); without one, a parser makes it",
                 height=120,
                 elem_id="labels",
             ),
@@ -198,35 +198,35 @@ def _results() -> _Outputs:
             for number in range(MOST_MODELS)
         ],
         gallery=gr.Gallery(
-            type="pil", format="png", label="Original, hole, results", elem_id="gallery"
+            type="pil", format="png", label="Original, hole, composites", elem_id="gallery"
         ),
     )
 
 
 class _Handlers:
-    """What happens when something is clicked; arguments and answers are Gradio's."""
+    """Handlers of the page's events; arguments and return values are Gradio's."""
 
     def __init__(self, studio: Studio, folder: Path) -> None:
         self._studio = studio
         self._folder = folder
 
     def sample(self) -> tuple[str, str, EditorValue]:
-        """Files of the bundled portrait and its label map, and the picture to paint on."""
+        """Return the files of the bundled portrait and label map, and the image to paint on."""
         sample = data.sample()
-        portrait, labels = self._folder / "sample.png", self._folder / "sample_labels.png"
+        portrait, label_map = self._folder / "sample.png", self._folder / "sample_labels.png"
         sample.image.save(portrait)
-        Image.fromarray(sample.label_map).save(labels)
-        return str(portrait), str(labels), _on_easel(sample.image)
+        Image.fromarray(sample.label_map).save(label_map)
+        return str(portrait), str(label_map), _on_easel(sample.image)
 
     def changed(self, portrait: str | None) -> tuple[None, EditorValue | None]:
-        """Another portrait: the old label map does not fit, and there is a new one to paint on."""
-        with _told():
+        """Drop the label map of the old portrait, and return the new one to paint on."""
+        with _errors_on_page():
             return None, None if portrait is None else _on_easel(read_portrait(portrait))
 
-    def fill(
+    def inpaint(
         self,
         portrait: str | None,
-        labels: str | None,
+        label_map: str | None,
         parser: str,
         classes: list[str],
         easel: dict[str, Any] | None,
@@ -235,14 +235,14 @@ class _Handlers:
         dilate: float | None,
         blend: Blend,
     ) -> list[Any]:
-        """Everything that the outputs show."""
+        """Return what each of the outputs shows."""
         if portrait is None:
             raise gr.Error("Drop a portrait first.")
         layers = (easel or {}).get("layers") or []
         request = InpaintingRequest(
             portrait=portrait,
             models=tuple(models),
-            labels=labels,
+            label_map=label_map,
             parser=parser,
             classes=tuple(classes),
             painted=painted_area(layers),
@@ -250,52 +250,53 @@ class _Handlers:
             dilate=dilate or 0,
             blend=blend,
         )
-        with _told():
-            return self._shown(self._studio.fill(request), Path(portrait).stem)
+        with _errors_on_page():
+            return self._shown(self._studio.inpaint(request), Path(portrait).stem)
 
-    def _shown(self, answer: InpaintingResult, stem: str) -> list[Any]:
-        (left, before), (right, after) = answer.sides
-        pictures = [
-            (answer.portrait, "original"),
-            (answer.cut, "hole"),
-            *((picture, name) for name, picture in answer.filled.items()),
+    def _shown(self, result: InpaintingResult, stem: str) -> list[Any]:
+        (left, before), (right, after) = result.comparison
+        composites = result.composites.items()
+        gallery = [
+            (result.portrait, "original"),
+            (result.hidden, "hole"),
+            *((composite, name) for name, composite in composites),
         ]
-        buttons = [gr.DownloadButton(visible=False)] * (MOST_MODELS - len(answer.filled))
+        unused = [gr.DownloadButton(visible=False)] * (MOST_MODELS - len(composites))
         return [
-            answer.report(),
+            result.report(),
             gr.ImageSlider((before, after), label=f"{left} | {right}"),
-            pictures,
-            *(self._download(name, picture, stem) for name, picture in answer.filled.items()),
-            *buttons,
+            gallery,
+            *(self._download(name, composite, stem) for name, composite in composites),
+            *unused,
         ]
 
-    def _download(self, name: str, picture: Image.Image, stem: str) -> gr.DownloadButton:
+    def _download(self, name: str, composite: Image.Image, stem: str) -> gr.DownloadButton:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         target = folder / f"{stem}_{re.sub(r'[^A-Za-z0-9-]+', '_', name).strip('_')}.png"
-        picture.save(target)
+        composite.save(target)
         return gr.DownloadButton(f"Download {name} (PNG)", value=str(target), visible=True)
 
 
 def _dropped_file(payload: Any) -> str | None:
-    """The file that was dropped; whether it is a picture, this library says."""
+    """The file that was dropped; the studio, not Gradio, checks that it is an image."""
     return None if payload is None else payload.path
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Show on the page why something was refused or failed, without places on this machine."""
+def _errors_on_page() -> Iterator[None]:
+    """Show errors on the page, without the folders of this machine."""
     try:
         yield
     except FacemaskInpaintError as error:
-        raise gr.Error(without_places(str(error))) from error
+        raise gr.Error(without_folders(str(error))) from error
     except Exception as error:
-        _log.exception("the page met a fault")
+        _log.exception("an event of the page failed")
         text = f"This did not work ({type(error).__name__}: {error}); the terminal says more."
-        raise gr.Error(without_places(text)) from error
+        raise gr.Error(without_folders(text)) from error
 
 
 def _on_easel(portrait: Image.Image) -> EditorValue:
-    """The picture to paint on; strokes on a smaller copy are stretched back by the studio."""
+    """The image to paint on; the studio stretches strokes on a smaller copy back."""
     background = images.to_rgb(portrait)
     background.thumbnail(_EASEL)
     return {"background": background, "layers": [], "composite": None}

@@ -1,4 +1,4 @@
-"""The page on an address of this machine, with nothing left behind afterwards."""
+"""The page on an address of this machine; nothing is left behind when it is closed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from facemask_inpaint.app.studio import MOST_MODELS, Studio
 from facemask_inpaint.checkpoints import is_folder
@@ -22,6 +22,7 @@ from facemask_inpaint.parsing import list_parsers
 
 if TYPE_CHECKING:
     import gradio
+    from starlette.middleware import Middleware
 
 _Launched: TypeAlias = "tuple[gradio.Blocks, list[str]]"
 
@@ -29,13 +30,13 @@ _OLDEST = 6
 """Oldest major version of Gradio whose functions the page uses."""
 
 _DISCREET = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False"}
-"""What keeps Gradio from reporting its use, and the browser from keeping pictures."""
+"""Keeps Gradio from reporting its use, and the browser from keeping images."""
 
 _ATTEMPTS = 3
-"""How often the page is put up before it counts as unreachable."""
+"""How often the page is launched before it counts as unreachable."""
 
 _FONTS = ("system-ui", "sans-serif")
-"""Fonts that are there already; a theme's own would be fetched from elsewhere."""
+"""Fonts of the system; those of Gradio's themes would be downloaded."""
 
 
 @contextmanager
@@ -50,15 +51,15 @@ def serve(
     """Serve the page on this machine while the block runs.
 
     Nothing is sent anywhere unless ``share`` is on or a model is chosen that has to be fetched.
-    Uploaded pictures and results lie in a temporary folder, which goes with the page.
+    Uploaded images and composites lie in a temporary folder, which is removed with the page.
 
     Args:
-        models: one or two models chosen at first; see ``Inpainter.from_pretrained``.
-        parser: the parser chosen at first; see ``parsing.load_parser``.
+        models: one or two preselected models; see ``Inpainter.from_pretrained``.
+        parser: the preselected parser; see ``parsing.load_parser``.
         device: where networks run; ``None`` means CUDA when there, else CPU.
         port: TCP port; ``None`` for the first free one from 7860.
         share: also ask Gradio's service for a public address; everybody who knows it can use
-            the page, and pictures pass through that service.
+            the page, and images pass through that service.
 
     Yields:
         Addresses of the page: the local one, and the public one if asked for.
@@ -67,9 +68,13 @@ def serve(
         MissingDependencyError: Gradio is not installed, or it is too old.
         OptionError: there are no models, or too many.
         UnknownNameError: there is no such parser.
-        FacemaskInpaintError: the page does not answer, so that something keeps this machine from
-            reaching itself.
+        FacemaskInpaintError: the page cannot be reached from this machine itself.
         OSError: the port is taken.
+
+    Example:
+        >>> with serve(["lite"], device="cpu") as addresses:  # doctest: +SKIP
+        ...     print("open", addresses[0])
+        open http://127.0.0.1:7860/
     """
     if not 1 <= len(models) <= MOST_MODELS:
         raise OptionError(f"name one model, or {MOST_MODELS} to compare, not {len(models)}")
@@ -96,10 +101,10 @@ def serve(
 
 
 def _launch(build: Callable[[], gradio.Blocks], port: int | None, share: bool) -> _Launched:
-    """A page that answers, and its addresses.
+    """A page that can be reached, and its addresses.
 
-    Gradio gives up where the first answer takes longer than three seconds, as on a busy machine;
-    a second page is quicker, since all that it needs has been read by then.
+    Gradio gives up if the first response takes longer than three seconds, as on a busy machine; a
+    second page is faster, since everything it needs is in memory by then.
     """
     import gradio
 
@@ -122,14 +127,14 @@ def _launch(build: Callable[[], gradio.Blocks], port: int | None, share: bool) -
             reason = error
         else:
             return page, [local, public] if public else [local]
-    raise FacemaskInpaintError(f"the page does not answer on this machine: {reason}") from reason
+    raise FacemaskInpaintError(f"the page cannot be reached on this machine: {reason}") from reason
 
 
-def _own_hosts(share: bool) -> Any:
-    """What refuses requests under names that are not this page's.
+def _own_hosts(share: bool) -> Middleware:
+    """Middleware that refuses requests under host names that are not this page's.
 
-    A page elsewhere could otherwise give its own name this machine's address, and read what is
-    here with the browser of whoever looks at it.
+    Another site could otherwise let its own name point to this machine's address and read the page
+    through the browser of its visitor (DNS rebinding).
     """
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -139,19 +144,19 @@ def _own_hosts(share: bool) -> Any:
 
 
 def require_gradio() -> None:
-    """Refuse to go on without a Gradio that the page can be built with.
+    """Require a Gradio that the page can be built with.
 
     Raises:
         MissingDependencyError: it is not installed, or it is too old.
     """
     advice = "pip install 'facemask-inpaint[app]'"
     try:
-        found = importlib.import_module("gradio").__version__
+        version: str = importlib.import_module("gradio").__version__
     except ImportError as error:
         raise MissingDependencyError(f"the page is made with Gradio: {advice}") from error
-    if int(found.split(".")[0]) < _OLDEST:
+    if int(version.split(".")[0]) < _OLDEST:
         raise MissingDependencyError(
-            f"the page needs Gradio {_OLDEST} or newer, this is {found}: {advice}"
+            f"the page needs Gradio {_OLDEST} or newer, this is {version}: {advice}"
         )
 
 

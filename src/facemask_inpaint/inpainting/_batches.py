@@ -6,20 +6,18 @@ import logging
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from facemask_inpaint import images
-from facemask_inpaint._internal.types import LoadedImage, PerImage
+from facemask_inpaint._internal.types import Blend, LoadedImage, PerImage
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.inpainting.strategies import Crop
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models._conditions import joined_conditions
-
-Blend = Literal["none", "feather", "poisson"]
 
 _log = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from facemask_inpaint._internal.devices import resolve_device, resolve_dtype
 from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint._internal.types import (
+    Blend,
     Conditions,
     ImagesLike,
     ImagesT,
@@ -25,17 +26,17 @@ from facemask_inpaint._internal.types import (
     MasksLike,
     PathLike,
     PerImage,
+    Strategy,
     ValueRange,
 )
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.inpainting._batches import (
-    Blend,
     Task,
     predict_all,
     seeds_of_images,
 )
-from facemask_inpaint.inpainting.strategies import Strategy, choose_crop
+from facemask_inpaint.inpainting.strategies import choose_crop
 from facemask_inpaint.models import InpaintingNetwork, PipelineNetwork
 from facemask_inpaint.models._conditions import conditions_of_images
 

@@ -18,17 +18,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from facemask_inpaint import images
-from facemask_inpaint._internal.types import Size
+from facemask_inpaint._internal.types import Size, Strategy
 from facemask_inpaint.errors import OptionError, SizeError
 from facemask_inpaint.models import InpaintingNetwork
 
-Strategy = Literal["pad", "resize", "crop"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 
 
