@@ -114,6 +114,14 @@ def test_the_hole_alone_can_be_asked_for() -> None:
         evaluate(real, fake, "psnr_hole")
 
 
+def test_what_only_a_benchmark_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = replace(LARGEST, needs=frozenset({"pairs", "label map"}))
+    monkeypatch.setitem(METRICS, LARGEST.name, row)
+    images = synth.pictures(3, 24, 20)
+    with pytest.raises(OptionError, match="largest_error needs a label map"):
+        evaluate(images, images, LARGEST.name)
+
+
 def test_several_extractors_name_their_results(cheap: CustomExtractor) -> None:
     real, fake = synth.pictures(9, 24, 20), synth.pictures(9, 24, 20, "x")
     middle = custom(lambda images: images[:, :, 8:12, 8:12].float().flatten(1), "the middle")

@@ -168,6 +168,9 @@ def _wanted_rows(
             rows[row.in_hole().name] = row.in_hole()
         if "mask" in row.needs and not masked:
             raise OptionError(f"{row.name} needs masks: give mask=")
+        if unmet := row.needs - {"features", "pairs", "mask"}:
+            missing = " and ".join(sorted(unmet))
+            raise OptionError(f"{row.name} needs a {missing}, which only a benchmark has")
     return list(rows.values())
 
 

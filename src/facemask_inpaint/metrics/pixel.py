@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -18,6 +17,7 @@ from facemask_inpaint.metrics.features.perceptual import (
     shared_perceptual_distance,
 )
 from facemask_inpaint.metrics.inputs import MaskSource
+from facemask_inpaint.metrics.metric import ImageMetric
 from facemask_inpaint.metrics.pairs import ImagePair, PairedResult, PairReader
 from facemask_inpaint.metrics.table import image_metrics
 
@@ -60,7 +60,7 @@ def psnr(
         MaskError: a mask that does not fit its image.
         OptionError: unmatched files (named).
     """
-    return _mean_result("psnr", peak_signal_to_noise, real, fake, mask, reader)
+    return _mean(image_metrics()["psnr"], real, fake, mask, reader)
 
 
 def ssim(
@@ -97,7 +97,7 @@ def ssim(
         MaskError: a mask that does not fit its image.
         OptionError: unmatched files (named).
     """
-    return _mean_result("ssim", structural_similarity, real, fake, mask, reader)
+    return _mean(image_metrics()["ssim"], real, fake, mask, reader)
 
 
 def l1(
@@ -130,7 +130,7 @@ def l1(
         MaskError: a mask that does not fit its image.
         OptionError: unmatched files (named).
     """
-    return _mean_result("l1", absolute_difference, real, fake, mask, reader)
+    return _mean(image_metrics()["l1"], real, fake, mask, reader)
 
 
 def lpips(
@@ -167,24 +167,22 @@ def lpips(
     if isinstance(network, str):
         network = load_perceptual_distance(network, device=reader.device)
     distance = network.measure
-    return _mean_result(
-        "lpips",
-        lambda pair: distance(pair.real, pair.fake, pair.hole),
-        real,
-        fake,
-        mask,
-        reader,
+    row = replace(
+        image_metrics()["lpips"],
+        function=lambda pair: distance(pair.real, pair.fake, pair.hole),
+        prepare=None,
     )
+    return _mean(row, real, fake, mask, reader)
 
 
 def absolute_difference(pair: ImagePair) -> float:
     """Compute the mean absolute difference of one pair."""
-    return _mean((pair.real - pair.fake).abs(), pair.hole)
+    return _average((pair.real - pair.fake).abs(), pair.hole)
 
 
 def peak_signal_to_noise(pair: ImagePair) -> float:
     """Compute ``-10 log10`` of the mean squared difference of one pair, in dB."""
-    error = _mean((pair.real - pair.fake).square(), pair.hole)
+    error = _average((pair.real - pair.fake).square(), pair.hole)
     return -10 * math.log10(error) if error else math.inf
 
 
@@ -207,7 +205,7 @@ def structural_similarity(pair: ImagePair) -> float:
     similarity = luminance * (2 * covariance + c2) / (variances + c2)
     if pair.hole is None:
         similarity = similarity[:, margin:-margin, margin:-margin]
-    return _mean(similarity, pair.hole)
+    return _average(similarity, pair.hole)
 
 
 def perceptual_distance(pair: ImagePair) -> float:
@@ -220,21 +218,19 @@ def perceptual_distance(pair: ImagePair) -> float:
     return network.measure(pair.real, pair.fake, pair.hole)
 
 
-def _mean_result(
-    name: str,
-    function: Callable[[ImagePair], float],
+def _mean(
+    metric: ImageMetric,
     real: ImageSource,
     fake: ImageSource,
     mask: MaskSource | None,
     reader: PairReader | None,
 ) -> PairedResult:
-    """One metric, whole without masks and over the hole with them."""
-    row = replace(image_metrics()[name], function=function, prepare=None)
-    row = row if mask is None else row.in_hole()
+    """Mean of one metric, of whole images without masks and over the hole with them."""
+    row = metric if mask is None else metric.in_hole()
     return (reader or PairReader()).measure(real, fake, [row], mask)[row.name]
 
 
-def _mean(values: Tensor, hole: Tensor | None) -> float:
+def _average(values: Tensor, hole: Tensor | None) -> float:
     """Mean of ``(C, H, W)`` over the image, or over the hole."""
     return float((values if hole is None else values[:, hole]).mean())
 

@@ -182,11 +182,14 @@ def find_metric(
     Raises:
         UnknownNameError: there is no such metric; the message names the near ones.
     """
-    known = metric_rows() | dict(further or {})
+    further = further or {}
     base, _, extractor = name.partition("@")
-    if base not in known:
-        raise unknown_name("metric", name, known)
-    row = known[base]
+    whole = METRICS.get(base.removesuffix(HOLE))
+    row = further.get(base) or METRICS.get(base)
+    if row is None and base.endswith(HOLE) and isinstance(whole, ImageMetric):
+        row = whole.in_hole()
+    if row is None:
+        raise unknown_name("metric", name, {**metric_rows(), **further})
     return row.with_extractor(extractor) if extractor and isinstance(row, FeatureMetric) else row
 
 
