@@ -77,8 +77,8 @@ def hole_of(labels: np.ndarray, name: str) -> np.ndarray:
     return SemanticMasker()(labels, name)
 
 
-def brightened(picture: np.ndarray, region: np.ndarray, amount: int) -> np.ndarray:
-    changed = picture.astype(int)
+def brightened(image: np.ndarray, region: np.ndarray, amount: int) -> np.ndarray:
+    changed = image.astype(int)
     changed[region] += amount
     return np.clip(changed, 0, 255).astype(np.uint8)
 
@@ -106,9 +106,9 @@ def test_lab_of_known_colours() -> None:
 def test_the_original_itself_has_no_flaw(
     portrait: tuple[np.ndarray, np.ndarray], name: str
 ) -> None:
-    picture, labels = portrait
+    image, labels = portrait
     ids = MASK_CLASSES[name].label_ids
-    found = diagnose(picture, picture, hole_of(labels, name), labels, ids, lambda _: labels)
+    found = diagnose(image, image, hole_of(labels, name), labels, ids, lambda _: labels)
     paired = set(EYES) <= set(ids) or name in ("eyebrows", "ears")
     assert set(found) == {"seam", "colour_shift", "agreement", *(["asymmetry"] if paired else [])}
     assert found.pop("agreement") == 1
@@ -120,10 +120,10 @@ def test_the_original_itself_has_no_flaw(
 def test_a_brighter_or_darker_filling_shifts_the_colour(
     portrait: tuple[np.ndarray, np.ndarray], name: str, sign: int
 ) -> None:
-    picture, labels = portrait
+    image, labels = portrait
     hole = hole_of(labels, name)
     shifts = [
-        colour_shift(picture, brightened(picture, hole, sign * amount), hole)
+        colour_shift(image, brightened(image, hole, sign * amount), hole)
         for amount in (0, 4, 8, 16, 32)
     ]
     assert all(low < high for low, high in pairwise(shifts))
@@ -131,20 +131,20 @@ def test_a_brighter_or_darker_filling_shifts_the_colour(
 
 
 def test_another_tint_shifts_the_colour(portrait: tuple[np.ndarray, np.ndarray]) -> None:
-    picture, labels = portrait
+    image, labels = portrait
     hole = hole_of(labels, "nose")
-    tinted = [picture.copy() for _ in range(3)]
+    tinted = [image.copy() for _ in range(3)]
     for amount, filled in zip((6, 12, 24), tinted):
         filled[hole, 1] -= np.minimum(filled[hole, 1], amount).astype(np.uint8)
-    shifts = [colour_shift(picture, filled, hole) for filled in tinted]
+    shifts = [colour_shift(image, filled, hole) for filled in tinted]
     assert 0.5 < shifts[0] < shifts[1] < shifts[2]
 
 
 @pytest.mark.parametrize("name", [*SKIN_CLASSES, "hair", "head"])
 def test_a_hard_edge_raises_the_seam(portrait: tuple[np.ndarray, np.ndarray], name: str) -> None:
-    picture, labels = portrait
+    image, labels = portrait
     hole = hole_of(labels, name)
-    seams = [seam(picture, brightened(picture, hole, amount), hole) for amount in (0, 4, 8, 16, 32)]
+    seams = [seam(image, brightened(image, hole, amount), hole) for amount in (0, 4, 8, 16, 32)]
     assert all(low < high for low, high in pairwise(seams))
     assert seams[-1] > 8
 
@@ -153,26 +153,26 @@ def test_a_soft_change_of_tone_is_a_shift_without_a_seam(
     portrait: tuple[np.ndarray, np.ndarray],
 ) -> None:
     """The same change at the end of a ramp: the eye sees another tone but no line."""
-    picture, labels = portrait
+    image, labels = portrait
     hole = hole_of(labels, "face_oval")
     reach = len(labels) // 50
     depth = sum(~dilate(~hole, distance) for distance in range(1, reach + 1)) * hole
-    soft = np.clip(picture - (40 / reach * depth)[..., None], 0, 255).astype(np.uint8)
-    hard = brightened(picture, hole, -40)
-    assert seam(picture, soft, hole) < 0.25 * seam(picture, hard, hole)
-    assert colour_shift(picture, soft, hole) > 0.5
+    soft = np.clip(image - (40 / reach * depth)[..., None], 0, 255).astype(np.uint8)
+    hard = brightened(image, hole, -40)
+    assert seam(image, soft, hole) < 0.25 * seam(image, hard, hole)
+    assert colour_shift(image, soft, hole) > 0.5
 
 
 def test_the_membrane_has_less_seam_than_a_mirrored_face(
     portrait: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    picture, labels = portrait
+    image, labels = portrait
     hole = hole_of(labels, "mouth_and_nose")
-    smooth = np.asarray(Inpainter.from_pretrained("harmonic")(picture, hole))
-    pasted = picture.copy()
-    pasted[hole] = picture[:, ::-1][hole]
+    smooth = np.asarray(Inpainter.from_pretrained("harmonic")(image, hole))
+    pasted = image.copy()
+    pasted[hole] = image[:, ::-1][hole]
     for measure in (seam, colour_shift):
-        assert measure(picture, smooth, hole) < 0.2 * measure(picture, pasted, hole)
+        assert measure(image, smooth, hole) < 0.2 * measure(image, pasted, hole)
 
 
 # Asymmetry
@@ -183,9 +183,9 @@ def left_eye(labels: np.ndarray) -> np.ndarray:
 
 
 def test_one_changed_eye_raises_the_asymmetry(portrait: tuple[np.ndarray, np.ndarray]) -> None:
-    picture, labels = portrait
-    pale = [brightened(picture, left_eye(labels), amount) for amount in (0, 30, 60, 120)]
-    found = [asymmetry(picture, filled, labels, EYES) for filled in pale]
+    image, labels = portrait
+    pale = [brightened(image, left_eye(labels), amount) for amount in (0, 30, 60, 120)]
+    found = [asymmetry(image, filled, labels, EYES) for filled in pale]
     assert found[0] == 0
     assert all(low < high for low, high in pairwise(found))
 
@@ -194,7 +194,7 @@ def test_an_eye_from_the_other_side_unmirrored_is_a_mismatch(
     portrait: tuple[np.ndarray, np.ndarray],
 ) -> None:
     """The right eye pasted over the left one: as it is they look alike, not mirrored."""
-    picture, labels = portrait
+    image, labels = portrait
     boxes = [
         [np.flatnonzero((labels == LABEL_IDS[name]).any(axis=axis)) for axis in (1, 0)]
         for name in ("l_eye", "r_eye")
@@ -204,9 +204,9 @@ def test_an_eye_from_the_other_side_unmirrored_is_a_mismatch(
     left, right = (np.s_[row : row + height, col : col + width] for row, col in corners)
     results = []
     for turn in (-1, 1):
-        pasted = picture.copy()
-        pasted[left] = picture[right][:, ::turn]
-        results.append(asymmetry(picture, pasted, labels, EYES))
+        pasted = image.copy()
+        pasted[left] = image[right][:, ::turn]
+        results.append(asymmetry(image, pasted, labels, EYES))
     mirrored, copied = results
     assert 2 * mirrored < copied
 
@@ -215,62 +215,62 @@ def test_an_eye_from_the_other_side_unmirrored_is_a_mismatch(
 def test_a_component_missing_on_one_side_raises_the_asymmetry(
     portrait: tuple[np.ndarray, np.ndarray], name: str, ids: tuple[int, int]
 ) -> None:
-    picture, labels = portrait
+    image, labels = portrait
     component = labels == LABEL_IDS[name]
     around = dilate(component, len(labels) // 40) & ~component
-    gone = picture.copy()
-    gone[dilate(component, len(labels) // 80)] = np.median(picture[around], axis=0)
-    assert asymmetry(picture, gone, labels, ids) > 4
+    gone = image.copy()
+    gone[dilate(component, len(labels) // 80)] = np.median(image[around], axis=0)
+    assert asymmetry(image, gone, labels, ids) > 4
 
 
 def test_a_filling_without_either_eye_is_more_symmetric_than_with_one(
     portrait: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    picture, labels = portrait
+    image, labels = portrait
     hole = hole_of(labels, "eyes")
-    none = np.asarray(Inpainter.from_pretrained("harmonic")(picture, hole))
-    one = np.where((hole & dilate(left_eye(labels), len(labels) // 64))[..., None], none, picture)
-    both_gone, one_gone = (asymmetry(picture, x, labels, EYES) for x in (none, one))
+    none = np.asarray(Inpainter.from_pretrained("harmonic")(image, hole))
+    one = np.where((hole & dilate(left_eye(labels), len(labels) // 64))[..., None], none, image)
+    both_gone, one_gone = (asymmetry(image, x, labels, EYES) for x in (none, one))
     assert 2 * both_gone < one_gone
 
 
 def test_an_asymmetry_that_the_original_has_is_none(
     portrait: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    """One eye closed in the original: open or closed, the filling is not to blame."""
-    picture, labels = portrait
-    odd = brightened(picture, left_eye(labels), -60)
+    """One eye closed in the original: open or closed, the prediction is not to blame."""
+    image, labels = portrait
+    odd = brightened(image, left_eye(labels), -60)
     assert asymmetry(odd, odd, labels, EYES) == 0
-    blamed = asymmetry(picture, odd, labels, EYES)
-    assert asymmetry(odd, picture, labels, EYES) < 0.5 * blamed
+    blamed = asymmetry(image, odd, labels, EYES)
+    assert asymmetry(odd, image, labels, EYES) < 0.5 * blamed
 
 
 def test_the_pair_that_lost_most_decides(portrait: tuple[np.ndarray, np.ndarray]) -> None:
-    picture, labels = portrait
-    filled = brightened(picture, left_eye(labels), 100)
-    eyes = asymmetry(picture, filled, labels, EYES)
-    assert asymmetry(picture, filled, labels, MaskClass.HEAD.label_ids) == eyes
+    image, labels = portrait
+    filled = brightened(image, left_eye(labels), 100)
+    eyes = asymmetry(image, filled, labels, EYES)
+    assert asymmetry(image, filled, labels, MaskClass.HEAD.label_ids) == eyes
 
 
 def test_asymmetry_needs_both_sides_hidden_and_there(
     portrait: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    picture, labels = portrait
-    assert asymmetry(picture, picture, labels, MaskClass.NOSE.label_ids) is None
-    assert asymmetry(picture, picture, labels, EYES[:1]) is None
+    image, labels = portrait
+    assert asymmetry(image, image, labels, MaskClass.NOSE.label_ids) is None
+    assert asymmetry(image, image, labels, EYES[:1]) is None
     turned_away = np.where(labels == LABEL_IDS["l_eye"], LABEL_IDS["skin"], labels)
-    assert asymmetry(picture, picture, turned_away, EYES) is None
+    assert asymmetry(image, image, turned_away, EYES) is None
 
 
 def test_labels_may_be_of_another_size_or_in_parts() -> None:
-    picture = np.asarray(data.sample(512).image.convert("RGB"))
+    image = np.asarray(data.sample(512).image.convert("RGB"))
     labels = data.sample(512).label_map
-    filled = brightened(picture, left_eye(labels), 100)
+    filled = brightened(image, left_eye(labels), 100)
     parts = Annotation(labels.shape, {label: labels == label for label in range(1, 19)})
-    expected = asymmetry(picture, filled, labels, EYES)
-    assert asymmetry(picture, filled, parts, EYES) == expected
+    expected = asymmetry(image, filled, labels, EYES)
+    assert asymmetry(image, filled, parts, EYES) == expected
     small = data.sample(256).label_map
-    assert asymmetry(picture, filled, small, EYES) == pytest.approx(expected, rel=0.1)
+    assert asymmetry(image, filled, small, EYES) == pytest.approx(expected, rel=0.1)
 
 
 # Agreement
@@ -302,11 +302,11 @@ def test_a_parser_may_mix_up_the_sides_and_have_its_own_size(
 def test_what_the_original_lacks_has_no_agreement(
     portrait: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    picture, labels = portrait
+    image, labels = portrait
     hats = [LABEL_IDS["hat"]]
     assert agreement(labels, labels, hats) == {}
     hole = hole_of(labels, "hair")
-    assert "agreement" not in diagnose(picture, picture, hole, labels, hats, lambda _: labels)
+    assert "agreement" not in diagnose(image, image, hole, labels, hats, lambda _: labels)
 
 
 # Where nothing is defined, what is refused, and what it costs
@@ -318,29 +318,29 @@ def test_without_a_border_there_is_no_number(
     measure: Callable[..., float | None], value: bool
 ) -> None:
     for shape in ((64, 64), (2, 2), (1, 9), (9, 1)):
-        picture = np.zeros((*shape, 3), np.uint8)
-        assert measure(picture, picture, np.full(shape, value)) is None
+        image = np.zeros((*shape, 3), np.uint8)
+        assert measure(image, image, np.full(shape, value)) is None
 
 
 def test_a_border_one_pixel_wide_has_no_seam_but_the_rest_counts() -> None:
-    picture = np.full((32, 32, 3), 90, np.uint8)
+    image = np.full((32, 32, 3), 90, np.uint8)
     hole = np.ones((32, 32), bool)
     hole[::2] = False  # no two known rows adjoin
-    assert seam(picture, picture, hole) is None
+    assert seam(image, image, hole) is None
     hole[:, 16:] = False
-    assert seam(picture, brightened(picture, hole, 30), hole) > 5
+    assert seam(image, brightened(image, hole, 30), hole) > 5
 
 
 def test_holes_at_the_edge_of_the_picture_count_where_they_meet_known_pixels() -> None:
-    picture = np.full((32, 48, 3), 90, np.uint8)
+    image = np.full((32, 48, 3), 90, np.uint8)
     hole = np.zeros((32, 48), bool)
     hole[:, :20] = True
-    filled = brightened(picture, hole, 30)
-    step = float(np.linalg.norm(to_lab(filled[0, 0]) - to_lab(picture[0, 0])))
-    assert seam(picture, filled, hole) == pytest.approx(step)
-    assert seam(picture[:, ::-1], filled[:, ::-1], hole[:, ::-1]) == pytest.approx(step)
-    assert colour_shift(picture, filled, hole) == pytest.approx(
-        float(ciede2000(to_lab(filled[0, 0]), to_lab(picture[0, 0])))
+    filled = brightened(image, hole, 30)
+    step = float(np.linalg.norm(to_lab(filled[0, 0]) - to_lab(image[0, 0])))
+    assert seam(image, filled, hole) == pytest.approx(step)
+    assert seam(image[:, ::-1], filled[:, ::-1], hole[:, ::-1]) == pytest.approx(step)
+    assert colour_shift(image, filled, hole) == pytest.approx(
+        float(ciede2000(to_lab(filled[0, 0]), to_lab(image[0, 0])))
     )
 
 
@@ -353,26 +353,26 @@ def test_an_even_gradient_has_no_seam() -> None:
 
 
 def test_unlike_inputs_are_refused(portrait: tuple[np.ndarray, np.ndarray]) -> None:
-    picture, labels = portrait
+    image, labels = portrait
     hole = hole_of(labels, "nose")
     with pytest.raises(ImageError, match="differ in size"):
-        diagnose(picture, picture[:-1], hole, labels, EYES)
-    with pytest.raises(ImageError, match="filled picture must be"):
-        diagnose(picture, picture / 255, hole, labels, EYES)
+        diagnose(image, image[:-1], hole, labels, EYES)
+    with pytest.raises(ImageError, match="prediction must be"):
+        diagnose(image, image / 255, hole, labels, EYES)
     with pytest.raises(MaskError, match="not uint8"):
-        diagnose(picture, picture, hole.astype(np.uint8), labels, EYES)
+        diagnose(image, image, hole.astype(np.uint8), labels, EYES)
     with pytest.raises(MaskError, match="must be bool"):
-        diagnose(picture, picture, hole[:-1], labels, EYES)
+        diagnose(image, image, hole[:-1], labels, EYES)
 
 
 @pytest.mark.slow
 def test_they_cost_less_than_twenty_milliseconds_at_512() -> None:
-    picture, labels = np.asarray(data.sample(512).image.convert("RGB")), data.sample(512).label_map
+    image, labels = np.asarray(data.sample(512).image.convert("RGB")), data.sample(512).label_map
     hole = hole_of(labels, "head")
-    filled = brightened(picture, hole, 9)
+    filled = brightened(image, hole, 9)
     seconds = []
     for _ in range(20):
         started = time.process_time()
-        diagnose(picture, filled, hole, labels, MaskClass.HEAD.label_ids)
+        diagnose(image, filled, hole, labels, MaskClass.HEAD.label_ids)
         seconds.append(time.process_time() - started)
     assert min(seconds) < 0.02

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+Pixels = NDArray[np.uint8]
+"""``(H, W, 3)`` uint8 sRGB."""
+
 Colours = NDArray[np.float64]
 """``(..., 3)`` float64: L* in 0 … 100, a*, b*."""
 
@@ -24,18 +27,19 @@ _25_TO_THE_7TH = 25.0**7
 
 
 def to_lab(rgb: NDArray[np.uint8]) -> Colours:
-    """CIELAB of sRGB colours (IEC 61966-2-1), white point D65.
+    """Return CIELAB of sRGB colours (IEC 61966-2-1), white point D65.
 
     Args:
         rgb: ``(..., 3)`` uint8.
     """
     xyz = _LINEAR[rgb] @ _TO_RELATIVE_XYZ
     roots = np.where(xyz > _DELTA**3, np.cbrt(xyz), xyz / (3 * _DELTA**2) + 4 / 29)
-    return roots @ _FROM_ROOTS - np.array([16.0, 0.0, 0.0])
+    lab: Colours = roots @ _FROM_ROOTS - np.array([16.0, 0.0, 0.0])
+    return lab
 
 
 def ciede2000(first: Colours, second: Colours) -> NDArray[np.float64]:
-    """How different colours look: 1 is about the least difference one sees side by side.
+    """Return how different colours look: 1 is about the least difference one sees side by side.
 
     After Sharma, Wu and Dalal, "The CIEDE2000 Color-Difference Formula: Implementation Notes,
     Supplementary Test Data, and Mathematical Observations", Color Research and Application
