@@ -320,11 +320,11 @@ def _entry_of_source(name: str | None, source: str) -> MethodEntry:
 
 def _entry_of_folder(name: str, source: str, folder: Path) -> MethodEntry:
     config, _ = checkpoints.load_folder(folder)
-    card_name = config.get("card")
+    card_name, options = str(config.get("card")), config.get("options")
     digest = content_of([folder / CONFIG_NAME, folder / TENSORS_NAME])
     if card_name in models.list_pretrained():
         return _entry_of_card(name, source, models.card(card_name), digest)
-    resolution = config.get("options", {}).get("resolution")
+    resolution = options.get("resolution") if isinstance(options, dict) else None
     return MethodEntry(name, source, digest, training=NOT_RECORDED, resolution=resolution)
 
 

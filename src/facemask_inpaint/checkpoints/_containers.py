@@ -17,7 +17,12 @@ from facemask_inpaint.checkpoints._network_pickles import (
 )
 from facemask_inpaint.checkpoints._safe_pickle.inert import Budget
 from facemask_inpaint.checkpoints._safe_pickle.lazy_tensors import Lazy
-from facemask_inpaint.checkpoints._safe_pickle.trees import flatten_modules, plain_entries
+from facemask_inpaint.checkpoints._safe_pickle.trees import (
+    Key,
+    PlainValue,
+    flatten_modules,
+    plain_entries,
+)
 from facemask_inpaint.checkpoints._torch_files import (
     LEGACY_MAGIC,
     TorchArchive,
@@ -44,7 +49,7 @@ class Unread:
 
     container: Container
     sections: Mapping[str, Any]
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, PlainValue] = field(default_factory=dict)
     top: Any = None
 
 
@@ -57,7 +62,7 @@ def open_unread(path: Path) -> Unread:
     return _LOADERS[kind](data, Budget(str(path), _COPIES * len(data)))
 
 
-def open_torch_object(path: Path) -> Any:
+def open_torch_object(path: Path) -> object:
     """Open the main object of a ``torch.save`` file, its tensors unread.
 
     Raises:
@@ -74,12 +79,12 @@ def open_torch_object(path: Path) -> Any:
 
 
 def damaged_safetensors(path: Path, error: Exception) -> CheckpointError:
-    """Error for what the safetensors library says of a file."""
+    """Return an error for what the safetensors library says of a file."""
     return CheckpointError(f"{path}: cut off or damaged safetensors ({error})")
 
 
-def tensor_entries(entries: Mapping[Any, Any]) -> dict[Any, Lazy]:
-    """The entries that are tensors."""
+def tensor_entries(entries: Mapping[Key, object]) -> dict[Key, Lazy]:
+    """Return the entries that are tensors."""
     return {
         name: value
         for name, value in entries.items()
@@ -138,7 +143,7 @@ def _load_legacy(data: memoryview, budget: Budget) -> Unread:
 
 
 def _load_pickle(data: memoryview, budget: Budget) -> Unread:
-    top = load_network_pickle(data, budget)
+    top: Any = load_network_pickle(data, budget)
     if networks := persistent_networks(top):
         return Unread("stylegan2-ada", networks, plain_entries(top))
     if networks := tensorflow_networks(top):
@@ -152,7 +157,7 @@ def _load_pickle(data: memoryview, budget: Budget) -> Unread:
 _LOADERS = {"zip": _load_zip, "legacy": _load_legacy, "pickle": _load_pickle}
 
 
-def _from_dictionary(top: Any, container: Container, budget: Budget) -> Unread:
+def _from_dictionary(top: object, container: Container, budget: Budget) -> Unread:
     """Sections of a (nested) state dict; the top level itself is the section ``""``."""
     if not isinstance(top, dict):
         raise CheckpointError(f"{budget.file}: holds a {type(top).__name__}, not a state dict")

@@ -10,7 +10,7 @@ Sources: ``torch_utils/persistence.py`` of StyleGAN2-ADA (format version 6) and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from facemask_inpaint.checkpoints._safe_pickle.inert import Budget, Record
 from facemask_inpaint.checkpoints._safe_pickle.lazy_tensors import Lazy, Storage
@@ -29,8 +29,8 @@ TF_VERSIONS = (2, 3, 4)
 TF_SECTIONS = ("G", "D", "Gs")
 
 
-def load_network_pickle(data: memoryview, budget: Budget) -> Any:
-    """Top object of the pickle, everything in it inert and every tensor unread.
+def load_network_pickle(data: memoryview, budget: Budget) -> object:
+    """Return the top object of the pickle, everything in it inert and every tensor unread.
 
     Raises:
         CheckpointError: the stream is damaged, cut off or refused.
@@ -39,15 +39,15 @@ def load_network_pickle(data: memoryview, budget: Budget) -> Any:
     return Machine(data, budget, NETWORK_PICKLE | inner).load()
 
 
-def persistent_networks(top: Any) -> dict[str, Record]:
-    """The persistent networks of a StyleGAN2-ADA snapshot by section; none if it is not one."""
+def persistent_networks(top: object) -> dict[str, Record]:
+    """Return the networks of a StyleGAN2-ADA snapshot by section; none if it is not one."""
     if not isinstance(top, dict):
         return {}
     return {name: value for name, value in top.items() if _is(value, PERSISTENT)}
 
 
-def tensorflow_networks(top: Any) -> dict[str, Record]:
-    """``G``, ``D`` and ``Gs`` (the moving average) of a TensorFlow-era file; none if it is not."""
+def tensorflow_networks(top: object) -> dict[str, Record]:
+    """Return ``G``, ``D`` and the average ``Gs`` of a TensorFlow-era file; none if it is none."""
     if not isinstance(top, tuple) or len(top) != len(TF_SECTIONS):
         return {}
     if not all(_is(value, TF_NETWORK) for value in top):
@@ -55,8 +55,8 @@ def tensorflow_networks(top: Any) -> dict[str, Record]:
     return dict(zip(TF_SECTIONS, top))
 
 
-def persistent_tensors(network: Record, file: str) -> tuple[dict[str, Lazy], dict[str, Any]]:
-    """Unread tensors under state-dict keys, and the constructor's arguments.
+def persistent_tensors(network: Record, file: str) -> tuple[dict[str, Lazy], dict[str, object]]:
+    """Return unread tensors under state-dict keys, and the constructor's arguments.
 
     Only registered parameters, buffers and modules are followed: constructor arguments may hold
     whole modules with initial weights, which must not be mistaken for the trained ones.
@@ -74,8 +74,8 @@ def persistent_tensors(network: Record, file: str) -> tuple[dict[str, Lazy], dic
     return tensors, facts
 
 
-def tensorflow_tensors(network: Record, file: str) -> tuple[dict[str, Lazy], dict[str, Any]]:
-    """Unread variables, those of components as ``component/name``, and the static arguments.
+def tensorflow_tensors(network: Record, file: str) -> tuple[dict[str, Lazy], dict[str, object]]:
+    """Return unread variables, those of components as ``component/name``, and the static arguments.
 
     Raises:
         CheckpointError: the network is of another format version or damaged.
@@ -96,7 +96,7 @@ def _inner_storage(machine: Machine, args: tuple[Any, ...]) -> Storage:
     (data,) = args
     if not isinstance(data, memoryview):
         raise CheckpointError(f"{machine.file}: a tensor's storage is not bytes")
-    return read_legacy(data, machine.budget, bare_storage=True)
+    return cast(Storage, read_legacy(data, machine.budget, bare_storage=True))
 
 
 def _is(value: Any, path: str) -> bool:
@@ -121,7 +121,7 @@ def _module_state(module: Any, file: str) -> dict[Any, Any]:
     return state
 
 
-def _torch_members(module: Any, file: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _torch_members(module: object, file: str) -> tuple[dict[str, Lazy], dict[str, object]]:
     state = _module_state(module, file)
     groups = [state.get(name, {}) for name in ("_parameters", "_buffers", "_modules")]
     if not all(isinstance(group, dict) for group in groups):

@@ -17,9 +17,9 @@ from facemask_inpaint.checkpoints._safe_pickle.lazy_tensors import (
     storage_dtype,
 )
 from facemask_inpaint.checkpoints._safe_pickle.machine import Machine, Vocabulary
+from facemask_inpaint.checkpoints._safe_pickle.torch_values import STORAGES
 from facemask_inpaint.checkpoints._safe_pickle.vocabularies import (
     LIGHTNING,
-    STORAGES,
     TORCH,
     TORCHSCRIPT,
 )
@@ -62,14 +62,14 @@ class TorchArchive:
         """Whether ``torch.jit.save`` wrote it."""
         return any(name.startswith(f"{self._root}code/") for name in self._entries)
 
-    def load(self) -> Any:
-        """The archive's main object, tensors unread."""
+    def load(self) -> object:
+        """Return the archive's main object, tensors unread."""
         order = self._entries.get(f"{self._root}byteorder")
         if order is not None and bytes(self._stored(order)) != b"little":
             raise CheckpointError(f"{self.budget.file}: numbers are not in little-endian order")
         storages: dict[str, Storage] = {}
 
-        def persistent(reference: Any) -> Storage:
+        def persistent(reference: object) -> Storage:
             dtype, key, numel, part = parse_reference(reference, self.budget.file)
             if part is not None:
                 raise CheckpointError(f"{self.budget.file}: a part of a storage, in a zip archive")
@@ -121,8 +121,8 @@ class TorchArchive:
         return self.data[start : start + info.file_size]
 
 
-def read_legacy(data: memoryview, budget: Budget, *, bare_storage: bool = False) -> Any:
-    """Main object of a ``torch.save`` stream from before torch 1.6.
+def read_legacy(data: memoryview, budget: Budget, *, bare_storage: bool = False) -> object:
+    """Return the main object of a ``torch.save`` stream from before torch 1.6.
 
     Args:
         data: the whole stream, and nothing behind it.
@@ -134,7 +134,7 @@ def read_legacy(data: memoryview, budget: Budget, *, bare_storage: bool = False)
     """
     storages: dict[str, Storage] = {}
 
-    def persistent(reference: Any) -> Storage | StorageView:
+    def persistent(reference: object) -> Storage | StorageView:
         dtype, key, numel, part = parse_reference(reference, budget.file)
         storages.setdefault(key, Storage(dtype, numel, budget))
         whole = _same(storages[key], dtype, numel, budget.file)
@@ -165,9 +165,9 @@ def read_legacy(data: memoryview, budget: Budget, *, bare_storage: bool = False)
 
 
 def parse_reference(
-    reference: Any, file: str
-) -> tuple[torch.dtype, str, int, tuple[Any, Any] | None]:
-    """Element type, key and length of a storage, and start and length of the part that is meant.
+    reference: object, file: str
+) -> tuple[torch.dtype, str, int, tuple[object, object] | None]:
+    """Return a storage's element type, key and length, and start and length of a part of it.
 
     Args:
         reference: torch's persistent id.
@@ -187,8 +187,8 @@ def parse_reference(
     return storage_dtype(kind, file), key, numel, part and (part[1], part[2])
 
 
-def script_members(module: Any, file: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Tensors and child modules of one TorchScript module; all its attributes are in its state.
+def script_members(module: object, file: str) -> tuple[dict[str, Lazy], dict[str, object]]:
+    """Return the tensors and child modules in the state of one TorchScript module.
 
     Raises:
         CheckpointError: it is not a module.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import HfApi, snapshot_download
 from safetensors.torch import save_file
@@ -31,7 +30,7 @@ def is_folder(path: str | Path) -> bool:
 
 
 def save_folder(
-    folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
+    folder: str | Path, config: Mapping[str, object], tensors: Mapping[str, Tensor]
 ) -> Path:
     """Write a checkpoint folder; both files appear complete, or neither does.
 
@@ -65,8 +64,8 @@ def save_folder(
     return folder
 
 
-def load_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Config and tensors of a checkpoint folder.
+def load_folder(folder: str | Path) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """Read config and tensors of a checkpoint folder.
 
     Raises:
         CheckpointError: a file is missing, damaged or not what it should be.
@@ -78,7 +77,7 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return config, read(folder / TENSORS_NAME, "safetensors").tensors
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> dict[str, object]:
     if path.stat().st_size > _MAX_CONFIG_BYTES:
         raise CheckpointError(f"{path}: absurdly large for a config")
     try:
@@ -155,7 +154,7 @@ def load_hub(
     progress: bool = True,
     token: str | None = None,
 ) -> Path:
-    """Local copy of a hub repository that holds ``config.json`` and ``model.safetensors``.
+    """Return a local copy of a hub repository that holds ``config.json`` and ``model.safetensors``.
 
     Args:
         repo_id: ``user/name``.

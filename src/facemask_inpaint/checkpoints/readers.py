@@ -19,7 +19,11 @@ from facemask_inpaint.checkpoints._containers import (
     tensor_entries,
 )
 from facemask_inpaint.checkpoints._safe_pickle.lazy_tensors import Lazy
-from facemask_inpaint.checkpoints._safe_pickle.trees import nested_tensors, plain_entries
+from facemask_inpaint.checkpoints._safe_pickle.trees import (
+    PlainValue,
+    nested_tensors,
+    plain_entries,
+)
 from facemask_inpaint.checkpoints.keys import NESTING, own_keys, select
 from facemask_inpaint.checkpoints.sources import Container
 from facemask_inpaint.errors import CheckpointError
@@ -40,7 +44,7 @@ class Checkpoint:
     """
 
     tensors: dict[str, Tensor]
-    metadata: dict[str, Any]
+    metadata: dict[str, PlainValue]
     container: Container
 
 
@@ -61,10 +65,11 @@ class Contents:
 
     @property
     def keys(self) -> list[str]:
+        """Keys of all tensors, in the file's order."""
         return list(self._unread)
 
     def shape(self, key: str) -> tuple[int, ...]:
-        """Shape of the tensor under ``key``.
+        """Return the shape of the tensor under ``key``.
 
         Raises:
             CheckpointError: it has none that could be told.
@@ -72,7 +77,7 @@ class Contents:
         return self._unread[key].shape
 
     def read(self, keys: Mapping[str, str]) -> dict[str, Tensor]:
-        """Tensors on the CPU under new keys.
+        """Read tensors onto the CPU, under new keys.
 
         Args:
             keys: new key to the file's.
@@ -98,7 +103,8 @@ class _Slice:
         return tuple(self.file.get_slice(self.key).get_shape())
 
     def tensor(self) -> Tensor:
-        return self.file.get_tensor(self.key)
+        tensor: Tensor = self.file.get_tensor(self.key)
+        return tensor
 
 
 def read(
@@ -142,7 +148,7 @@ def read(
     return _finish(unread, section, prefix, path)
 
 
-def read_all(path: str | Path) -> Any:
+def read_all(path: str | Path) -> object:
     """Read everything that a ``torch.save`` file holds, in the nesting that it has there.
 
     Nothing that the file names is imported or called: objects of foreign classes stay records of
@@ -164,7 +170,7 @@ def read_all(path: str | Path) -> Any:
 
 
 def identify(path: str | Path) -> Container:
-    """What wrote a checkpoint file, from its bytes; no tensor is read.
+    """Return what wrote a checkpoint file, from its bytes; no tensor is read.
 
     Raises:
         UnsafeCheckpointError: the file asks for something outside the closed list.
@@ -197,7 +203,7 @@ def survey(path: str | Path) -> Contents:
 def read_own(
     path: str | Path, anchors: Sequence[str], network: str, *, preferred: Collection[str] = ()
 ) -> dict[str, Tensor]:
-    """Tensors of one network in a file, under its own keys, wherever in the file it is.
+    """Read the tensors of one network in a file, under its own keys, wherever in the file it is.
 
     Args:
         path: the file, in any container.
@@ -290,7 +296,7 @@ def _section(unread: Unread, wanted: str | None, path: Path) -> str:
 
 def _slices(path: Path) -> dict[str, _Slice]:
     try:
-        file = safe_open(path, framework="pt", device="cpu")
+        file: Any = safe_open(path, framework="pt", device="cpu")
         return {key: _Slice(file, key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise damaged_safetensors(path, error) from error

@@ -30,7 +30,7 @@ _FACTORIES = {
 _NO_NETWORK = (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, MemoryError)
 
 
-def build(kind: Callable[..., Built], options: Mapping[str, Any], what: str) -> Built:
+def build(kind: Callable[..., Built], options: Mapping[str, object], what: str) -> Built:
     """Call a network's class with options, all of which are checked first.
 
     Args:
@@ -57,8 +57,8 @@ def build(kind: Callable[..., Built], options: Mapping[str, Any], what: str) -> 
 
 
 def require_size(
-    kind: Callable[..., Any],
-    options: Mapping[str, Any],
+    kind: Callable[..., object],
+    options: Mapping[str, object],
     elements: int,
     tensors: int,
     message: str,

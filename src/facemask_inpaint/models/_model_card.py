@@ -10,7 +10,6 @@ import json
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from facemask_inpaint.checkpoints.keys import NESTING
 from facemask_inpaint.checkpoints.sources import Container, Source
@@ -150,8 +149,8 @@ class Card:
     files: tuple[WeightFile, ...] = ()
     arxiv: str | None = None
     repository: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    traits: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    options: Mapping[str, object] = field(default_factory=dict, hash=False)
+    traits: Mapping[str, object] = field(default_factory=dict, hash=False)
     aliases: tuple[str, ...] = ()
     default: bool = False
     needs_weights: bool = True
@@ -211,7 +210,7 @@ class Card:
         text = json.dumps(self.record(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """The card as plain dictionaries, tuples and strings, ready for JSON."""
         return asdict(self)
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -131,7 +131,7 @@ def _parts(contents: Contents, cards: Mapping[str, Sequence[Card]]) -> Iterator[
                     yield Match(card, role, "keys and shapes")
 
 
-def _options(contents: Contents, architecture: str) -> dict[str, Any] | None:
+def _options(contents: Contents, architecture: str) -> dict[str, object] | None:
     """Constructor arguments that a whole network's shapes tell; ``None`` if it is another's."""
     network = network_class(architecture)
     anchors = anchors_of(network)
@@ -146,7 +146,7 @@ def _options(contents: Contents, architecture: str) -> dict[str, Any] | None:
         return None
 
 
-def _editions(cards: Sequence[Card], options: Mapping[str, Any]) -> list[Match]:
+def _editions(cards: Sequence[Card], options: Mapping[str, object]) -> list[Match]:
     """Those of a network's cards that agree with what the tensors tell; all if none does."""
     agreeing = [card for card in cards if _agrees(card, options)]
     if agreeing:
@@ -154,6 +154,6 @@ def _editions(cards: Sequence[Card], options: Mapping[str, Any]) -> list[Match]:
     return [Match(card, WHOLE, "keys") for card in cards]
 
 
-def _agrees(card: Card, options: Mapping[str, Any]) -> bool:
+def _agrees(card: Card, options: Mapping[str, object]) -> bool:
     expected = {"resolution": card.resolution, **card.options, **card.traits}
     return all(options[name] == value for name, value in expected.items() if name in options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from facemask_inpaint.checkpoints.keys import describe_starts
 from facemask_inpaint.errors import CheckpointError, OptionError, unknown_name
@@ -54,10 +54,11 @@ def network_class(architecture: str) -> type[InpaintingNetwork]:
     if architecture not in ARCHITECTURES:
         raise unknown_name("architecture", architecture, ARCHITECTURES)
     module, _, name = ARCHITECTURES[architecture].partition(":")
-    return getattr(importlib.import_module(module), name)
+    output: type[InpaintingNetwork] = getattr(importlib.import_module(module), name)
+    return output
 
 
-def create(architecture: str, /, **options: Any) -> InpaintingNetwork:
+def create(architecture: str, /, **options: object) -> InpaintingNetwork:
     """Build an untrained network in inference mode.
 
     Args:
@@ -78,7 +79,7 @@ def create(architecture: str, /, **options: Any) -> InpaintingNetwork:
 
 
 def from_official(
-    architecture: str, tensors: Mapping[str, Tensor], **options: Any
+    architecture: str, tensors: Mapping[str, Tensor], **options: object
 ) -> InpaintingNetwork:
     """Build a network from tensors under the keys of its authors' own checkpoint.
 
@@ -104,7 +105,7 @@ def _from_official(
     cls: type[InpaintingNetwork],
     architecture: str,
     tensors: Mapping[str, Tensor],
-    options: Mapping[str, Any],
+    options: Mapping[str, object],
 ) -> InpaintingNetwork:
     from facemask_inpaint.models.layers.official import dense
 
@@ -123,7 +124,7 @@ def _from_official(
 
 
 def _fitting(
-    architecture: str, read_off: Mapping[str, Any], options: Mapping[str, Any]
+    architecture: str, read_off: Mapping[str, object], options: Mapping[str, object]
 ) -> InpaintingNetwork:
     """A network by the options that tensors told, and those that the caller gave."""
     try:
@@ -136,7 +137,7 @@ def _fitting(
         ) from error
 
 
-def blank(architecture: str, /, **options: Any) -> InpaintingNetwork:
+def blank(architecture: str, /, **options: object) -> InpaintingNetwork:
     """Build a network whose weights are about to be loaded; nothing is drawn for them."""
     from facemask_inpaint._internal.torch_state import without_draws
 

@@ -12,11 +12,11 @@ how much of its input each block replaces.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.float32 import Float32Module
@@ -58,6 +58,7 @@ class AOTGAN(InpaintingNetwork):
         self.head = nn.Conv2d(width, 3, 3, padding=1)
         self.apply(_initialise)
 
+    @override
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         white_hole = masked_image + hole
         x = F.relu(self.stem(torch.cat([white_hole, hole], dim=1)), inplace=True)
@@ -69,11 +70,13 @@ class AOTGAN(InpaintingNetwork):
             x = F.relu(conv(x), inplace=True)
         return torch.tanh(self.head(x))
 
+    @override
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         stem = OfficialTensors(tensors, cls.__name__).take("encoder.1.weight")
         return {"width": stem.shape[0], "blocks": _count_blocks(tensors)}
 
+    @override
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         names = {
@@ -111,9 +114,11 @@ class AOTBlock(nn.Module):
         self.gate_norm = GateNorm()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, C, H, W)`` to the same shape."""
         context = torch.cat([F.relu(branch(x), inplace=True) for branch in self.branches], dim=1)
         opening = torch.sigmoid(self.gate_norm(self.gate(x)))
-        return x * (1 - opening) + self.fuse(context) * opening
+        x = x * (1 - opening) + self.fuse(context) * opening
+        return x
 
 
 class GateNorm(Float32Module):
@@ -124,6 +129,7 @@ class GateNorm(Float32Module):
     the order of operations follows the official one.
     """
 
+    @override
     def forward_float32(self, x: Tensor) -> Tensor:
         mean = x.mean(dim=(2, 3), keepdim=True)
         deviation = x.std(dim=(2, 3), keepdim=True) + 1e-9

@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models._network import InpaintingNetwork
@@ -90,6 +91,7 @@ class DeepFillV2(InpaintingNetwork):
         self.attended = nn.Sequential(*(GatedConv(top, top, padding) for _ in range(2)))
         self.merge = nn.Sequential(*_decoder(2 * top, width, padding))
 
+    @override
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         return self.stages(masked_image, hole)[-1]
 
@@ -119,8 +121,9 @@ class DeepFillV2(InpaintingNetwork):
             hole = nearest(hole, factor, self.sampling)
         return F.max_pool2d(hole, 3, stride=1, padding=1) == 0
 
+    @override
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         official = OfficialTensors(tensors, cls.__name__)
         if _is_tuned(tensors):
             first = official.take("stage1.conv1.conv.bias")
@@ -130,6 +133,7 @@ class DeepFillV2(InpaintingNetwork):
             layout = {"padding": "same", "sampling": "corners"}
         return {"width": len(first) // 2, **layout}
 
+    @override
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         official = OfficialTensors(tensors, cls.__name__)
@@ -177,6 +181,7 @@ class BorderedConv(nn.Conv2d):
         self.border = (before, reach, before, reach) if padding == "same" else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, H / stride, W / stride)``."""
         return super().forward(F.pad(x, self.border) if self.border else x)
 
 
@@ -200,6 +205,7 @@ class GatedConv(BorderedConv):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, H / stride, W / stride)``."""
         passing, gate = super().forward(x).chunk(2, dim=1)
         return self.activation(passing) * torch.sigmoid(gate)
 
@@ -208,6 +214,7 @@ class GatedUp(GatedConv):
     """Doubles height and width by repeating pixels, then convolves."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``."""
         return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"))
 
 

@@ -13,16 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from typing_extensions import override
 
 from facemask_inpaint.errors import CheckpointError
 from facemask_inpaint.models._network import InpaintingNetwork
-from facemask_inpaint.models.layers.official import OfficialTensors
+from facemask_inpaint.models.layers.official import OfficialTensors, prefixed
 
 KERNEL_SIZES = (7, 5, 3, 3, 3, 3, 3)
 """Side of the kernels of each encoder level; every level halves height and width."""
@@ -36,7 +36,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class MADF(InpaintingNetwork):
     """MADF generator; deterministic, for heights and widths that are multiples of 128.
 
-    It was trained on 512 x 512 images. Nothing bounds its answer, which leaves [-1, 1] here
+    It was trained on 512 x 512 images. Nothing bounds its prediction, which leaves [-1, 1] here
     and there.
 
     Args:
@@ -62,6 +62,7 @@ class MADF(InpaintingNetwork):
             constant = torch.tensor(values).view(3, 1, 1)
             self.register_buffer(name, constant, persistent=False)
 
+    @override
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         return self.stages(masked_image, hole)[-1]
 
@@ -75,10 +76,10 @@ class MADF(InpaintingNetwork):
         Returns:
             Three images ``(N, 3, H, W)``, not bounded to [-1, 1].
         """
-        keep = (1 - hole).expand_as(masked_image)
-        mean_coloured_hole = ((masked_image + 1) / 2 - self.mean) / self.std * keep
-        entry = torch.cat([mean_coloured_hole, keep], dim=1)
-        *skips, deepest = self.encoder(entry, keep)
+        known = (1 - hole).expand_as(masked_image)
+        mean_coloured_hole = ((masked_image + 1) / 2 - self.mean) / self.std * known
+        entry = torch.cat([mean_coloured_hole, known], dim=1)
+        *skips, deepest = self.encoder(entry, known)
         skips = [entry, *skips]
         guides, image = self.recovery(deepest, skips)
         images = [image]
@@ -87,14 +88,16 @@ class MADF(InpaintingNetwork):
             images.append(image)
         return [2 * (image * self.std + self.mean) - 1 for image in images]
 
+    @override
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         official = OfficialTensors(tensors, cls.__name__)
         width, mask_features = (
             official.take(f"{key}.weight").shape[0] for key in ("enc_up_1.0", "filter_gen_1.conv.0")
         )
         return {"width": width, "mask_features": mask_features}
 
+    @override
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         official = OfficialTensors(tensors, cls.__name__)
@@ -102,13 +105,13 @@ class MADF(InpaintingNetwork):
         official.take_all("enc_conv_")
         state = _encoder_state(official) | _recovery_state(official)
         for i in range(REFINEMENTS):
-            state |= _prefixed(f"refinements.{i}", _refinement_state(official, f"dec_ref{i}"))
+            state |= prefixed(f"refinements.{i}.", _refinement_state(official, f"dec_ref{i}"))
         official.finish()
         return state
 
 
 class Encoder(nn.Module):
-    """Shrinks the image level by level, with kernels made from the mask."""
+    """Downsamples the image level by level, with kernels made from the mask."""
 
     def __init__(self, width: int, mask_features: int) -> None:
         super().__init__()
@@ -123,9 +126,9 @@ class Encoder(nn.Module):
             self.levels.append(EncoderLevel(read_mask, filtering, nn.Conv2d(outputs, skip, 1)))
             mask_inputs, inputs = mask_features, outputs
 
-    def forward(self, entry: Tensor, keep: Tensor) -> list[Tensor]:
+    def forward(self, entry: Tensor, known: Tensor) -> list[Tensor]:
         """The map of every level, from half the height and width downwards."""
-        x, mask, skips = entry, keep, []
+        x, mask, skips = entry, known, []
         for level in self.levels:
             x, mask, skip = level(x, mask)
             skips.append(skip)
@@ -135,22 +138,23 @@ class Encoder(nn.Module):
 class EncoderLevel(nn.Module):
     """Gives image and mask features for the next level, and a wider map for the decoders."""
 
-    def __init__(self, read_mask: nn.Conv2d, filtering: MaskAwareConv, widen: nn.Conv2d) -> None:
+    def __init__(self, read_mask: nn.Conv2d, filtering: MaskAwareConv, expand: nn.Conv2d) -> None:
         super().__init__()
         self.read_mask = read_mask
         self.filtering = filtering
-        self.widen = widen
+        self.expand = expand
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return image features, mask features, and the map for the decoders."""
         mask = F.relu(self.read_mask(mask), inplace=True)
         x = F.relu(self.filtering(x, mask), inplace=True)
-        return x, mask, F.relu(self.widen(x), inplace=True)
+        return x, mask, F.relu(self.expand(x), inplace=True)
 
 
 class MaskAwareConv(nn.Module):
     """Convolution of stride 2 whose kernel at each position is an affine map of mask features.
 
-    The kernel at position p is ``K[p] = B + sum over h of M[h, p] A[h]``, so its answer is
+    The kernel at position p is ``K[p] = B + sum over h of M[h, p] A[h]``, so its output is
     ``conv(x; B)[p] + sum over h of M[h, p] conv(x; A[h])[p]``: one ordinary convolution with all
     of B and A, mixed position by position. The kernels themselves, more than a gigabyte at
     512 x 512, are never made.
@@ -174,8 +178,8 @@ class MaskAwareConv(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Filter ``x`` ``(N, C, 2H, 2W)`` as the mask features ``(N, M, H, W)`` tell."""
         responses = F.conv2d(x, self.kernels, stride=2, padding=self.padding)
-        mixed, *modulated = responses.split(self.outputs, dim=1)
-        for feature, response in zip(mask.split(1, dim=1), modulated):
+        mixed, *modulated = torch.split(responses, self.outputs, dim=1)
+        for feature, response in zip(torch.split(mask, 1, dim=1), modulated):
             mixed = torch.addcmul(mixed, feature, response)
         return mixed
 
@@ -188,7 +192,7 @@ class RecoveryDecoder(nn.Module):
         self.steps = nn.ModuleList(
             RecoveryStep(inputs, outputs) for inputs, outputs in _decoder_widths(width)
         )
-        self.enlarge = _doubling(width, 3)
+        self.upsample = _doubling(width, 3)
         self.merge = nn.Conv2d(6 + 3, 3, 3, padding=1)
 
     def forward(self, x: Tensor, skips: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
@@ -197,20 +201,21 @@ class RecoveryDecoder(nn.Module):
         for step, skip in zip(self.steps, skips[:0:-1]):
             x = step(x, skip)
             maps.append(x)
-        return maps, self.merge(torch.cat([skips[0], self.enlarge(x)], dim=1))
+        return maps, self.merge(torch.cat([skips[0], self.upsample(x)], dim=1))
 
 
 class RecoveryStep(nn.Module):
-    """Doubles height and width and merges the encoder's map in."""
+    """Upsamples by two and merges the encoder's map in."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.enlarge = _doubling(inputs, outputs)
+        self.upsample = _doubling(inputs, outputs)
         self.norm = nn.BatchNorm2d(outputs)
         self.merge = nn.Conv2d(2 * outputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        x = F.leaky_relu(self.norm(self.enlarge(x)), SLOPE, inplace=True)
+        """Map ``(N, inputs, H, W)`` and a skip of twice the size to ``(N, outputs, 2H, 2W)``."""
+        x = F.leaky_relu(self.norm(self.upsample(x)), SLOPE, inplace=True)
         return F.relu(self.merge(torch.cat([skip, x], dim=1)), inplace=True)
 
 
@@ -242,15 +247,16 @@ class RefinementDecoder(nn.Module):
 
 
 class RefinementStep(nn.Module):
-    """Doubles height and width and normalises as the guide of the new size tells."""
+    """Upsamples by two and normalises as the guide of the new size tells."""
 
     def __init__(self, inputs: int, outputs: int, hidden: int) -> None:
         super().__init__()
-        self.enlarge = _doubling(inputs, outputs)
+        self.upsample = _doubling(inputs, outputs)
         self.norm = GuidedNorm(outputs, hidden)
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        return F.leaky_relu(self.norm(self.enlarge(x), guide), SLOPE, inplace=True)
+        """Map ``(N, inputs, H, W)`` and a guide of twice the size to ``(N, outputs, 2H, 2W)``."""
+        return F.leaky_relu(self.norm(self.upsample(x), guide), SLOPE, inplace=True)
 
 
 class GuidedNorm(nn.Module):
@@ -264,8 +270,10 @@ class GuidedNorm(nn.Module):
         self.shift = nn.Conv2d(hidden, channels, 3, padding=1)
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        """Normalise ``(N, C, H, W)`` as a guide of the same shape tells."""
         hints = F.relu(self.shared(guide), inplace=True)
-        return self.norm(x) * (1 + self.scale(hints)) + self.shift(hints)
+        x = self.norm(x) * (1 + self.scale(hints)) + self.shift(hints)
+        return x
 
 
 def _map_widths(width: int) -> list[int]:
@@ -283,22 +291,18 @@ def _doubling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
 
 
-def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}.{key}": tensor for key, tensor in tensors.items()}
-
-
 def _encoder_state(official: OfficialTensors) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     for level, kernel_size in enumerate(KERNEL_SIZES):
         theirs, ours = f"filter_gen_{level + 1}", f"encoder.levels.{level}"
-        state |= _prefixed(f"{ours}.read_mask", official.take_all(f"{theirs}.conv.0."))
-        widen = official.take(f"enc_up_{level + 1}.0.weight")
-        state[f"{ours}.widen.weight"] = widen
-        state[f"{ours}.widen.bias"] = official.take(f"enc_up_{level + 1}.0.bias")
+        state |= official.move(f"{theirs}.conv.0", f"{ours}.read_mask")
+        expand = official.take(f"enc_up_{level + 1}.0.weight")
+        state[f"{ours}.expand.weight"] = expand
+        state[f"{ours}.expand.bias"] = official.take(f"enc_up_{level + 1}.0.bias")
         state[f"{ours}.filtering.kernels"] = all_kernels(
             official.take(f"{theirs}.conv1.0.weight"),
             official.take(f"{theirs}.conv1.0.bias"),
-            outputs=widen.shape[1],
+            outputs=expand.shape[1],
             side=kernel_size,
         )
     return state
@@ -334,18 +338,18 @@ def _recovery_state(official: OfficialTensors) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     for step, level in enumerate(range(levels, 1, -1)):
         ours = f"recovery.steps.{step}"
-        state |= _prefixed(f"{ours}.enlarge", official.take_all(f"deconv_{level}.0."))
-        state |= _prefixed(f"{ours}.norm", official.take_all(f"deconv_{level}.1."))
-        state |= _prefixed(f"{ours}.merge", official.take_all(f"att_conv_{level}.conv.0."))
-    state |= _prefixed("recovery.enlarge", official.take_all("deconv_1.0."))
-    state |= _prefixed("recovery.merge", official.take_all("att_conv_1.conv.0."))
+        state |= official.move(f"deconv_{level}.0", f"{ours}.upsample")
+        state |= official.move(f"deconv_{level}.1", f"{ours}.norm")
+        state |= official.move(f"att_conv_{level}.conv.0", f"{ours}.merge")
+    state |= official.move("deconv_1.0", "recovery.upsample")
+    state |= official.move("att_conv_1.conv.0", "recovery.merge")
     return state
 
 
 def _refinement_state(official: OfficialTensors, theirs: str) -> dict[str, Tensor]:
     levels = len(KERNEL_SIZES)
     parts = {
-        "enlarge": "deconv",
+        "upsample": "deconv",
         "norm.norm": "bn.batch_norm",
         "norm.shared": "bn.mlp_shared.0",
         "norm.scale": "bn.mlp_scale",
@@ -354,6 +358,5 @@ def _refinement_state(official: OfficialTensors, theirs: str) -> dict[str, Tenso
     state: dict[str, Tensor] = {}
     for step, level in enumerate(range(levels, 1, -1)):
         for ours, part in parts.items():
-            tensors = official.take_all(f"{theirs}_{level}.{part}.")
-            state |= _prefixed(f"steps.{step}.{ours}", tensors)
-    return state | _prefixed("head", official.take_all(f"{theirs}_1."))
+            state |= official.move(f"{theirs}_{level}.{part}", f"steps.{step}.{ours}")
+    return state | official.move(f"{theirs}_1", "head")

@@ -12,14 +12,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
-from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models._network import InpaintingNetwork
+from facemask_inpaint.models.layers.checks import require_power_of_two
 from facemask_inpaint.models.layers.fir import downsample, upsample
 from facemask_inpaint.models.layers.official import OfficialTensors
 
@@ -48,8 +49,7 @@ class MIGAN(InpaintingNetwork):
         self, *, resolution: int = 256, channel_base: int = 32768, channel_max: int = 512
     ) -> None:
         super().__init__()
-        if resolution < 8 or resolution & (resolution - 1):
-            raise OptionError(f"resolution must be a power of two of at least 8, not {resolution}")
+        require_power_of_two("resolution", resolution, 8)
         self.native_resolution = resolution
         sides = [2**k for k in range(2, resolution.bit_length())]  # 4, 8, …, resolution
         channels = [min(channel_base // side, channel_max) for side in sides]
@@ -61,6 +61,7 @@ class MIGAN(InpaintingNetwork):
         for c, out, side in zip(channels, channels[1:], sides[1:]):
             self.decoder.append(DecoderBlock(c, out, side=side))
 
+    @override
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         x = torch.cat([0.5 - hole, masked_image], dim=1)
         # Depth-wise convolutions are up to three times as fast on channels-last maps.
@@ -76,8 +77,9 @@ class MIGAN(InpaintingNetwork):
             image = upsample(image) + increment
         return image
 
+    @override
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         resolution = _resolution(tensors)
         official = OfficialTensors(tensors, cls.__name__)
         first, last = (
@@ -85,6 +87,7 @@ class MIGAN(InpaintingNetwork):
         )
         return {"resolution": resolution, "channel_base": first * resolution, "channel_max": last}
 
+    @override
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         resolution = _resolution(tensors)
@@ -94,8 +97,8 @@ class MIGAN(InpaintingNetwork):
         for level in range(levels):
             side = 4 << level
             theirs, ours = f"encoder.b{side}", f"encoder.{levels - 1 - level}"
-            state |= _moved(official, f"{theirs}.conv1", f"{ours}.keep")
-            state |= _moved(official, f"{theirs}.conv2", f"{ours}.leave")
+            state |= _moved(official, f"{theirs}.conv1", f"{ours}.conv1")
+            state |= _moved(official, f"{theirs}.conv2", f"{ours}.conv2")
             theirs, ours = f"synthesis.b{side}", f"decoder.{level}"
             state |= _moved(official, f"{theirs}.conv1", f"{ours}.enter")
             state |= _moved(official, f"{theirs}.conv2", f"{ours}.merge")
@@ -110,7 +113,8 @@ class SeparableUnit(nn.Module):
     Args:
         inputs: channels in.
         outputs: channels out.
-        resample: ``"down"`` halves before the point-wise convolution, ``"up"`` doubles after it.
+        resample: ``"down"`` halves the scale before the point-wise convolution, ``"up"``
+            doubles it afterwards.
         noise_side: side of the stored noise plane, added before the last activation.
     """
 
@@ -135,6 +139,7 @@ class SeparableUnit(nn.Module):
             self.noise_strength = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, H', W')``."""
         x = activate(self.depthwise(x))
         if self.resample == "down":
             x = downsample(x)
@@ -151,16 +156,17 @@ class EncoderBlock(nn.Module):
 
     def __init__(self, channels: int, outputs: int, *, resample: Literal["down"] | None) -> None:
         super().__init__()
-        self.keep = SeparableUnit(channels, channels)
-        self.leave = SeparableUnit(channels, outputs, resample=resample)
+        self.conv1 = SeparableUnit(channels, channels)
+        self.conv2 = SeparableUnit(channels, outputs, resample=resample)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        skip = self.keep(x)
-        return self.leave(skip), skip
+        """Return the map for the next block and the one that the decoder adds."""
+        skip = self.conv1(x)
+        return self.conv2(skip), skip
 
 
 class DecoderBlock(nn.Module):
-    """Enlarges (but at 4 x 4, where ``side`` is None), adds the encoder's map, gives RGB."""
+    """Upsamples (but at 4 x 4, where ``side`` is None), adds the encoder's map, gives RGB."""
 
     def __init__(self, inputs: int, channels: int, *, side: int | None) -> None:
         super().__init__()
@@ -170,6 +176,7 @@ class DecoderBlock(nn.Module):
         self.to_rgb = nn.Conv2d(channels, 3, 1)
 
     def forward(self, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the map for the next block and this block's part of the image."""
         x = self.merge(self.enter(x) + skip)
         return x, self.to_rgb(x)
 

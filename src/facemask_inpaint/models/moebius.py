@@ -17,7 +17,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from typing_extensions import override
 
-from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models.layers.checks import require_multiple
 from facemask_inpaint.models.layers.kl_autoencoder import CELL, WIDTHS
 from facemask_inpaint.models.layers.latent_categories import (
     PROMPT_LENGTH,
@@ -76,8 +76,7 @@ class Moebius(LatentCategoryNetwork):
         posterior: Posterior = "sample",
     ) -> None:
         coarsest = 2 ** (len(widths) - 1)
-        if grid < coarsest or grid % coarsest:
-            raise OptionError(f"grid must be a multiple of {coarsest}, not {grid}")
+        require_multiple("grid", grid, coarsest)
         shape = TokenUNetShape(
             widths=tuple(widths),
             attends=(True,) * len(widths),
@@ -128,8 +127,10 @@ class SeparableConv(nn.Module):
         self.bn2 = nn.BatchNorm2d(outgoing)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, incoming, H, W)`` to ``(N, outgoing, H, W)``."""
         y = self.bn2(self.conv_pw(F.relu(self.bn1(self.conv_dw(x)))))
-        return x + y if x.shape == y.shape else y
+        x = x + y if x.shape == y.shape else y
+        return x
 
 
 class SelfLambda(nn.Module):
@@ -159,7 +160,8 @@ class SelfLambda(nn.Module):
         content = key @ value.flatten(2).transpose(1, 2)
         layout = rearrange(self._layout(value), "(n v) k h w -> n (h w) k v", n=len(x))
         answer = query @ (content[:, None] + layout)
-        return rearrange(answer, "n (h w) k v -> n h w (k v)", h=h, w=w)
+        x = rearrange(answer, "n (h w) k v -> n h w (k v)", h=h, w=w)
+        return x
 
     def _layout(self, value: Tensor) -> Tensor:
         """What each query channel ``k`` sees around each position: ``(N * V, K, h, w)``."""
@@ -195,7 +197,8 @@ class CrossLambda(nn.Module):
         value = self.norm_v(self.to_v(context).transpose(1, 2)).transpose(1, 2)
         # Weights of the tokens first: far smaller than a matrix of keys x values per position.
         weights = query @ (self.rel_pos_emb.squeeze(3) + key[:, None]).transpose(2, 3)
-        return rearrange(weights @ value[:, None], "n (h w) k v -> n h w (k v)", h=h, w=w)
+        x = rearrange(weights @ value[:, None], "n (h w) k v -> n h w (k v)", h=h, w=w)
+        return x
 
 
 class MixFeedForward(nn.Module):
@@ -212,7 +215,8 @@ class MixFeedForward(nn.Module):
         """Return ``(N, h, w, C)`` for a map of this shape."""
         x = rearrange(x, "n h w c -> n c h w").contiguous()
         value, gate = self.depth_conv(F.silu(self.inverted_conv(x))).chunk(2, 1)
-        return rearrange(self.point_conv(value * F.silu(gate)), "n c h w -> n h w c")
+        x = rearrange(self.point_conv(value * F.silu(gate)), "n c h w -> n h w c")
+        return x
 
 
 class _Named(nn.Module):
@@ -223,4 +227,5 @@ class _Named(nn.Module):
         self.conv = conv
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
+        x = self.conv(x)
+        return x

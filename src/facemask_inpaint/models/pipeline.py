@@ -1,4 +1,4 @@
-"""Any inpainting pipeline of ``diffusers`` as a network: Stable Diffusion, SDXL, SD3, FLUX Fill …
+"""Any inpainting pipeline of ``diffusers`` as a network: Stable Diffusion, SDXL, FLUX Fill, ...
 
 A pipeline gets an image whose hidden pixels are gone already, replaced by a harmonic filling of
 the known ones: whatever it does with its input, it cannot copy what is hidden.
@@ -252,7 +252,7 @@ class PipelineNetwork(InpaintingNetwork):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PipelineNetwork:
         if not self.in_place:
             for part in self._parts().values():
-                part._apply(fn)
+                part._apply(fn)  # type: ignore[no-untyped-call]
         return self
 
     def _parts(self) -> dict[str, nn.Module]:

@@ -126,7 +126,8 @@ class CrossAttention(nn.Module):
         )
         attended = F.scaled_dot_product_attention(query, key, value)
         _, h, w, _ = x.shape
-        return self.to_out[0](rearrange(attended, "n k (h w) d -> n h w (k d)", h=h, w=w))
+        x = self.to_out[0](rearrange(attended, "n k (h w) d -> n h w (k d)", h=h, w=w))
+        return x
 
 
 class FeedForward(nn.Module):
@@ -138,7 +139,9 @@ class FeedForward(nn.Module):
         self.net = nn.ModuleDict({"0": _Gate(channels, hidden), "2": nn.Linear(hidden, channels)})
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net["2"](self.net["0"](x))
+        """Map ``(N, h, w, C)`` to the same shape."""
+        x = self.net["2"](self.net["0"](x))
+        return x
 
 
 class _Gate(nn.Module):
@@ -148,7 +151,8 @@ class _Gate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         value, gate = self.proj(x).chunk(2, -1)
-        return value * F.gelu(gate)
+        x = value * F.gelu(gate)
+        return x
 
 
 def _conv(incoming: int, outgoing: int) -> nn.Conv2d:

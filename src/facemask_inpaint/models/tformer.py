@@ -12,12 +12,12 @@ all others even at full resolution. A gate decides what of the attended features
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from typing_extensions import override
 
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.float32 import upcast
@@ -85,6 +85,7 @@ class TFormer(InpaintingNetwork):
         self.head = nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect")
         self.apply(_initialise)
 
+    @override
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         x = self.stem(torch.cat([masked_image, 1 - hole], dim=1))
         x = self.encoder[0](_activated(x))
@@ -97,11 +98,13 @@ class TFormer(InpaintingNetwork):
             x = blocks(fuse(torch.cat([skip, x], dim=1)))
         return torch.tanh(self.head(x))
 
+    @override
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         width = OfficialTensors(tensors, cls.__name__).take("start.1.weight").shape[0]
         return {"width": width, "blocks": [_depth(tensors, f"trane{side}") for side in _SIDES]}
 
+    @override
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         official = OfficialTensors(tensors, cls.__name__)
@@ -113,7 +116,7 @@ class TFormer(InpaintingNetwork):
         for i, side in enumerate(_SIDES[-2::-1]):
             moves |= {f"up{side}.body.0": f"up.{i}", f"fuse{side}": f"fuse.{i}"}
             stages[f"trand{side}"] = f"decoder.{i}"
-        state = _moved(official, moves)
+        state = official.move_all(moves)
         for theirs, ours in stages.items():
             for i in range(_depth(tensors, theirs)):
                 block = _block_state(official, f"{theirs}.{i}")
@@ -138,9 +141,11 @@ class TransformerBlock(nn.Module):
         self.outer_residual = outer_residual
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, C, H, W)`` to the same shape."""
         x = x + self.attention(x)
         shortcut = 2 * x if self.outer_residual else x
-        return shortcut + self.feed_forward(x)
+        x = shortcut + self.feed_forward(x)
+        return x
 
 
 class GatedAttention(nn.Module):
@@ -158,11 +163,13 @@ class GatedAttention(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, C, H, W)`` to the same shape."""
         query, key, value, gate = F.gelu(self.entry(F.instance_norm(x))).chunk(4, dim=1)
         query, key = F.softplus(self.query(query)), F.softplus(self.key(key))
         split = "n (head c) h w -> (n head) c (h w)"
         parts = (rearrange(part, split, head=self.heads) for part in (query, key, value))
-        return self.project(taylor_attention(*parts).view_as(gate) * gate)
+        x = self.project(taylor_attention(*parts).view_as(gate) * gate)
+        return x
 
 
 def taylor_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -189,7 +196,8 @@ def taylor_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     with torch.autocast(query.device.type, enabled=False):
         q, k, v = (upcast(part) for part in (query, key, value))
         weight = k.sum(2, keepdim=True).mT @ q * scale + positions
-        return (torch.baddbmm(v, v @ k.mT, q, alpha=scale) / weight).to(value.dtype)
+        output: Tensor = (torch.baddbmm(v, v @ k.mT, q, alpha=scale) / weight).to(value.dtype)
+        return output
 
 
 class GatedFeedForward(nn.Module):
@@ -205,8 +213,10 @@ class GatedFeedForward(nn.Module):
         self.contract = nn.Conv2d(hidden, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, C, H, W)`` to the same shape."""
         gate, passed = self.depthwise(self.expand(F.instance_norm(x))).chunk(2, dim=1)
-        return self.contract(F.gelu(gate) * passed)
+        x = self.contract(F.gelu(gate) * passed)
+        return x
 
 
 def _activated(x: Tensor) -> Tensor:
@@ -234,13 +244,4 @@ def _block_state(official: OfficialTensors, at: str) -> dict[str, Tensor]:
         f"attention.entry.{kind}": torch.cat([official.take(f"{e}.{kind}") for e in entries])
         for kind in ("weight", "bias")
     }
-    return state | _moved(official, {f"{at}.{old}": new for old, new in _BLOCK.items()})
-
-
-def _moved(official: OfficialTensors, moves: Mapping[str, str]) -> dict[str, Tensor]:
-    """Modules under the names they have here, from a mapping of official to own names."""
-    return {
-        f"{ours}.{key}": tensor
-        for theirs, ours in moves.items()
-        for key, tensor in official.take_all(f"{theirs}.").items()
-    }
+    return state | official.move_all({f"{at}.{old}": new for old, new in _BLOCK.items()})

@@ -32,7 +32,7 @@ class StandIn:
 
     __slots__ = ()
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: object) -> None:
         """Take the state that the pickle wants to give to the object."""
         raise NotImplementedError(f"{type(self).__name__} does not define set_state()")
 
@@ -45,7 +45,7 @@ class Record(StandIn):
     args: tuple[Any, ...]
     state: Any = None
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: object) -> None:
         """Keep the state as data."""
         self.state = state
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -45,6 +45,9 @@ STORAGE_DTYPES: dict[str, torch.dtype] = {
 }
 """Torch's storage class names and the element type each stands for; untyped ones are bytes."""
 
+View = tuple[int, tuple[int, ...], tuple[int, ...]]
+"""Offset, size and stride of a tensor in its storage, in elements."""
+
 MAX_DIMENSIONS = 32
 
 _RELEASE_BYTES = 1 << 20
@@ -74,7 +77,7 @@ class Lazy(StandIn):
         """As that of the tensor, which only unusual kinds must be read for."""
         return tuple(self.tensor().shape)
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: object) -> None:
         """Ignore the attributes that somebody gave to a parameter."""
 
     def tensor(self) -> Tensor:
@@ -108,7 +111,7 @@ class Storage:
     __slots__ = ("_data", "_tensor", "budget", "dtype", "numel")
 
     def __init__(
-        self, dtype: torch.dtype, numel: Any, budget: Budget, data: memoryview | None = None
+        self, dtype: torch.dtype, numel: object, budget: Budget, data: memoryview | None = None
     ) -> None:
         if type(numel) is not int or numel < 0:
             raise CheckpointError(f"{budget.file}: a storage of {str(numel)[:40]} elements")
@@ -160,10 +163,12 @@ class StorageView:
 
     __slots__ = ("numel", "start", "whole")
 
-    def __init__(self, whole: Storage, start: Any, numel: Any) -> None:
-        if not _are_counts((start, numel)) or start + numel > whole.numel:
+    def __init__(self, whole: Storage, start: object, numel: object) -> None:
+        part = (start, numel)
+        if not _are_counts(part) or sum(part) > whole.numel:
             raise CheckpointError(f"{whole.budget.file}: a storage that reaches outside another")
-        self.whole, self.start, self.numel = whole, start, numel
+        self.whole = whole
+        self.start, self.numel = part
 
 
 class LazyTensor(Lazy):
@@ -187,21 +192,22 @@ class LazyTensor(Lazy):
     def __init__(
         self,
         storage: Storage,
-        offset: Any,
-        size: Any,
-        stride: Any,
+        offset: object,
+        size: object,
+        stride: object,
         file: str,
         *,
         dtype: torch.dtype | None = None,
         bits: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(file)
-        self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
-        self.dtype, self.bits = dtype or storage.dtype, bits
-        if not is_view(offset, size, stride):
+        self.storage, self.dtype, self.bits = storage, dtype or storage.dtype, bits
+        view = (offset, size, stride)
+        if not is_view(view):
             raise CheckpointError(f"{file}: a tensor with an impossible size or stride")
-        numel, last = 1, offset
-        for extent, step in zip(size, stride):
+        self.offset, self.size, self.stride = view
+        numel, last = 1, self.offset
+        for extent, step in zip(self.size, self.stride):
             numel *= extent
             last += (extent - 1) * step
         capacity = storage.capacity(self.dtype)
@@ -229,7 +235,7 @@ class LazyTensor(Lazy):
         return tensor
 
 
-def storage_dtype(kind: Any, file: str) -> torch.dtype:
+def storage_dtype(kind: object, file: str) -> torch.dtype:
     """Element type behind a storage class as a file names it.
 
     Raises:
@@ -249,8 +255,9 @@ def _release(data: memoryview) -> None:
             mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def is_view(offset: Any, size: Any, stride: Any) -> bool:
-    """Whether these are numbers that can describe a strided view."""
+def is_view(view: tuple[object, object, object]) -> TypeGuard[View]:
+    """Whether these are offset, size and stride that can describe a strided view."""
+    offset, size, stride = view
     if not isinstance(size, tuple) or not isinstance(stride, tuple):
         return False
     if len(size) != len(stride) or len(size) > MAX_DIMENSIONS:
@@ -258,5 +265,5 @@ def is_view(offset: Any, size: Any, stride: Any) -> bool:
     return _are_counts((offset, *size, *stride))
 
 
-def _are_counts(numbers: tuple[Any, ...]) -> bool:
+def _are_counts(numbers: tuple[object, ...]) -> TypeGuard[tuple[int, ...]]:
     return all(type(number) is int and 0 <= number < 2**63 for number in numbers)

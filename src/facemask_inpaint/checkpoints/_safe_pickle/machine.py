@@ -28,7 +28,7 @@ _MAX_KEY_DEPTH = 3
 _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, struct.error)
 
 
-Rebuild = Callable[["Machine", tuple[Any, ...]], Any]
+Rebuild = Callable[["Machine", tuple[Any, ...]], object]
 """Our function for one name: gets the machine and the arguments the file holds."""
 
 
@@ -74,7 +74,7 @@ class Machine:
         data: memoryview,
         budget: Budget,
         vocabulary: Vocabulary,
-        persistent: Callable[[Any], Any] | None = None,
+        persistent: Callable[[object], object] | None = None,
     ) -> None:
         self.data = data
         self.budget = budget
@@ -90,7 +90,7 @@ class Machine:
         """Name of the file, for messages."""
         return self.budget.file
 
-    def load(self) -> Any:
+    def load(self) -> object:
         """Interpret one pickle and leave ``position`` behind it.
 
         Raises:
@@ -109,7 +109,7 @@ class Machine:
             ) from error
 
     def take(self, count: int) -> memoryview:
-        """View of the next ``count`` bytes.
+        """Return a view of the next ``count`` bytes.
 
         Raises:
             CheckpointError: the data end before.
@@ -125,14 +125,14 @@ class Machine:
         return view
 
     def refuse(self, what: str) -> UnsafeCheckpointError:
-        """Error for a request outside the closed list."""
+        """Return an error for a request outside the closed list."""
         return UnsafeCheckpointError(
             f"{self.file}: refused, nothing was executed: {what}. A checkpoint has no need of "
             "this; get the file from its authors or as safetensors"
         )
 
-    def construct(self, kind: Any, args: Any) -> Any:
-        """Stand-in for calling ``kind`` with ``args``."""
+    def construct(self, kind: object, args: object) -> object:
+        """Return a stand-in for calling ``kind`` with ``args``."""
         if not isinstance(kind, Global):
             raise self.refuse(f"the pickle calls a {type(kind).__name__}, not a known name")
         if not isinstance(args, tuple):
@@ -140,18 +140,18 @@ class Machine:
         rebuild = self.vocabulary.rebuild.get(kind.path)
         return rebuild(self, args) if rebuild else Record(kind, args)
 
-    def dictionary(self, items: list[Any]) -> dict[Any, Any]:
-        """Dictionary of alternating keys and values, whose keys are safe to hash."""
+    def dictionary(self, items: list[object]) -> dict[object, object]:
+        """Return a dictionary of alternating keys and values, whose keys are safe to hash."""
         if len(items) % 2:
             raise CheckpointError(f"{self.file}: damaged pickle: a key without a value")
         return {self._key(key): value for key, value in zip(items[::2], items[1::2])}
 
-    def frozen(self, items: list[Any]) -> frozenset[Any]:
-        """Frozen set of items that are safe to hash."""
+    def frozen(self, items: list[object]) -> frozenset[object]:
+        """Return a frozen set of items that are safe to hash."""
         self.budget.spend_bytes(len(items))
         return frozenset(map(self._key, items))
 
-    def _run(self) -> Any:
+    def _run(self) -> object:
         while True:
             if self.position >= len(self.data):
                 raise CheckpointError(f"{self.file}: cut off: the pickle has no end")

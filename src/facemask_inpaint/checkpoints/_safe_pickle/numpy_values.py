@@ -5,7 +5,7 @@ Arrays and scalars of numbers become tensors, of text become text; all else stay
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -61,7 +61,7 @@ class ArrayDtype(StandIn):
         self.code, self.file = code.lstrip("<>|="), file
         self.dtype = NUMPY_DTYPES.get(self.code)
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: object) -> None:
         """Take the byte order, the only thing in the state that plain numbers have."""
         if not isinstance(state, tuple) or len(state) < 2 or state[1] not in _BYTE_ORDERS:
             raise CheckpointError(f"{self.file}: a NumPy type of an unknown byte order")
@@ -79,9 +79,9 @@ class LazyArray(Lazy):
         self._lazy: LazyTensor | None = None
         self._swapped = False
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: object) -> None:
         """Take ``(version, shape, dtype, is_fortran, bytes)``; objects and text are left out."""
-        _, shape, dtype, fortran, data = state
+        _, shape, dtype, fortran, data = cast("tuple[Any, ...]", state)
         if not isinstance(dtype, ArrayDtype) or not isinstance(shape, tuple):
             raise CheckpointError(f"{self.file}: a NumPy array without a type or a shape")
         if dtype.dtype is None:

@@ -66,7 +66,7 @@ class OldTensor(Lazy):
 
     __slots__ = ("_inner",)
 
-    def __init__(self, args: tuple[Any, ...], file: str) -> None:
+    def __init__(self, args: tuple[object, ...], file: str) -> None:
         super().__init__(file)
         self._inner = args[0] if args and isinstance(args[0], Lazy) else None
 
@@ -75,7 +75,7 @@ class OldTensor(Lazy):
         """Whether its state has come."""
         return self._inner is not None
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: object) -> None:
         """Take ``(storage, offset, size, stride)``, or ``(tensor, …)`` of a variable."""
         if not isinstance(state, tuple):
             return
@@ -101,13 +101,13 @@ class Wrapped(Lazy):
 
     __slots__ = ("_inner", "_kind", "_size")
 
-    def __init__(self, kind: Any, size: Any, file: str) -> None:
+    def __init__(self, kind: object, size: object, file: str) -> None:
         super().__init__(file)
         self._kind = kind.path if isinstance(kind, Global) else "no class"
         self._size = tuple(size) if isinstance(size, tuple | list) else ()
-        self._inner: Any = None
+        self._inner: object = None
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: object) -> None:
         """Take the attributes, among them the part that this process had."""
         for attributes in state if isinstance(state, tuple) else (state,):
             if isinstance(attributes, Mapping) and "_local_tensor" in attributes:
@@ -217,7 +217,7 @@ def _read(value: Any) -> Tensor:
 def _meta(machine: Machine, args: tuple[Any, ...]) -> Composed:
     """``_rebuild_meta_tensor_no_storage(dtype, size, stride, …)``: a tensor without numbers."""
     dtype, size, stride = _dtype(args[0], machine.file), args[1], args[2]
-    if not is_view(0, size, stride):
+    if not is_view((0, size, stride)):
         raise CheckpointError(f"{machine.file}: a tensor with an impossible size or stride")
     return Composed(
         lambda: torch.empty_strided(size, stride, dtype=dtype, device="meta"), machine.file

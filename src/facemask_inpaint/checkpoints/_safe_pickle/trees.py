@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias, TypeVar, cast
 
 from facemask_inpaint.checkpoints._safe_pickle.inert import Global, Record
 from facemask_inpaint.checkpoints._safe_pickle.lazy_tensors import Lazy
 from facemask_inpaint.checkpoints._safe_pickle.numpy_values import LazyArray
 from facemask_inpaint.checkpoints.keys import NESTING
 from facemask_inpaint.errors import CheckpointError
+
+Key = TypeVar("Key")
+PlainValue: TypeAlias = (
+    bool | int | float | str | list["PlainValue"] | dict[str, "PlainValue"] | None
+)
+"""What metadata is reduced to."""
 
 MAX_DEPTH = 100
 MAX_MODULES = 100_000
@@ -18,18 +24,18 @@ MAX_TENSORS = 100_000
 MAX_KEY = 1000
 """Published files have fewer than 2,000 tensors, under keys of fewer than 100 letters."""
 
-Members = Callable[[Any, str], tuple[dict[str, Any], dict[str, Any]]]
+Members = Callable[[object, str], tuple[dict[str, Lazy], dict[str, object]]]
 """Gives a module's own tensors and its children by name; the second argument is the file."""
 
 
-def flatten_modules(root: Any, members: Members, file: str) -> dict[str, Any]:
-    """Unread tensors of a module and its children under ``child.grandchild.name`` keys.
+def flatten_modules(root: object, members: Members, file: str) -> dict[str, Lazy]:
+    """Return unread tensors of a module and its children under ``child.grandchild.name`` keys.
 
     Raises:
         CheckpointError: the modules are nested in a way no network is, or in a circle.
     """
-    found: dict[str, Any] = {}
-    pending: list[tuple[str, Any, int]] = [("", root, 0)]
+    found: dict[str, Lazy] = {}
+    pending: list[tuple[str, object, int]] = [("", root, 0)]
     visited = 0
     while pending:
         prefix, module, depth = pending.pop()
@@ -47,8 +53,8 @@ def flatten_modules(root: Any, members: Members, file: str) -> dict[str, Any]:
     return found
 
 
-def nested_tensors(top: Mapping[Any, Any], file: str) -> dict[str, Lazy]:
-    """Unread tensors of a dictionary, and of those in it behind their names.
+def nested_tensors(top: Mapping[Key, object], file: str) -> dict[str, Lazy]:
+    """Return unread tensors of a dictionary, and of those in it behind their names.
 
     Keys that are not text belong to no network and are left out, with all that is below them.
 
@@ -56,7 +62,7 @@ def nested_tensors(top: Mapping[Any, Any], file: str) -> dict[str, Lazy]:
         CheckpointError: the dictionaries are nested in a way no checkpoint is, or in a circle.
     """
     found: dict[str, Lazy] = {}
-    pending: list[tuple[str, Mapping[Any, Any], int]] = [("", top, 0)]
+    pending: list[tuple[str, Mapping[Any, object], int]] = [("", top, 0)]
     visited = 0
     while pending:
         prefix, content, depth = pending.pop()
@@ -79,7 +85,7 @@ def _joined(prefix: str, name: str, file: str) -> str:
     return prefix + name
 
 
-def _require_few(found: Mapping[str, Any], file: str) -> None:
+def _require_few(found: Mapping[str, object], file: str) -> None:
     if len(found) > MAX_TENSORS:
         raise CheckpointError(f"{file}: more than {MAX_TENSORS:,} tensors")
 
@@ -94,13 +100,13 @@ class _NotPlainError(Exception):
     """A value holds tensors, foreign objects or more than metadata ever does."""
 
 
-def plain_entries(entries: Mapping[Any, Any]) -> dict[str, Any]:
-    """The entries that are numbers, text, ``None``, or lists and dictionaries of these.
+def plain_entries(entries: Mapping[Key, object]) -> dict[str, PlainValue]:
+    """Return the entries that are numbers, text, ``None``, or lists and dictionaries of these.
 
     Classes and element types become their dotted names, paths text, namespaces dictionaries of
     their attributes; entries that hold anything else are left out.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, PlainValue] = {}
     left = [_MAX_VALUES]
     for name, value in entries.items():
         if not isinstance(name, str):
@@ -112,7 +118,7 @@ def plain_entries(entries: Mapping[Any, Any]) -> dict[str, Any]:
     return found
 
 
-def _plain(value: Any, depth: int, left: list[int]) -> Any:
+def _plain(value: object, depth: int, left: list[int]) -> PlainValue:
     left[0] -= 1
     if depth == 0 or left[0] < 0:
         raise _NotPlainError
@@ -123,7 +129,7 @@ def _plain(value: Any, depth: int, left: list[int]) -> Any:
     if isinstance(value, Global):
         return value.path
     if isinstance(value, LazyArray) and value.is_scalar:
-        return value.tensor().item()
+        return cast(float, value.tensor().item())
     if isinstance(value, Record) and value.kind.path in _NAMESPACES:
         return _plain(value.state, depth - 1, left)
     if isinstance(value, list | tuple):

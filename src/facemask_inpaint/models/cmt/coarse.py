@@ -44,36 +44,35 @@ class CoarseStage(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, 3 * PATCH**2)
 
-    def forward(self, masked_image: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, masked_image: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Paint the whole frame.
 
         Args:
             masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
-            keep: ``(N, 1, H, W)``, 1 = known.
+            known: ``(N, 1, H, W)``, 1 = known.
 
         Returns:
             Two images ``(N, 3, H, W)`` in [-1, 1]: of the regular grid, and the same with the
             overlapping grid's patches painted over all but a border of half a patch.
         """
-        patches = self.embed(cut(torch.cat([masked_image, keep], dim=1)))
+        patches = self.embed(cut(torch.cat([masked_image, known], dim=1)))
         tokens = torch.cat([self.class_token.expand(len(patches), -1, -1), patches], dim=1)
-        tokens, confidence = tokens + self.position, self._first_confidence(keep)
+        tokens, confidence = tokens + self.position, self._first_confidence(known)
         for layer in self.layers:
             tokens, confidence = layer(tokens, confidence)
-        regular, overlapping = map(
-            assemble, torch.tanh(self.head(self.norm(tokens[:, 1:]))).split(self.grids, dim=1)
-        )
+        patches = torch.tanh(self.head(self.norm(tokens[:, 1:])))
+        regular, overlapping = map(assemble, torch.split(patches, [*self.grids], dim=1))
         painted_over = regular.clone()
         _inner(painted_over).copy_(overlapping)
         return regular, painted_over
 
     @torch.no_grad()
-    def _first_confidence(self, keep: Tensor) -> Tensor:
+    def _first_confidence(self, known: Tensor) -> Tensor:
         """Known pixels of each patch through the absolute weights; the class token knows all."""
         weight = reduce(upcast(self.embed.weight).abs(), "o (p c) -> o p", "sum", c=4)
-        known = cut(upcast(keep))
-        known = torch.cat([torch.ones_like(known[:, :1]), known], dim=1)
-        return carried(known, weight)
+        patches = cut(upcast(known))
+        patches = torch.cat([torch.ones_like(patches[:, :1]), patches], dim=1)
+        return carried(patches, weight)
 
 
 class Layer(nn.Module):
@@ -87,6 +86,7 @@ class Layer(nn.Module):
         )
 
     def forward(self, x: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
+        """Map tokens and confidence ``(N, T, width)`` to the next layer's."""
         attended, confidence = self.attention(x, confidence)
         x = x + attended
         return x + self.mlp(x), confidence
@@ -143,7 +143,7 @@ class MaskedAttention(nn.Module):
         """Tokens where ``known``, elsewhere what the other grid's known tokens lend."""
         tokens = tokens * known
         side = self.side
-        first, regular, overlapping = tokens.split([1, side**2, (side - 1) ** 2], dim=1)
+        first, regular, overlapping = torch.split(tokens, [1, side**2, (side - 1) ** 2], dim=1)
         lent = [
             torch.zeros_like(first),
             _mean_of_touching(overlapping, side - 1, padding=1),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.cmt import official
 from facemask_inpaint.models.cmt.coarse import CoarseStage
 from facemask_inpaint.models.cmt.refinement import SMALLEST_RESOLUTION, RefinementStage
+from facemask_inpaint.models.layers.checks import require_multiple
 
 
 class CMT(InpaintingNetwork):
@@ -47,17 +47,18 @@ class CMT(InpaintingNetwork):
         refine_width: int = 32,
     ) -> None:
         super().__init__()
-        _check_multiple("resolution", resolution, SMALLEST_RESOLUTION)
-        _check_multiple("refine_width", refine_width, 16)
+        require_multiple("resolution", resolution, SMALLEST_RESOLUTION)
+        require_multiple("refine_width", refine_width, 16)
         self.native_resolution = resolution
         self.coarse = CoarseStage(resolution, width=width, depth=depth, heads=heads, hidden=hidden)
         self.refinement = RefinementStage(resolution, refine_width)
 
+    @override
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         return self.stages(masked_image, hole)[-1]
 
     def stages(self, masked_image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Both coarse images and the final one.
+        """Return both coarse images and the final one.
 
         Args:
             masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
@@ -73,15 +74,12 @@ class CMT(InpaintingNetwork):
         refined = self.refinement(torch.cat([*context, hole], dim=1))
         return regular.flip(1), overlapped.flip(1), refined.flip(1)
 
+    @override
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         return official.options(tensors)
 
+    @override
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return official.translate(tensors)
-
-
-def _check_multiple(name: str, value: int, unit: int) -> None:
-    if value < unit or value % unit:
-        raise OptionError(f"{name} must be a multiple of {unit}, not {value}")

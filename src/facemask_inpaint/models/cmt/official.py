@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
@@ -62,7 +61,7 @@ _BLOCK = {
 """Parts of a window block, but for queries, keys and values."""
 
 
-def options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     """Constructor arguments of ``CMT`` read off the shapes of its tensors.
 
     Raises:
@@ -106,9 +105,7 @@ def translate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             moves |= {f"{theirs}.{old}": f"{ours}.{new}" for old, new in _BLOCK.items()}
             attention = _attention(official, f"{theirs}.attn")
             state |= {f"{ours}.attention.{key}": tensor for key, tensor in attention.items()}
-    for theirs, ours in moves.items():
-        found = official.take_all(f"{theirs}.")
-        state |= {f"{ours}.{key}": tensor for key, tensor in found.items()}
+    state |= official.move_all(moves)
     official.finish()
     return state
 

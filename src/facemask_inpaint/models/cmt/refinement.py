@@ -50,17 +50,17 @@ class RefinementStage(nn.Module):
         self.embed = nn.Conv2d(width // 2, width, STRIDE, stride=STRIDE)
         self.embed_norm = nn.LayerNorm(width)
         self.down = nn.ModuleList(
-            nn.Sequential(_blocks(scale, channels, side), Shrink(channels))
+            nn.Sequential(_blocks(scale, channels, side), Downsample(channels))
             for scale, channels, side in zip(SCALES[:-1], widths, sides)
         )
         self.bottom = Bottleneck(SCALES[-1], widths[-1], sides[-1])
         self.up = nn.ModuleList()
         inputs, outputs = widths[-1], [*widths[-1:1:-1], width, width // 2]
         for level, channels in zip(reversed(range(len(SCALES))), outputs):
-            joined, side = inputs + widths[level], sides[level]
+            with_skip, side = inputs + widths[level], sides[level]
             factor = 2 if level else STRIDE
-            enlarge = Enlarge(joined, channels, side, factor)
-            self.up.append(nn.Sequential(_blocks(SCALES[level], joined, side), enlarge))
+            upsample = Upsample(with_skip, channels, side, factor)
+            self.up.append(nn.Sequential(_blocks(SCALES[level], with_skip, side), upsample))
             inputs = channels
         self.last = _blocks(LAST, width, resolution)
         self.head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 3))
@@ -91,14 +91,16 @@ class Bottleneck(nn.Module):
         self.summary = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
         )
-        self.spread = Enlarge(width, width, 1, side)
+        self.spread = Upsample(width, width, 1, side)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map a grid ``(N, H, W, C)`` to one of the same shape."""
         summary = self.norm(self.blocks(x)).mean((1, 2), keepdim=True)
-        return self.spread(self.summary(summary))
+        x = self.spread(self.summary(summary))
+        return x
 
 
-class Shrink(nn.Module):
+class Downsample(nn.Module):
     """Halves height and width and doubles the channels."""
 
     def __init__(self, width: int) -> None:
@@ -107,15 +109,17 @@ class Shrink(nn.Module):
         self.norm = nn.LayerNorm(2 * width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, H, W, C)`` to ``(N, H / 2, W / 2, 2C)``."""
         cells = rearrange(x, "n (h p) (w q) c -> n h w (c p q)", p=2, q=2)
-        return self.norm(self.reduction(cells))
+        x = self.norm(self.reduction(cells))
+        return x
 
 
-class Enlarge(nn.Module):
-    """Enlarges a square grid bilinearly and adds a learnt share of the positions.
+class Upsample(nn.Module):
+    """Upsamples a square grid bilinearly and adds a learnt share of the positions.
 
     Args:
-        inputs: channels of the grid given.
+        inputs: channels of the input.
         outputs: channels of the output, a multiple of 8.
         side: side of the grid given.
         factor: how many times larger the output is.
@@ -132,6 +136,7 @@ class Enlarge(nn.Module):
         self.register_buffer("positions", sinusoids(side * factor, outputs), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, H, W, inputs)`` to ``(N, factor * H, factor * W, outputs)``."""
         x = rearrange(x, "n h w c -> n c h w")
         x = F.interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
         x = self.reduction(self.norm(rearrange(x, "n c h w -> n h w c")))

@@ -69,7 +69,8 @@ class WindowAttention(nn.Module):
         out = F.scaled_dot_product_attention(
             query, key, value, attn_mask=self._bias().to(query.dtype), scale=1.0
         )
-        return self.project(self._grid(out)).roll((self.shift, self.shift), (1, 2))
+        x = self.project(self._grid(out)).roll((self.shift, self.shift), (1, 2))
+        return x
 
     def _bias(self) -> Tensor:
         """What to add to the logits, ``(1, windows * heads, n, n)``."""
@@ -108,8 +109,10 @@ class WindowBlock(nn.Module):
         self.mlp_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map tokens ``(N, H, W, C)`` to the same shape."""
         x = x + self.attention_norm(self.attention(x))
-        return x + self.mlp_norm(self.mlp(x))
+        x = x + self.mlp_norm(self.mlp(x))
+        return x
 
 
 def window_blocks(width: int, *, heads: int, depth: int, side: int, window: int) -> nn.Sequential:

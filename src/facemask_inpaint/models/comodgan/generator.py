@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
-from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.comodgan import official
+from facemask_inpaint.models.layers.checks import require_power_of_two
 from facemask_inpaint.models.layers.skip_decoder import NoiseMode, SkipDecoder, check_noise_mode
 from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear, MappingNetwork
 
@@ -20,7 +20,7 @@ INNER_SIDE = 4
 
 
 class CoModGAN(InpaintingNetwork):
-    """Co-Mod-GAN generator; pluralistic, answers the whole frame without compositing.
+    """Co-Mod-GAN generator; pluralistic, predicts the whole frame without compositing.
 
     Random draws: ``z``; ``dropout_keep``, which numbers of the global code survive, if
     ``code_dropout``; and ``noise_0``, ... if the noise is random.
@@ -66,8 +66,7 @@ class CoModGAN(InpaintingNetwork):
         truncation: float = 1.0,
     ) -> None:
         super().__init__()
-        if resolution < 8 or resolution & (resolution - 1):
-            raise OptionError(f"resolution must be a power of two of at least 8, not {resolution}")
+        require_power_of_two("resolution", resolution, 8)
         check_noise_mode(noise_mode)
         self.native_resolution, self.latent_dim, self.code_dim = resolution, latent_dim, code_dim
         self.skip_innermost, self.code_dropout = skip_innermost, code_dropout
@@ -82,6 +81,7 @@ class CoModGAN(InpaintingNetwork):
             channels, latent_dim + code_dim, inner_side=INNER_SIDE, clamp=clamp
         )
 
+    @override
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         w = self.mapping(latents["z"], self.truncation)
         return self.synthesize(
@@ -91,7 +91,7 @@ class CoModGAN(InpaintingNetwork):
     def synthesize(
         self, masked_image: Tensor, hole: Tensor, ws: Tensor, latents: Mapping[str, Tensor]
     ) -> Tensor:
-        """Image ``(N, 3, H, W)`` for given intermediate latents, as training needs it.
+        """Return the image ``(N, 3, H, W)`` for given intermediate latents, as training needs it.
 
         Args:
             masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
@@ -108,8 +108,10 @@ class CoModGAN(InpaintingNetwork):
         if self.skip_innermost:
             x = x + inner
         noise = self.decoder.noise(self.noise_mode, latents)
-        return self.decoder(x, skips, ws, code, noise)
+        output: Tensor = self.decoder(x, skips, ws, code, noise)
+        return output
 
+    @override
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
         spec: dict[str, tuple[int, ...]] = {"z": (n, self.latent_dim)}
         if self.code_dropout:
@@ -118,22 +120,25 @@ class CoModGAN(InpaintingNetwork):
             spec |= self.decoder.noise_spec(n, INNER_SIDE, INNER_SIDE)
         return spec
 
+    @override
     def draw(self, name: str, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
         if name == "dropout_keep":
             return (torch.rand(shape, generator=generator) < 0.5).float()
         return super().draw(name, shape, generator)
 
+    @override
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         return official.options(tensors)
 
+    @override
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return official.translate(tensors)
 
 
 class Encoder(nn.Module):
-    """Halves the image down to 4 x 4, then makes the global code of it.
+    """Downsamples the image to 4 x 4, then makes the global code of it.
 
     Args:
         channels: channels by scale, from full size down to 4 x 4.
@@ -145,16 +150,16 @@ class Encoder(nn.Module):
         super().__init__()
         last = channels[-1]
         self.enter = EqualConv2d(4, channels[0], kernel_size=1, clamp=clamp)
-        self.keep = nn.ModuleList(EqualConv2d(c, c, clamp=clamp) for c in channels)
-        self.leave = nn.ModuleList(
+        self.convs = nn.ModuleList(EqualConv2d(c, c, clamp=clamp) for c in channels)
+        self.downsamples = nn.ModuleList(
             EqualConv2d(c, out, resample="down", clamp=clamp) for c, out in pairwise(channels)
         )
         self.code = EqualLinear(last * INNER_SIDE**2, code_dim, activate=True, clamp=clamp)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Global code ``(N, code_dim)``, and the map of each scale, largest first."""
-        first, *others = self.keep
+        first, *others = self.convs
         skips = [first(self.enter(x))]
-        for leave, keep in zip(self.leave, others):
-            skips.append(keep(leave(skips[-1])))
+        for downsample, conv in zip(self.downsamples, others):
+            skips.append(conv(downsample(skips[-1])))
         return self.code(skips[-1].flatten(1)), skips

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -45,7 +45,7 @@ _LEAVES = {
 """Tensors of a modulated layer: the conversion's names to the teacher's."""
 
 
-def options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     """Constructor arguments of ``CoModGAN`` read off the shapes of its tensors.
 
     Raises:
@@ -77,9 +77,7 @@ def translate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         keyed |= _lost_by_conversion(keyed)
     teacher = OfficialTensors(keyed, "Co-Mod-GAN")
     state = {"mapping.w_avg": teacher.take("mapping.w_avg")}
-    for theirs, ours in _modules(resolution):
-        moved = teacher.take_all(f"{theirs}.")
-        state |= {f"{ours}.{key}": tensor for key, tensor in moved.items()}
+    state |= teacher.move_all(dict(_modules(resolution)))
     teacher.finish()
     return state
 
@@ -106,16 +104,16 @@ def _modules(resolution: int) -> Iterator[tuple[str, str]]:
     levels = resolution.bit_length() - 3  # scales above 4 x 4
     yield f"encoder.b{resolution}.fromrgb", "encoder.enter"
     for i in range(levels):
-        yield f"encoder.b{resolution >> i}.conv0", f"encoder.keep.{i}"
-        yield f"encoder.b{resolution >> i}.conv1", f"encoder.leave.{i}"
-    yield "encoder.b4.conv", f"encoder.keep.{levels}"
+        yield f"encoder.b{resolution >> i}.conv0", f"encoder.convs.{i}"
+        yield f"encoder.b{resolution >> i}.conv1", f"encoder.downsamples.{i}"
+    yield "encoder.b4.conv", f"encoder.convs.{levels}"
     yield "encoder.b4.fc", "encoder.code"
     yield "synthesis.b4.fc", "expand"
     yield "synthesis.b4.conv", "decoder.inner"
     yield "synthesis.b4.torgb", "decoder.inner_to_rgb"
     for i in range(levels):
         theirs, ours = f"synthesis.b{8 << i}", f"decoder.blocks.{i}"
-        yield f"{theirs}.conv0", f"{ours}.enlarge"
+        yield f"{theirs}.conv0", f"{ours}.upsample"
         yield f"{theirs}.conv1", f"{ours}.merge"
         yield f"{theirs}.torgb", f"{ours}.to_rgb"
 
@@ -127,10 +125,10 @@ def _resolution(tensors: Mapping[str, Tensor]) -> int:
 
 def _teacher_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors under the teacher's keys and in its shapes, without constant filters."""
-    kind = layout(tensors)
-    if kind == "teacher":
+    form = layout(tensors)
+    if form == "teacher":
         return {key: t for key, t in tensors.items() if not key.endswith("resample_filter")}
-    rename = _from_tensorflow if kind == "tensorflow" else _from_conversion
+    rename = _from_tensorflow if form == "tensorflow" else _from_conversion
     renamed = (rename(key, tensor) for key, tensor in tensors.items())
     return dict(pair for pair in renamed if pair is not None)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +23,7 @@ from facemask_inpaint.models._conditions import BatchConditions, Condition, Cond
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.lama.refinement import Refinement, refine
 from facemask_inpaint.models.layers.float32 import Float32Module
-from facemask_inpaint.models.layers.official import OfficialTensors
+from facemask_inpaint.models.layers.official import OfficialTensors, prefixed
 
 GLOBAL_SHARE = 0.75
 """Share of the channels that pass through the Fourier units."""
@@ -89,34 +88,37 @@ class LaMa(InpaintingNetwork):
             hole: ``(N, 1, H, W)`` in {0, 1}, 1 = fill.
         """
         x = torch.cat([image, hole], dim=1).contiguous(memory_format=torch.channels_last)
-        return self.down(self.stem(x))
+        output: Tensor = self.down(self.stem(x))
+        return output
 
     def decode(self, features: Tensor) -> Tensor:
         """Image ``(N, 3, H, W)`` in [0, 1] of the map that the blocks answer."""
         return torch.sigmoid(self.head(self.up(features)))
 
+    @override
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         stem = OfficialTensors(tensors, cls.__name__).take("model.1.ffc.convl2l.weight")
         return {"width": stem.shape[0], "blocks": _count_blocks(tensors)}
 
+    @override
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         official = OfficialTensors(tensors, cls.__name__)
         blocks = _count_blocks(tensors)
-        state = _prefixed("stem", _local_unit(official, "model.1"))
-        state |= _prefixed("down.0", _local_unit(official, "model.2"))
-        state |= _prefixed("down.1", _local_unit(official, "model.3"))
-        state |= _prefixed("down.2", _splitting_unit(official, "model.4"))
+        state = prefixed("stem.", _local_unit(official, "model.1"))
+        state |= prefixed("down.0.", _local_unit(official, "model.2"))
+        state |= prefixed("down.1.", _local_unit(official, "model.3"))
+        state |= prefixed("down.2.", _splitting_unit(official, "model.4"))
         for i in range(blocks):
             for ours, theirs in (("first", "conv1"), ("second", "conv2")):
                 unit = _fourier_unit(official, f"model.{5 + i}.{theirs}")
-                state |= _prefixed(f"blocks.{i}.{ours}", unit)
+                state |= prefixed(f"blocks.{i}.{ours}.", unit)
         for i in range(3):
             at = 6 + blocks + 3 * i
-            state |= _prefixed(f"up.{i}.conv", official.take_all(f"model.{at}."))
-            state |= _prefixed(f"up.{i}.norm", official.take_all(f"model.{at + 1}."))
-        state |= _prefixed("head", official.take_all(f"model.{16 + blocks}."))
+            state |= official.move(f"model.{at}", f"up.{i}.conv")
+            state |= official.move(f"model.{at + 1}", f"up.{i}.norm")
+        state |= official.move(f"model.{16 + blocks}", "head")
         official.finish()
         return state
 
@@ -138,6 +140,7 @@ class ConvUnit(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, H / stride, W / stride)``."""
         return F.relu(self.norm(self.conv(x)), inplace=True)
 
 
@@ -157,6 +160,7 @@ class UpUnit(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``."""
         return F.relu(self.norm(self.conv(x)), inplace=True)
 
 
@@ -169,7 +173,9 @@ class FourierBlock(nn.Module):
         self.second = FourierConvUnit(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(self.first(x))
+        """Map ``(N, C, H, W)`` to the same shape."""
+        x = x + self.second(self.first(x))
+        return x
 
 
 class FourierConvUnit(nn.Module):
@@ -189,6 +195,7 @@ class FourierConvUnit(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, C, H, W)``, local channels first, to the same shape."""
         bordered = F.pad(x, (1, 1, 1, 1), mode="reflect")
         to_local = self.to_local(bordered)
         to_global = self.to_global(bordered[:, : self.local_channels])
@@ -207,8 +214,10 @@ class SpectralTransform(nn.Module):
         self.expand = nn.Conv2d(channels // 2, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, C, H, W)`` to the same shape."""
         x = F.relu(self.norm(self.reduce(x)), inplace=True)
-        return self.expand(x + self.fourier(x))
+        x = self.expand(x + self.fourier(x))
+        return x
 
 
 class FourierUnit(Float32Module):
@@ -224,6 +233,7 @@ class FourierUnit(Float32Module):
         self.mix = nn.Conv2d(2 * channels, 2 * channels, 1, bias=False)
         self.norm = nn.BatchNorm2d(2 * channels)
 
+    @override
     def forward_float32(self, x: Tensor) -> Tensor:
         h, w = x.shape[-2:]
         parts = torch.view_as_real(torch.fft.rfft2(x, norm="ortho"))
@@ -255,19 +265,16 @@ def inverse_rfft2(spectrum: Tensor, h: int, w: int) -> Tensor:
     if w % 2 == 0:
         kept[-1] = 0
     columns = torch.complex(columns.real, columns.imag * kept)
-    return torch.fft.irfft(columns, n=w, dim=-1, norm="ortho")
+    output: Tensor = torch.fft.irfft(columns, n=w, dim=-1, norm="ortho")
+    return output
 
 
 def _count_blocks(tensors: Mapping[str, Tensor]) -> int:
     return len({key.split(".")[1] for key in tensors if ".conv1.ffc." in key})
 
 
-def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}.{key}": tensor for key, tensor in tensors.items()}
-
-
 def _local_unit(official: OfficialTensors, at: str) -> dict[str, Tensor]:
-    norm = _prefixed("norm", official.take_all(f"{at}.bn_l."))
+    norm = official.move(f"{at}.bn_l", "norm")
     return {"conv.weight": official.take(f"{at}.ffc.convl2l.weight"), **norm}
 
 
@@ -284,9 +291,9 @@ def _fourier_unit(official: OfficialTensors, at: str) -> dict[str, Tensor]:
         "to_local.weight": torch.cat(to_local, dim=1),
         "to_global.weight": official.take(f"{at}.ffc.convl2g.weight"),
         "spectral.reduce.weight": official.take(f"{spectral}.conv1.0.weight"),
-        **_prefixed("spectral.norm", official.take_all(f"{spectral}.conv1.1.")),
+        **official.move(f"{spectral}.conv1.1", "spectral.norm"),
         "spectral.fourier.mix.weight": official.take(f"{spectral}.fu.conv_layer.weight"),
-        **_prefixed("spectral.fourier.norm", official.take_all(f"{spectral}.fu.bn.")),
+        **official.move(f"{spectral}.fu.bn", "spectral.fourier.norm"),
         "spectral.expand.weight": official.take(f"{spectral}.conv2.weight"),
         **_joint_norm(official, at),
     }
@@ -299,4 +306,4 @@ def _joint_norm(official: OfficialTensors, at: str) -> dict[str, Tensor]:
         for key in ("weight", "bias", "running_mean", "running_var")
     }
     counts = [official.take(f"{at}.{norm}.num_batches_tracked") for norm in ("bn_l", "bn_g")]
-    return _prefixed("norm", joint | {"num_batches_tracked": counts[0]})
+    return prefixed("norm.", joint | {"num_batches_tracked": counts[0]})

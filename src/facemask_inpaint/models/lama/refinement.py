@@ -101,7 +101,8 @@ def refine(network: Refinable, image: Tensor, hole: Tensor, settings: Refinement
         ``(N, 3, H, W)`` in [0, 1], not composited, without gradient.
     """
     with torch.inference_mode(False), torch.enable_grad(), _frozen(network):
-        pairs = zip(image.detach().clone().split(1), hole.detach().clone().split(1))
+        images, holes = (torch.split(part.detach().clone(), 1) for part in (image, hole))
+        pairs = zip(images, holes)
         return torch.cat([_refine_one(network, *pair, settings) for pair in pairs])
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -47,15 +46,17 @@ class Autoencoder(nn.Module):
 
     def to_latent(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, code_dim, H / 16, W / 16)``."""
-        return self.squeeze(self.encoder(x.contiguous()))
+        x = self.squeeze(self.encoder(x.contiguous()))
+        return x
 
     def from_latent(self, latent: Tensor) -> Tensor:
         """``(N, code_dim, H / 16, W / 16)`` to ``(N, 3, H, W)``."""
-        return self.decoder(self.stretch(latent.contiguous()))
+        output: Tensor = self.decoder(self.stretch(latent.contiguous()))
+        return output
 
 
 class Composer(Autoencoder):
-    """Autoencoder of the visible image whose hidden cells lean on given code vectors.
+    """Autoencoder of the masked image whose hidden cells lean on given code vectors.
 
     The encoder sees the whole frame without partial convolutions, so
     that hidden cells have a guess of their own; it counts one half there.
@@ -65,7 +66,7 @@ class Composer(Autoencoder):
         """Paint an image.
 
         Args:
-            x: ``(N, 4, H, W)``, mask and visible image.
+            x: ``(N, 4, H, W)``, mask and masked image.
             vectors: ``(N, code_dim, H / 16, W / 16)``, vector of every cell's code.
             clear: ``(N, 1, H / 16, W / 16)``, 1 where a cell's code was seen.
 
@@ -107,7 +108,7 @@ class VQGAN(Autoencoder):
         return self.from_latent(rearrange(self.codebook(codes), "n h w c -> n c h w"))
 
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         """Constructor arguments that can be read off the tensors of an official VQGAN file."""
         return official.vqgan_options(tensors)
 
@@ -118,7 +119,7 @@ class VQGAN(Autoencoder):
 
 
 class Encoder(nn.Module):
-    """Shrinks an image sixteen times; attention on the latent grid only.
+    """Downsamples an image sixteen times; attention on the latent grid only.
 
     Args:
         in_channels: channels of the input.
@@ -132,7 +133,7 @@ class Encoder(nn.Module):
         self.enter = nn.Conv2d(in_channels, width, 3, padding=1)
         self.levels = nn.Sequential(
             *(
-                Level(before, channels, blocks=2, resample=Shrink(channels))
+                Level(before, channels, blocks=2, resample=Downsample(channels))
                 for before, channels in zip([width, *widths], widths[:-1])
             ),
             Level(widths[-2], widths[-1], blocks=2, attend=True),
@@ -144,11 +145,12 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, code_dim, H / 16, W / 16)``."""
         x = self.middle(self.levels(self.enter(x)))
-        return self.leave(activated(self.norm, x))
+        x = self.leave(activated(self.norm, x))
+        return x
 
 
 class Decoder(nn.Module):
-    """Enlarges a latent map sixteen times.
+    """Upsamples a latent map sixteen times.
 
     Args:
         code_dim: channels of the latent map.
@@ -161,9 +163,9 @@ class Decoder(nn.Module):
         self.enter = nn.Conv2d(code_dim, widths[0], 3, padding=1)
         self.middle = middle(widths[0])
         self.levels = nn.Sequential(
-            Level(widths[0], widths[0], blocks=3, attend=True, resample=Enlarge(widths[0])),
+            Level(widths[0], widths[0], blocks=3, attend=True, resample=Upsample(widths[0])),
             *(
-                Level(before, channels, blocks=3, resample=Enlarge(channels))
+                Level(before, channels, blocks=3, resample=Upsample(channels))
                 for before, channels in pairwise(widths[:-1])
             ),
             Level(widths[-2], width, blocks=3),
@@ -174,7 +176,8 @@ class Decoder(nn.Module):
     def forward(self, latent: Tensor) -> Tensor:
         """``(N, code_dim, H / 16, W / 16)`` to ``(N, 3, H, W)``."""
         x = self.levels(self.middle(self.enter(latent)))
-        return self.leave(activated(self.norm, x))
+        output: Tensor = self.leave(activated(self.norm, x))
+        return output
 
 
 class Level(nn.Module):
@@ -209,7 +212,8 @@ class Level(nn.Module):
         """``(N, in_channels, H, W)`` to ``(N, channels, H', W')``."""
         for block, attention in zip(self.blocks, self.attention):
             x = attention(block(x))
-        return self.resample(x)
+        x = self.resample(x)
+        return x
 
 
 class ResidualBlock(nn.Module):
@@ -234,10 +238,11 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, channels, H, W)``."""
         h = self.conv1(activated(self.norm1, x))
-        return self.shortcut(x) + self.conv2(activated(self.norm2, h))
+        x = self.shortcut(x) + self.conv2(activated(self.norm2, h))
+        return x
 
 
-class Shrink(nn.Module):
+class Downsample(nn.Module):
     """Halves height and width; zeros are put on the right and below only."""
 
     def __init__(self, channels: int) -> None:
@@ -246,10 +251,11 @@ class Shrink(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` to ``(N, C, H / 2, W / 2)``."""
-        return self.conv(F.pad(x, (0, 1, 0, 1)))
+        x = self.conv(F.pad(x, (0, 1, 0, 1)))
+        return x
 
 
-class Enlarge(nn.Module):
+class Upsample(nn.Module):
     """Doubles height and width by repetition, then convolves."""
 
     def __init__(self, channels: int) -> None:
@@ -258,7 +264,8 @@ class Enlarge(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` to ``(N, C, 2H, 2W)``."""
-        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+        x = self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+        return x
 
 
 def middle(channels: int) -> nn.Sequential:

@@ -12,7 +12,7 @@ GROUPS = 32
 MULTIPLIERS = (1, 1, 2, 2, 4)
 """Width of each scale, in units of the first; each scale has half the side of the one before."""
 
-SHRINKAGE = 2 ** (len(MULTIPLIERS) - 1)
+CELL = 2 ** (len(MULTIPLIERS) - 1)
 """Side in pixels of one latent cell."""
 
 
@@ -62,4 +62,5 @@ class SelfAttention(nn.Module):
         qkv = rearrange(self.qkv(self.norm(x)), "n (part c) h w -> part n 1 (h w) c", part=3)
         query, key, value = qkv.unbind()
         mixed = F.scaled_dot_product_attention(query, key, value)
-        return x + self.proj(rearrange(mixed, "n 1 (h w) c -> n c h w", h=x.shape[2]))
+        x = x + self.proj(rearrange(mixed, "n 1 (h w) c -> n c h w", h=x.shape[2]))
+        return x

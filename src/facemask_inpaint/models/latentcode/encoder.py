@@ -1,6 +1,6 @@
 """The restrictive partial encoder: codes of the cells that can be seen, from nothing else.
 
-A partial convolution reweights its answer by how much of its window is
+A partial convolution reweights its output by how much of its window is
 known. Unlike the usual one, known territory never grows into the hole: it shrinks with the scale,
 so that what is called seen rests on pixels, not on guesses.
 """
@@ -30,22 +30,22 @@ class Known(NamedTuple):
     """What is known at one scale; the convolutions of a scale share it.
 
     Attributes:
-        keep: ``(N, 1, H, W)`` in {0, 1}, 1 = known.
-        weight: ``(N, 1, H, W)``, factor on a 3x3 convolution's answer.
+        mask: ``(N, 1, H, W)`` in {0, 1}, 1 = known.
+        weight: ``(N, 1, H, W)``, factor on a 3x3 convolution's output.
     """
 
-    keep: Tensor
+    mask: Tensor
     weight: Tensor
 
     @classmethod
-    def of(cls, keep: Tensor) -> Known:
+    def of(cls, mask: Tensor) -> Known:
         """From the mask itself."""
-        return cls(keep, _window_weight(keep, keep, stride=1))
+        return cls(mask, _window_weight(mask, mask, stride=1))
 
-    def halved(self) -> tuple[Tensor, Known]:
-        """Factor on a shrinking 3x3 convolution's answer, and what is known behind it."""
-        keep = (F.avg_pool2d(self.keep, 2) > CLEAR_SHARE).to(self.keep.dtype)
-        return _window_weight(self.keep, keep, stride=2), Known.of(keep)
+    def downsampled(self) -> tuple[Tensor, Known]:
+        """Return the factor on a 3x3 convolution of stride 2, and what is known behind it."""
+        mask = (F.avg_pool2d(self.mask, 2) > CLEAR_SHARE).to(self.mask.dtype)
+        return _window_weight(self.mask, mask, stride=2), Known.of(mask)
 
 
 class PartialEncoder(nn.Module):
@@ -62,7 +62,7 @@ class PartialEncoder(nn.Module):
         widths = level_widths(width)
         self.enter = PartialConv(4, width)
         self.levels = nn.ModuleList(
-            PartialLevel(before, channels, shrink=i + 1 < len(widths))
+            PartialLevel(before, channels, downsample=i + 1 < len(widths))
             for i, (before, channels) in enumerate(zip([width, *widths], widths))
         )
         self.middle = nn.ModuleList(
@@ -94,7 +94,7 @@ class PartialEncoder(nn.Module):
         before, attention, after = self.middle
         x = after(attention(before(x, known)), known)
         x = self.leave(activated(self.norm, x), known.weight)
-        return self.head(x, known.keep), known.keep
+        return self.head(x, known.mask), known.mask
 
 
 class PartialLevel(nn.Module):
@@ -105,17 +105,17 @@ class PartialLevel(nn.Module):
     Args:
         in_channels: channels of the input.
         channels: channels of the output.
-        shrink: whether this is not yet the latent grid.
+        downsample: whether this is not yet the latent grid.
     """
 
-    def __init__(self, in_channels: int, channels: int, *, shrink: bool) -> None:
+    def __init__(self, in_channels: int, channels: int, *, downsample: bool) -> None:
         super().__init__()
         inputs = (in_channels, channels)
         self.blocks = nn.ModuleList(PartialBlock(before, channels) for before in inputs)
         self.attention = nn.ModuleList(
-            nn.Identity() if shrink else SelfAttention(channels) for _ in inputs
+            nn.Identity() if downsample else SelfAttention(channels) for _ in inputs
         )
-        self.resample = PartialConv(channels, channels, shrink=True) if shrink else None
+        self.resample = PartialConv(channels, channels, downsample=True) if downsample else None
 
     def forward(self, x: Tensor, known: Known) -> tuple[Tensor, Known]:
         """Features ``(N, in_channels, H, W)`` and what is known, to those of the next scale."""
@@ -123,7 +123,7 @@ class PartialLevel(nn.Module):
             x = attention(block(x, known))
         if self.resample is None:
             return x, known
-        weight, known = known.halved()
+        weight, known = known.downsampled()
         return self.resample(x, weight), known
 
 
@@ -148,7 +148,8 @@ class PartialBlock(nn.Module):
         """``(N, in_channels, H, W)`` to ``(N, channels, H, W)``."""
         h = self.conv1(activated(self.norm1, x), known.weight)
         h = self.conv2(activated(self.norm2, h), known.weight)
-        return h + (x if self.shortcut is None else self.shortcut(x, known.keep))
+        x = h + (x if self.shortcut is None else self.shortcut(x, known.mask))
+        return x
 
 
 class PartialConv(nn.Module):
@@ -158,18 +159,18 @@ class PartialConv(nn.Module):
         in_channels: channels of the input.
         channels: channels of the output.
         kernel_size: 1 or 3.
-        shrink: blur, and halve height and width; with 3x3 kernels only.
+        downsample: blur, and halve height and width; with 3x3 kernels only.
     """
 
     def __init__(
-        self, in_channels: int, channels: int, *, kernel_size: int = 3, shrink: bool = False
+        self, in_channels: int, channels: int, *, kernel_size: int = 3, downsample: bool = False
     ) -> None:
         super().__init__()
         self.conv = EqualConv2d(
             in_channels,
             channels,
             kernel_size=kernel_size,
-            resample="down" if shrink else None,
+            resample="down" if downsample else None,
             activate=False,
         )
 
@@ -179,8 +180,8 @@ class PartialConv(nn.Module):
         return F.relu(self.conv(x), inplace=True) * (weight * math.sqrt(2))
 
 
-def _window_weight(keep: Tensor, keep_after: Tensor, *, stride: int) -> Tensor:
+def _window_weight(mask: Tensor, mask_after: Tensor, *, stride: int) -> Tensor:
     """Nine over the number of known pixels in each 3x3 window; 0 where the output is hidden."""
-    known = F.avg_pool2d(keep, 3, stride, padding=1, divisor_override=1)
-    # A window around a known answer holds a known pixel: this only keeps 0 / 0 away.
-    return 9 * keep_after / known.clamp(min=1)
+    count = F.avg_pool2d(mask, 3, stride, padding=1, divisor_override=1)
+    # A window around a known output holds a known pixel: this only keeps 0 / 0 away.
+    return 9 * mask_after / count.clamp(min=1)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from typing_extensions import override
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.latentcode import official
 from facemask_inpaint.models.latentcode.autoencoder import Autoencoder, Composer
-from facemask_inpaint.models.latentcode.blocks import GROUPS, SHRINKAGE
+from facemask_inpaint.models.latentcode.blocks import CELL, GROUPS
 from facemask_inpaint.models.latentcode.encoder import PartialEncoder
 from facemask_inpaint.models.latentcode.sampling import complete
 from facemask_inpaint.models.latentcode.transformer import CodeTransformer
+from facemask_inpaint.models.layers.checks import require_multiple
 
 
 class LatentCode(InpaintingNetwork):
@@ -74,7 +75,7 @@ class LatentCode(InpaintingNetwork):
         _check_options(resolution, width, transformer_width, heads)
         _check_sampling(rounds, temperature)
         self.native_resolution = resolution
-        self.cells, self.codes = (resolution // SHRINKAGE) ** 2, codes
+        self.cells, self.codes = (resolution // CELL) ** 2, codes
         self.rounds, self.temperature = rounds, temperature
         self.encoder = PartialEncoder(width, codes, code_dim)
         self.transformer = CodeTransformer(self.cells, codes, transformer_width, depth, heads)
@@ -82,11 +83,13 @@ class LatentCode(InpaintingNetwork):
         self.composer = Composer(4, width, code_dim)
         self.refiner = Autoencoder(3, width, code_dim)
 
+    @override
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         codes, clear = self.see(masked_image, hole)
         codes = self.complete(codes, clear, latents["race"])
         composed = self.compose(masked_image, hole, codes, clear)
-        return self.refiner(masked_image + hole * composed)
+        output: Tensor = self.refiner(masked_image + hole * composed)
+        return output
 
     def see(self, masked_image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """Codes of what can be seen.
@@ -134,28 +137,31 @@ class LatentCode(InpaintingNetwork):
             clear: ``(N, 1, H / 16, W / 16)``, 1 where a cell can be seen.
         """
         vectors = rearrange(self.codebook(codes), "n h w c -> n c h w")
-        return self.composer(torch.cat([0.5 - hole, masked_image], 1), vectors, clear)
+        output: Tensor = self.composer(torch.cat([0.5 - hole, masked_image], 1), vectors, clear)
+        return output
 
+    @override
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
         return {"race": (n, self.cells, self.codes)}
 
+    @override
     def draw(self, name: str, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
         return torch.empty(shape).exponential_(generator=generator)
 
+    @override
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         return official.network_options(tensors)
 
+    @override
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return official.translate_network(tensors)
 
 
 def _check_options(resolution: int, width: int, transformer_width: int, heads: int) -> None:
-    if resolution < SHRINKAGE or resolution % SHRINKAGE:
-        raise OptionError(f"resolution must be a multiple of {SHRINKAGE}, not {resolution}")
-    if width < GROUPS or width % GROUPS:
-        raise OptionError(f"width must be a multiple of {GROUPS}, not {width}")
+    require_multiple("resolution", resolution, CELL)
+    require_multiple("width", width, GROUPS)
     if heads < 1 or transformer_width % heads:
         raise OptionError(
             f"heads must be a divisor of transformer_width ({transformer_width}), not {heads}"

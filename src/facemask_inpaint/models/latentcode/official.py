@@ -10,13 +10,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from facemask_inpaint.models.latentcode.blocks import MULTIPLIERS, SHRINKAGE
-from facemask_inpaint.models.layers.official import OfficialTensors
+from facemask_inpaint.models.latentcode.blocks import CELL, MULTIPLIERS
+from facemask_inpaint.models.layers.official import OfficialTensors, prefixed
 
 _NETWORK = "LatentCode"
 
@@ -54,7 +53,7 @@ _NESTED = ("decoder/first_stage_model.", "decoder/")
 """Where composing and refining network lie if they share a file."""
 
 
-def network_options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def network_options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     """Constructor arguments of ``LatentCode`` read off the shapes of its tensors.
 
     Raises:
@@ -65,7 +64,7 @@ def network_options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     places = official.take("transformer/transformer.pos_emb")
     blocks = {key.split(".")[2] for key in tensors if key.startswith(_BLOCKS)}
     return {
-        "resolution": SHRINKAGE * math.isqrt(places.shape[1] - 1),
+        "resolution": CELL * math.isqrt(places.shape[1] - 1),
         "width": official.take("encoder/encoder.conv_in.conv.weight").shape[0],
         "codes": codes,
         "code_dim": code_dim,
@@ -74,7 +73,7 @@ def network_options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def vqgan_options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def vqgan_options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     """Constructor arguments of ``VQGAN`` read off the shapes of its tensors.
 
     Raises:
@@ -101,8 +100,8 @@ def translate_network(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
         "codebook.weight": official.take("vqgan/quantize.embedding.weight"),
         **_convolutional(official, "encoder/encoder.", "encoder."),
-        **_prefixed("encoder.head.", official.take_all("encoder/cls_head.")),
-        **_prefixed("transformer.", _transformer(official)),
+        **prefixed("encoder.head.", official.take_all("encoder/cls_head.")),
+        **prefixed("transformer.", _transformer(official)),
         **_autoencoder(official, composer, "composer.", _BOTTLENECK),
         **_autoencoder(official, refiner, "refiner.", _BOTTLENECK),
     }
@@ -131,7 +130,7 @@ def _autoencoder(
     state = _convolutional(official, f"{theirs}encoder.", f"{ours}encoder.")
     state |= _convolutional(official, f"{theirs}decoder.", f"{ours}decoder.")
     for name, own in zip(bottleneck, ("squeeze", "stretch")):
-        state |= _prefixed(f"{ours}{own}.", official.take_all(f"{theirs}{name}."))
+        state |= prefixed(f"{ours}{own}.", official.take_all(f"{theirs}{name}."))
     return state
 
 
@@ -143,11 +142,11 @@ def _convolutional(official: OfficialTensors, theirs: str, ours: str) -> dict[st
             level = len(MULTIPLIERS) - 1 - int(match[1])
             key = f"up.{level}.{key.removeprefix(match[0])}"
         state[_renamed(key, _CONVOLUTIONAL)] = tensor
-    return _prefixed(ours, _fused(state, ("q", "k", "v")))
+    return prefixed(ours, _fused(state, ("q", "k", "v")))
 
 
 def _transformer(official: OfficialTensors) -> dict[str, Tensor]:
-    # Word 0, the unknown code, is never an answer.
+    # Word 0, the unknown code, is never predicted.
     head = official.take("transformer/transformer.head.weight")[1:]
     part = official.take_all("transformer/transformer.")
     state = {_renamed(key, _TRANSFORMER): tensor for key, tensor in part.items()}
@@ -170,7 +169,3 @@ def _renamed(key: str, renames: _Renames) -> str:
     for pattern, replacement in renames:
         key = pattern.sub(replacement, key)
     return key
-
-
-def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {prefix + key: tensor for key, tensor in tensors.items()}

@@ -54,7 +54,8 @@ class CodeTransformer(nn.Module):
         look = seen[:, None, None, :] | itself
         for block in self.blocks:
             x = block(x, look)
-        return self.head(self.norm(x[:, 1:]))
+        output: Tensor = self.head(self.norm(x[:, 1:]))
+        return output
 
 
 class Block(nn.Module):
@@ -78,7 +79,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, look: Tensor) -> Tensor:
         """Tokens ``(N, L, C)``; ``look`` ``(N, 1, L, L)`` says which query may see which key."""
         x = x + self.proj(self.attend(self.norm1(x), look))
-        return x + self.contract(F.gelu(self.expand(self.norm2(x))))
+        x = x + self.contract(F.gelu(self.expand(self.norm2(x))))
+        return x
 
     def attend(self, x: Tensor, look: Tensor) -> Tensor:
         """Mixed values ``(N, L, C)`` of all heads, side by side."""

@@ -35,7 +35,8 @@ def alphas_cumprod(betas: np.ndarray) -> np.ndarray:
 
 def add_noise(clean: Tensor, noise: Tensor, alpha_cumprod: float) -> Tensor:
     """Mix ``clean`` with standard normal ``noise``, so that ``alpha_cumprod`` of it is left."""
-    return alpha_cumprod**0.5 * clean + (1 - alpha_cumprod) ** 0.5 * noise
+    output: Tensor = alpha_cumprod**0.5 * clean + (1 - alpha_cumprod) ** 0.5 * noise
+    return output
 
 
 class DDIMSchedule:

@@ -11,12 +11,13 @@ import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from typing_extensions import override
 
 from facemask_inpaint.errors import MissingDependencyError
 from facemask_inpaint.models.layers.float32 import Float32Module
@@ -47,8 +48,8 @@ _MIDDLE = {"0": "resnets.0", "1": "attentions.0", "2": "resnets.1"}
 _BLOCK = re.compile(r"(input|output)_blocks\.(\d+)\.(\d)\.(.+)|middle_block()()\.(\d)\.(.+)")
 
 
-def diffusers() -> Any:
-    """The optional package, imported now.
+def diffusers() -> ModuleType:
+    """Import and return the optional package.
 
     Raises:
         MissingDependencyError: it is not installed.
@@ -69,6 +70,7 @@ class SteadyGroupNorm(Float32Module, nn.GroupNorm):
     squares, which loses two to three digits.
     """
 
+    @override
     def forward_float32(self, x: Tensor) -> Tensor:
         x = x if x.is_cuda else x.contiguous()
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
@@ -112,19 +114,19 @@ class UNetShape:
     residual_resampling: bool
 
     def heads_at(self, channels: int) -> int:
-        """Heads of an attention layer of so many channels."""
+        """Return the heads of an attention layer of so many channels."""
         return self.heads or channels // self.head_width
 
     def build(self) -> UNet:
-        """An untrained network of this shape.
+        """Build an untrained network of this shape.
 
         Raises:
             MissingDependencyError: ``diffusers`` is not installed.
         """
         return UNet(self)
 
-    def configuration(self) -> dict[str, Any]:
-        """Arguments of ``diffusers.UNet2DModel``."""
+    def configuration(self) -> dict[str, object]:
+        """Return the arguments of ``diffusers.UNet2DModel``."""
         attends = [level >= self.attention_from for level in range(len(self.widths))]
         down, up = (
             ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D")
@@ -151,7 +153,7 @@ class UNetShape:
         }
 
     def translate(self, tensors: Mapping[str, Tensor], network: str) -> dict[str, Tensor]:
-        """State dict of :class:`UNet` from tensors under the authors' keys.
+        """Return the state dict of :class:`UNet` from tensors under the authors' keys.
 
         Args:
             tensors: exactly those of the U-Net, without a prefix.
@@ -193,18 +195,19 @@ class UNet(nn.Module):
             if shape.heads and hasattr(module, "to_q"):
                 module.heads = shape.heads
 
-    def forward(self, x: Tensor, time: int | Tensor) -> Tensor:
-        """Answer of the network.
+    def forward(self, x: Tensor, timestep: int | Tensor) -> Tensor:
+        """Return the network's output: noise, and a variance where that is learned.
 
         Args:
             x: ``(N, in_channels, H, W)``; H and W multiples of ``2 ** (levels - 1)``.
-            time: step of the original schedule, 0 … 999: one for all, or ``(N,)``.
+            timestep: 0 … 999: one for all, or ``(N,)``.
 
         Returns:
             ``(N, out_channels, H, W)``.
         """
-        when = torch.as_tensor(time, device=x.device)
-        return self.net(x, when, return_dict=False)[0]
+        timesteps = torch.as_tensor(timestep, device=x.device)
+        x = self.net(x, timesteps, return_dict=False)[0]
+        return x
 
 
 def _block_layer(layer: str) -> str | None:

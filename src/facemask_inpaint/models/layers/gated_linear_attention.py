@@ -77,7 +77,8 @@ def chunked(q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor, *, chunk: int = C
         outputs = torch.bmm(scores, values)
     else:
         added = torch.bmm(keys.mT, values) * (last - centre).exp().mT
-        states = _states(added.unflatten(0, (-1, count)), last.exp().mT.unflatten(0, (-1, count)))
+        parts = added, last.exp().mT
+        states = _states(*(torch.unflatten(part, 0, (-1, count)) for part in parts))
         carried = torch.bmm(queries, states.flatten(0, 1) * centre.exp().mT)
         outputs = torch.baddbmm(carried, scores, values)
     return outputs.reshape(*leading, count * chunk, -1)[..., :tokens, :]
@@ -137,7 +138,8 @@ class GatedLinearAttention(nn.Module):
         attended = chunked(query * query.shape[-1] ** -0.5, key, value, log_gate)
         gate = F.silu(self._heads(self.g_proj(tokens)))
         gated = rearrange(self.g_norm_swish_gate(attended) * gate, "n k t d -> n t (k d)")
-        return self.o_proj(gated.to(x.dtype)).unflatten(1, (h, w))
+        x = self.o_proj(gated.to(x.dtype)).unflatten(1, (h, w))
+        return x
 
     def _heads(self, x: Tensor) -> Tensor:
         """``(N, heads, T, D)``, at least float32, of ``(N, T, heads * D)``."""
@@ -152,5 +154,6 @@ class HeadNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last axis of ``(..., C)``."""
         power = x.square().mean(-1, keepdim=True)
         return x * (power + NORM_EPS).rsqrt() * self.weight.to(x.dtype)

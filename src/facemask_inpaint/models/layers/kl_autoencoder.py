@@ -70,7 +70,8 @@ class KLAutoencoder(Float32Module):
 
     def decode(self, latent: Tensor) -> Tensor:
         """Image ``(N, 3, H, W)`` float32, about [-1, 1], of a scaled latent map."""
-        return self._exactly(self.net.decode, latent / self.scale)[0]
+        output: Tensor = self._exactly(self.net.decode, latent / self.scale)[0]
+        return output
 
     def _exactly(self, call: Callable[..., Any], x: Tensor) -> Any:
         weight = self.net.quant_conv.weight

@@ -226,8 +226,10 @@ class LatentCategoryNetwork(InpaintingNetwork):
             ids: ``(N, 10)`` or ``(1, 10)`` int64, rows of the table of tokens.
         """
         context = self.unet.context(self.embedding_layer(ids)).expand(len(x), -1, -1)
-        return self.unet(x.to(context), timestep, context).to(x.dtype)
+        x = self.unet(x.to(context), timestep, context).to(x.dtype)
+        return x
 
+    @override
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
         grid = (n, LATENT_CHANNELS, h // CELL, w // CELL)
         noise, offset = self.noise_names
@@ -237,6 +239,7 @@ class LatentCategoryNetwork(InpaintingNetwork):
             spec[offset] = (n, LATENT_CHANNELS, 1, 1)
         return spec
 
+    @override
     @classmethod
     def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         unet, autoencoder = official_parts(tensors, cls.__name__)
@@ -251,6 +254,7 @@ class LatentCategoryNetwork(InpaintingNetwork):
             "autoencoder_widths": kl_autoencoder.official_widths(autoencoder),
         }
 
+    @override
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         unet, autoencoder = official_parts(tensors, cls.__name__)

@@ -17,6 +17,7 @@ from typing_extensions import override
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models._conditions import BatchConditions, ConditionSpec, steps_condition
 from facemask_inpaint.models._network import InpaintingNetwork
+from facemask_inpaint.models.layers.checks import require_multiple
 from facemask_inpaint.models.layers.diffusion import (
     TRAINED_STEPS,
     DDIMSchedule,
@@ -103,8 +104,7 @@ class LatentDiffusionNetwork(InpaintingNetwork):
     ) -> None:
         super().__init__()
         for name, value in {"width": width, "autoencoder_width": autoencoder_width}.items():
-            if value < GROUPS or value % GROUPS:
-                raise OptionError(f"{name} must be a multiple of {GROUPS}, not {value}")
+            require_multiple(name, value, GROUPS)
         if codes < 1:
             raise OptionError(f"codes must be at least 1, not {codes}")
         self.conditioned, self.steps, self.eta = conditioned, steps, eta
@@ -130,10 +130,12 @@ class LatentDiffusionNetwork(InpaintingNetwork):
             table=exact_alphas_cumprod(*betas),
         )
 
+    @override
     def condition_spec(self) -> ConditionSpec:
         """Return the condition ``steps``."""
         return {"steps": steps_condition(self.steps, TRAINED_STEPS - 1)}
 
+    @override
     def under(self, conditions: BatchConditions) -> LatentDiffusionNetwork:
         """Return a network of the same weights that takes so many steps."""
         if conditions["steps"] == self.steps:

@@ -14,7 +14,7 @@ _MAX_ELEMENTS = 2**30
 
 
 def dense(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same numbers as a network computes with them: neither sparse nor quantised.
+    """Return the same numbers as a network computes with them: neither sparse nor quantised.
 
     Raises:
         CheckpointError: a tensor holds no numbers, or none that a network could take.
@@ -39,6 +39,11 @@ def _dense(key: str, tensor: Tensor) -> Tensor:
     return tensor
 
 
+def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors under keys with a prefix in front."""
+    return {prefix + key: tensor for key, tensor in tensors.items()}
+
+
 class OfficialTensors:
     """Tensors of an official checkpoint, handed out once each.
 
@@ -58,7 +63,7 @@ class OfficialTensors:
         return key in self._left
 
     def take(self, key: str) -> Tensor:
-        """Tensor under ``key``.
+        """Take the tensor under ``key``.
 
         Raises:
             CheckpointError: there is no such key (any more).
@@ -68,9 +73,20 @@ class OfficialTensors:
         return self._left.pop(key)
 
     def take_all(self, prefix: str) -> dict[str, Tensor]:
-        """Every tensor whose key starts with ``prefix``, under the rest of its key."""
+        """Take every tensor whose key starts with ``prefix``, under the rest of its key."""
         keys = [key for key in self._left if key.startswith(prefix)]
         return {key.removeprefix(prefix): self._left.pop(key) for key in keys}
+
+    def move(self, theirs: str, ours: str) -> dict[str, Tensor]:
+        """Take a module's tensors, renamed from ``theirs.key`` to ``ours.key``."""
+        return {f"{ours}.{key}": tensor for key, tensor in self.take_all(f"{theirs}.").items()}
+
+    def move_all(self, modules: Mapping[str, str]) -> dict[str, Tensor]:
+        """Take the tensors of several modules, given as official to own names."""
+        state: dict[str, Tensor] = {}
+        for theirs, ours in modules.items():
+            state |= self.move(theirs, ours)
+        return state
 
     def finish(self) -> None:
         """Refuse what is left over.

@@ -23,7 +23,7 @@ def check_noise_mode(mode: str) -> None:
 
 
 class DecoderBlock(nn.Module):
-    """Doubles the scale, adds the encoder's map, adds its share to the image.
+    """Upsamples by two, adds the encoder's map, adds its part of the image.
 
     Args:
         in_channels: channels from the level below.
@@ -43,7 +43,7 @@ class DecoderBlock(nn.Module):
         clamp: float | None = None,
     ) -> None:
         super().__init__()
-        self.enlarge = StyledConv(
+        self.upsample = StyledConv(
             in_channels, channels, style_dim, up=True, noise_side=noise_side, clamp=clamp
         )
         self.merge = StyledConv(channels, channels, style_dim, noise_side=noise_side, clamp=clamp)
@@ -66,7 +66,7 @@ class DecoderBlock(nn.Module):
             styles: of the three layers, ``(N, style_dim)`` each.
             noise: for the first two layers, as ``StyledConv`` takes it.
         """
-        x = self.enlarge(x, styles[0], noise[0]) + skip
+        x = self.upsample(x, styles[0], noise[0]) + skip
         x = self.merge(x, styles[1], noise[1])
         return x, self.to_rgb(x, styles[2], image)
 
@@ -115,7 +115,7 @@ class SkipDecoder(nn.Module):
             ws: ``(N, rows, latent_dim)``; the image layer of a level and the enlarging layer
                 of the next share a row.
             code: ``(N, code_dim)``, the encoder's part of every style.
-            noise: what :meth:`noise` answers.
+            noise: what :meth:`noise` returns.
         """
         styles = [torch.cat([w, code], 1) for w in ws.unbind(1)]
         x = self.inner(x, styles[0], noise[0])
@@ -124,7 +124,8 @@ class SkipDecoder(nn.Module):
             first = 2 * i + 1
             own = styles[first : first + 3], noise[first : first + 2]
             x, image = block(x, skip, image, *own)
-        return image
+        x = image
+        return x
 
     def noise(self, mode: NoiseMode, latents: Mapping[str, Tensor]) -> list[Tensor | None]:
         """The plane of each noisy layer, in order: stored, drawn (``noise_0``, ...) or none."""

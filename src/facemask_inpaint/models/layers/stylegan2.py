@@ -282,6 +282,6 @@ def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     group = min(group_size, n)
     if n % group:
         raise ValueError(f"a batch of {n} cannot be split into groups of {group}")
-    variance = upcast(x).unflatten(0, (group, n // group)).var(0, unbiased=False)
+    variance = torch.unflatten(upcast(x), 0, (group, n // group)).var(0, unbiased=False)
     deviation = (variance + 1e-8).sqrt().mean((1, 2, 3)).to(x.dtype)
     return torch.cat([x, deviation.repeat(group)[:, None, None, None].expand(n, 1, h, w)], 1)

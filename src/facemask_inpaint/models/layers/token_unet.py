@@ -1,4 +1,4 @@
-"""A denoising U-Net that looks at tokens, as in Stable Diffusion, with parts that can be swapped.
+"""A denoising U-Net that attends to tokens, as in Stable Diffusion, with parts that can be swapped.
 
 Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models", CVPR 2022 (arXiv
 2112.10752). Its later relatives keep the frame and the names of the layers, and replace the 3 x 3
@@ -99,22 +99,23 @@ class TokenUNet(nn.Module):
         self.conv_out = shape.conv(widths[0], shape.out_channels)
 
     def context(self, tokens: Tensor) -> Tensor:
-        """What blocks are shown of tokens ``(N, L, D)``: ``(N, L, context_width)``."""
-        return self.encoder_hid_proj(tokens)
+        """Project tokens ``(N, L, D)`` to what blocks attend to, ``(N, L, context_width)``."""
+        output: Tensor = self.encoder_hid_proj(tokens)
+        return output
 
-    def forward(self, x: Tensor, time: int | Tensor, context: Tensor) -> Tensor:
-        """Answer of the network.
+    def forward(self, x: Tensor, timestep: int | Tensor, context: Tensor) -> Tensor:
+        """Return the noise that the network sees.
 
         Args:
             x: ``(N, in_channels, h, w)``; h and w multiples of ``2 ** (levels - 1)``.
-            time: timestep 0 … 999: one for all, or ``(N,)``.
+            timestep: 0 … 999: one for all, or ``(N,)``.
             context: ``(N, L, context_width)``, as :meth:`context` gives it.
 
         Returns:
             ``(N, out_channels, h, w)``.
         """
-        times = torch.as_tensor(time, device=x.device).expand(len(x))
-        embedded = F.silu(self.time_embedding(sinusoids(times, self.sinusoids).to(context)))
+        timesteps = torch.as_tensor(timestep, device=x.device).expand(len(x))
+        embedded = F.silu(self.time_embedding(sinusoids(timesteps, self.sinusoids).to(context)))
         x = self.conv_in(x)
         skips = [x]
         for block in self.down_blocks:
@@ -125,7 +126,8 @@ class TokenUNet(nn.Module):
             x = self.mid_block(x, embedded, context)
         for block in self.up_blocks:
             x = block(x, embedded, context, skips)
-        return self.conv_out(F.silu(self.conv_norm_out(x)))
+        x = self.conv_out(F.silu(self.conv_norm_out(x)))
+        return x
 
 
 class TimeEmbedding(nn.Module):
@@ -137,7 +139,9 @@ class TimeEmbedding(nn.Module):
         self.linear_2 = nn.Linear(outgoing, outgoing)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear_2(F.silu(self.linear_1(x)))
+        """Map ``(N, incoming)`` to ``(N, outgoing)``."""
+        x = self.linear_2(F.silu(self.linear_1(x)))
+        return x
 
 
 class ResidualBlock(nn.Module):
@@ -175,7 +179,8 @@ class ResidualBlock(nn.Module):
         h = self.conv1(F.silu(self.norm1(x)))
         h = h + self.time_emb_proj(embedded)[:, :, None, None]
         h = self.conv2(F.silu(self.norm2(h)))
-        return (x if self.conv_shortcut is None else self.conv_shortcut(x)) + h
+        x = (x if self.conv_shortcut is None else self.conv_shortcut(x)) + h
+        return x
 
 
 class Transformer(nn.Module):
@@ -198,7 +203,8 @@ class Transformer(nn.Module):
         inner = rearrange(self.proj_in(self.norm(x)), "n c h w -> n h w c")
         for block in self.transformer_blocks:
             inner = block(inner, context)
-        return x + self.proj_out(rearrange(inner, "n h w c -> n c h w").contiguous())
+        x = x + self.proj_out(rearrange(inner, "n h w c -> n c h w").contiguous())
+        return x
 
 
 class TransformerBlock(nn.Module):
@@ -214,9 +220,11 @@ class TransformerBlock(nn.Module):
         self.ff = mixers.feed_forward
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Map ``(N, h, w, C)`` to the same shape, given tokens ``(N, L, D)``."""
         x = x + self.attn1(self.norm1(x))
         x = x + self.attn2(self.norm2(x), context)
-        return x + self.ff(self.norm3(x))
+        x = x + self.ff(self.norm3(x))
+        return x
 
 
 class DownBlock(nn.Module):
@@ -232,7 +240,7 @@ class DownBlock(nn.Module):
         self.downsamplers = nn.ModuleList([Downsample(width)] if halves else [])
 
     def forward(self, x: Tensor, embedded: Tensor, context: Tensor) -> list[Tensor]:
-        """Every map that the way up needs, in order."""
+        """Return every map that the way up needs, in order."""
         outputs = []
         for index, residual in enumerate(self.resnets):
             x = residual(x, embedded)
@@ -252,8 +260,10 @@ class MiddleBlock(nn.Module):
         self.attentions = nn.ModuleList([shape.transformer(len(shape.widths) - 1)])
 
     def forward(self, x: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
+        """Map ``(N, width, h, w)`` to the same shape."""
         before, after = self.resnets
-        return after(self.attentions[0](before(x, embedded), context), embedded)
+        x = after(self.attentions[0](before(x, embedded), context), embedded)
+        return x
 
 
 class UpBlock(nn.Module):
@@ -289,7 +299,9 @@ class Downsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
+        """Map ``(N, C, h, w)`` to ``(N, C, h / 2, w / 2)``."""
+        x = self.conv(x)
+        return x
 
 
 class Upsample(nn.Module):
@@ -300,7 +312,9 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+        """Map ``(N, C, h, w)`` to ``(N, C, 2h, 2w)``."""
+        x = self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+        return x
 
 
 def sinusoids(times: Tensor, width: int) -> Tensor:

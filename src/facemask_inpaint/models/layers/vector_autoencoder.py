@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from typing_extensions import override
 
 from facemask_inpaint.models.layers.diffusion_unet import GROUPS, diffusers, steady_norms
 from facemask_inpaint.models.layers.float32 import Float32Module
@@ -72,7 +73,8 @@ class VectorAutoencoder(nn.Module):
 
     def encode(self, image: Tensor) -> Tensor:
         """Latent map ``(N, 3, H / 4, W / 4)``, not quantised, of ``(N, 3, H, W)`` in [-1, 1]."""
-        return self.net.encode(image, return_dict=False)[0]
+        output: Tensor = self.net.encode(image, return_dict=False)[0]
+        return output
 
     def decode(self, latent: Tensor) -> Tensor:
         """Image ``(N, 3, H, W)``, nominally in [-1, 1], of the codes nearest to ``latent``."""
@@ -81,7 +83,8 @@ class VectorAutoencoder(nn.Module):
     def render(self, codes: Tensor) -> Tensor:
         """Image ``(N, 3, H, W)`` of codes ``(N, H / 4, W / 4)``."""
         vectors = self.codebook.of(codes).to(self.net.post_quant_conv.weight.dtype)
-        return self.net.decode(vectors, force_not_quantize=True, return_dict=False)[0]
+        output: Tensor = self.net.decode(vectors, force_not_quantize=True, return_dict=False)[0]
+        return output
 
 
 class Codebook(Float32Module):
@@ -101,18 +104,20 @@ class Codebook(Float32Module):
         with torch.autocast(latent.device.type, enabled=False):
             return self.forward_float32(latent.to(self.vectors.weight))
 
+    @override
     def forward_float32(self, x: Tensor) -> Tensor:
         n, _, h, w = x.shape
         words = self.vectors.weight
         # Squared distance without the part that is the same for all words.
         length = words.square().sum(1)
-        cells = rearrange(x, "n c h w -> (n h w) c").split(_CELLS_AT_ONCE)
+        cells = torch.split(rearrange(x, "n c h w -> (n h w) c"), _CELLS_AT_ONCE)
         nearest = [torch.addmm(length, some, words.T, alpha=-2).argmin(1) for some in cells]
         return rearrange(torch.cat(nearest), "(n h w) -> n h w", n=n, h=h, w=w)
 
     def of(self, codes: Tensor) -> Tensor:
         """Vectors ``(N, C, h, w)`` of codes ``(N, h, w)``."""
-        return rearrange(self.vectors(codes), "n h w c -> n c h w")
+        output: Tensor = rearrange(self.vectors(codes), "n h w c -> n c h w")
+        return output
 
 
 def translate(tensors: Mapping[str, Tensor], network: str) -> dict[str, Tensor]:

@@ -39,7 +39,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to the same shape."""
-        return x + self.body(x)
+        x = x + self.body(x)
+        return x
 
 
 class GlobalBlock(nn.Module):
@@ -65,7 +66,8 @@ class GlobalBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to the same shape."""
         x = x + self._attend(self.attention_norm(x))
-        return x + self.mixing(x)
+        x = x + self.mixing(x)
+        return x
 
     def _attend(self, x: Tensor) -> Tensor:
         height = x.shape[2]
@@ -73,7 +75,8 @@ class GlobalBlock(nn.Module):
             self.to_qkv(x), "n (three head c) h w -> three n head (h w) c", three=3, c=HEAD_WIDTH
         )
         mixed = F.scaled_dot_product_attention(q, k, v)
-        return self.from_heads(rearrange(mixed, "n head (h w) c -> n (head c) h w", h=height))
+        x = self.from_heads(rearrange(mixed, "n head (h w) c -> n (head c) h w", h=height))
+        return x
 
 
 class UpsampleJoin(nn.Module):

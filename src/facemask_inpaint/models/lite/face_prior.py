@@ -95,7 +95,7 @@ class FacePrior(nn.Module):
             if draws is not None:
                 z = z + _solve_upper(spread, draws.float()) * gain
             pixels = self.mean.float() + z @ self.basis.float().T
-        shaped = pixels.unflatten(1, (3, self.side, self.side)).to(masked_image)
+        shaped = torch.unflatten(pixels, 1, (3, self.side, self.side)).to(masked_image)
         return F.interpolate(shaped, masked_image.shape[2:], mode="bilinear", align_corners=False)
 
     def draws_of(self, image: Tensor, hole: Tensor) -> Tensor:
@@ -114,7 +114,8 @@ class FacePrior(nn.Module):
             apart = F.adaptive_avg_pool2d(image, self.side).flatten(1) - self.mean.float()
             whole = torch.linalg.solve(basis.T @ basis + noise * one, (apart @ basis)[:, :, None])
             z, spread, gain = self._given(image * (1 - hole), hole)
-            return (spread.mT @ (whole - z[:, :, None]))[:, :, 0] / gain
+            output: Tensor = (spread.mT @ (whole - z[:, :, None]))[:, :, 0] / gain
+            return output
 
     def _given(self, masked_image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What is known of ``z``: mean, Cholesky factor of the precision, root of the noise.
@@ -143,4 +144,7 @@ class FacePrior(nn.Module):
 
 def _solve_upper(factor: Tensor, draws: Tensor) -> Tensor:
     """``factor.T`` divided out of the draws: their covariance becomes the inverse precision."""
-    return torch.linalg.solve_triangular(factor.mT, draws[:, :, None], upper=True)[:, :, 0]
+    output: Tensor = torch.linalg.solve_triangular(factor.mT, draws[:, :, None], upper=True)[
+        :, :, 0
+    ]
+    return output

@@ -12,6 +12,7 @@ from typing_extensions import override
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models._conditions import BatchConditions, Condition, ConditionSpec
 from facemask_inpaint.models._network import InpaintingNetwork
+from facemask_inpaint.models.layers.checks import require_multiple
 from facemask_inpaint.models.lite.blocks import (
     BLOCK,
     HEAD_WIDTH,
@@ -82,8 +83,7 @@ class Lite(InpaintingNetwork):
         mask_classes: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        if resolution < 8 * BLOCK or resolution % (8 * BLOCK):
-            raise OptionError(f"resolution must be a multiple of {8 * BLOCK}, not {resolution}")
+        require_multiple("resolution", resolution, 8 * BLOCK)
         if min(depth, directions, detail) < 0 or min(widths) < 1:
             raise OptionError(
                 "depth, directions and detail are not negative and widths are positive, not "
@@ -202,7 +202,8 @@ class Lite(InpaintingNetwork):
     def _first_guess(self, masked_image: Tensor, hole: Tensor, draws: Tensor) -> Tensor:
         """Known pixels as they are; in the hole a probable face that meets them without a step."""
         face = self.prior(masked_image, hole, self.temperature * draws)
-        return face + pyramid_fill((masked_image - face) * (1 - hole), hole)
+        output: Tensor = face + pyramid_fill((masked_image - face) * (1 - hole), hole)
+        return output
 
     def _embedded(self, classes: Sequence[str | None], device: torch.device) -> Tensor:
         """``(N, C, 1, 1)``: what is added everywhere for each image's mask class."""
@@ -293,7 +294,8 @@ class DetailStage(nn.Module):
         image = image + from_blocks(self.to_pixels(F.silu(x)))
         x = self.finer(x, image, hole, latents["half"])
         x = self.finest(x, image, hole, latents["full"])
-        return image + self.to_colours(F.silu(x))
+        output: Tensor = image + self.to_colours(F.silu(x))
+        return output
 
 
 class Finer(nn.Module):
@@ -316,4 +318,5 @@ class Finer(nn.Module):
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``."""
         x = upsample(self.project(x)) + self.from_image(to_blocks(image, hole, self.block))
         x = self.grain(x, noise)
-        return x + self.body(x)
+        x = x + self.body(x)
+        return x

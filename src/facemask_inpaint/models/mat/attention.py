@@ -1,4 +1,4 @@
-"""Transformer blocks of MAT: window attention that looks only where something is known."""
+"""Transformer blocks of MAT: window attention to what is known only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facemask_inpaint.models.layers.shifted_windows import regions_apart
 from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear
 
 FAR = -100.0
-"""Added to a logit whose key must not be looked at."""
+"""Added to a logit whose key gets no attention."""
 
 
 class PartialConv2d(nn.Module):
@@ -25,7 +25,7 @@ class PartialConv2d(nn.Module):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        resample: halve or double height and width; ``"up"`` only without a mask.
+        resample: ``"down"`` halves the scale, ``"up"`` doubles it; ``"up"`` only without a mask.
     """
 
     def __init__(
@@ -35,20 +35,20 @@ class PartialConv2d(nn.Module):
         self.conv = EqualConv2d(in_channels, out_channels, resample=resample)
         self.stride = 2 if resample == "down" else 1
 
-    def forward(self, x: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Convolve ``x`` ``(N, C, H, W)`` where ``keep`` ``(N, 1, H, W)`` is 1 (known).
+    def forward(self, x: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Convolve ``x`` ``(N, C, H, W)`` where ``known`` ``(N, 1, H, W)`` is 1 (known).
 
         Returns:
-            The answer, and a mask that is 1 where its window had anything known.
+            The output, and a mask that is 1 where its window had anything known.
         """
         x = self.conv(x)
-        if keep is None:
+        if known is None:
             return x, None
-        ones = keep.new_ones(1, 1, 3, 3)
-        known = F.conv2d(keep, ones, stride=self.stride, padding=1)
-        keep = known.clamp(max=1)
+        ones = known.new_ones(1, 1, 3, 3)
+        count = F.conv2d(known, ones, stride=self.stride, padding=1)
+        known = count.clamp(max=1)
         # Counts are whole numbers: the lower limit stands in for the paper's epsilon.
-        return x * (9 * keep / known.clamp(min=1)), keep
+        return x * (9 * known / count.clamp(min=1)), known
 
 
 class WindowAttention(nn.Module):
@@ -78,9 +78,9 @@ class WindowAttention(nn.Module):
             regions = region_bias(side, side, window, shift)
             self.register_buffer("regions", regions, persistent=False)
 
-    def forward(self, x: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Attend within windows of ``x`` ``(N, H, W, C)``; ``keep`` ``(N, H, W, 1)``, 1 = known."""
-        bias, moved = self._bias(x, keep)
+    def forward(self, x: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Attend within windows of ``x`` ``(N, H, W, C)``; ``known`` is ``(N, H, W, 1)``."""
+        bias, moved = self._bias(x, known)
         tokens = self._windows(self._roll(x, -self.shift))
         unit = F.normalize(upcast(tokens), dim=-1).to(tokens.dtype)
         query, key = self._split(self.query_key(unit)).chunk(2, dim=1)
@@ -92,12 +92,12 @@ class WindowAttention(nn.Module):
         out = self.proj(rearrange(out[..., :size], "b heads n c -> b n (heads c)"))
         return self._roll(self._grid(out, x), self.shift), moved
 
-    def _bias(self, x: Tensor, keep: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    def _bias(self, x: Tensor, known: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """What to add to the logits ``(windows, 1, 1 or n, n)``, and the mask afterwards."""
         bias = self._region_bias(x) if self.shift else None
-        if keep is None:
+        if known is None:
             return bias, None
-        inside = self._windows(self._roll(keep, -self.shift))
+        inside = self._windows(self._roll(known, -self.shift))
         anything = inside.amax(1, keepdim=True).expand_as(inside)
         # In a window without anything known the keys are alike, so they are left at zero.
         shut = rearrange((anything - inside) * FAR, "b n 1 -> b 1 1 n")
@@ -144,11 +144,11 @@ class TransformerBlock(nn.Module):
         self.expand = EqualLinear(width, 2 * width, activate=True)
         self.contract = EqualLinear(2 * width, width)
 
-    def forward(self, x: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Tokens ``(N, H, W, C)`` and their mask ``(N, H, W, 1)`` to the same."""
-        attended, keep = self.attention(x, keep)
+        attended, known = self.attention(x, known)
         x = self.fuse(torch.cat([x, attended], -1))
-        return self.contract(self.expand(x)), keep
+        return self.contract(self.expand(x)), known
 
 
 class TransformerGroup(nn.Module):
@@ -185,18 +185,18 @@ class TransformerGroup(nn.Module):
         )
         self.conv = PartialConv2d(width, width)
 
-    def forward(self, x: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Maps ``(N, C, H, W)`` and ``(N, 1, H, W)`` to those of the group's own scale."""
         if self.entry is not None:
-            x, keep = self.entry(x, keep)
+            x, known = self.entry(x, known)
         shortcut = x
         x = rearrange(x, "n c h w -> n h w c")
-        keep = None if keep is None else rearrange(keep, "n c h w -> n h w c")
+        known = None if known is None else rearrange(known, "n c h w -> n h w c")
         for block in self.blocks:
-            x, keep = block(x, keep)
-        keep = None if keep is None else rearrange(keep, "n h w c -> n c h w")
-        x, keep = self.conv(rearrange(x, "n h w c -> n c h w"), keep)
-        return x + shortcut, keep
+            x, known = block(x, known)
+        known = None if known is None else rearrange(known, "n h w c -> n c h w")
+        x, known = self.conv(rearrange(x, "n h w c -> n c h w"), known)
+        return x + shortcut, known
 
 
 def region_bias(h: int, w: int, window: int, shift: int) -> Tensor:

@@ -76,29 +76,29 @@ class CoarseStage(nn.Module):
             w: ``(N, latent_dim)``, the last row of the intermediate latents.
             keep_features: ``(N, tokens, width)`` of 0 and 1; zeros are replaced by the style.
         """
-        keep: Tensor | None = 1 - hole
-        x, keep = self.head(torch.cat([0.5 - hole, masked_image], 1), keep)
+        known: Tensor | None = 1 - hole
+        x, known = self.head(torch.cat([0.5 - hole, masked_image], 1), known)
         skips = [x]
         for down in self.encoder:
-            x, keep = down(x, keep)
+            x, known = down(x, known)
             skips.append(x)
-        x, style = self._transform(skips.pop(), keep, w, keep_features)
+        x, style = self._transform(skips.pop(), known, w, keep_features)
         image = x.new_zeros(x.shape[0], 3, *x.shape[2:])
         for block in self.decoder:
             x, image = block(x, skips.pop(), image, [style] * 3)
         return image * hole + masked_image
 
     def _transform(
-        self, x: Tensor, keep: Tensor | None, w: Tensor, keep_features: Tensor
+        self, x: Tensor, known: Tensor | None, w: Tensor, keep_features: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Features after all groups, and the style of the decoder.
 
         After two groups of spreading, the mask has served: the other three see every token.
         """
         fine, medium, inner, up_medium, up_fine = self.groups
-        x, keep = fine(x, keep)
+        x, known = fine(x, known)
         shallow = x
-        x, keep = medium(x, keep)
+        x, known = medium(x, known)
         deep = x
         x, _ = inner(x, None)
         x, style = self.style(x, w, keep_features)
@@ -135,7 +135,7 @@ class InnerStyle(nn.Module):
         # One row of numbers, stretched over the tokens in reading order.
         square = F.interpolate(square, height * width, mode="linear", align_corners=False)
         square = square.reshape(n, 1, height, width)
-        keep = rearrange(keep_features, "n (h w) c -> n c h w", h=height)
-        x = x * keep + square * (1 - keep)
+        kept = rearrange(keep_features, "n (h w) c -> n c h w", h=height)
+        x = x * kept + square * (1 - kept)
         scene = self.to_style(self.down(x).mean((2, 3)))
         return x, torch.cat([scene, latent], 1)

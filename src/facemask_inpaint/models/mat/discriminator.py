@@ -1,11 +1,10 @@
-"""MAT's discriminator: two critics, one for each stage's image."""
+"""MAT's discriminator: one network for each stage's image."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +15,11 @@ from facemask_inpaint.models.mat import official
 
 
 class Discriminator(nn.Module):
-    """Judges final and coarse image apart; the critic of the coarse one is half as wide.
+    """Judges final and coarse image apart; the part for the coarse one is half as wide.
 
     Args:
         resolution: side of the images, a power of two of at least 8.
-        channel_base: the critic has ``channel_base / side`` channels at each scale, ...
+        channel_base: there are ``channel_base / side`` channels at each scale, ...
         channel_max: ... but not more than this.
         group_size: images per group of the minibatch statistics; the batch must be a multiple
             of it, or smaller.
@@ -37,11 +36,11 @@ class Discriminator(nn.Module):
         super().__init__()
         sides = [2**level for level in range(resolution.bit_length() - 1, 1, -1)]
         channels = [min(channel_base // side, channel_max) for side in sides]
-        self.final = Critic(channels, group_size)
-        self.coarse = Critic([c // 2 for c in channels], group_size)
+        self.final = StageDiscriminator(channels, group_size)
+        self.coarse = StageDiscriminator([c // 2 for c in channels], group_size)
 
     def forward(self, final: Tensor, coarse: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits ``(N, 1)`` of both critics, higher for what looks real.
+        """Logits ``(N, 1)`` of both images, higher for what looks real.
 
         Args:
             final: ``(N, 3, R, R)`` in [-1, 1].
@@ -54,7 +53,7 @@ class Discriminator(nn.Module):
         return self.final(final, hole), self.coarse(coarse, hole)
 
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         """Constructor arguments that can be read off the tensors of an official ``D``."""
         return official.discriminator_options(tensors)
 
@@ -64,7 +63,7 @@ class Discriminator(nn.Module):
         return official.translate_discriminator(tensors)
 
 
-class Critic(nn.Module):
+class StageDiscriminator(nn.Module):
     """Residual discriminator of StyleGAN2 that also sees the mask.
 
     Args:
@@ -86,7 +85,8 @@ class Critic(nn.Module):
         """Logits ``(N, 1)`` of ``image`` ``(N, 3, R, R)`` with ``hole`` ``(N, 1, R, R)``."""
         x = torch.cat([0.5 - hole, image], 1).contiguous(memory_format=torch.channels_last)
         x = minibatch_stddev(self.blocks(self.enter(x)), self.group_size)
-        return self.logit(self.hidden(self.merge(x).flatten(1)))
+        output: Tensor = self.logit(self.hidden(self.merge(x).flatten(1)))
+        return output
 
 
 class ResidualBlock(nn.Module):
@@ -100,4 +100,5 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, channels, H / 2, W / 2)``."""
-        return (self.conv1(self.conv0(x)) + self.skip(downsample(x))) * math.sqrt(0.5)
+        x = (self.conv1(self.conv0(x)) + self.skip(downsample(x))) * math.sqrt(0.5)
+        return x

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models._network import InpaintingNetwork
+from facemask_inpaint.models.layers.checks import require_multiple, require_power_of_two
 from facemask_inpaint.models.layers.skip_decoder import NoiseMode, check_noise_mode
 from facemask_inpaint.models.layers.stylegan2 import MappingNetwork
 from facemask_inpaint.models.mat import official
@@ -56,12 +56,8 @@ class MAT(InpaintingNetwork):
         truncation: float = 1.0,
     ) -> None:
         super().__init__()
-        if resolution < 2 * TOKEN_SIDE or resolution & (resolution - 1):
-            raise OptionError(
-                f"resolution must be a power of two of at least {2 * TOKEN_SIDE}, not {resolution}"
-            )
-        if width % HEADS:
-            raise OptionError(f"width must be a multiple of {HEADS}, not {width}")
+        require_power_of_two("resolution", resolution, 2 * TOKEN_SIDE)
+        require_multiple("width", width, HEADS)
         check_noise_mode(noise_mode)
         self.native_resolution = self.size_multiple = resolution
         self.width, self.channel_max = width, channel_max
@@ -77,6 +73,7 @@ class MAT(InpaintingNetwork):
         """Whether multiples of the resolution are taken; stored noise has one size only."""
         return self.noise_mode != "const"
 
+    @override
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
         w = self.mapping(latents["z"], self.truncation)
         ws = w[:, None].expand(-1, self.refinement.decoder.rows, -1)
@@ -85,7 +82,7 @@ class MAT(InpaintingNetwork):
     def both_stages(
         self, masked_image: Tensor, hole: Tensor, ws: Tensor, latents: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Images of both stages, as training needs them.
+        """Return the images of both stages, as training needs them.
 
         Args:
             masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
@@ -102,6 +99,7 @@ class MAT(InpaintingNetwork):
         final = self.refinement(masked_image, hole, coarse, ws, latents["keep2"], noise)
         return final, coarse
 
+    @override
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
         side = self.native_resolution or 1
         inner_h, inner_w = h * INNER_SIDE // side, w * INNER_SIDE // side
@@ -114,21 +112,24 @@ class MAT(InpaintingNetwork):
             return spec
         return spec | self.refinement.decoder.noise_spec(n, inner_h, inner_w)
 
+    @override
     def draw(self, name: str, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
         if name in ("keep1", "keep2"):
             return (torch.rand(shape, generator=generator) < 0.5).float()
         return super().draw(name, shape, generator)
 
+    @override
     @classmethod
-    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
         return official.generator_options(tensors)
 
+    @override
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return official.translate_generator(tensors)
 
 
 def channel_plan(resolution: int, base: int, largest: int) -> list[int]:
-    """Channels at ``resolution``, half of it, ... and 16: ``min(base / side, largest)``."""
+    """Return ``min(base / side, largest)`` for ``resolution``, half of it, ... and 16."""
     levels = int(math.log2(resolution // INNER_SIDE)) + 1
     return [min(base * 2**i // resolution, largest) for i in range(levels)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,11 +13,11 @@ from facemask_inpaint.models.layers.official import OfficialTensors
 _DERIVED = re.compile(r"(^|\.)(resample_filter|attn_mask|relative_position_index|avg_weight)$")
 """Constants that every network can compute, and leftovers of older versions."""
 
-_STYLED = {"enlarge": "conv0", "merge": "conv1", "to_rgb": "toRGB"}
+_STYLED = {"upsample": "conv0", "merge": "conv1", "to_rgb": "toRGB"}
 """Styled layers of a decoder block: our names to theirs."""
 
 
-def generator_options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def generator_options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     """Constructor arguments of ``MAT`` read off the shapes of its tensors.
 
     Raises:
@@ -38,7 +37,7 @@ def generator_options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def discriminator_options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def discriminator_options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     """Constructor arguments of ``Discriminator`` read off the shapes of its tensors.
 
     Raises:
@@ -162,9 +161,9 @@ class _Translation:
         self.module(theirs, ours)
 
     def decoder_block(self, theirs: str, ours: str) -> None:
-        """Move an enlarging block of a decoder."""
+        """Move an upsampling block of a decoder."""
         for layer, official in _STYLED.items():
-            self.styled(f"{theirs}.{official}", f"{ours}.{layer}", flip=layer == "enlarge")
+            self.styled(f"{theirs}.{official}", f"{ours}.{layer}", flip=layer == "upsample")
 
     def finish(self) -> dict[str, Tensor]:
         """The state dict, once nothing is left over."""

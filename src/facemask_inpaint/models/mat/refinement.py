@@ -51,7 +51,7 @@ class RefinementStage(nn.Module):
             proposal: ``(N, 3, H, W)`` of the first stage.
             ws: ``(N, rows, latent_dim)``, the rows that the decoder asks for.
             keep_features: ``(N, C, H/R * 16, W/R * 16)`` of 0 and 1; zeros become the style.
-            noise: what the decoder's ``noise`` answers.
+            noise: what the decoder's ``noise`` returns.
         """
         x = torch.cat([0.5 - hole, masked_image + proposal * hole, masked_image], 1)
         skips = []
@@ -60,7 +60,8 @@ class RefinementStage(nn.Module):
             skips.append(x)
         x, scene = self.style(skips.pop(), ws[:, 0], keep_features)
         image = self.decoder(self.inner(x) + x, skips[::-1], ws, scene, noise)
-        return image * hole + masked_image
+        output: Tensor = image * hole + masked_image
+        return output
 
 
 class EncoderBlock(nn.Sequential):

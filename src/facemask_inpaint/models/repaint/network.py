@@ -19,6 +19,7 @@ from facemask_inpaint.models._conditions import (
     steps_condition,
 )
 from facemask_inpaint.models._network import InpaintingNetwork
+from facemask_inpaint.models.layers.checks import require_multiple
 from facemask_inpaint.models.layers.diffusion import TRAINED_STEPS, add_noise
 from facemask_inpaint.models.layers.diffusion_unet import BLOCKS, GROUPS, UNetShape
 from facemask_inpaint.models.layers.float32 import upcast
@@ -196,8 +197,7 @@ def unet_shape(width: int, multipliers: Sequence[int], attention_from: int) -> U
     Raises:
         OptionError: an argument is outside its range.
     """
-    if width < GROUPS or width % GROUPS:
-        raise OptionError(f"width must be a multiple of {GROUPS}, not {width}")
+    require_multiple("width", width, GROUPS)
     if not multipliers or min(multipliers) < 1:
         raise OptionError(f"multipliers must be whole numbers from 1, not {list(multipliers)}")
     widths = tuple(width * multiplier for multiplier in multipliers)
