@@ -290,7 +290,9 @@ def test_refusals_are_sentences_without_folders(
     sent = [client.handle_file(str(path)) for path in given]
     page = client.Client(address, verbose=False)
     with pytest.raises(Exception) as refused:  # noqa: PT011  (the client's own, named AppError)
-        page.predict(*sent, "small", classes, None, ["harmonic"], 0, 0.01, "none", api_name="/inpaint")
+        page.predict(
+            *sent, "small", classes, None, ["harmonic"], 0, 0.01, "none", api_name="/inpaint"
+        )
     said = str(refused.value)
     assert "show_error" not in said
     assert "/" not in said

@@ -100,7 +100,7 @@ class Condition:
 
 
 ConditionSpec = Mapping[str, Condition]
-"""BatchConditions by the names under which they are passed."""
+"""Conditions by the names under which they are passed."""
 
 _ARTICLES: Mapping[type, str] = {int: "a whole number", float: "a number"}
 
