@@ -90,10 +90,8 @@ def pages() -> dict[str, str]:
 
 
 def documented(page: str) -> set[str]:
-    """Return the names whose documentation a generated page asks for."""
-    lines = [line.strip() for line in page.splitlines()]
-    directives = (line.removeprefix(".. ") for line in lines if line.startswith(".. "))
-    return {line.split(":: ", 1)[1] for line in directives if ":: " in line}
+    """Return the names that the tables of a generated page list."""
+    return set(re.findall(r"^\| \{py:obj\}`\w+ <([\w.]+)>`", page, re.MULTILINE))
 
 
 def _stem(package: str) -> str:
@@ -107,7 +105,7 @@ def _text(sections: Iterator[str]) -> str:
 def _sections(package: str) -> Iterator[str]:
     """A table of the package's names, their documentation, and its modules."""
     names = [one for one in exports(package) if not one.is_module]
-    yield from _entries(names)
+    yield from [_table(names)] if package == NAME else _entries(names)
     for export in exports(package):
         if export.is_module and not _has_own_place(export.public):
             yield from _module_section(export.public)
@@ -166,9 +164,13 @@ def _first_paragraph(module: str) -> str:
 def _entries(names: Sequence[Export]) -> Iterator[str]:
     if not names:
         return
-    rows = [f"| {{py:obj}}`{_last(one)} <{one.public}>` | {_summary(one)} |" for one in names]
-    yield "\n".join(["| name | |", "| --- | --- |", *rows])
+    yield _table(names)
     yield "```{eval-rst}\n" + "\n\n".join(map(_directive, names)) + "\n```"
+
+
+def _table(names: Sequence[Export]) -> str:
+    rows = [f"| {{py:obj}}`{_last(one)} <{one.public}>` | {_summary(one)} |" for one in names]
+    return "\n".join(["| name | |", "| --- | --- |", *rows])
 
 
 def _last(export: Export) -> str:
@@ -190,10 +192,6 @@ def _summary(export: Export) -> str:
 
 def _directive(export: Export) -> str:
     definition = _definition(export)
-    if export.public.count(".") == 1:  # a shortcut at the top of the package
-        package = ".".join(export.origin.split(".")[:2])
-        full = f"{package}.{_last(export)}"
-        return f".. py:{definition.directive}:: {export.public}\n\n   Short for :py:obj:`{full}`."
     if definition.directive == "class":
         return f".. autoclass:: {export.public}\n   :members:\n   :special-members: __call__"
     if definition.directive == "function":
@@ -261,6 +259,16 @@ def write_pages(app: Sphinx) -> None:
                 temporary.write_text(text, encoding="utf-8")
 
 
+def add_shortcuts(app: Sphinx, env: BuildEnvironment) -> None:
+    """Let the names at the top of the package lead to the documentation in their packages."""
+    objects = env.domains.python_domain.objects
+    for export in exports(NAME):
+        package = ".".join(export.origin.split(".")[:2])
+        full = objects.get(f"{package}.{_last(export)}")
+        if full is not None and not export.is_module:
+            objects[export.public] = full._replace(aliased=True)
+
+
 def resolve_origin(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Element
 ) -> reference | None:
@@ -276,5 +284,6 @@ def resolve_origin(
 def setup(app: Sphinx) -> dict[str, bool]:
     """Write before the pages are read, and link names across modules."""
     app.connect("builder-inited", write_pages)
+    app.connect("env-updated", add_shortcuts)
     app.connect("missing-reference", resolve_origin)
     return {"parallel_read_safe": True}
