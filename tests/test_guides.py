@@ -66,3 +66,34 @@ def test_figures_show_holes(name: str) -> None:
     pixels = np.asarray(load_extension("figures").FIGURES[name]())
     pink = (abs(pixels.astype(int) - (230, 60, 140)).sum(axis=-1) < 10).mean()
     assert 0.002 < pink < 0.5
+
+
+def test_the_table_for_choosing_has_every_model_of_faces() -> None:
+    performance = (DOCS / "performance.md").read_text(encoding="utf-8")
+    table = load_extension("zoo").choosing(DOCS / "models", performance)
+    for card in models.list_cards():
+        listed = f"[`{card.name}`]" in table
+        assert listed == (
+            (card.weights_published and card.framing != "none") or not card.needs_weights
+        )
+    (row,) = re.findall(r"^\| \[`lama-celebahq-256`\].*$", table, re.MULTILINE)
+    assert "| 256 | CelebA-HQ | no | 0.50 |" in row
+
+
+def test_measured_times_are_read_from_the_column_that_is_asked_for() -> None:
+    page = (
+        "| network | resolution | seconds | MiB |\n| --- | --- | --- | --- |\n"
+        "| `lama` | 256 | 0.5 | 217 |\n\n"
+        "| network | steps |\n| --- | --- |\n| `ldm` | 7 minutes |\n"
+    )
+    measured = load_extension("zoo").measured
+    assert measured(page, "MiB", "lama", 256) == "217"
+    assert measured(page, "MiB", "lama", 512) == ""
+    assert measured(page, "steps", "ldm", 256) == "7 minutes"
+
+
+def test_every_page_of_a_network_says_what_it_draws() -> None:
+    zoo = load_extension("zoo")
+    for name in models.list_architectures():
+        text = (DOCS / "models" / f"{name}.md").read_text(encoding="utf-8")
+        assert zoo.fact(text, "random draws"), name
