@@ -41,6 +41,7 @@ LAYERS: tuple[tuple[Part, ...], ...] = (
         _part("do weights and methods keep their promises", "verification"),
     ),
     (_part("any image in, the same kind out", "inpainting"),),
+    (_part("networks as ONNX graphs, and back", "export"),),
     (
         _part("networks, cards", "models"),
         _part("labelled portraits", "data"),

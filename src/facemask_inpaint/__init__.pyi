@@ -3,6 +3,7 @@ from . import benchmark as benchmark
 from . import checkpoints as checkpoints
 from . import data as data
 from . import errors as errors
+from . import export as export
 from . import images as images
 from . import inpainting as inpainting
 from . import labels as labels

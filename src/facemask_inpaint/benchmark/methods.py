@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from facemask_inpaint import Inpainter, checkpoints, images, models
+from facemask_inpaint import Inpainter, checkpoints, export, images, models
 from facemask_inpaint._internal.identity import content_of
 from facemask_inpaint.benchmark._functions import digest_of, version_of
 from facemask_inpaint.benchmark.store.records import MethodEntry
@@ -309,6 +309,8 @@ def _entry_of_source(name: str | None, source: str) -> MethodEntry:
         folder = pretrained.pipeline_folder(source, None, pretrained.Download())
         label = Path(source).resolve().name if is_pipeline_folder(source) else source
         return _entry_of_pipeline(name or label.rpartition("/")[2], source, folder)
+    if export.is_exported(source):
+        return _entry_of_export(name or Path(source).resolve().name, source)
     if checkpoints.is_folder(source):
         return _entry_of_folder(name or Path(source).resolve().name, source, Path(source))
     if _REPOSITORY.fullmatch(source) and not Path(source).exists():
@@ -325,6 +327,15 @@ def _entry_of_folder(name: str, source: str, folder: Path) -> MethodEntry:
     if card_name in models.list_pretrained():
         return _entry_of_card(name, source, models.card(card_name), digest)
     resolution = options.get("resolution") if isinstance(options, dict) else None
+    return MethodEntry(name, source, digest, training=NOT_RECORDED, resolution=resolution)
+
+
+def _entry_of_export(name: str, source: str) -> MethodEntry:
+    config = export.ExportConfig.read(source)
+    digest = content_of(export.files_of(source))
+    if config.card in models.list_pretrained():
+        return _entry_of_card(name, source, models.card(config.card), digest)
+    resolution = config.size[0] if config.size else config.native_resolution
     return MethodEntry(name, source, digest, training=NOT_RECORDED, resolution=resolution)
 
 

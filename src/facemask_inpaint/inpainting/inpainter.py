@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Unpack, get_args, overload
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -30,6 +32,7 @@ from facemask_inpaint._internal.types import (
     ValueRange,
 )
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.export import export_network
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.inpainting._batches import (
     Task,
@@ -89,7 +92,8 @@ class Inpainter:
 
         Args:
             name: a registry name or alias (``"lama-celebahq-256"``, ``"lama"``), a folder written
-                by :meth:`save_pretrained`, or a hub repository ``"owner/name"`` of that form.
+                by :meth:`save_pretrained` or :meth:`export`, or a hub repository ``"owner/name"``
+                of the former's form.
             device: ``None`` means CUDA when there, else CPU.
             dtype: what the network computes in.
             revision: commit or branch of a hub repository.
@@ -199,6 +203,78 @@ class Inpainter:
             for key, value in self.network.state_dict().items()
         }
         return checkpoints.save_folder(folder, config, state)
+
+    def export(
+        self,
+        folder: str | Path,
+        *,
+        format: str = "onnx",
+        size: int | None = None,
+        pipeline: bool = True,
+        dtype: str = "float32",
+    ) -> Path:
+        """Write the network as ONNX graphs that other programs run, once they are checked.
+
+        ``model.onnx`` is the network alone; ``pipeline.onnx`` takes pixels and a mask of any size
+        and returns pixels, with the known ones as they were. ``config.json`` says how to feed
+        them. Each is compared with PyTorch at five sizes and for several images at a time; one
+        that differs is not written. Needs the ``onnx`` extra.
+
+        Args:
+            folder: to write to; it is made if need be.
+            format: ``"onnx"``.
+            size: side in pixels of the square that the graph takes; ``None`` leaves height and
+                width free where the network takes any.
+            pipeline: whether to write ``pipeline.onnx`` too.
+            dtype: what the graph computes in, ``"float32"`` or ``"float16"``.
+
+        Returns:
+            The folder, which :meth:`from_onnx` opens.
+
+        Raises:
+            OptionError: an option makes no sense, or the network cannot be exported.
+            SizeError: the network does not take this size.
+            ExportError: the graph differs from the network.
+            MissingDependencyError: the ``onnx`` extra is not installed.
+
+        Example:
+            >>> import facemask_inpaint as fmi
+            >>> fmi.Inpainter.from_pretrained("lite").export("exported/lite")  # doctest: +SKIP
+        """
+        if format != "onnx":
+            raise OptionError(f'format must be "onnx", not {format!r}')
+        reference = Inpainter(copy.deepcopy(self.network), device="cpu")
+
+        def composite(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+            return reference(image, hole, seed=0)
+
+        return export_network(
+            reference.network,
+            folder,
+            composite,
+            card=self.card,
+            size=size,
+            pipeline=pipeline,
+            dtype=dtype,
+        )
+
+    @classmethod
+    def from_onnx(
+        cls, folder: str | Path, *, device: str | torch.device | None = None
+    ) -> Inpainter:
+        """Open a folder that :meth:`export` wrote; its graph runs in onnxruntime, on the CPU.
+
+        Args:
+            folder: with ``config.json`` and ``model.onnx``, which may have been quantised.
+            device: where images are kept while they are prepared.
+
+        Raises:
+            CheckpointError: the folder holds no export.
+            IntegrityError: the graph is not the one that was exported.
+            MissingDependencyError: the ``onnx`` extra is not installed.
+        """
+        loaded = pretrained.load_exported(folder)
+        return cls(loaded.network, card=loaded.card, device=device)
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
         """Upload the folder form to a hub repository and return its address."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
-from facemask_inpaint import checkpoints, models
+from facemask_inpaint import checkpoints, export, models
 from facemask_inpaint._internal.identity import content_of, stamp_of
 from facemask_inpaint._internal.settings import as_type
 from facemask_inpaint._internal.torch_state import ordinary_torch
@@ -67,6 +67,8 @@ def load(name: str | Path, *, revision: str | None = None, download: Download) -
     """Load by registry name, folder or hub repository; see ``Inpainter.from_pretrained``."""
     if is_pipeline(name):
         return Loaded(open_pipeline(name, revision, download), None)
+    if export.is_exported(name):
+        return load_exported(name)
     if (folder := _folder_of(name, revision, download)) is not None:
         return load_folder(folder)
     card = _card_of(name)
@@ -103,6 +105,8 @@ def weights_identity(name: str | Path) -> str:
     """
     if is_pipeline(name):
         return pipeline_identity(pipeline_folder(name, None, Download()))
+    if export.is_exported(name):
+        return content_of(export.files_of(name))
     if (folder := _folder_of(name, None, Download())) is not None:
         return content_of([folder / CONFIG_NAME, folder / TENSORS_NAME])
     return _card_of(name).digest
@@ -110,6 +114,8 @@ def weights_identity(name: str | Path) -> str:
 
 def weights_stamp(name: str | Path) -> str:
     """Return what changes when files of a folder under a name of :func:`load` do; else nothing."""
+    if export.is_exported(name):
+        return stamp_of(export.files_of(name))
     if not checkpoints.is_folder(name):
         return ""
     return stamp_of([Path(name, CONFIG_NAME), Path(name, TENSORS_NAME)])
@@ -227,6 +233,13 @@ def load_folder(folder: str | Path) -> Loaded:
         raise CheckpointError(f"{folder}/config.json: {error}") from error
     load_exactly(network, tensors)
     known = config.get("card")
+    return Loaded(network, models.card(known) if known in models.list_pretrained() else None)
+
+
+def load_exported(folder: str | Path) -> Loaded:
+    """Load the ``config.json`` + ``model.onnx`` form."""
+    network = export.OnnxNetwork(folder)
+    known = network.config.card
     return Loaded(network, models.card(known) if known in models.list_pretrained() else None)
 
 

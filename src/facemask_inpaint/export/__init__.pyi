@@ -1,0 +1,5 @@
+from .folders import ExportConfig as ExportConfig
+from .folders import files_of as files_of
+from .folders import is_exported as is_exported
+from .onnx_network import OnnxNetwork as OnnxNetwork
+from .writing import export_network as export_network
