@@ -10,6 +10,7 @@ from facemask_inpaint.cli.benchmark import benchmark
 from facemask_inpaint.cli.demo import demo
 from facemask_inpaint.cli.evaluate import compare, evaluate
 from facemask_inpaint.cli.exit_status import Commands
+from facemask_inpaint.cli.export import export
 from facemask_inpaint.cli.inpaint import inpaint
 from facemask_inpaint.cli.mask import mask
 from facemask_inpaint.cli.models import convert, models
@@ -32,6 +33,7 @@ for command in (
     inpaint,
     models,
     convert,
+    export,
     evaluate,
     compare,
     benchmark,

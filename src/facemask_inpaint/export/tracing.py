@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from facemask_inpaint.export import fourier
 from facemask_inpaint.export.framing import Entry, Exit, Framing
 from facemask_inpaint.export.linear_algebra import TRANSLATIONS
-from facemask_inpaint.models._conditions import BatchConditions
+from facemask_inpaint.models._conditions import check_conditions
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.lama.generator import FourierUnit
 
@@ -39,10 +39,8 @@ class BareGraph(nn.Module):
     def __init__(self, network: InpaintingNetwork) -> None:
         super().__init__()
         self.network = network
-        self.conditions: BatchConditions = {
-            name: [condition.default] if condition.per_image else condition.default
-            for name, condition in network.condition_spec().items()
-        }
+        # Those of one image; where they become a tensor, it is spread over the batch.
+        self.conditions = check_conditions(network.condition_spec(), {}, 1, network.architecture)
 
     def forward(self, image: Tensor, mask: Tensor, latents: tuple[Tensor, ...] = ()) -> Tensor:
         """Predict ``(N, 3, H, W)`` from image, mask and the latents in their spec's order."""
