@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,14 @@ def official_lama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.official import write_lama
 
     return write_lama(tmp_path_factory.mktemp("official") / "best.ckpt")
+
+
+@pytest.fixture
+def usual_metrics() -> Iterator[None]:
+    """Forget, at the end, the metrics that a test registers."""
+    from facemask_inpaint.metrics import METRICS
+
+    before = dict(METRICS)
+    yield
+    METRICS.clear()
+    METRICS.update(before)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import doctest
 import io
 import re
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
-
-from facemask_inpaint.metrics import METRICS
 
 ROOT = Path(__file__).parents[1]
 WRITTEN = [path for path in (ROOT / "docs").rglob("*.md") if "/_" not in path.as_posix()]
@@ -23,15 +20,7 @@ _BLOCK = re.compile(
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
-@pytest.fixture(autouse=True)
-def _table_of_metrics() -> Iterator[None]:
-    """Forget the metrics that a page registers."""
-    before = dict(METRICS)
-    yield
-    METRICS.clear()
-    METRICS.update(before)
-
-
+@pytest.mark.usefixtures("usual_metrics")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_run_and_print_what_is_shown(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
