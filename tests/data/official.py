@@ -12,7 +12,7 @@ from facemask_inpaint import data
 from facemask_inpaint.masks import LABEL_NAMES
 
 SIDE = 64
-"""Side of the label maps written here; the pictures are twice as large."""
+"""Side of the label maps written here; the images are twice as large."""
 
 
 def sample_labels() -> np.ndarray:
@@ -21,10 +21,10 @@ def sample_labels() -> np.ndarray:
 
 
 def write_face(root: Path, key: int, labels: np.ndarray | None = None) -> None:
-    """Write one picture and its part files; label maps of one face shift a little by key."""
-    pictures = root / "CelebA-HQ-img"
-    pictures.mkdir(parents=True, exist_ok=True)
-    data.sample(256).image.convert("RGB").resize((2 * SIDE, 2 * SIDE)).save(pictures / f"{key}.jpg")
+    """Write one image and its part files; label maps of one face shift a little by key."""
+    images = root / "CelebA-HQ-img"
+    images.mkdir(parents=True, exist_ok=True)
+    data.sample(256).image.convert("RGB").resize((2 * SIDE, 2 * SIDE)).save(images / f"{key}.jpg")
     labels = np.roll(sample_labels(), key % 7, axis=1) if labels is None else labels
     for label in np.unique(labels[labels > 0]):
         path = part_file(root, key, LABEL_NAMES[label])
@@ -38,7 +38,7 @@ def part_file(root: Path, key: int, name: str) -> Path:
 
 
 def write_mapping(root: Path, indices: Mapping[int, int]) -> None:
-    """Write the mapping file: index in CelebA by picture."""
+    """Write the mapping file: index in CelebA by image."""
     rows = [f"{key:<8} {index:<8} {index + 1:06d}.jpg" for key, index in indices.items()]
     heading = "idx     orig_idx    orig_file"
     path = root / "CelebA-HQ-to-CelebA-mapping.txt"
@@ -46,7 +46,7 @@ def write_mapping(root: Path, indices: Mapping[int, int]) -> None:
 
 
 def write_dataset(root: Path, keys: Iterable[int]) -> None:
-    """Write pictures, parts and a mapping file that deals them to train, val and test in turn."""
+    """Write images, parts and a mapping file that deals them to train, val and test in turn."""
     keys = list(keys)
     for key in keys:
         write_face(root, key)

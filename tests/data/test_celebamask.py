@@ -19,7 +19,7 @@ def keys(root: Path, *arguments: object) -> list[str]:
     return [face.key for face in data.celebamask_hq(root, *arguments)]
 
 
-def test_pictures_and_parts_are_read_from_both_numbered_folders(celebamask: Path) -> None:
+def test_images_and_parts_are_read_from_both_numbered_folders(celebamask: Path) -> None:
     for face in data.celebamask_hq(celebamask, "all"):
         assert face.read_image().size == (128, 128)
         labels = face.read_label_map()
@@ -45,7 +45,7 @@ def test_thresholds_are_those_of_the_authors(tmp_path: Path, index: int, split: 
     assert keys(tmp_path, split) == ["0"]
 
 
-def test_every_picture_of_celeba_is_in_exactly_one_part(tmp_path: Path) -> None:
+def test_every_image_of_celeba_is_in_exactly_one_part(tmp_path: Path) -> None:
     write_face(tmp_path, 0)
     write_mapping(tmp_path, {key: 7 * key for key in range(28_942)})
     parts = [keys(tmp_path, split) for split in ("train", "val", "test")]
@@ -76,9 +76,9 @@ def test_lists_of_file_names_serve_as_a_partition(celebamask: Path, tmp_path: Pa
     assert keys(celebamask, "train", lists) == ["0", "2"]
     assert len(keys(celebamask, "all", lists)) == 6
     assert data.celebamask_hq(celebamask, "test", lists).name == "CelebAMask-HQ test (own lists)"
-    with pytest.raises(OptionError, match=r"'test' names pictures .*: 7$"):
+    with pytest.raises(OptionError, match=r"'test' names images .*: 7$"):
         keys(celebamask, "test", {"test": ["0", "7"]})
-    with pytest.raises(OptionError, match="'face' is no picture"):
+    with pytest.raises(OptionError, match="'face' is no image"):
         keys(celebamask, "test", {"test": ["face.jpg"]})
 
 
@@ -112,7 +112,7 @@ def test_what_is_no_celebamask_is_refused(tmp_path: Path) -> None:
     (tmp_path / "CelebAMask-HQ-mask-anno").mkdir()
     with pytest.raises(OptionError, match="'first-24000' does not"):
         data.celebamask_hq(tmp_path)
-    with pytest.raises(OptionError, match="holds no pictures"):
+    with pytest.raises(OptionError, match="holds no images"):
         data.celebamask_hq(tmp_path, "test", "first-3")
     with pytest.raises(UnknownNameError, match="did you mean 'first-24000'"):
         data.celebamask_hq(tmp_path, "test", "first24000")
@@ -135,7 +135,7 @@ def test_missing_files_fail_when_they_are_read(celebamask: Path) -> None:
     face = data.celebamask_hq(celebamask)[0]
     with pytest.raises(ImageError, match=r"2\.jpg: there is no such file"):
         face.read_image()
-    with pytest.raises(LabelMapError, match="no part file of picture 2"):
+    with pytest.raises(LabelMapError, match="no part file of image 2"):
         face.read_label_map()
     assert face.label_files() == []
 
@@ -144,6 +144,6 @@ def test_known_faults_can_be_left_out(tmp_path: Path) -> None:
     write_face(tmp_path, 0)
     write_mapping(tmp_path, {key: key for key in range(30_000)})
     faces = data.celebamask_hq(tmp_path, "all")
-    assert set(data.KNOWN_FAULTS) <= {face.key for face in faces}
-    assert len(faces.without(data.KNOWN_FAULTS)) == 30_000 - len(data.KNOWN_FAULTS)
+    assert set(data.KNOWN_DEFECTS) <= {face.key for face in faces}
+    assert len(faces.without(data.KNOWN_DEFECTS)) == 30_000 - len(data.KNOWN_DEFECTS)
     assert len(faces.without(["no such key"])) == 30_000

@@ -47,7 +47,7 @@ def test_a_missing_picture(celebamask: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [20, 1500])
-def test_a_picture_cut_short(celebamask: Path, kept: int) -> None:
+def test_an_image_cut_short(celebamask: Path, kept: int) -> None:
     path = celebamask / "CelebA-HQ-img" / "1.jpg"
     path.write_bytes(path.read_bytes()[:kept])
     assert "1.jpg: " in problem(check(celebamask))
@@ -56,7 +56,7 @@ def test_a_picture_cut_short(celebamask: Path, kept: int) -> None:
 def test_missing_label_files(celebamask: Path) -> None:
     for path in part_file(celebamask, 1, "skin").parent.glob("00001_*"):
         path.unlink()
-    assert "no part file of picture 1 (00001_skin.png, …)" in problem(check(celebamask))
+    assert "no part file of image 1 (00001_skin.png, …)" in problem(check(celebamask))
 
 
 def test_a_damaged_part(celebamask: Path) -> None:
@@ -123,5 +123,5 @@ def test_odd_sizes_are_told(celebamask: Path) -> None:
 
 def test_disk_space_is_about_that_of_the_pictures(celebamask: Path) -> None:
     found = check(celebamask, classes="eyes,hair")
-    pictures = 3 * (6 + 6) + 6
-    assert found.disk_space(methods=3, resolutions=(256,)) == round(1.6 * pictures * 256**2)
+    images = 3 * (6 + 6) + 6
+    assert found.disk_space(methods=3, resolutions=(256,)) == round(1.6 * images * 256**2)

@@ -45,7 +45,7 @@ def test_keys_choose_and_order(folder: Path) -> None:
     assert listed.name == "faces test"
     assert [face.key for face in data.labelled_folder(folder, keys=["b"])] == ["b"]
     (folder / "test.txt").write_text("a\nd.jpg\n")
-    with pytest.raises(OptionError, match=r"images has no picture d, which test\.txt asks for"):
+    with pytest.raises(OptionError, match=r"images has no image d, which test\.txt asks for"):
         data.labelled_folder(folder, keys=folder / "test.txt")
     with pytest.raises(OptionError, match=r"none\.txt: cannot be read as a list"):
         data.labelled_folder(folder, keys=folder / "none.txt")
@@ -134,7 +134,7 @@ def test_a_composed_list_finds_a_decomposed_file(oddly_named: Path) -> None:
 
 def test_a_dot_begins_no_suffix_unless_a_format_goes_by_it(oddly_named: Path) -> None:
     for listed in (["anna"], ["IMG_2024.01"], ["ben.v2"], ["ben.png.bak"]):
-        with pytest.raises(OptionError, match=f"has no picture {listed[0]}"):
+        with pytest.raises(OptionError, match=f"has no image {listed[0]}"):
             data.labelled_folder(oddly_named, keys=listed)
 
 

@@ -87,7 +87,7 @@ def test_half_a_map_is_made_anew(celebamask: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_read_keeps_failing_where_it_is_used(
     celebamask: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    part_file(celebamask, 1, "nose").write_bytes(b"no picture")
+    part_file(celebamask, 1, "nose").write_bytes(b"no image")
     faces = data.celebamask_hq(celebamask, "all")
     with caplog.at_level(logging.WARNING):
         cached = data.cache_label_maps(faces, tmp_path / "maps", progress=False)
@@ -99,9 +99,9 @@ def test_what_cannot_be_read_keeps_failing_where_it_is_used(
 
 
 def test_the_source_itself_is_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, picture in (("images", data.sample(256).image), ("labels", sample_labels())):
+    for name, image in (("images", data.sample(256).image), ("labels", sample_labels())):
         (tmp_path / name).mkdir()
-        (Image.fromarray(np.asarray(picture))).save(tmp_path / name / "a.png")
+        (Image.fromarray(np.asarray(image))).save(tmp_path / name / "a.png")
     faces = data.labelled_folder(tmp_path)
     with pytest.raises(OptionError, match="holds the labels themselves"):
         data.cache_label_maps(faces, tmp_path / "labels", progress=False)

@@ -26,7 +26,7 @@ def draw_many(generator, size, count, seed=0):
 
 
 def ratios(generator, size, count, seed=0):
-    """Covered shares of the picture, without keeping the holes."""
+    """Covered shares of the image, without keeping the holes."""
     rng = np.random.default_rng(seed)
     return np.array([generator(size, rng).mean() for _ in range(count)])
 

@@ -27,9 +27,9 @@ SIDES = {"l_eye": "r_eye", "l_brow": "r_brow", "l_ear": "r_ear"}
 
 
 def as_palette(labels):
-    picture = Image.fromarray(labels)
-    picture.putpalette(list(range(256)) * 3)
-    return picture
+    image = Image.fromarray(labels)
+    image.putpalette(list(range(256)) * 3)
+    return image
 
 
 KINDS = {
@@ -111,13 +111,13 @@ def test_flips_keep_the_kind(portrait_labels: np.ndarray) -> None:
     batch = flip_label_map(torch.stack([tensor, tensor]))
     assert batch.dtype == torch.int64
     np.testing.assert_array_equal(batch[1].numpy(), expected)
-    picture = flip_label_map(as_palette(portrait_labels))
-    assert picture.mode == "P"
-    assert picture.getpalette() == as_palette(portrait_labels).getpalette()
-    np.testing.assert_array_equal(np.asarray(picture), expected)
+    image = flip_label_map(as_palette(portrait_labels))
+    assert image.mode == "P"
+    assert image.getpalette() == as_palette(portrait_labels).getpalette()
+    np.testing.assert_array_equal(np.asarray(image), expected)
 
 
-def test_the_left_eye_is_on_the_right_of_the_picture_before_and_after(
+def test_the_left_eye_is_on_the_right_of_the_image_before_and_after(
     portrait_labels: np.ndarray,
 ) -> None:
     for labels in (portrait_labels, flip_label_map(portrait_labels)):
@@ -134,8 +134,8 @@ def test_bisenet_order_is_translated_by_name() -> None:
     labels = np.arange(19, dtype=np.int32).reshape(1, 19)
     assert reorder_label_map(labels, "bisenet").tolist() == [published]
     assert reorder_label_map(torch.from_numpy(labels), "bisenet").tolist() == [published]
-    picture = reorder_label_map(Image.fromarray(labels.astype(np.uint8)), "bisenet")
-    assert np.asarray(picture).tolist() == [published]
+    image = reorder_label_map(Image.fromarray(labels.astype(np.uint8)), "bisenet")
+    assert np.asarray(image).tolist() == [published]
 
 
 def test_unknown_orders_are_refused() -> None:
@@ -149,8 +149,8 @@ def test_unknown_orders_are_refused() -> None:
 def write_part(folder, image_id, name, mask, *, numbered=True, mode="RGB"):
     directory = folder / str(image_id // 2000) if numbered else folder
     directory.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(np.uint8(mask) * 255).convert(mode)
-    picture.save(directory / f"{image_id:05d}_{name}.png")
+    image = Image.fromarray(np.uint8(mask) * 255).convert(mode)
+    image.save(directory / f"{image_id:05d}_{name}.png")
 
 
 def square(row, column, side=4):
@@ -198,7 +198,7 @@ def test_annotations_flip_with_their_sides(annotated: Path) -> None:
     assert not flipped.select([8]).any()
 
 
-def test_a_picture_without_parts_is_refused(annotated: Path) -> None:
+def test_an_image_without_parts_is_refused(annotated: Path) -> None:
     with pytest.raises(LabelMapError, match=r"image 2346 \(02346_skin"):
         read_annotation_folder(annotated, 2346)
 
@@ -220,14 +220,14 @@ def test_a_damaged_part_is_refused(annotated: Path) -> None:
 def test_label_maps_come_in_many_modes(tmp_path: Path, mode: str) -> None:
     ids = np.arange(60, dtype=np.uint8).reshape(6, 10) % 19
     grey = Image.fromarray(ids)
-    picture = {
+    image = {
         "P": lambda: Image.frombytes("P", grey.size, grey.tobytes()),
         "I": lambda: Image.fromarray(ids.astype(np.int32)),
         "I;16": lambda: Image.fromarray(ids.astype(np.uint16)),
     }.get(mode, lambda: grey.convert(mode))()
-    assert picture.mode == mode
-    picture.save(tmp_path / "labels.tif")
-    for source in (picture, tmp_path / "labels.tif"):
+    assert image.mode == mode
+    image.save(tmp_path / "labels.tif")
+    for source in (image, tmp_path / "labels.tif"):
         np.testing.assert_array_equal(open_label_map(source).ids, ids)
 
 

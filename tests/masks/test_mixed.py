@@ -172,7 +172,7 @@ def test_absent_classes_may_give_random_masks_instead(labels: np.ndarray) -> Non
     assert stats.binomtest(seen["hair"], 800, 0.5).pvalue > 0.01
 
 
-def test_pictures_without_any_class_get_random_masks_and_say_so() -> None:
+def test_images_without_any_class_get_random_masks_and_say_so() -> None:
     for missing in ("redraw", "random"):
         samples = draw(sampler_of(semantic_probability=1.0, missing=missing), BLANK, 20)
         assert {(sample.kind, sample.mask_class) for sample in samples} == {("random", None)}
@@ -185,7 +185,7 @@ def test_a_class_that_leaves_nothing_known_gives_a_random_mask() -> None:
 
 
 def test_whether_a_mask_is_semantic_does_not_change_the_random_ones(labels: np.ndarray) -> None:
-    """A picture keeps its random mask whatever label map it has."""
+    """An image keeps its random mask whatever label map it has."""
     sampler = sampler_of(random="mat")
     for with_labels, without in zip(draw(sampler, labels, 30), draw(sampler, BLANK, 30)):
         if with_labels.kind == "random":
@@ -195,7 +195,7 @@ def test_whether_a_mask_is_semantic_does_not_change_the_random_ones(labels: np.n
 # The bank
 
 
-def test_the_bank_lends_to_pictures_without_label_maps(labels: np.ndarray) -> None:
+def test_the_bank_lends_to_images_without_label_maps(labels: np.ndarray) -> None:
     bank = [np.where(BLANK == 0, 0, 0).astype(np.uint8) for _ in range(3)]
     for number, label_map in enumerate(bank):
         label_map[: 8 * (number + 1)] = LABEL_IDS["hair"]
@@ -327,7 +327,7 @@ FOREIGN: dict[str, Callable[[np.ndarray], Any]] = {
     "channel before": lambda hole: hole[None].astype(np.float16),
     "read-only": lambda hole: np.broadcast_to(hole, hole.shape),
     "tensor": torch.from_numpy,
-    "picture": lambda hole: Image.fromarray(hole).convert("RGB"),
+    "image": lambda hole: Image.fromarray(hole).convert("RGB"),
     "soft": lambda hole: np.where(hole, 0.7, 0.2),
 }
 

@@ -39,11 +39,11 @@ def expected() -> np.ndarray:
 def test_masks_follow_the_kind_of_photo(
     masker: SemanticMasker, expected: np.ndarray, tmp_path: Path
 ) -> None:
-    picture = data.sample(256).image
-    pixels = np.asarray(picture)
+    image = data.sample(256).image
+    pixels = np.asarray(image)
     floats = torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255
-    picture.save(tmp_path / "photo.jpg")
-    for photo in (picture, picture.convert("RGBA"), tmp_path / "photo.jpg"):
+    image.save(tmp_path / "photo.jpg")
+    for photo in (image, image.convert("RGBA"), tmp_path / "photo.jpg"):
         mask = masker(photo, "hair")
         assert mask.mode == "L"
         np.testing.assert_array_equal(np.asarray(mask) == 255, expected)
@@ -118,7 +118,7 @@ def test_what_a_parser_never_gives_is_told_apart_from_what_is_absent() -> None:
 
 def test_errors_name_the_file(tmp_path: Path) -> None:
     def blind(image: Any) -> np.ndarray:
-        raise ImageError("no face was found in this picture")
+        raise ImageError("no face was found in this image")
 
     data.sample(256).image.save(tmp_path / "anna.png")
     with pytest.raises(ImageError, match=r"anna\.png: no face"):
@@ -129,15 +129,15 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
 def test_photos_in_every_mode_are_photos(
     masker: SemanticMasker, expected: np.ndarray, tmp_path: Path, mode: str
 ) -> None:
-    picture = data.sample(256).image
-    grey = np.asarray(picture.convert("L"))
+    image = data.sample(256).image
+    grey = np.asarray(image.convert("L"))
     photo = {
         "I;16": lambda: Image.fromarray(grey.astype(np.uint16) * 257),
         "I": lambda: Image.fromarray(grey.astype(np.int32) * 257),
         "F": lambda: Image.fromarray(grey.astype(np.float32) / 255),
-        "P": lambda: picture.quantize(48),
-        "LAB": lambda: Image.merge("LAB", picture.split()),
-    }.get(mode, lambda: picture.convert(mode))()
+        "P": lambda: image.quantize(48),
+        "LAB": lambda: Image.merge("LAB", image.split()),
+    }.get(mode, lambda: image.convert(mode))()
     np.testing.assert_array_equal(np.asarray(masker(photo, "hair")) == 255, expected)
     assert masker.parser.asked == 1
 

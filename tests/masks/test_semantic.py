@@ -190,11 +190,11 @@ def test_torch_in_torch_out(portrait_labels: np.ndarray, dtype: torch.dtype) -> 
     np.testing.assert_array_equal(hole.numpy(), SemanticMasker()(portrait_labels, "hair"))
 
 
-def test_pictures_and_paths_give_pictures(portrait_labels: np.ndarray, tmp_path: Path) -> None:
-    picture = Image.fromarray(portrait_labels)
-    picture.save(tmp_path / "labels.png")
+def test_images_and_paths_give_pictures(portrait_labels: np.ndarray, tmp_path: Path) -> None:
+    image = Image.fromarray(portrait_labels)
+    image.save(tmp_path / "labels.png")
     expected = np.uint8(SemanticMasker()(portrait_labels, "hair")) * 255
-    for given_ in (picture, tmp_path / "labels.png", str(tmp_path / "labels.png")):
+    for given_ in (image, tmp_path / "labels.png", str(tmp_path / "labels.png")):
         hole = SemanticMasker()(given_, "hair")
         assert hole.mode == "L"
         np.testing.assert_array_equal(np.asarray(hole), expected)
@@ -211,7 +211,7 @@ def test_batches_are_their_single_masks(portrait_labels: np.ndarray, stack: Call
     assert masker.all(stack(maps))["ears"].shape == (2, 256, 256)
 
 
-def test_batches_say_which_pictures_lack_the_component(portrait_labels: np.ndarray) -> None:
+def test_batches_say_which_images_lack_the_component(portrait_labels: np.ndarray) -> None:
     batch = np.stack([portrait_labels, np.zeros_like(portrait_labels)])
     with pytest.raises(ComponentAbsentError, match=r"\[1\]"):
         SemanticMasker()(batch, "hair")
@@ -235,8 +235,8 @@ def test_feathered_masks_fade_outside_the_hole(portrait_labels: np.ndarray) -> N
     assert soft.dtype == np.float32
     np.testing.assert_array_equal(soft == 1, hard)
     assert ((soft > 0) & (soft < 1)).any()
-    picture = SemanticMasker(feather=6)(Image.fromarray(portrait_labels), "nose")
-    assert np.abs(np.asarray(picture) / 255 - soft).max() <= 0.5 / 255 + 1e-6
+    image = SemanticMasker(feather=6)(Image.fromarray(portrait_labels), "nose")
+    assert np.abs(np.asarray(image) / 255 - soft).max() <= 0.5 / 255 + 1e-6
 
 
 # Own classes and options
@@ -297,7 +297,7 @@ def test_equal_channels_behind_are_one_label_map(
             SemanticMasker()(stacked, "hair")
 
 
-def test_dilation_beyond_the_picture_covers_all_of_it(portrait_labels: np.ndarray) -> None:
+def test_dilation_beyond_the_image_covers_all_of_it(portrait_labels: np.ndarray) -> None:
     assert SemanticMasker(dilate=10**9)(portrait_labels, "eyes").all()
 
 

@@ -1,4 +1,4 @@
-"""A picture painted in label colours, and a network that reads them: geometry without learning."""
+"""An image painted in label colours, and a network that reads them: geometry without learning."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class Nearest(nn.Module):
 
 
 def paint(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """``(H, W, 3)`` picture of a label map."""
+    """``(H, W, 3)`` image of a label map."""
     return COLOURS[labels]
 
 
 def painted(labels: NDArray[np.uint8]) -> Image.Image:
-    """The same as a PIL picture."""
+    """The same as a PIL image."""
     return Image.fromarray(paint(labels))
 
 
 def network(side: int = 256) -> LabelNetwork:
-    """Reads painted pictures pixel by pixel."""
+    """Reads painted images pixel by pixel."""
     zeros, ones = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     return LabelNetwork(Nearest(), side, LABEL_NAMES, mean=zeros, std=ones)
 

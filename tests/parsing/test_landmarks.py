@@ -72,7 +72,7 @@ def test_left_is_the_persons_own(labels: np.ndarray) -> None:
         assert left > right
 
 
-def test_a_face_that_leaves_the_picture_is_cut_off(labels: np.ndarray) -> None:
+def test_a_face_that_leaves_the_image_is_cut_off(labels: np.ndarray) -> None:
     whole = label_map_from_landmarks(POINTS, (512, 512))
     part = label_map_from_landmarks(POINTS - [200, 180], (240, 200))
     assert np.mean(part == whole[180:420, 200:400]) > 0.999
@@ -81,7 +81,7 @@ def test_a_face_that_leaves_the_picture_is_cut_off(labels: np.ndarray) -> None:
 
 def test_masks_from_landmarks_and_what_they_cannot_give() -> None:
     photo = data.sample(512).image
-    parser = LandmarkParser(lambda picture: [POINTS])
+    parser = LandmarkParser(lambda image: [POINTS])
     masker = SemanticMasker(parser=parser, dilate=0)
     eyes = np.asarray(masker(photo, "eyes")) == 255
     expected = SemanticMasker(dilate=0)(data.sample(512).label_map, "eyes")
@@ -96,16 +96,16 @@ def test_several_faces_or_none() -> None:
     photo = Image.new("RGB", (600, 520))
     small = POINTS * 0.3 + [400, 300]
     faces = [small, POINTS]
-    largest = LandmarkParser(lambda picture: faces)(photo)
+    largest = LandmarkParser(lambda image: faces)(photo)
     np.testing.assert_array_equal(largest, label_map_from_landmarks(POINTS, (520, 600)))
-    second = LandmarkParser(lambda picture: faces, face=1)(photo)
+    second = LandmarkParser(lambda image: faces, face=1)(photo)
     np.testing.assert_array_equal(second, label_map_from_landmarks(small, (520, 600)))
-    both = LandmarkParser(lambda picture: faces, face="all")(photo)
+    both = LandmarkParser(lambda image: faces, face="all")(photo)
     assert ((both > 0) == ((largest > 0) | (second > 0))).all()
     with pytest.raises(ImageError, match="this image has 2"):
-        LandmarkParser(lambda picture: faces, face=2)(photo)
+        LandmarkParser(lambda image: faces, face=2)(photo)
     with pytest.raises(ImageError, match="no face"):
-        LandmarkParser(lambda picture: [])(photo)
+        LandmarkParser(lambda image: [])(photo)
 
 
 def test_bad_landmarks_are_refused() -> None:

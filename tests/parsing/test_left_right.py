@@ -38,7 +38,7 @@ def test_a_turned_face_keeps_its_sides(
     turned = ndimage.rotate(merged, angle, order=0)
     expected = ndimage.rotate(portrait.label_map, angle, order=0)
     np.testing.assert_array_equal(assign_left_right(turned), expected)
-    # scipy turns anticlockwise as one looks at the picture.
+    # scipy turns anticlockwise as one looks at the image.
     roll = np.rad2deg(Axes.of(turned).roll - Axes.of(merged).roll)
     assert abs((roll + angle + 180) % 360 - 180) < 2
 

@@ -31,8 +31,8 @@ def _scene(*faces: tuple[np.ndarray, int, int], size: tuple[int, int] = (600, 90
 
 
 def _scaled(labels: np.ndarray, side: int, degrees: float = 0) -> np.ndarray:
-    picture = Image.fromarray(labels).rotate(-degrees)
-    return np.asarray(picture.resize((side, side), Image.Resampling.NEAREST))
+    image = Image.fromarray(labels).rotate(-degrees)
+    return np.asarray(image.resize((side, side), Image.Resampling.NEAREST))
 
 
 def _mean_overlap(ours: np.ndarray, expected: np.ndarray) -> float:
@@ -113,7 +113,7 @@ def test_hair_goes_on_beyond_the_crop_but_a_hand_does_not(portrait: data.Sample)
     assert not ours[40:70].any()
 
 
-def test_a_picture_without_a_face_is_told_so(street: Image.Image) -> None:
+def test_an_image_without_a_face_is_told_so(street: Image.Image) -> None:
     skin_only = np.full((300, 300), LABEL_IDS["skin"], dtype=np.uint8)
     for photo in (painted(np.zeros((90, 70), dtype=np.uint8)), painted(skin_only)):
         with pytest.raises(ImageError, match="no face was found"):
@@ -126,7 +126,7 @@ def test_a_choice_that_is_none_is_refused(face: object) -> None:
         PhotoParser(network(), face=face)
 
 
-def test_kinds_of_pictures_are_alike(portrait: data.Sample) -> None:
+def test_kinds_of_images_are_alike(portrait: data.Sample) -> None:
     pixels = paint(_scene((_scaled(portrait.label_map, 400), 60, 350)))
     parser = PhotoParser(network())
     expected = parser(Image.fromarray(pixels))
@@ -135,7 +135,7 @@ def test_kinds_of_pictures_are_alike(portrait: data.Sample) -> None:
 
 
 def test_crops_are_like_celeba_hqs(portrait: data.Sample) -> None:
-    """Of a face that covers as much of it as faces there do, all of the picture is the crop."""
+    """Of a face that covers as much of it as faces there do, all of the image is the crop."""
     labels = portrait.label_map
     whole = Crop.square_around((256, 256))
     (crop,) = find_faces(labels, whole)

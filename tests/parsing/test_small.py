@@ -29,10 +29,10 @@ TOP, LEFT = 130, 330
 
 @pytest.fixture(scope="module")
 def photo(street: Image.Image) -> Image.Image:
-    """The bundled portrait of 256 pixels in a larger picture of 720 x 540."""
-    picture = street.copy()
-    picture.paste(data.sample(256).image, (LEFT, TOP))
-    return picture
+    """The bundled portrait of 256 pixels in a larger image of 720 x 540."""
+    image = street.copy()
+    image.paste(data.sample(256).image, (LEFT, TOP))
+    return image
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_left_and_right_are_the_persons_own(small: FaceParser, portrait: data.Sa
                 portrait.label_map == LABEL_IDS[f"{other}_{label}"]
             )
             assert not theirs.any()
-            # A mirrored picture shows the mirror image of the person: the sides are exchanged.
+            # A mirrored image shows the mirror image of the person: the sides are exchanged.
             assert overlap(mirrored, flip_label_map(ours), name) > 0.3, name
 
 

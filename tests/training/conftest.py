@@ -23,9 +23,9 @@ def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = []
     for number, shift in enumerate(np.linspace(0, 40, 6).astype(int)):
         window = (int(shift), 0, int(shift) + 216, 216)
-        for folder, picture in (("images", sample.image), ("labels", labels)):
+        for folder, image in (("images", sample.image), ("labels", labels)):
             (root / folder).mkdir(exist_ok=True)
-            picture.crop(window).save(root / folder / f"{number}.png")
+            image.crop(window).save(root / folder / f"{number}.png")
         names.append(str(number))
     (root / "train.txt").write_text("\n".join(names[:4]))
     (root / "test.txt").write_text("\n".join(names[4:]))

@@ -45,9 +45,9 @@ def test_a_large_hole_counts_less_where_asked() -> None:
     hole[0, :, :8, :8] = 1  # of 64 patches of 8 x 8: 1, 4 and all
     hole[1, :, :16, :16] = 1
     hole[2] = 1
-    picture = torch.zeros(3, 3, 64, 64)
+    image = torch.zeros(3, 3, 64, 64)
     for options, totals in (({}, [1, 1, 1]), ({"patch_limit": 4}, [1, 1, 4 / 64])):
-        weight = PatchDiscriminator(width=4, levels=3, **options)(picture, hole).weight
+        weight = PatchDiscriminator(width=4, levels=3, **options)(image, hole).weight
         assert weight is not None
         assert weight.sum(dim=1).tolist() == pytest.approx(totals)
 

@@ -10,7 +10,7 @@ from facemask_inpaint.training import losses
 from facemask_inpaint.training.perceptual import BLOCKS, PerceptualLoss
 
 
-def test_l1_is_the_mean_over_each_pictures_own_region() -> None:
+def test_l1_is_the_mean_over_each_images_own_region() -> None:
     truth = torch.zeros(2, 3, 4, 4)
     answer = truth.clone()
     region = torch.zeros(2, 1, 4, 4)
@@ -32,8 +32,8 @@ def test_the_logistic_loss_weighs_judgements() -> None:
 
 def test_the_penalty_of_a_linear_discriminator_is_its_squared_norm() -> None:
     discriminator = nn.Linear(12, 1)
-    picture = torch.randn(3, 3, 2, 2, requires_grad=True)
-    penalty = losses.gradient_penalty(discriminator(picture.flatten(1)), picture)
+    image = torch.randn(3, 3, 2, 2, requires_grad=True)
+    penalty = losses.gradient_penalty(discriminator(image.flatten(1)), image)
     assert penalty.tolist() == pytest.approx(
         [float(discriminator.weight.detach().square().sum())] * 3
     )
@@ -66,8 +66,8 @@ def test_perceptual_features_are_those_before_the_relu() -> None:
     loss.load_official({f"features.{k}": v for k, v in layers.state_dict().items()})
     first, second = torch.rand(2, 1, 3, 32, 32) * 2 - 1
 
-    def features(picture: torch.Tensor) -> list[torch.Tensor]:
-        x = ((picture + 1) / 2 - loss.mean) / loss.deviation
+    def features(image: torch.Tensor) -> list[torch.Tensor]:
+        x = ((image + 1) / 2 - loss.mean) / loss.deviation
         return [layers[: end + 1](x) for end in (25, 34)]  # conv4_4 and conv5_4 in VGG-19
 
     assert isinstance(layers[25], nn.Conv2d)

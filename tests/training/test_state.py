@@ -139,7 +139,7 @@ OTHERS: dict[str, Callable[[Path], object]] = {
     "json": lambda path: path.write_text(json.dumps({"step": 12})),
     "web page": lambda path: path.write_text("<!DOCTYPE html>"),
     "zip archive": _zip,
-    "picture": lambda path: Image.new("RGB", (4, 4)).save(path, "PNG"),
+    "image": lambda path: Image.new("RGB", (4, 4)).save(path, "PNG"),
     "safetensors": lambda path: safetensors.torch.save_file({"w": torch.ones(2)}, path),
     "torchscript": _script,
     "tensor": lambda path: torch.save(torch.ones(2), path),

@@ -3,7 +3,7 @@ from . import celebamask as celebamask
 from .bundled import SAMPLE_SIZES as SAMPLE_SIZES
 from .bundled import Sample as Sample
 from .bundled import sample as sample
-from .celebamask import KNOWN_FAULTS as KNOWN_FAULTS
+from .celebamask import KNOWN_DEFECTS as KNOWN_DEFECTS
 from .celebamask import celebamask_hq as celebamask_hq
 from .checks import DataCheck as DataCheck
 from .checks import Problem as Problem

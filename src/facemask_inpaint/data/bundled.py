@@ -13,7 +13,7 @@ from PIL import Image
 from facemask_inpaint.errors import OptionError
 
 SAMPLE_SIZES = (256, 512)
-"""Sides in pixels that :func:`sample` offers."""
+"""Resolutions that :func:`sample` offers."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,14 @@ class Sample:
     """A portrait and where its facial components are.
 
     Attributes:
-        image: RGB picture.
+        image: RGB image.
         label_map: ``(H, W)`` uint8, CelebAMask-HQ label ids.
         provenance: where both come from and under which terms.
+
+    Example:
+        >>> from facemask_inpaint import data
+        >>> data.sample(256).image.size
+        (256, 256)
     """
 
     image: Image.Image
@@ -32,16 +37,21 @@ class Sample:
 
 
 def sample(size: int = 512) -> Sample:
-    """The bundled portrait: astronaut Eileen Collins, a public-domain photograph by NASA.
+    """Return the bundled portrait: astronaut Eileen Collins, a public-domain photograph by NASA.
 
     All twelve mask classes occur in it; of the labels, eyeglasses, hat, earring and necklace do
     not.
 
     Args:
-        size: 256, the native resolution, or 512, enlarged.
+        size: 256, the native resolution, or 512, upsampled.
 
     Raises:
-        OptionError: the portrait does not ship in this size.
+        OptionError: The portrait does not ship in this size.
+
+    Example:
+        >>> from facemask_inpaint import data
+        >>> data.sample().label_map.shape
+        (512, 512)
     """
     if size not in SAMPLE_SIZES:
         raise OptionError(f"the sample portrait comes in {SAMPLE_SIZES} pixels, not {size!r}")
@@ -54,6 +64,6 @@ def sample(size: int = 512) -> Sample:
 
 
 def _read(file: Traversable) -> Image.Image:
-    with file.open("rb") as stream, Image.open(stream) as picture:
-        picture.load()
-        return picture
+    with file.open("rb") as stream, Image.open(stream) as image:
+        image.load()
+        return image

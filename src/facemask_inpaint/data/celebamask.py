@@ -20,7 +20,7 @@ PART_FOLDER = "CelebAMask-HQ-mask-anno"
 MAPPING_FILE = "CelebA-HQ-to-CelebA-mapping.txt"
 
 ALL = "all"
-"""The split that every partition has: all pictures."""
+"""The split that every partition has: all images."""
 
 _NAME = "CelebAMask-HQ"
 _PICTURES = 30_000
@@ -42,17 +42,17 @@ _NO_HAIR_OR_HAT = (481, 13008, 17586)
 _HAIR_TOO_LARGE = (1499, 2260, 2281, 5130, 5591, 5608, 10184)
 _NEEDLESS_PART = (2905, 3137, 9150, 9895, 15587)
 
-KNOWN_FAULTS: Mapping[str, str] = {
+KNOWN_DEFECTS: Mapping[str, str] = {
     "404": "mouth and lips are not annotated",
     "2110": "not aligned like the others",
     "4790": "eleven part files are empty",
-    "4995": "the parts do not belong to this picture",
+    "4995": "the parts do not belong to this image",
     **{str(key): "hair or hat is not annotated" for key in _NO_HAIR_OR_HAT},
     **{str(key): "hair is annotated too large" for key in _HAIR_TOO_LARGE},
     **{str(key): "a part is annotated that is not there" for key in _NEEDLESS_PART},
-    **{str(second): f"nearly the same picture as {first}" for first, second in _TWINS},
+    **{str(second): f"nearly the same image as {first}" for first, second in _TWINS},
 }
-"""Pictures with faults that users reported to the authors (issues 5 and 84 of their repository),
+"""Images with defects that users reported to the authors (issues 5 and 84 of their repository),
 by key. Some may be mended in later archives. For :meth:`Faces.without`."""
 
 Partition: TypeAlias = str | Mapping[str, KeyList]
@@ -66,40 +66,45 @@ def celebamask_hq(
     *,
     label_maps: str | Path | None = None,
 ) -> Faces:
-    """Portraits of CelebAMask-HQ.
+    """Return portraits of CelebAMask-HQ.
 
     Args:
         root: the unpacked archive, or the folder that holds it.
         split: ``"train"``, ``"val"``, ``"test"`` or another split of the partition; ``"all"`` for
-            every picture.
-        partition: ``"celeba"``, CelebA's own (24,183 / 2,993 / 2,824 pictures) through the
-            mapping file; ``"first-24000"``, the first pictures to train and the rest to test, or
+            every image.
+        partition: ``"celeba"``, CelebA's own (24,183 / 2,993 / 2,824 images) through the
+            mapping file; ``"first-24000"``, the first images to train and the rest to test, or
             any other number; or key lists by split, as in ``{"train": "train.flist", "test":
             ["3", "28"]}``.
-        label_maps: folder of merged label maps ``<key>.png``, one file per picture; ``None`` for
+        label_maps: folder of merged label maps ``<key>.png``, one file per image; ``None`` for
             the part files of the archive, which keep what a merged map paints over.
 
     Returns:
         The portraits of the split, whether or not their files are there: ``data.check`` tells.
 
     Raises:
-        OptionError: this is not the data set, its mapping file is missing or damaged, or a list
-            names a picture that it does not have.
-        UnknownNameError: there is no such partition or split.
+        OptionError: This is not the data set, its mapping file is missing or damaged, or a list
+            names an image that it does not have.
+        UnknownNameError: There is no such partition or split.
+
+    Example:
+        >>> from facemask_inpaint import data
+        >>> len(data.celebamask_hq("CelebAMask-HQ", "test"))  # doctest: +SKIP
+        2824
     """
-    found = find_root(root)
-    if found is None:
+    folder = find_root(root)
+    if folder is None:
         raise OptionError(
             f"{root} is not CelebAMask-HQ: there is no {IMAGE_FOLDER} in it; "
             "unpack CelebAMask-HQ.zip and pass the folder"
         )
-    label_folder = found / PART_FOLDER if label_maps is None else Path(label_maps)
+    label_folder = folder / PART_FOLDER if label_maps is None else Path(label_maps)
     if not label_folder.is_dir():
         raise OptionError(
             f"{label_folder}: there is no such folder of annotations; unpack the archive again, "
             "or name a folder of merged label maps by label_maps="
         )
-    keys = _keys(found, split, partition)
+    keys = _keys(folder, split, partition)
     kind = partition if isinstance(partition, str) else "own lists"
     name = f"{_NAME} {split}" + ("" if split == ALL else f" ({kind})")
     merged = label_maps is not None
@@ -108,7 +113,7 @@ def celebamask_hq(
         tuple(
             Face(
                 key,
-                found / IMAGE_FOLDER / f"{key}.jpg",
+                folder / IMAGE_FOLDER / f"{key}.jpg",
                 label_folder / f"{key}.png" if merged else label_folder,
             )
             for key in keys
@@ -117,7 +122,7 @@ def celebamask_hq(
 
 
 def find_root(path: str | Path) -> Path | None:
-    """The data set's folder: this one, or one in it under the archive's name; else ``None``."""
+    """Return the data set's folder: this one, or one in it named as the archive; else ``None``."""
     candidates = (Path(path), Path(path, _NAME))
     return next((folder for folder in candidates if (folder / IMAGE_FOLDER).is_dir()), None)
 
@@ -147,7 +152,7 @@ def _listed_keys(root: Path, split: str, partition: Mapping[str, KeyList]) -> li
     if unknown := [key for key in keys if key not in known]:
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         raise OptionError(
-            f"the list of the split {split!r} names pictures that {root} does not have: "
+            f"the list of the split {split!r} names images that {root} does not have: "
             f"{', '.join(unknown[:5])}{more}"
         )
     return keys
@@ -167,7 +172,7 @@ def _all_keys(root: Path) -> list[str]:
         int(path.stem) for path in (root / IMAGE_FOLDER).glob("*.jpg") if path.stem.isdigit()
     ]
     if not numbers:
-        raise OptionError(f"{root / IMAGE_FOLDER} holds no pictures 0.jpg, 1.jpg, …")
+        raise OptionError(f"{root / IMAGE_FOLDER} holds no images 0.jpg, 1.jpg, …")
     return [str(number) for number in sorted(numbers)]
 
 
@@ -176,7 +181,7 @@ def _mapping(root: Path) -> dict[str, int]:
 
     The authors' ``g_partition.py`` compares this column, which counts from 0, with the numbers of
     CelebA's files, which count from 1; its rule is kept, so a split can differ from CelebA's own
-    list by one picture at either border.
+    list by one image at either border.
     """
     path = root / MAPPING_FILE
     try:
@@ -200,5 +205,5 @@ def _mapping(root: Path) -> dict[str, int]:
 
 def _unpadded(key: str) -> str:
     if not key.isdigit():
-        raise OptionError(f"{key!r} is no picture of CelebAMask-HQ: they are numbered from 0")
+        raise OptionError(f"{key!r} is no image of CelebAMask-HQ: they are numbered from 0")
     return str(int(key))

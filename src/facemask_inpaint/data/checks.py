@@ -31,6 +31,11 @@ class Problem(NamedTuple):
     Attributes:
         key: of the portrait.
         message: what is wrong, with the file.
+
+    Example:
+        >>> from facemask_inpaint.data import Problem
+        >>> Problem("anna", "images/anna.jpg is cut short").key
+        'anna'
     """
 
     key: str
@@ -50,6 +55,11 @@ class DataCheck:
         label_sizes: number of label maps of each.
         empty_parts: part files that mark nothing; they count as absent.
         warnings: what to know before the figures are believed.
+
+    Example:
+        >>> from facemask_inpaint import data
+        >>> report = data.check(data.open_faces("faces"))  # doctest: +SKIP
+        >>> faces = faces.select(report.usable)  # doctest: +SKIP
     """
 
     name: str

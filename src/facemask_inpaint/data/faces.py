@@ -1,4 +1,4 @@
-"""Portraits on disk with their label maps: what benchmarks and training read."""
+"""Portraits on disk with their label maps, as benchmarks and training read them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,14 @@ class Face:
 
     Attributes:
         key: name, unique in its data set: the file's stem, composed (NFC).
-        image: picture file.
+        image: image file.
         label_map: label map file, or the folder of CelebAMask-HQ's part files; ``None`` without.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from facemask_inpaint.data import Face
+        >>> Face("anna", Path("images/anna.jpg")).label_files()
+        []
     """
 
     key: str
@@ -36,19 +42,19 @@ class Face:
     label_map: Path | None = None
 
     def read_image(self) -> Image.Image:
-        """The portrait in RGB, upright.
+        """Read the portrait in RGB, upright.
 
         Raises:
-            ImageError: the file is missing, damaged or no picture.
+            ImageError: The file is missing, damaged or no image.
         """
         return images.to_rgb(self.image)
 
     def read_label_map(self) -> LabelSource:
-        """The portrait's labels, of their own size: not always the picture's.
+        """Read the portrait's label map, of its own size: not always that of the image.
 
         Raises:
-            LabelMapError: there are none, or this is no label map.
-            ImageError: a file is missing or damaged.
+            LabelMapError: There are none, or this is no label map.
+            ImageError: A file is missing or damaged.
         """
         if self.label_map is None:
             raise LabelMapError(f"{self.image} has no label map")
@@ -57,11 +63,11 @@ class Face:
         return open_label_map(self.label_map)
 
     def source_files(self) -> list[Path]:
-        """Every file that this portrait is read from, if it is there."""
+        """Return every file that this portrait is read from, if it is there."""
         return [*([self.image] if self.image.is_file() else []), *self.label_files()]
 
     def label_files(self) -> list[Path]:
-        """The files behind :meth:`read_label_map` that exist: one label map, or the part files."""
+        """Return the existing files of :meth:`read_label_map`: one label map, or the part files."""
         if self.label_map is None:
             return []
         if not self.label_map.is_dir():
@@ -79,6 +85,13 @@ class Faces(Sequence[Face]):
     Attributes:
         name: what records and reports call it.
         faces: the portraits, with unique keys.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from facemask_inpaint.data import Face, Faces
+        >>> faces = Faces("two", (Face("a", Path("a.png")), Face("b", Path("b.png"))))
+        >>> len(faces.without(["a"])), faces[0].key
+        (1, 'a')
     """
 
     name: str
@@ -108,10 +121,10 @@ class Faces(Sequence[Face]):
         return self.faces[index]
 
     def select(self, keys: Iterable[str]) -> Faces:
-        """The portraits of these keys, in the order given.
+        """Return the portraits of these keys, in the order given.
 
         Raises:
-            OptionError: a key is not among them; the message names the first few.
+            OptionError: A key is not among them; the message names the first few.
         """
         by_key = {face.key: face for face in self.faces}
         wanted = [compose(key) for key in keys]
@@ -123,10 +136,10 @@ class Faces(Sequence[Face]):
         return replace(self, faces=tuple(by_key[key] for key in wanted))
 
     def without(self, keys: Iterable[str]) -> Faces:
-        """The portraits whose keys are not among these; keys it does not have do not matter.
+        """Return the portraits whose keys are not among these; unknown keys do not matter.
 
         Raises:
-            OptionError: no portrait is left.
+            OptionError: No portrait is left.
         """
         unwanted = {compose(key) for key in keys}
         return replace(self, faces=tuple(face for face in self.faces if face.key not in unwanted))

@@ -17,7 +17,7 @@ LABEL_MAP_FOLDER = "labels"
 def open_faces(
     path: str | Path, split: str | None = None, *, preferred: str | None = None
 ) -> Faces:
-    """Portraits with label maps, from a folder in a layout that this library knows.
+    """Return portraits with label maps, from a folder in a layout that this library knows.
 
     Args:
         path: CelebAMask-HQ as distributed (see :func:`celebamask_hq`), or a folder with
@@ -28,8 +28,12 @@ def open_faces(
         preferred: the split to take by default where the data set has it, such as ``"train"``.
 
     Raises:
-        OptionError: the layout is neither, or a listed portrait is not there.
-        UnknownNameError: there is no such split.
+        OptionError: The layout is neither, or a listed portrait is not there.
+        UnknownNameError: There is no such split.
+
+    Example:
+        >>> from facemask_inpaint import data
+        >>> faces = data.open_faces("faces", "test")  # doctest: +SKIP
     """
     root = Path(path)
     if celebamask.find_root(root) is not None:
@@ -58,11 +62,11 @@ def labelled_folder(
     label_maps: str | Path | None = LABEL_MAP_FOLDER,
     keys: KeyList | None = None,
 ) -> Faces:
-    """Portraits of one folder with the label maps of another, paired by file stem.
+    """Return portraits of one folder with the label maps of another, paired by file stem.
 
     Args:
         root: folder that holds both.
-        images: folder of the portraits, in any picture format; relative to ``root`` or absolute.
+        images: folder of the portraits, in any image format; relative to ``root`` or absolute.
         label_maps: folder of the label maps, likewise: one file per portrait, pixels are ids in the
             order of CelebAMask-HQ. ``None`` for portraits without.
         keys: the portraits to take, in this order: file stems, or a text file with one a line;
@@ -72,31 +76,31 @@ def labelled_folder(
         The portraits. One whose label map is missing is among them; ``data.check`` names it.
 
     Raises:
-        OptionError: a folder is missing, or a listed portrait is not there.
-        ImageError: a folder holds no pictures, or two with one stem.
+        OptionError: A folder is missing, or a listed portrait is not there.
+        ImageError: A folder holds no images, or two with one stem.
 
     Example:
         >>> faces = labelled_folder(images="/data/faces", label_maps="/data/maps")  # doctest: +SKIP
     """
     image_folder = _folder(Path(root, images), "portraits")
-    pictures = {key_of(path): path for path in list_images(image_folder)}
+    by_key = {key_of(path): path for path in list_images(image_folder)}
     maps: dict[str, Path] = {}
     if label_maps is not None:
         label_folder = _folder(Path(root, label_maps), "label maps; label_maps=None does without")
-        expected = {key: label_folder / f"{key}.png" for key in pictures}
+        expected = {key: label_folder / f"{key}.png" for key in by_key}
         maps = expected | {key_of(path): path for path in list_images(label_folder)}
-    chosen = list(pictures) if keys is None else read_keys(keys, pictures)
+    chosen = list(by_key) if keys is None else read_keys(keys, by_key)
     origin = Path(keys).name if isinstance(keys, str | Path) else "the list of keys"
-    if unknown := [key for key in chosen if key not in pictures]:
+    if unknown := [key for key in chosen if key not in by_key]:
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         raise OptionError(
-            f"{image_folder} has no picture {', '.join(unknown[:5])}{more}, "
+            f"{image_folder} has no image {', '.join(unknown[:5])}{more}, "
             f"which {origin} asks for; take it off the list or add the file"
         )
     name = image_folder.parent.name if image_folder.name == IMAGE_FOLDER else image_folder.name
     if isinstance(keys, str | Path):
         name += f" {Path(keys).stem}"
-    return Faces(name, tuple(Face(key, pictures[key], maps.get(key)) for key in chosen))
+    return Faces(name, tuple(Face(key, by_key[key], maps.get(key)) for key in chosen))
 
 
 def _folder(path: Path, content: str) -> Path:

@@ -16,9 +16,9 @@ KeyList: TypeAlias = str | Path | Iterable[str]
 
 
 def read_keys(keys: KeyList, known: Collection[str] = ()) -> list[str]:
-    """Keys of a list: what is before the picture suffix in the last part of each path.
+    r"""Read keys: what is before the image suffix in the last part of each path of a list.
 
-    ``28.jpg``, ``train/28.jpg``, ``train\\28.jpg`` and ``28`` are the same key, so lists of file
+    ``28.jpg``, ``train/28.jpg``, ``train\28.jpg`` and ``28`` are the same key, so lists of file
     names (``.flist``) serve as well as plain keys; dots that begin no suffix belong to the key.
     Empty lines do not count. Files are UTF-8, or UTF-16 with a byte-order mark.
 
@@ -27,17 +27,22 @@ def read_keys(keys: KeyList, known: Collection[str] = ()) -> list[str]:
         known: keys that there are; a line that is one of them as it stands is that one.
 
     Raises:
-        OptionError: the file cannot be read, or there is no key.
+        OptionError: The file cannot be read, or there is no key.
+
+    Example:
+        >>> from facemask_inpaint import data
+        >>> data.read_keys(["train/28.jpg", "3"])
+        ['28', '3']
     """
     name = "the list of keys"
     if isinstance(keys, str | Path):
         name = str(keys)
         keys = _lines(Path(keys))
-    there = set(known)
-    found = [_key(line.strip(), there) for line in keys if line.strip()]
-    if not found:
+    existing = set(known)
+    listed = [_key(line.strip(), existing) for line in keys if line.strip()]
+    if not listed:
         raise OptionError(f"{name} is empty; it should hold one key a line")
-    return found
+    return listed
 
 
 def _lines(path: Path) -> list[str]:

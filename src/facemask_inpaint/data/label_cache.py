@@ -42,14 +42,18 @@ def cache_label_maps(
         faces: portraits with label maps or part files.
         folder: where the maps go; made if need be.
         workers: threads; ``None`` for one per processor.
-        progress: show a bar.
+        progress: show a progress bar.
 
     Returns:
         The same portraits with the cached maps. One whose labels cannot be read keeps them as
         they are, so that reading fails where it is used; a warning is logged.
 
     Raises:
-        OptionError: the folder is where the labels come from.
+        OptionError: The folder is where the label maps come from.
+
+    Example:
+        >>> from facemask_inpaint import data
+        >>> cached = data.cache_label_maps(faces, "label-maps")  # doctest: +SKIP
     """
     folder = Path(folder)
     sources = {face.label_map.parent for face in faces if face.label_map is not None}
@@ -93,7 +97,7 @@ def _cache(face: Face, folder: Path) -> Face:
 
 def _source_of(target: Path) -> str | None:
     try:
-        with images.open_image(target) as picture:
-            return picture.info.get(_SOURCE)
-    except ImageError:  # missing, or not a picture
+        with images.open_image(target) as image:
+            return image.info.get(_SOURCE)
+    except ImageError:  # missing, or not an image
         return None

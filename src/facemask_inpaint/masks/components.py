@@ -1,4 +1,4 @@
-"""What a mask can cover: the nineteen labels, the twelve classes, and classes of one's own."""
+"""What a mask can cover: the nineteen labels, the twelve mask classes, and your own classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any, SupportsIndex, TypeAlias
 
 from facemask_inpaint._internal.settings import parse_json, parse_yaml, read_text
 from facemask_inpaint.errors import LabelMapError, OptionError, UnknownNameError, unknown_name
-from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES, OVAL
+from facemask_inpaint.labels import LABEL_IDS as LABEL_IDS
+from facemask_inpaint.labels import LABEL_NAMES as LABEL_NAMES
+from facemask_inpaint.labels import OVAL
 
 GLASSES = LABEL_IDS["eye_g"]
 
@@ -26,8 +28,13 @@ class MaskClass(StrEnum):
 
     Attributes:
         letter: ``"A"`` … ``"L"``.
-        label_ids: ids of the labels the class covers, ascending.
+        label_ids: ids of the labels that the class covers, ascending.
         description: one line on what is hidden.
+
+    Example:
+        >>> from facemask_inpaint import MaskClass
+        >>> MaskClass.HAIR.letter, MaskClass.HAIR.label_ids
+        ('G', (13,))
     """
 
     letter: str
@@ -60,7 +67,7 @@ class MaskClass(StrEnum):
 
     @property
     def letter_from_study(self) -> bool:
-        """Whether the study pins this letter (C, G, I); the others are this library's choice."""
+        """Whether the study fixes this letter (C, G, I); the others are this library's choice."""
         return self.letter in ("C", "G", "I")
 
 
@@ -73,6 +80,13 @@ class Component:
         label_ids: ids whose pixels are covered.
         filled_ids: ids whose union is covered together with the holes inside it.
         behind_glasses: whether eyeglasses hide this component, so that they may be covered too.
+
+    Example:
+        >>> from facemask_inpaint import SemanticMasker, data
+        >>> from facemask_inpaint.masks import Component
+        >>> clothes = Component("clothes", label_ids=(16, 18))
+        >>> SemanticMasker()(data.sample().label_map, clothes).any().item()
+        True
     """
 
     name: str
@@ -105,7 +119,7 @@ _BY_NAME_OR_LETTER = {
 
 
 def resolve(component: ComponentLike, classes: Mapping[str, Component]) -> tuple[Component, ...]:
-    """Components meant by a request; the mask is the union of theirs.
+    """Return the components meant by a request; its mask is the union of theirs.
 
     Args:
         component: see :data:`ComponentLike`. A :class:`MaskClass` member always means itself;
@@ -114,8 +128,8 @@ def resolve(component: ComponentLike, classes: Mapping[str, Component]) -> tuple
         classes: the classes in use, name to component.
 
     Raises:
-        UnknownNameError: a name is not known; the message lists the near ones.
-        LabelMapError: an id is not one of the nineteen.
+        UnknownNameError: A name is not known; the message lists the near ones.
+        LabelMapError: An id is not one of the nineteen.
     """
     if isinstance(component, Component):
         return (component,)
@@ -124,15 +138,15 @@ def resolve(component: ComponentLike, classes: Mapping[str, Component]) -> tuple
     if isinstance(component, str):
         return (_named(component, classes),)
     if isinstance(component, Iterable):
-        found = tuple(part for item in component for part in resolve(item, classes))
-        if not found:
+        components = tuple(part for item in component for part in resolve(item, classes))
+        if not components:
             raise UnknownNameError("an empty union of components was asked for")
-        return found
+        return components
     return (_label(label_id(component)),)
 
 
 def select(spec: str | Iterable[str], classes: Mapping[str, Component]) -> list[str]:
-    """Names out of ``classes`` that a list of names, letters and letter ranges means.
+    """Return the names of the classes meant by a list of names, letters and letter ranges.
 
     Args:
         spec: ``"all"``, comma-separated text such as ``"hair,eyes"`` or ``"A-D,hair"``, or the
@@ -143,7 +157,7 @@ def select(spec: str | Iterable[str], classes: Mapping[str, Component]) -> list[
         Names without repetition, in the order asked for.
 
     Raises:
-        UnknownNameError: an item is no class or is empty, there is none, or a range has no
+        UnknownNameError: An item is no class or is empty, there is none, or a range has no
             beginning or end.
     """
     items = [item.strip() for item in (spec.split(",") if isinstance(spec, str) else spec)]
@@ -157,11 +171,11 @@ def select(spec: str | Iterable[str], classes: Mapping[str, Component]) -> list[
 
 
 def label_id(label: str | int) -> int:
-    """Id of a label given by name or id.
+    """Return the id of a label given by name or id.
 
     Raises:
-        UnknownNameError: no label has this name.
-        LabelMapError: no label has this id.
+        UnknownNameError: No label has this name.
+        LabelMapError: No label has this id.
     """
     if isinstance(label, str):
         name = _normalised(label)
@@ -175,15 +189,24 @@ def label_id(label: str | int) -> int:
 
 
 def parse_classes(table: Mapping[str, Any]) -> dict[str, Component]:
-    """Classes of one's own from plain data.
+    """Make your own mask classes from plain data.
 
     Args:
         table: class name to a :class:`Component`, to a list of label names or ids, or to
             ``{"labels": [...], "fill_holes": bool, "behind_glasses": bool}``.
 
+    Returns:
+        Class name to component.
+
     Raises:
-        UnknownNameError: a label or a key is not known.
-        LabelMapError: an id is not one of the nineteen, or a class has no labels.
+        UnknownNameError: A label or a key is not known.
+        LabelMapError: An id is not one of the nineteen, or a class has no labels.
+
+    Example:
+        >>> from facemask_inpaint import SemanticMasker, data, masks
+        >>> classes = masks.parse_classes({"beard": ["skin", "mouth", "u_lip", "l_lip"]})
+        >>> SemanticMasker(classes=classes).present(data.sample().label_map)
+        ['beard']
     """
     if not table:
         raise LabelMapError("the table of classes is empty")
@@ -194,7 +217,11 @@ def load_classes(path: str | Path) -> dict[str, Component]:
     """Read a table of classes from a JSON or YAML file; :func:`parse_classes` says what is in it.
 
     Raises:
-        LabelMapError: the file cannot be read or is no table.
+        LabelMapError: The file cannot be read or is no table.
+
+    Example:
+        >>> from facemask_inpaint import masks
+        >>> masks.load_classes("classes.yaml")  # doctest: +SKIP
     """
     path = Path(path)
     parse = parse_yaml if path.suffix.lower() in (".yaml", ".yml") else parse_json

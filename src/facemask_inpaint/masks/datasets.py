@@ -1,4 +1,4 @@
-"""Mixed masks inside a PyTorch ``DataLoader``: around a data set, or in the collate function."""
+"""Mixed masks in a PyTorch ``DataLoader``: around a data set, or in the collate function."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from facemask_inpaint._internal.torch_state import ordinary_torch
@@ -25,7 +26,8 @@ class _Epoch:
     """A number in shared memory: workers that persist over epochs see it change."""
 
     def __init__(self) -> None:
-        self._cell = torch.zeros((), dtype=torch.int64, device="cpu").share_memory_()
+        self._cell: Tensor = torch.zeros((), dtype=torch.int64, device="cpu")
+        self._cell.share_memory_()  # type: ignore[no-untyped-call,unused-ignore]
 
     def set(self, epoch: int) -> None:
         self._cell.fill_(epoch)
@@ -38,7 +40,7 @@ class _Epoch:
 
 
 class MaskedDataset(Dataset[dict[str, Any]]):
-    """A data set whose items come with a mask, another one in every epoch.
+    """A data set whose items come with a mask, a new one in every epoch.
 
     Args:
         dataset: items are pairs ``(image, label_map)`` or mappings with ``"image"`` and
@@ -54,6 +56,14 @@ class MaskedDataset(Dataset[dict[str, Any]]):
 
     Call :meth:`set_epoch` before each pass, as with ``DistributedSampler``. Workers follow even
     with ``persistent_workers=True``.
+
+    Example:
+        >>> from facemask_inpaint import MixedMaskSampler, data
+        >>> from facemask_inpaint.masks import MaskedDataset
+        >>> sample = data.sample(256)
+        >>> items = [{"image": sample.image, "label_map": sample.label_map}]
+        >>> MaskedDataset(items, MixedMaskSampler(256))[0]["mask"].shape
+        torch.Size([1, 256, 256])
     """
 
     def __init__(self, dataset: _Indexed, sampler: MixedMaskSampler) -> None:
@@ -62,15 +72,15 @@ class MaskedDataset(Dataset[dict[str, Any]]):
         self._epoch = _Epoch()
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which pass begins; masks depend on it."""
+        """Set the number of the pass that begins; masks depend on it."""
         self._epoch.set(epoch)
 
     def __len__(self) -> int:
-        """Number of items."""
+        """Return the number of items."""
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """One item with its mask."""
+        """Return one item with its mask."""
         index = range(len(self))[index]  # negative numbers mean the same item, so the same mask
         item = _as_dict(self.dataset[index])
         sample = self.sampler(item.pop("label_map"), index=index, epoch=self._epoch.get())
@@ -86,6 +96,14 @@ class MaskCollator:
     Items are as for :class:`MaskedDataset`, with their number besides: triples
     ``(image, label_map, index)``, or mappings with ``"index"``. Batches hold the same fields as
     its items, collated by PyTorch's default rules; the masks are equal too.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import MixedMaskSampler, data
+        >>> from facemask_inpaint.masks import MaskCollator
+        >>> item = (torch.zeros(3, 256, 256), data.sample(256).label_map, 0)
+        >>> MaskCollator(MixedMaskSampler(256))([item, item])["mask"].shape
+        torch.Size([2, 1, 256, 256])
     """
 
     def __init__(self, sampler: MixedMaskSampler) -> None:
@@ -93,7 +111,7 @@ class MaskCollator:
         self._epoch = _Epoch()
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which pass begins; masks depend on it."""
+        """Set the number of the pass that begins; masks depend on it."""
         self._epoch.set(epoch)
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
@@ -105,7 +123,8 @@ class MaskCollator:
             labels, index = item.pop("label_map"), int(item["index"])
             sample = self.sampler(labels, index=index, epoch=self._epoch.get())
             masked.append({**item, **_fields(sample)})
-        return default_collate(masked)
+        batch: dict[str, Any] = default_collate(masked)
+        return batch
 
 
 def _as_dict(item: Item) -> dict[str, Any]:
@@ -120,7 +139,7 @@ def _as_dict(item: Item) -> dict[str, Any]:
 
 
 @ordinary_torch()
-def _fields(sample: MaskSample) -> dict[str, Any]:
+def _fields(sample: MaskSample[Any]) -> dict[str, Any]:
     return {
         "mask": torch.as_tensor(sample.mask).unsqueeze(0).float(),
         "mask_kind": sample.kind,

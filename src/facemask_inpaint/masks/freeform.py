@@ -39,7 +39,7 @@ class _Counts:
     strokes: int
 
     def scaled(self, share: float) -> _Counts:
-        """Fewer shapes for smaller holes, at least one of a kind to draw none of."""
+        """Return fewer shapes for smaller holes, at least one of a kind to draw none of."""
         counts = (self.small_boxes, self.large_boxes, self.strokes)
         return _Counts(*(max(1, math.floor(share * count)) for count in counts))
 
@@ -56,20 +56,26 @@ def mat(
     hole_range: tuple[float, float] = (0.0, 1.0),
     small: bool = False,
 ) -> Hole:
-    """Boxes and zig-zag brush strokes as MAT is trained with (Li et al., CVPR 2022).
+    """Draw boxes and zig-zag brush strokes, as MAT is trained with (Li et al., CVPR 2022).
 
-    Sizes up to 256 draw the counts of MAT's 256 data set, larger ones those of its 512 one.
-    Stroke widths are in pixels, whatever the size.
+    Up to a resolution of 256 the counts are those of MAT's 256 data set, above those of its 512
+    one. Stroke widths are in pixels, whatever the size.
 
     Args:
-        size: side in pixels.
+        size: resolution in pixels.
         rng: source of all draws.
-        hole_range: the covered share of the picture lies strictly between these; draws outside
+        hole_range: the covered share of the image lies strictly between these; draws outside
             are repeated. A range with a sum below 1 also lowers the counts.
         small: the variant for small holes.
 
     Raises:
-        OptionError: no hole within ``hole_range`` was found in :data:`ATTEMPTS` draws.
+        OptionError: No hole within ``hole_range`` was found in :data:`ATTEMPTS` draws.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint.masks import freeform
+        >>> freeform.mat(256, np.random.default_rng(0)).shape
+        (256, 256)
     """
     if size > 256:
         counts = _MAT_512_SMALL if small else _MAT_512
@@ -80,7 +86,7 @@ def mat(
 
 
 def comodgan(size: int, rng: np.random.Generator) -> Hole:
-    """The same shapes in Co-Mod-GAN's numbers (Zhao et al., ICLR 2021), which MI-GAN uses too.
+    """Draw MAT's shapes in Co-Mod-GAN's numbers (Zhao et al., ICLR 2021), MI-GAN's too.
 
     Up to 9 boxes with sides below ``size / 2``, 4 below ``size``, and 19 strokes.
     """
@@ -88,7 +94,7 @@ def comodgan(size: int, rng: np.random.Generator) -> Hole:
 
 
 def deepfill(size: int, rng: np.random.Generator) -> Hole:
-    """One box and one to three strokes, as DeepFill v2 is trained with (Yu et al., ICCV 2019).
+    """Draw one box and one to three strokes, as DeepFill v2 is trained with (Yu et al., ICCV 2019).
 
     The box has half the side, less up to a sixteenth of it at each of its four edges.
     """
@@ -100,7 +106,7 @@ class _LaMaPreset:
     """Limits of LaMa's generators at a reference side; ranges of counts and sides are inclusive.
 
     Attributes:
-        side: reference side in pixels; lengths scale with the actual one.
+        side: reference resolution in pixels; lengths scale with the actual one.
         strokes: fewest and most strokes.
         length: longest segment beyond the first 10 px.
         width: widest segment beyond the first 5 px.
@@ -108,7 +114,7 @@ class _LaMaPreset:
         box_sides: shortest and longest box side.
         margin: distance of boxes from the border.
         box_probability: chance of boxes instead of strokes.
-        most: bound of the covered share of the picture.
+        most: bound of the covered share of the image.
     """
 
     side: int
@@ -142,7 +148,7 @@ _LAMA = {
 
 
 def lama(size: int, rng: np.random.Generator) -> Hole:
-    """Strokes or boxes with equal chance, as LaMa is trained with (Suvorov et al., WACV 2022).
+    """Draw strokes or boxes with equal chance, as LaMa is trained with (Suvorov et al., WACV 2022).
 
     The recipe is for 256 pixels; its lengths scale with the size.
     """
@@ -150,22 +156,22 @@ def lama(size: int, rng: np.random.Generator) -> Hole:
 
 
 def lama_thin(size: int, rng: np.random.Generator) -> Hole:
-    """LaMa's evaluation preset of many narrow strokes, less than half of the picture."""
+    """Draw LaMa's evaluation preset of many narrow strokes, less than half of the image."""
     return _lama(size, rng, _LAMA["thin"][size > 256])
 
 
 def lama_medium(size: int, rng: np.random.Generator) -> Hole:
-    """LaMa's evaluation preset between thin and thick, less than half of the picture."""
+    """Draw LaMa's evaluation preset between thin and thick, less than half of the image."""
     return _lama(size, rng, _LAMA["medium"][size > 256])
 
 
 def lama_thick(size: int, rng: np.random.Generator) -> Hole:
-    """LaMa's evaluation preset of few wide strokes or boxes, less than half of the picture."""
+    """Draw LaMa's evaluation preset of few wide strokes or boxes, less than half of the image."""
     return _lama(size, rng, _LAMA["thick"][size > 256])
 
 
 def rectangle(size: int, rng: np.random.Generator) -> Hole:
-    """One box whose sides are a quarter to a half of the picture's, anywhere within it."""
+    """Draw one box with sides of a quarter to a half of the image's, anywhere within it."""
     width, height = rng.integers(max(1, size // 4), max(1, size // 2) + 1, size=2).tolist()
     left, top = int(rng.integers(size - width + 1)), int(rng.integers(size - height + 1))
     hole = np.zeros((size, size), dtype=bool)
@@ -174,14 +180,14 @@ def rectangle(size: int, rng: np.random.Generator) -> Hole:
 
 
 def half(size: int, rng: np.random.Generator) -> Hole:
-    """The left, right, upper or lower half of the picture."""
+    """Cover the left, right, upper or lower half of the image."""
     hole = np.zeros((size, size), dtype=bool)
     hole[:, : size // 2] = True
     return np.ascontiguousarray(np.rot90(hole, int(rng.integers(4))))
 
 
 def centre(size: int, rng: np.random.Generator) -> Hole:
-    """A square of half the side in the middle, AOT-GAN's alternative training mask."""
+    """Cover a centred square of half the resolution, AOT-GAN's alternative training mask."""
     inset = size // 4
     hole = np.zeros((size, size), dtype=bool)
     hole[inset : inset + size // 2, inset : inset + size // 2] = True
@@ -205,8 +211,15 @@ GENERATORS: dict[str, HoleGenerator] = {
 
 @dataclass(frozen=True)
 class HoleRatioWindow:
-    """A generator whose holes cover a share of the picture within a window; see
-    :func:`with_hole_ratio`."""
+    """A generator whose holes cover a share of the image within a window.
+
+    :func:`with_hole_ratio` makes one after checking its bounds.
+
+    Attributes:
+        generator: any hole generator.
+        low: lower bound of the covered share, exclusive.
+        high: upper bound, exclusive.
+    """
 
     generator: HoleGenerator
     low: float
@@ -222,7 +235,7 @@ def with_hole_ratio(generator: HoleGenerator, low: float, high: float) -> HoleGe
 
     Args:
         generator: any hole generator; the result pickles if it does.
-        low: lower bound of the covered share of the picture, at least 0.
+        low: lower bound of the covered share of the image, at least 0.
         high: upper bound, at most 1.
 
     Returns:
@@ -230,7 +243,14 @@ def with_hole_ratio(generator: HoleGenerator, low: float, high: float) -> HoleGe
         :data:`ATTEMPTS` draws do not.
 
     Raises:
-        OptionError: the bounds are not ``0 <= low < high <= 1``.
+        OptionError: The bounds are not ``0 <= low < high <= 1``.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint.masks import freeform
+        >>> small = freeform.with_hole_ratio(freeform.mat, 0.1, 0.2)
+        >>> 0.1 < small(256, np.random.default_rng(0)).mean() < 0.2
+        True
     """
     if not 0 <= low < high <= 1:
         raise OptionError(f"a hole ratio needs 0 <= low < high <= 1, not ({low}, {high})")
@@ -245,7 +265,7 @@ def _within(draw: Callable[[], Hole], ratio: tuple[float, float]) -> Hole:
         if low < np.count_nonzero(hole) / hole.size < high:
             return hole
     raise OptionError(
-        f"none of {ATTEMPTS} holes covered between {low:.1%} and {high:.1%} of the picture; "
+        f"none of {ATTEMPTS} holes covered between {low:.1%} and {high:.1%} of the image; "
         "widen the window or take another generator"
     )
 
@@ -279,7 +299,7 @@ def _mirrored(path: list[Point], last: int, flip_x: bool, flip_y: bool) -> list[
 
 
 def _overhanging_boxes(canvas: Canvas, rng: np.random.Generator, count: int, below: int) -> None:
-    """Boxes with sides under ``below`` that may stick out of the picture by half."""
+    """Boxes with sides under ``below`` that may stick out of the image by half."""
     for width, height, left, top in rng.random((count, 4)).tolist():
         width, height = int(width * below), int(height * below)
         canvas.box(
@@ -313,7 +333,7 @@ def _zigzag(
 
 
 def _walk(x: int, y: int, steps: Iterable[tuple[float, float]], size: int) -> list[Point]:
-    """Vertices of a path that is clipped to the picture at every step."""
+    """Vertices of a path that is clipped to the image at every step."""
     path = [(x, y)]
     for right, down in steps:
         x, y = int(min(max(x + right, 0), size)), int(min(max(y + down, 0), size))

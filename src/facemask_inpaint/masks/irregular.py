@@ -33,8 +33,8 @@ class IrregularMasks:
         rotation: range of the rotation in degrees, counter-clockwise.
 
     Raises:
-        ImageError: the folder holds no pictures.
-        OptionError: the colour is neither white nor black.
+        ImageError: The folder holds no images.
+        OptionError: The colour is neither white nor black.
 
     Example:
         >>> random = IrregularMasks("irregular/train", hole_colour="white")  # doctest: +SKIP
@@ -55,12 +55,12 @@ class IrregularMasks:
         self.rotation = rotation
 
     def __call__(self, size: int, rng: np.random.Generator) -> Hole:
-        """``(size, size)`` bool, True = hole.
+        """Draw a hole ``(size, size)`` bool, True = hole.
 
         Raises:
-            ImageError: a file cannot be read.
-            MaskError: a file holds no mask.
-            OptionError: no file gave a hole that leaves something known.
+            ImageError: A file cannot be read.
+            MaskError: A file holds no mask.
+            OptionError: No file gave a hole that leaves something known.
         """
         for _ in range(ATTEMPTS):
             hole = self._draw(size, rng)

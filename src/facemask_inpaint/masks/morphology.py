@@ -121,7 +121,8 @@ def _any_in_windows(hole: Hole, count: int, axis: int) -> Hole:
     first, last = windows * length // count, -(-(windows + 1) * length // count)
     sums = np.cumsum(hole, axis, dtype=np.int32)
     sums = np.insert(sums, 0, 0, axis)
-    return sums.take(last, axis) > sums.take(first, axis)
+    overlaps: Hole = sums.take(last, axis) > sums.take(first, axis)
+    return overlaps
 
 
 def _bounding_box(hole: Hole, margin: int) -> _Box | None:

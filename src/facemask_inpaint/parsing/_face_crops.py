@@ -75,7 +75,8 @@ def _is_face(patch: LabelIds, shape: tuple[int, ...]) -> bool:
     marks = [np.isin(patch, ids) for ids in _FEATURES]
     visible = [mark.sum() >= least * area for mark, least in zip(marks, _LEAST_SHARES)]
     if not (visible[0] and visible[2]):
-        return sum(visible) == 2
+        result: bool = sum(visible) == 2
+        return result
     eyes, mouth = (np.argwhere(mark).mean(axis=0) for mark in (marks[0], marks[2]))
     down = mouth - eyes
     distance = float(np.hypot(*down))

@@ -18,15 +18,15 @@ Box = tuple[int, int, int, int]
 
 
 def face_box(labels: np.ndarray) -> Box:
-    """The square around a face that is framed as CelebA-HQ frames faces; nothing is turned.
+    """Return the square around a face as CelebA-HQ crops faces; nothing is rotated.
 
-    The box is moved, or made smaller, where it would leave the picture.
+    The box is moved, or made smaller, where it would leave the image.
 
     Args:
         labels: ``(H, W)`` CelebAMask-HQ ids of one upright face.
 
     Raises:
-        ComponentAbsentError: an eye is not labelled.
+        ComponentAbsentError: An eye is not labelled.
     """
     height, width = labels.shape
     left, right = (_centre(labels, name) for name in ("l_eye", "r_eye"))

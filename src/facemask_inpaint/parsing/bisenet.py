@@ -170,7 +170,8 @@ class AttentionRefinement(nn.Module):
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
         features = self.conv(x)
         overall = features.mean(dim=(2, 3), keepdim=True)
-        return features * self.bn_atten(self.conv_atten(overall)).sigmoid()
+        result: Tensor = features * self.bn_atten(self.conv_atten(overall)).sigmoid()
+        return result
 
 
 class FeatureFusion(nn.Module):
@@ -186,7 +187,8 @@ class FeatureFusion(nn.Module):
         """Join two maps of half the channels each to one of all."""
         features = self.convblk(torch.cat([fine, context], dim=1))
         overall = features.mean(dim=(2, 3), keepdim=True)
-        return features * self.conv2(F.relu(self.conv1(overall))).sigmoid() + features
+        result: Tensor = features * self.conv2(F.relu(self.conv1(overall))).sigmoid() + features
+        return result
 
 
 class Head(nn.Module):
@@ -199,7 +201,8 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, labels, H, W)``."""
-        return self.conv_out(self.conv(x))
+        result: Tensor = self.conv_out(self.conv(x))
+        return result
 
 
 def from_official(tensors: Mapping[str, Tensor]) -> BiSeNet:

@@ -86,11 +86,11 @@ LAYOUTS: Mapping[str, Layout] = {"ibug-68": _IBUG68, "mediapipe": _MEDIAPIPE}
 
 
 def layout_of(name: str | None, count: int) -> Layout:
-    """Layout by its name, or by the number of points when ``name`` is ``None``.
+    """Return a layout by its name, or by the number of points when ``name`` is ``None``.
 
     Raises:
-        UnknownNameError: no layout has this name.
-        OptionError: the layout, or any, has not as many points.
+        UnknownNameError: No layout has this name.
+        OptionError: The layout, or any, has not as many points.
     """
     if name is not None and name not in LAYOUTS:
         raise unknown_name("landmark layout", name, LAYOUTS)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 
+from facemask_inpaint._internal.types import ImageLike
 from facemask_inpaint.errors import ImageError, MissingDependencyError, OptionError
 from facemask_inpaint.images import to_rgb
 from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES
@@ -20,7 +20,7 @@ Points = NDArray[np.float64]
 """``(n, 2)`` x and y in pixels."""
 
 Finder = Callable[[Image.Image], Sequence[ArrayLike]]
-"""From an upright RGB picture to the landmarks ``(n, 2)`` of every face in it, in pixels."""
+"""From an upright RGB image to the landmarks ``(n, 2)`` of every face in it, in pixels."""
 
 _ORDER = ("skin", "nose", "l_brow", "r_brow", "l_eye", "r_eye", "mouth", "u_lip", "l_lip")
 """What is drawn, later parts over earlier ones."""
@@ -42,19 +42,19 @@ class LandmarkParser:
     left of the face's oval.
 
     Args:
-        find: gives the landmarks of every face in a picture; by default MediaPipe, if installed.
+        find: gives the landmarks of every face in an image; by default MediaPipe, if installed.
         layout: ``"ibug-68"`` or ``"mediapipe"``; by default it follows from how many points
             there are.
         face: ``"largest"``, ``"all"``, or the number of a face, 0 being the largest.
 
     Raises:
         OptionError: ``face`` is none of these.
-        MissingDependencyError: no ``find`` is given, and MediaPipe is not installed or has no
+        MissingDependencyError: No ``find`` is given, and MediaPipe is not installed or has no
             face mesh.
 
     Example:
         >>> import numpy as np
-        >>> parser = LandmarkParser(lambda picture: [np.load("face.npy")])  # doctest: +SKIP
+        >>> parser = LandmarkParser(lambda image: [np.load("face.npy")])  # doctest: +SKIP
     """
 
     labels = tuple(name for name in LABEL_NAMES if name in _ORDER)
@@ -70,16 +70,16 @@ class LandmarkParser:
         self.layout = layout
         self.face = check_face(face)
 
-    def __call__(self, image: Any) -> LabelIds:
-        """Label map of a photo; see :class:`~facemask_inpaint.parsing.protocol.FaceParser`.
+    def __call__(self, image: ImageLike) -> LabelIds:
+        """Return the label map of a photo; see :class:`~facemask_inpaint.parsing.FaceParser`.
 
         Raises:
-            ImageError: this is no picture; no face is in it; or none has the chosen number.
+            ImageError: This is no image; no face is in it; or none has the chosen number.
         """
         photo = to_rgb(image)
-        faces = sorted((_points(one) for one in self.find(photo)), key=lambda one: -_extent(one))
+        faces = sorted(map(_points, self.find(photo)), key=lambda points: -_extent(points))
         if not faces:
-            raise ImageError("no face was found in this picture: its landmarks are empty")
+            raise ImageError("no face was found in this image: its landmarks are empty")
         result = np.zeros(photo.size[::-1], dtype=np.uint8)
         for index in reversed(choose_faces(self.face, len(faces))):
             labels = label_map_from_landmarks(faces[index], result.shape, layout=self.layout)
@@ -90,18 +90,25 @@ class LandmarkParser:
 def label_map_from_landmarks(
     points: ArrayLike, shape: tuple[int, ...], *, layout: str | None = None
 ) -> LabelIds:
-    """Label map of one face, drawn from its landmarks.
+    """Draw the label map of one face from its landmarks.
 
     Args:
         points: ``(n, 2)``, x and y in pixels; further columns, such as a depth, are ignored.
-        shape: height and width of the picture.
+        shape: height and width of the image.
         layout: ``"ibug-68"`` or ``"mediapipe"``; by default it follows from ``n``.
 
     Returns:
         ``(H, W)`` uint8 with skin, nose, eyes, brows, mouth and lips, and background elsewhere.
 
     Raises:
-        OptionError: these are no landmarks of a known layout.
+        OptionError: These are no landmarks of a known layout.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import parsing
+        >>> points = np.random.default_rng(0).random((68, 2)) * 64
+        >>> parsing.label_map_from_landmarks(points, (64, 64)).shape
+        (64, 64)
     """
     points = _points(points)
     known = layout_of(layout, len(points))
@@ -113,11 +120,11 @@ def label_map_from_landmarks(
 
 
 def mediapipe_finder(*, confidence: float = 0.5, most: int = 8) -> Finder:
-    """Landmarks by MediaPipe's face mesh, whose models ship in its package up to 0.10.21.
+    """Return a finder by MediaPipe's face mesh, whose models ship in its package up to 0.10.21.
 
     Args:
         confidence: least confidence of a detection.
-        most: most faces in a picture.
+        most: most faces in an image.
 
     Raises:
         MissingDependencyError: MediaPipe is not installed, or is one without the face mesh.
@@ -131,17 +138,15 @@ def mediapipe_finder(*, confidence: float = 0.5, most: int = 8) -> Finder:
             "through LandmarkParser(find=...)"
         ) from error
 
-    def find(picture: Image.Image) -> list[Points]:
+    def find(image: Image.Image) -> list[Points]:
         with solutions.face_mesh.FaceMesh(
             static_image_mode=True,
             refine_landmarks=True,
             max_num_faces=most,
             min_detection_confidence=confidence,
         ) as mesh:
-            found = mesh.process(np.asarray(picture)).multi_face_landmarks or []
-        return [
-            np.array([[one.x, one.y] for one in face.landmark]) * picture.size for face in found
-        ]
+            found = mesh.process(np.asarray(image)).multi_face_landmarks or []
+        return [np.array([[one.x, one.y] for one in face.landmark]) * image.size for face in found]
 
     return find
 

@@ -1,6 +1,6 @@
 """Left and right by geometry: which eye, brow and ear is the person's own left one.
 
-Networks are unreliable here. BiSeNet's published weights were trained with mirrored pictures whose
+Networks are unreliable here. BiSeNet's published weights were trained with mirrored images whose
 labels were not exchanged, and the compact parser knows no sides at all. Where the parts lie in the
 face does not depend on either.
 """
@@ -38,7 +38,7 @@ JOINED = 0.25
 
 @dataclass(frozen=True)
 class Axes:
-    """How a face lies in its picture, which is taken to be unmirrored.
+    """How a face lies in its image, which is taken to be unmirrored.
 
     Attributes:
         middle: x and y of a point on the midline: the middle of nose and mouth.
@@ -52,7 +52,7 @@ class Axes:
 
     @classmethod
     def of(cls, labels: LabelIds) -> Axes:
-        """Axes of the one face in a label map; upright where eyes or mouth are not seen."""
+        """Return the axes of the face in a label map; upright where eyes or mouth are missing."""
         oval = _centre(labels, _OVAL) or ((labels.shape[1] - 1) / 2, (labels.shape[0] - 1) / 2)
         above, below = _centre(labels, _ABOVE), _centre(labels, _BELOW)
         down = (0.0, 1.0)
@@ -65,17 +65,17 @@ class Axes:
 
     @property
     def roll(self) -> float:
-        """Angle in radians by which the face is turned clockwise, as one looks at the picture."""
+        """Angle in radians by which the face is turned clockwise, as one looks at the image."""
         return float(np.arctan2(-self.down[0], self.down[1]))
 
     def leftness(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Distance in pixels from the midline, positive on the person's own left."""
+        """Return the distance in pixels from the midline, positive on the person's own left."""
         across, along = columns - self.middle[0], rows - self.middle[1]
         return across * self.down[1] - along * self.down[0]
 
 
 def assign_left_right(labels: LabelIds, axes: Axes | None = None) -> LabelIds:
-    """Label map of one face with the ids of eyes, brows and ears set by where they lie.
+    """Set the label ids of eyes, brows and ears by where they lie in the face.
 
     Each pair is parted where its patches are furthest from one another, across the face. A pair
     with a single patch is one side, unless it straddles the midline as joined brows do.
@@ -105,7 +105,8 @@ def _patches(
     """Number of the connected patch of each marked pixel."""
     window = (slice(rows[0], rows[-1] + 1), slice(columns.min(), columns.max() + 1))
     numbers, _ = ndimage.label(both[window], structure=np.ones((3, 3)))
-    return numbers[rows - window[0].start, columns - window[1].start]
+    result: NDArray[np.int32] = numbers[rows - window[0].start, columns - window[1].start]
+    return result
 
 
 def _border(patches: NDArray[np.int32], leftness: NDArray[np.float64], face_size: float) -> float:
@@ -124,6 +125,6 @@ def _border(patches: NDArray[np.int32], leftness: NDArray[np.float64], face_size
 
 
 def _centre(labels: LabelIds, ids: Sequence[int]) -> tuple[float, float] | None:
-    """x and y of the mean pixel with any of these ids; ``None`` where there is none."""
+    """Return x and y of the mean pixel with any of these ids; ``None`` where there is none."""
     rows, columns = np.nonzero(np.isin(labels, ids))
     return (float(columns.mean()), float(rows.mean())) if rows.size else None

@@ -80,7 +80,8 @@ class SegFormer(nn.Module):
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
-        return self.head(maps)
+        result: Tensor = self.head(maps)
+        return result
 
 
 class Stage(nn.Module):
@@ -119,7 +120,8 @@ class Block(nn.Module):
     def forward(self, tokens: Tensor, shape: tuple[int, int]) -> Tensor:
         """Map ``(N, H W, C)`` to the same shape; ``shape`` is (H, W)."""
         tokens = tokens + self.attention(self.attention_norm(tokens), shape)
-        return tokens + self.mixing(self.mixing_norm(tokens), shape)
+        result: Tensor = tokens + self.mixing(self.mixing_norm(tokens), shape)
+        return result
 
 
 class Attention(nn.Module):
@@ -145,7 +147,8 @@ class Attention(nn.Module):
         parts = (self.query(tokens), self.key(source), self.value(source))
         q, k, v = (rearrange(each, "n t (head c) -> n head t c", head=self.heads) for each in parts)
         mixed = F.scaled_dot_product_attention(q, k, v)
-        return self.out(rearrange(mixed, "n head t c -> n t (head c)"))
+        result: Tensor = self.out(rearrange(mixed, "n head t c -> n t (head c)"))
+        return result
 
 
 class Mixing(nn.Module):
@@ -161,7 +164,8 @@ class Mixing(nn.Module):
     def forward(self, tokens: Tensor, shape: tuple[int, int]) -> Tensor:
         """Map ``(N, H W, C)`` to the same shape."""
         local = self.depthwise(_to_map(self.expand(tokens), shape))
-        return self.project(F.gelu(_to_tokens(local)))
+        result: Tensor = self.project(F.gelu(_to_tokens(local)))
+        return result
 
 
 class Head(nn.Module):
@@ -182,7 +186,8 @@ class Head(nn.Module):
             for linear, x in zip(self.project, maps)
         ]
         upsampled = [F.interpolate(x, shape, mode="bilinear") for x in reversed(projected)]
-        return self.score(F.relu(self.norm(self.fuse(torch.cat(upsampled, dim=1)))))
+        result: Tensor = self.score(F.relu(self.norm(self.fuse(torch.cat(upsampled, dim=1)))))
+        return result
 
 
 _KEYS = tuple(

@@ -77,7 +77,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to the same shape."""
-        return x + self.body(x)
+        result: Tensor = x + self.body(x)
+        return result
 
 
 class Surround(nn.Module):
@@ -91,7 +92,8 @@ class Surround(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to the same shape."""
-        return x + self.look(x.mean(dim=(2, 3)))[:, :, None, None]
+        result: Tensor = x + self.look(x.mean(dim=(2, 3)))[:, :, None, None]
+        return result
 
 
 class Join(nn.Module):
@@ -104,7 +106,10 @@ class Join(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` and ``(N, outputs, 2H, 2W)`` to the latter's shape."""
-        return self.mix(skip + F.interpolate(self.narrow(x), scale_factor=2.0, mode="bilinear"))
+        result: Tensor = self.mix(
+            skip + F.interpolate(self.narrow(x), scale_factor=2.0, mode="bilinear")
+        )
+        return result
 
 
 def load(

@@ -49,7 +49,8 @@ def _rotated(image: Tensor, label_map: LabelIds, degrees: float) -> tuple[Tensor
     grid = F.affine_grid(rotation, [1, 1, *label_map.shape], align_corners=False)
 
     def sampled(x: Tensor, mode: str) -> Tensor:
-        return F.grid_sample(x[None], grid, mode, "reflection", align_corners=False)[0]
+        batch: Tensor = F.grid_sample(x[None], grid, mode, "reflection", align_corners=False)
+        return batch[0]
 
     ids = sampled(torch.from_numpy(np.array(label_map))[None].float(), "nearest")
     return sampled(image, "bilinear"), ids[0].byte().numpy()
@@ -59,4 +60,5 @@ def _jittered(image: Tensor, draws: NDArray[np.float64]) -> Tensor:
     """Brightness, contrast and each colour channel changed by the rows of ``draws``."""
     brightness, contrast, colours = torch.from_numpy(draws).float()
     scaled = image * (1 + contrast[0]) + brightness[0]
-    return (scaled + colours[:, None, None] / 2).clamp(-1, 1)
+    result: Tensor = (scaled + colours[:, None, None] / 2).clamp(-1, 1)
+    return result

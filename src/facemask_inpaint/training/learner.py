@@ -143,7 +143,7 @@ class Learner:
         for batch in batches:
             with self._precision(exact):
                 total, terms = loss(batch)
-            (total / len(batches)).backward()
+            torch.autograd.backward(total / len(batches))
             for term, value in terms.items():
                 sums[term] = sums.get(term, torch.zeros(())) + value / len(batches)
         require_finite(sums)

@@ -303,7 +303,8 @@ class Recipe:
         """Return the recipe as YAML text that :meth:`from_yaml` reads."""
         import yaml
 
-        return yaml.safe_dump(_plain(asdict(self)), sort_keys=False, allow_unicode=True)
+        text: str = yaml.safe_dump(_plain(asdict(self)), sort_keys=False, allow_unicode=True)
+        return text
 
     def save(self, path: str | Path) -> None:
         """Write :meth:`to_yaml` to a file, whole or not at all."""
