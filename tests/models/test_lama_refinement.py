@@ -65,7 +65,7 @@ def by_the_book(network: LaMa, image: Tensor, mask: Tensor, steps: int, rate: fl
         z.requires_grad_()
         out = network.decode(network.blocks(z))
         known = (out - picture).abs()[(mask == 0).expand_as(out)].mean()
-        shrunk = refinement._halved(out)
+        shrunk = refinement._downsample(out)
         loss = known + (shrunk - goal).abs()[inner.expand_as(goal)].mean()
         (slope,) = torch.autograd.grad(loss, z)
         mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
@@ -105,7 +105,7 @@ def test_more_steps_come_closer_to_the_smaller_scale(network: LaMa) -> None:
     apart = []
     for steps in (1, 5, 15):
         refined = answer(network, image, mask, Refinement(steps=steps, smallest_side=48))
-        apart.append(((refinement._halved(refined) - small).abs() * inner).sum().item())
+        apart.append(((refinement._downsample(refined) - small).abs() * inner).sum().item())
     assert apart[0] > apart[1] > apart[2]
 
 
@@ -142,7 +142,7 @@ def test_scales_end_at_the_limit() -> None:
 
 def test_halving_is_blur_and_mean_of_four() -> None:
     x = torch.rand(1, 2, 10, 14, generator=torch.Generator().manual_seed(0))
-    np.testing.assert_allclose(refinement._halved(x), smoothed(x), atol=1e-6)
+    np.testing.assert_allclose(refinement._downsample(x), smoothed(x), atol=1e-6)
 
 
 def test_inner_hole_is_eroded_by_the_ellipse_but_not_at_the_border() -> None:

@@ -161,7 +161,7 @@ class NoNetworkError(WeightsNotFoundError):
 
 
 def why_unreachable(error: BaseException) -> str | None:
-    """Why no network leads to a host; ``None`` where a failure is of another kind.
+    """Return why no network leads to a host; ``None`` where a failure is of another kind.
 
     Clients wrap what the system said, each in its own way, so everything behind ``error`` is
     looked at.

@@ -58,7 +58,7 @@ def fetch(
     progress: bool = True,
     architecture: str = "ARCH",
 ) -> Path:
-    """Path of a verified copy of a published file, fetched if need be.
+    """Return the path of a verified copy of a published file, fetched if need be.
 
     What already lies on this machine is preferred, in the order of the sources; then the sources
     are tried in order. The pinned hash is checked on every call, of cached files too. A file
@@ -103,7 +103,7 @@ def fetch_readable(
     progress: bool = True,
     architecture: str = "ARCH",
 ) -> Content:
-    """Content of the first copy of a published file that can be had *and* read.
+    """Return the content of the first copy of a published file that can be had *and* read.
 
     Like :func:`fetch`, but a copy that ``open_copy`` refuses leads to the next one. The sources
     may serve different forms of the same weights. No file is fetched twice, nor one whose pinned
@@ -126,6 +126,13 @@ def fetch_readable(
         UnsafeCheckpointError: no copy can be used, and one asks for something that is refused.
         CheckpointError: no copy can be used, and one could not be read.
         WeightsNotFoundError: no copy can be had. Every message says why for each source.
+
+    Example:
+        >>> from facemask_inpaint import checkpoints, models
+        >>> sources = models.card("lite").files[0].sources
+        >>> content = fetch_readable(sources, lambda source, path: checkpoints.read(path))
+        >>> content.container
+        'safetensors'
     """
     if not sources:
         raise WeightsNotFoundError("no source publishes this file")
@@ -142,7 +149,12 @@ def fetch_readable(
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:
-    """Folder for downloads: the argument, ``$FACEMASK_INPAINT_CACHE``, or the user's cache."""
+    """Return the folder for downloads: the argument, ``$FACEMASK_INPAINT_CACHE`` or the default.
+
+    Example:
+        >>> cache_folder("downloads").name
+        'downloads'
+    """
     if chosen := cache_dir or os.environ.get(CACHE_VARIABLE):
         return Path(chosen).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -163,7 +175,7 @@ class _Cache:
         return [*([Path(own).expanduser()] if own else []), self.folder / "manual"]
 
     def find(self, source: Source) -> Path | None:
-        """The file if it lies on this machine.
+        """Return the file if it lies on this machine.
 
         Raises:
             IntegrityError: a file lies there, but another one.
@@ -176,7 +188,7 @@ class _Cache:
         return path
 
     def get(self, source: Source, progress: bool) -> Path | None:
-        """The file from the network; ``None`` for sources that are not there.
+        """Return the file from the network; ``None`` for sources that are not there.
 
         Raises:
             IntegrityError: what arrived is another file.

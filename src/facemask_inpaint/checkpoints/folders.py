@@ -25,7 +25,12 @@ _MAX_CONFIG_BYTES = 1 << 20
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether ``path`` is a folder that holds both files."""
+    """Whether ``path`` is a folder that holds both files.
+
+    Example:
+        >>> is_folder("no such folder")
+        False
+    """
     return all((Path(path) / name).is_file() for name in (CONFIG_NAME, TENSORS_NAME))
 
 
@@ -45,6 +50,14 @@ def save_folder(
 
     Raises:
         CheckpointError: the config holds something JSON cannot, or ``folder`` is a file.
+
+    Example:
+        >>> import tempfile, torch
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = save_folder(folder, {"architecture": "mine"}, {"w": torch.ones(2)})
+        ...     config, tensors = load_folder(folder)
+        >>> config, tensors["w"].tolist()
+        ({'architecture': 'mine'}, [1.0, 1.0])
     """
     folder = Path(folder)
     try:
@@ -69,6 +82,9 @@ def load_folder(folder: str | Path) -> tuple[dict[str, object], dict[str, Tensor
 
     Raises:
         CheckpointError: a file is missing, damaged or not what it should be.
+
+    Example:
+        >>> config, tensors = load_folder("runs/mine/model")  # doctest: +SKIP
     """
     folder = Path(folder)
     if not is_folder(folder):
@@ -130,6 +146,9 @@ def push_folder(
 
     Raises:
         CheckpointError: ``folder`` is no checkpoint folder; nothing was sent.
+
+    Example:
+        >>> push_folder("runs/mine/model", "me/my-network", private=True)  # doctest: +SKIP
     """
     if not is_folder(folder):
         raise CheckpointError(f"{folder} holds no {CONFIG_NAME} + {TENSORS_NAME}")
@@ -169,6 +188,9 @@ def load_hub(
 
     Raises:
         WeightsNotFoundError: the repository cannot be reached or holds no such files.
+
+    Example:
+        >>> config, tensors = load_folder(load_hub("me/my-network"))  # doctest: +SKIP
     """
     try:
         with hub_bars(progress):

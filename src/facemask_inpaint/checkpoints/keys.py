@@ -24,7 +24,7 @@ _AVERAGES = {"average", "averaged", "avg", "gs", "shadow", "swa"}
 
 
 def select(tensors: Mapping[str, Value], prefix: str) -> dict[str, Value]:
-    """Entries whose keys start with ``prefix``, with the prefix taken off, in their order.
+    """Select the entries whose keys start with ``prefix``, and take it off; order stays.
 
     Args:
         tensors: key to tensor.
@@ -32,6 +32,10 @@ def select(tensors: Mapping[str, Value], prefix: str) -> dict[str, Value]:
 
     Raises:
         CheckpointError: no key starts so; the message names the first parts that do occur.
+
+    Example:
+        >>> select({"generator.weight": 1, "discriminator.weight": 2}, "generator.")
+        {'weight': 1}
     """
     found = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
     if not found:
@@ -60,6 +64,10 @@ def own_keys(
 
     Raises:
         CheckpointError: no key, or keys behind several prefixes, end in an anchor.
+
+    Example:
+        >>> own_keys(["step", "module.stem.weight", "module.stem.bias"], ["stem.weight"], "Net")
+        {'stem.weight': 'module.stem.weight', 'stem.bias': 'module.stem.bias'}
     """
     prefix = _choose(_prefixes(keys, anchors), preferred, network)
     if prefix is None:
@@ -74,7 +82,12 @@ def own_keys(
 
 
 def describe_starts(keys: Iterable[str]) -> str:
-    """How the keys start, as part of a message: their common prefix, else their first parts."""
+    """Describe how keys start, for a message: their common prefix, else their first parts.
+
+    Example:
+        >>> describe_starts(["generator.a", "generator.b"])
+        "all 2 keys start with 'generator.'"
+    """
     names = sorted(keys)
     if not names:
         return "there are no tensors"

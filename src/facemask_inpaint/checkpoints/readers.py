@@ -160,6 +160,9 @@ def read_all(path: str | Path) -> object:
     Raises:
         UnsafeCheckpointError: the file asks for something outside the closed list.
         CheckpointError: the file is missing, damaged, cut off or of another kind.
+
+    Example:
+        >>> state = read_all("last.pt")  # doctest: +SKIP
     """
     path = Path(path)
     top = open_torch_object(path)
@@ -175,6 +178,11 @@ def identify(path: str | Path) -> Container:
     Raises:
         UnsafeCheckpointError: the file asks for something outside the closed list.
         CheckpointError: the file is missing, damaged, cut off or of an unknown kind.
+
+    Example:
+        >>> from facemask_inpaint import checkpoints, models
+        >>> identify(checkpoints.fetch(models.card("lite").files[0].sources))
+        'safetensors'
     """
     return open_unread(Path(path)).container
 
@@ -187,6 +195,12 @@ def survey(path: str | Path) -> Contents:
     Raises:
         UnsafeCheckpointError: the file asks for something outside the closed list.
         CheckpointError: the file is missing, damaged, cut off or of an unknown kind.
+
+    Example:
+        >>> from facemask_inpaint import checkpoints, models
+        >>> contents = survey(checkpoints.fetch(models.card("lite").files[0].sources))
+        >>> contents.shape("prior.noise")
+        ()
     """
     path = Path(path)
     unread = open_unread(path)
@@ -214,6 +228,9 @@ def read_own(
     Raises:
         UnsafeCheckpointError: the file asks for something outside the closed list.
         CheckpointError: the file cannot be read, or does not hold the network exactly once.
+
+    Example:
+        >>> tensors = read_own("G.pth", ["stem.weight"], "Net")  # doctest: +SKIP
     """
     contents = survey(path)
     try:

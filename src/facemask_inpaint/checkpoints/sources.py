@@ -33,6 +33,10 @@ class Source:
             published; ``None`` where no hash is known.
         md5: weaker hash, used only where no SHA-256 is known.
         size: bytes, where known.
+
+    Example:
+        >>> print(Source("hf", "someone/faces", "model.safetensors", revision="main"))
+        hub repository someone/faces@main, file model.safetensors
     """
 
     kind: Literal["hf", "url", "package", "manual"]

@@ -12,7 +12,7 @@ _PATH_MARKS = frozenset("/\\.~:")
 
 
 def card(name: str) -> Card:
-    """Card behind a registry name, an alias or a bare architecture name.
+    """Return the card behind a registry name, an alias or a bare architecture name.
 
     Args:
         name: for example ``"mat-celebahq-512"``, ``"big-lama"`` or ``"mat"``; a bare
@@ -40,35 +40,44 @@ def card(name: str) -> Card:
 
 
 def list_cards(architecture: str | None = None) -> list[Card]:
-    """Cards of all architectures, or of one; by architecture, its default card first.
+    """Return the cards of all architectures, or of one.
+
+    They are sorted by architecture, its default card first.
+
+    Args:
+        architecture: a name of :func:`list_architectures`; ``None`` for all.
 
     Raises:
         UnknownNameError: no card belongs to this architecture.
+
+    Example:
+        >>> [card.name for card in list_cards("lite")]
+        ['lite-portraits-256']
     """
-    known = {one.architecture for one in CARDS}
+    known = {card.architecture for card in CARDS}
     if architecture is not None and architecture not in known:
         raise unknown_name("architecture", architecture, known)
-    chosen = [one for one in CARDS if architecture in (None, one.architecture)]
-    return sorted(chosen, key=_shelf)
+    chosen = [card for card in CARDS if architecture in (None, card.architecture)]
+    return sorted(chosen, key=_order)
 
 
 def list_pretrained(architecture: str | None = None) -> list[str]:
-    """Names of :func:`list_cards`, in its order.
+    """Return the names of :func:`list_cards`, in its order.
 
     Example:
         >>> list_pretrained("harmonic")
         ['harmonic']
     """
-    return [one.name for one in list_cards(architecture)]
+    return [card.name for card in list_cards(architecture)]
 
 
-def _shelf(one: Card) -> tuple[str, bool, str, int, str]:
-    return one.architecture, not one.default, one.data, one.resolution or 0, one.name
+def _order(card: Card) -> tuple[str, bool, str, int, str]:
+    return card.architecture, not card.default, card.data, card.resolution or 0, card.name
 
 
 @functools.cache
 def _by_name() -> dict[str, Card]:
-    names = {one.architecture: one for one in CARDS if one.default}
-    for one in CARDS:
-        names |= dict.fromkeys((one.name, *one.aliases), one)
+    names = {card.architecture: card for card in CARDS if card.default}
+    for card in CARDS:
+        names |= dict.fromkeys((card.name, *card.aliases), card)
     return names

@@ -85,6 +85,11 @@ class WeightFile:
         prefix: what stands before the network's own keys inside. Both are found by themselves,
             and decide only where a file holds the network more than once.
         alternatives: the same weights in other containers, best first.
+
+    Example:
+        >>> from facemask_inpaint import models
+        >>> models.card("lite").files[0].sources[0].filename
+        'lite.safetensors'
     """
 
     sources: tuple[Source, ...]
@@ -135,6 +140,12 @@ class Card:
         note: limits and pitfalls, as a user should know them.
         default: whether the bare architecture name means this card.
         needs_weights: whether the model has weights at all.
+
+    Example:
+        >>> from facemask_inpaint import models
+        >>> card = models.card("lite")
+        >>> card.licence, card.ships
+        ('Apache-2.0, as this library', True)
     """
 
     name: str
@@ -211,11 +222,11 @@ class Card:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def record(self) -> dict[str, object]:
-        """The card as plain dictionaries, tuples and strings, ready for JSON."""
+        """Return the card as plain dictionaries, tuples and strings, ready for JSON."""
         return asdict(self)
 
     def summary(self, width: int = 96) -> str:
-        """The card as text for people, no line wider than ``width`` unless a word is."""
+        """Return the card as text, no line wider than ``width`` unless a word is."""
         data, terms = DATA_SETS[self.data]
         trained = self.weights_published
         size = f"{data} at {self.resolution} x {self.resolution}"

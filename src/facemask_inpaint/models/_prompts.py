@@ -1,4 +1,4 @@
-"""What pipelines that are told in words are asked to draw, mask class by mask class."""
+"""Texts that say what pipelines are to draw, mask class by mask class."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEGATIVE_PROMPT = "deformed, blurry, cartoon, drawing, text, watermark"
 
 
 def default_prompt(mask_class: str | None) -> str:
-    """What to ask for in the hole of a mask class, one's own classes and none included.
+    """Return what to ask for in the hole of a mask class, one's own classes and none included.
 
     Example:
         >>> default_prompt("nose")

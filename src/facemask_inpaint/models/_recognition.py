@@ -43,15 +43,19 @@ class Match:
 
 
 def recognise(path: str | Path) -> list[Match]:
-    """Published files that a file may be, the likeliest first; none if no card has its network.
+    """Find the published files that a file may be, the likeliest first.
 
-    Files that share keys and shapes with several cards are told apart by size and name, where one
-    card's source has them, and else left open. Of files that cannot be read, only those of a
-    published size are hashed.
+    There are none if no card has its network. Files that share keys and shapes with several cards
+    are told apart by size and name, where one card's source has them, and else left open. Of files
+    that cannot be read, only those of a published size are hashed.
 
     Raises:
         UnsafeCheckpointError: the file asks for something outside the closed list.
         CheckpointError: the file cannot be read, and is not a published one.
+
+    Example:
+        >>> recognise("G_ema.pth")[0].card.name  # doctest: +SKIP
+        'mat-celebahq-512'
     """
     path = Path(path)
     size = path.stat().st_size
@@ -73,7 +77,7 @@ def _narrowed(found: list[Match], name: str, size: int) -> list[Match]:
 
 
 def file_of(card: Card, role: str) -> WeightFile:
-    """The card's file of that role."""
+    """Return the card's file of that role."""
     return next(file for file in card.files if file.role == role)
 
 

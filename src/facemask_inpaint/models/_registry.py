@@ -41,12 +41,17 @@ MISFITS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError
 
 
 def list_architectures() -> list[str]:
-    """Names that :func:`create` takes, sorted."""
+    """Return the names that :func:`create` takes, sorted.
+
+    Example:
+        >>> "mat" in list_architectures()
+        True
+    """
     return sorted(ARCHITECTURES)
 
 
 def network_class(architecture: str) -> type[InpaintingNetwork]:
-    """Class behind an architecture name, imported now.
+    """Return the class behind an architecture name, imported now.
 
     Raises:
         UnknownNameError: there is no such architecture; the message names the near ones.
@@ -67,7 +72,12 @@ def create(architecture: str, /, **options: object) -> InpaintingNetwork:
 
     Raises:
         UnknownNameError: no such architecture or option; the message names the near ones.
-        OptionError: an option is of another kind, or no network can be built with them.
+        OptionError: an option is of another type, or no network can be built with them.
+
+    Example:
+        >>> network = create("migan", resolution=64, channel_base=512, channel_max=16)
+        >>> network.native_resolution, network.training
+        (64, False)
     """
     from facemask_inpaint._internal.torch_state import ordinary_torch
     from facemask_inpaint.models._building import build
@@ -94,6 +104,11 @@ def from_official(
     Raises:
         CheckpointError: keys or shapes do not fit; the message names the first few.
         OptionError: an option is not one of the network's, or outside its range.
+
+    Example:
+        >>> from facemask_inpaint import checkpoints
+        >>> tensors = checkpoints.read("best.ckpt").tensors  # doctest: +SKIP
+        >>> network = from_official("lama", tensors)  # doctest: +SKIP
     """
     from facemask_inpaint._internal.torch_state import ordinary_torch
 
@@ -126,7 +141,7 @@ def _from_official(
 def _fitting(
     architecture: str, read_off: Mapping[str, object], options: Mapping[str, object]
 ) -> InpaintingNetwork:
-    """A network by the options that tensors told, and those that the caller gave."""
+    """A network by the options read off tensors, and those that the caller gave."""
     try:
         return blank(architecture, **{**read_off, **options})
     except (OptionError, *MISFITS) as error:

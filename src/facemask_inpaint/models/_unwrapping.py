@@ -23,7 +23,7 @@ WHOLE = "network"
 
 
 def anchors_of(network: type[InpaintingNetwork], role: str = WHOLE) -> tuple[str, ...]:
-    """Keys by which a network is found in a file.
+    """Return the keys by which a network is found in a file.
 
     Args:
         network: its class.
@@ -36,14 +36,14 @@ def anchors_of(network: type[InpaintingNetwork], role: str = WHOLE) -> tuple[str
 
 
 def roles_of(network: type[InpaintingNetwork]) -> list[str]:
-    """Names of the parts of a network that is published in several files."""
+    """Return the names of the parts of a network that is published in several files."""
     return [anchor.partition("/")[0] for anchor in network.anchors if "/" in anchor]
 
 
 def unwrapped(
     network: type[InpaintingNetwork], tensors: Mapping[str, Tensor]
 ) -> Mapping[str, Tensor]:
-    """Tensors under the network's own keys, without those that are not the network's.
+    """Return the tensors under the network's own keys, without those that are not the network's.
 
     Args:
         network: its class.
@@ -60,12 +60,12 @@ def unwrapped(
 
 
 def part_name(network: type[InpaintingNetwork], role: str) -> str:
-    """What messages call a network, or the part of it that one of its files holds."""
+    """Return what messages call a network, or the part of it in one of its files."""
     return network.__name__ + ("" if role == WHOLE else f"'s {role}")
 
 
 def channels_first(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors with convolution kernels in torch's order, ``(out, in, height, width)``.
+    """Return tensors with convolution kernels in torch's order, ``(out, in, height, width)``.
 
     Files made for MLX hold ``(out, height, width, in)``, under the same keys. Which of the two a
     file holds shows in its square kernels, whose sides are two equal numbers; the majority
@@ -85,7 +85,7 @@ def channels_first(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def with_optional(network: InpaintingNetwork, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict with zeros for what its file left out, as ``network.optional`` allows."""
+    """Return the state dict with zeros for what ``network.optional`` lets a file leave out."""
     present = {key.rpartition(".")[2] for key in state}
     absent = set(network.optional) - present
     zeros = {

@@ -4,8 +4,8 @@ Zeng et al., "Aggregated Contextual Transformations for High-Resolution Image In
 arXiv 2104.01431. Official code and weights: github.com/researchmm/AOT-GAN-for-Inpainting,
 Apache-2.0.
 
-An encoder shrinks the image to a quarter, blocks of parallel dilated convolutions (AOT blocks)
-look at it from four distances at once, a decoder enlarges it again. A gate per position decides
+An encoder downsamples the image to a quarter, blocks of parallel dilated convolutions (AOT blocks)
+see it at four distances at once, a decoder upsamples it again. A gate per position decides
 how much of its input each block replaces.
 """
 
@@ -26,8 +26,9 @@ from facemask_inpaint.models.layers.official import OfficialTensors
 class AOTGAN(InpaintingNetwork):
     """AOT-GAN generator; deterministic, for heights and widths that are multiples of 4.
 
-    It was trained on 512 x 512 images. The gates follow statistics of the whole frame, so a
-    crop's answer is not a crop of the output. The gates' normalisation computes in float32.
+    It was trained on 512 x 512 images. The gates follow statistics of the whole frame, so the
+    prediction for a crop is not a crop of the prediction. The gates' normalisation computes in
+    float32.
 
     Args:
         width: channels after the first convolution; the blocks have four times as many.

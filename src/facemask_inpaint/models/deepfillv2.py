@@ -5,7 +5,7 @@ Official code and weights: github.com/JiahuiYu/generative_inpainting (TensorFlow
 in PyTorch form: github.com/nipponjo/deepfillv2-pytorch, no licence. This module shares no code
 with either.
 
-A first stage paints a coarse image. The second looks at it twice: one branch refines it by
+A first stage paints a coarse image. The second has two branches: one refines it by
 dilated convolutions, the other rebuilds it from patches of the known region that resemble each
 place (*contextual attention*). Every convolution is gated: half of its outputs decide how much of
 the other half passes.
@@ -36,7 +36,7 @@ Padding = Literal["same", "symmetric"]
 class DeepFillV2(InpaintingNetwork):
     """DeepFill v2 generator; deterministic, for heights and widths that are multiples of 8.
 
-    Three networks go by this name, and their answers to the same weights differ by more than 1
+    Three networks go by this name, whose predictions with the same weights differ by more than 1
     in places. The defaults are those of the authors' TensorFlow code. Its PyTorch port runs the
     same weights with ``fuse=False, mask_steps=1``; the port's own, fine-tuned weights need
     ``padding="symmetric", sampling="floor"``. Attention always computes in float32.
@@ -49,7 +49,7 @@ class DeepFillV2(InpaintingNetwork):
         sampling: nearest neighbour when maps and masks shrink: with the corners aligned, rounded
             half up (``"corners"``), or the first of each group (``"floor"``).
         fuse: let neighbouring patches vote for each other before the softmax.
-        mask_steps: shrink the mask to the attention's grid in 1 step, or by 4 and then by 2;
+        mask_steps: reduce the mask to the attention's grid in 1 step, or by 4 and then by 2;
             makes no difference under ``"floor"``.
         bgr: whether the weights expect blue first; images are RGB outside in any case.
 
@@ -96,7 +96,7 @@ class DeepFillV2(InpaintingNetwork):
         return self.stages(masked_image, hole)[-1]
 
     def stages(self, masked_image: Tensor, hole: Tensor) -> list[Tensor]:
-        """Coarse and final image; training supervises both.
+        """Return the coarse and final image; training supervises both.
 
         Args:
             masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
@@ -151,7 +151,7 @@ class DeepFillV2(InpaintingNetwork):
 
 
 class BorderedConv(nn.Conv2d):
-    """Convolution whose answer is ``stride`` times smaller than its input, whatever the kernel.
+    """Convolution whose output is ``stride`` times smaller than its input, whatever the kernel.
 
     Args:
         inputs: channels in.
@@ -219,7 +219,7 @@ class GatedUp(GatedConv):
 
 
 def _encoder(inputs: int, widths: tuple[int, ...], padding: Padding) -> list[nn.Module]:
-    """Five convolutions that shrink an image four times."""
+    """Five convolutions that downsample an image four times."""
     a, b, c, d, e = widths
     return [
         GatedConv(inputs, a, padding, kernel_size=5),
@@ -231,12 +231,12 @@ def _encoder(inputs: int, widths: tuple[int, ...], padding: Padding) -> list[nn.
 
 
 def _bottleneck(channels: int, padding: Padding) -> list[nn.Module]:
-    """Five convolutions that look further and further."""
+    """Five convolutions that see further and further."""
     return [GatedConv(channels, channels, padding, dilation=d) for d in (1, 2, 4, 8, 16)]
 
 
 def _decoder(inputs: int, width: int, padding: Padding) -> list[nn.Module]:
-    """Seven convolutions that enlarge a map four times and end in an image."""
+    """Seven convolutions that upsample a map four times and end in an image."""
     return [
         GatedConv(inputs, 4 * width, padding),
         GatedConv(4 * width, 4 * width, padding),

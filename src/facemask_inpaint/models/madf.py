@@ -67,7 +67,7 @@ class MADF(InpaintingNetwork):
         return self.stages(masked_image, hole)[-1]
 
     def stages(self, masked_image: Tensor, hole: Tensor) -> list[Tensor]:
-        """Coarse, refined and final image; training supervises all three.
+        """Return the coarse, refined and final image; training supervises all three.
 
         Args:
             masked_image: ``(N, 3, H, W)`` in [-1, 1]; the hole's pixels do not matter.
@@ -127,7 +127,7 @@ class Encoder(nn.Module):
             mask_inputs, inputs = mask_features, outputs
 
     def forward(self, entry: Tensor, known: Tensor) -> list[Tensor]:
-        """The map of every level, from half the height and width downwards."""
+        """Return the map of every level, from half the height and width downwards."""
         x, mask, skips = entry, known, []
         for level in self.levels:
             x, mask, skip = level(x, mask)
@@ -196,7 +196,7 @@ class RecoveryDecoder(nn.Module):
         self.merge = nn.Conv2d(6 + 3, 3, 3, padding=1)
 
     def forward(self, x: Tensor, skips: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """Maps and image from the deepest map; ``skips`` starts with the network's input."""
+        """Return maps and image from the deepest map; ``skips`` starts with the network's input."""
         maps = []
         for step, skip in zip(self.steps, skips[:0:-1]):
             x = step(x, skip)
@@ -237,7 +237,7 @@ class RefinementDecoder(nn.Module):
     def forward(
         self, x: Tensor, guides: Iterable[Tensor], context: Sequence[Tensor]
     ) -> tuple[list[Tensor], Tensor]:
-        """Maps and image from the deepest map; ``context`` has the full height and width."""
+        """Return maps and image from the deepest map; ``context`` has the full height and width."""
         maps = []
         for step, guide in zip(self.steps, guides):
             x = step(x, guide)
@@ -309,7 +309,7 @@ def _encoder_state(official: OfficialTensors) -> dict[str, Tensor]:
 
 
 def all_kernels(weight: Tensor, bias: Tensor, *, outputs: int, side: int) -> Tensor:
-    """Kernels of a :class:`MaskAwareConv` from an official 1 x 1 kernel generator.
+    """Return the kernels of a :class:`MaskAwareConv` from an official 1 x 1 kernel generator.
 
     Args:
         weight: ``(C * side * side * outputs, M, 1, 1)``; the first axis counts input channel,

@@ -182,13 +182,13 @@ class DecoderBlock(nn.Module):
 
 
 def activate(x: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.2, brought back to unit variance, and limited."""
+    """Apply a leaky ReLU of slope 0.2, bring it back to unit variance, and limit it."""
     scaled = F.leaky_relu(x, 0.2).mul_(math.sqrt(2))
     return scaled.clamp_(-ACTIVATION_LIMIT, ACTIVATION_LIMIT)
 
 
 def fused(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors under the official inference keys, from those or from a training checkpoint's.
+    """Return tensors under the official inference keys, from those or a training checkpoint's.
 
     In training each convolution is the sum of n branches ``w0 … wn`` over sqrt(n), normalised to
     unit length per output filter (section 3.2 of the paper); the noise belongs to the point-wise

@@ -202,7 +202,7 @@ class CrossLambda(nn.Module):
 
 
 class MixFeedForward(nn.Module):
-    """Channels widened, mixed with their neighbours, gated, and narrowed again."""
+    """Channels expanded, mixed with their neighbours, gated, and contracted again."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

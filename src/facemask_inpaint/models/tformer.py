@@ -173,7 +173,7 @@ class GatedAttention(nn.Module):
 
 
 def taylor_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention with ``1 + s`` for ``exp(s)``, in memory linear in the number of positions.
+    """Attend with ``1 + s`` for ``exp(s)``, in memory linear in the number of positions.
 
     With N positions of d channels (section 3.2 of the paper, as the authors coded it: the value
     of the position itself stands for the sum of all values)::
@@ -201,7 +201,7 @@ def taylor_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 class GatedFeedForward(nn.Module):
-    """Widens, looks at the neighbours, gates one half with the other, narrows (section 3.3)."""
+    """Expands, mixes neighbours, gates one half with the other, contracts (section 3.3)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

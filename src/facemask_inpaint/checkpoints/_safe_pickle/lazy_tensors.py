@@ -136,12 +136,12 @@ class Storage:
         self._data = data
 
     def capacity(self, dtype: torch.dtype) -> int:
-        """How many elements of a type fit."""
+        """Return how many elements of a type fit."""
         per_byte = _PACKED.get(dtype, 1)
         return self.numel * self.dtype.itemsize // dtype.itemsize * per_byte
 
     def bytes(self) -> Tensor:
-        """The bytes as a 1-D uint8 tensor of its own memory; read once, then shared."""
+        """Return the bytes as a 1-D uint8 tensor of its own memory; read once, then shared."""
         if self._tensor is None:
             if self._data is None:
                 raise CheckpointError(f"{self.budget.file}: cut off: a tensor has no data")
@@ -236,7 +236,7 @@ class LazyTensor(Lazy):
 
 
 def storage_dtype(kind: object, file: str) -> torch.dtype:
-    """Element type behind a storage class as a file names it.
+    """Return the element type behind a storage class as a file names it.
 
     Raises:
         CheckpointError: it is not a storage of plain numbers.

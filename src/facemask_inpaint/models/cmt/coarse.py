@@ -113,7 +113,7 @@ class MaskedAttention(nn.Module):
         self.project = nn.Linear(heads * HEAD_WIDTH, width)
 
     def forward(self, x: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens and confidence ``(N, T, width)``: what to add to the one, and the other anew."""
+        """Return what to add to the tokens ``(N, T, width)``, and the new confidence."""
         known = confidence.amax(2, keepdim=True) > 0
         attended, spread = self._attend(x, confidence)
         spread = self._bridged(upcast(spread), known)
@@ -154,7 +154,7 @@ class MaskedAttention(nn.Module):
 
 @torch.no_grad()
 def carried(confidence: Tensor, weight: Tensor) -> Tensor:
-    """Confidence ``(N, T, C)`` through the absolute values of a layer's weights, in float32.
+    """Carry confidence ``(N, T, C)`` through a layer's absolute weights, in float32.
 
     Sums of thousands of positive numbers have no place in half precision.
     """
@@ -163,14 +163,14 @@ def carried(confidence: Tensor, weight: Tensor) -> Tensor:
 
 
 def cut(image: Tensor) -> Tensor:
-    """Patches of both grids, ``(N, C, H, W)`` to ``(N, T, 16 * 16 * C)``, channels fastest."""
+    """Cut ``(N, C, H, W)`` into both grids' patches ``(N, T, 16 * 16 * C)``, channels fastest."""
     pattern = "n c (i p) (j q) -> n (i j) (p q c)"
     grids = (image, _inner(image))
     return torch.cat([rearrange(grid, pattern, p=PATCH, q=PATCH) for grid in grids], dim=1)
 
 
 def assemble(patches: Tensor) -> Tensor:
-    """Image ``(N, 3, H, W)`` of the patches of one square grid."""
+    """Assemble the image ``(N, 3, H, W)`` of the patches of one square grid."""
     side = round(patches.shape[1] ** 0.5)
     pattern = "n (i j) (p q c) -> n c (i p) (j q)"
     return rearrange(patches, pattern, i=side, j=side, p=PATCH, q=PATCH)

@@ -62,7 +62,7 @@ _BLOCK = {
 
 
 def options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
-    """Constructor arguments of ``CMT`` read off the shapes of its tensors.
+    """Return the constructor arguments of ``CMT`` read off the shapes of its tensors.
 
     Raises:
         CheckpointError: these are no tensors of a CMT generator.
@@ -84,7 +84,7 @@ def options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
 
 
 def translate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of ``CMT`` from tensors under the keys of ``state_dict``.
+    """Return the state dict of ``CMT`` from tensors under the keys of ``state_dict``.
 
     Raises:
         CheckpointError: these are no tensors of a CMT generator.

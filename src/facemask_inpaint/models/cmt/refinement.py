@@ -66,7 +66,7 @@ class RefinementStage(nn.Module):
         self.head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 3))
 
     def forward(self, context: Tensor) -> Tensor:
-        """Image ``(N, 3, H, W)`` in [-1, 1] from both coarse ones and the mask, 7 channels."""
+        """Return the image in [-1, 1] from both coarse ones and the mask, ``(N, 7, H, W)``."""
         x = F.gelu(self.stem(context))
         skips = [rearrange(x, "n c h w -> n h w c")]
         x = self.embed_norm(rearrange(self.embed(x), "n c h w -> n h w c"))
@@ -144,7 +144,7 @@ class Upsample(nn.Module):
 
 
 def sinusoids(side: int, channels: int) -> Tensor:
-    """Positions 1 to ``side`` as sines and cosines of falling frequency.
+    """Return positions 1 to ``side`` as sines and cosines of falling frequency.
 
     Returns:
         ``(side, side, channels)``; the first half of the channels tells the column, the second

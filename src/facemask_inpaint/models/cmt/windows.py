@@ -116,7 +116,7 @@ class WindowBlock(nn.Module):
 
 
 def window_blocks(width: int, *, heads: int, depth: int, side: int, window: int) -> nn.Sequential:
-    """Blocks whose windows are shifted by half in every second one, if there are several."""
+    """Build blocks; if there are several windows, every second block shifts them by half."""
     shifts = [window // 2 if i % 2 and side > window else 0 for i in range(depth)]
     return nn.Sequential(
         *(
@@ -127,7 +127,7 @@ def window_blocks(width: int, *, heads: int, depth: int, side: int, window: int)
 
 
 def log_offsets(window: int) -> Tensor:
-    """All offsets between two tokens of a window on a logarithmic scale (equation 4 there).
+    """Return all offsets in a window on a logarithmic scale (equation 4 there).
 
     Returns:
         ``((2 * window - 1) ** 2, 2)``: rows from above to below, columns from left to right, in
@@ -139,7 +139,7 @@ def log_offsets(window: int) -> Tensor:
 
 
 def pair_index(window: int) -> Tensor:
-    """Row of :func:`log_offsets` for each query and key, ``(n, n)``."""
+    """Return the row of :func:`log_offsets` for each query and key, ``(n, n)``."""
     row, column = torch.arange(window**2) // window, torch.arange(window**2) % window
     down, right = (at[:, None] - at[None, :] + window - 1 for at in (row, column))
     return down * (2 * window - 1) + right

@@ -157,7 +157,7 @@ class Encoder(nn.Module):
         self.code = EqualLinear(last * INNER_SIDE**2, code_dim, activate=True, clamp=clamp)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Global code ``(N, code_dim)``, and the map of each scale, largest first."""
+        """Return the global code ``(N, code_dim)``, and the map of each scale, largest first."""
         first, *others = self.convs
         skips = [first(self.enter(x))]
         for downsample, conv in zip(self.downsamples, others):

@@ -46,7 +46,7 @@ _LEAVES = {
 
 
 def options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
-    """Constructor arguments of ``CoModGAN`` read off the shapes of its tensors.
+    """Return the constructor arguments of ``CoModGAN`` read off the shapes of its tensors.
 
     Raises:
         CheckpointError: these are no tensors of a Co-Mod-GAN generator.
@@ -64,7 +64,7 @@ def options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
 
 
 def translate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of ``CoModGAN`` from tensors in any of the three layouts.
+    """Return the state dict of ``CoModGAN`` from tensors in any of the three layouts.
 
     The conversion has lost the average latent, which is estimated here, and the noise planes,
     which are drawn from a fixed seed: the original's are just such draws, and never trained.
@@ -83,7 +83,7 @@ def translate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def layout(tensors: Mapping[str, Tensor]) -> Layout:
-    """Which of the three layouts the keys are in.
+    """Return which of the three layouts the keys are in.
 
     Raises:
         CheckpointError: in none of them.

@@ -3,8 +3,8 @@
 Suvorov et al., "Resolution-robust Large Mask Inpainting with Fourier Convolutions", WACV 2022
 (arXiv 2109.07161). Official code and weights: github.com/advimman/lama, Apache-2.0.
 
-An encoder shrinks the image eight times, residual blocks of fast Fourier convolutions (FFC)
-mix it, a decoder enlarges it again. In the blocks three quarters of the channels are *global*:
+An encoder downsamples the image eight times, residual blocks of fast Fourier convolutions (FFC)
+mix it, a decoder upsamples it again. In the blocks three quarters of the channels are *global*:
 they pass through the spectrum, so that each output sees the whole image.
 """
 
@@ -40,7 +40,7 @@ class LaMa(InpaintingNetwork):
         blocks: number of residual FFC blocks.
 
     Attributes:
-        refinement: how to refine the answers for large images, at the price of many more
+        refinement: how to refine predictions for large images, at the price of many more
             passes; ``None`` (the default) does not. Set it on a network in inference mode:
             ``network.refinement = Refinement()``.
     """
@@ -92,7 +92,7 @@ class LaMa(InpaintingNetwork):
         return output
 
     def decode(self, features: Tensor) -> Tensor:
-        """Image ``(N, 3, H, W)`` in [0, 1] of the map that the blocks answer."""
+        """Return the image ``(N, 3, H, W)`` in [0, 1] of the blocks' output."""
         return torch.sigmoid(self.head(self.up(features)))
 
     @override
@@ -244,7 +244,7 @@ class FourierUnit(Float32Module):
 
 
 def inverse_rfft2(spectrum: Tensor, h: int, w: int) -> Tensor:
-    """Orthonormal inverse of ``rfft2``, with one meaning on every device.
+    """Return the orthonormal inverse of ``rfft2``, with one meaning on every device.
 
     A processed spectrum lacks the conjugate symmetry of a real image's, and two-dimensional
     complex-to-real transforms of such input differ between libraries. In two steps they agree:
@@ -279,7 +279,7 @@ def _local_unit(official: OfficialTensors, at: str) -> dict[str, Tensor]:
 
 
 def _splitting_unit(official: OfficialTensors, at: str) -> dict[str, Tensor]:
-    """The last shrinking unit: its local and global outputs side by side are one convolution."""
+    """The last downsampling unit: its local and global outputs side by side are one convolution."""
     weights = [official.take(f"{at}.ffc.{name}.weight") for name in ("convl2l", "convl2g")]
     return {"conv.weight": torch.cat(weights), **_joint_norm(official, at)}
 

@@ -1,4 +1,4 @@
-"""Refinement of LaMa's answers for large images, scale by scale, at inference.
+"""Refinement of LaMa's predictions for large images, scale by scale, at inference.
 
 Kulshreshtha et al., "Feature Refinement to Improve High Resolution Image Inpainting", 2022
 (arXiv 2206.13644); settings as in github.com/advimman/lama.
@@ -27,7 +27,7 @@ MULTIPLE = 8
 SMALLEST_SIDE = 32
 NOT_QUITE_KNOWN = 1e-8
 ERODED_BY = 7
-"""Radius in pixels by which a hole is shrunk before it is compared with the smaller scale."""
+"""Radius in pixels by which a hole is eroded before it is compared with the smaller scale."""
 
 LOSS_SCALE = 2.0**16
 """Keeps float16 gradients from vanishing; a power of two, so that others do not change."""
@@ -43,7 +43,7 @@ class Refinement:
         smallest_side: shorter side, in pixels, that the smallest scale should have about. Below
             about 1.41 times that nothing is refined.
         max_scales: at most so many scales, each half the height and width of the next.
-        pixel_budget: larger images are refined at this many pixels and the output is enlarged.
+        pixel_budget: larger images are refined at this many pixels and the output is upsampled.
     """
 
     steps: int = 15
@@ -62,7 +62,7 @@ class Refinement:
             raise OptionError(f"learning_rate must be positive, got {self.learning_rate}")
 
     def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
-        """Height and width of each scale for an image of the given size, smallest first."""
+        """Return the height and width of each scale for an image, smallest first."""
         ratio = min(1.0, math.sqrt(self.pixel_budget / (height * width)))
         h, w = (max(int(side * ratio), SMALLEST_SIDE // 2) for side in (height, width))
         doublings = round(max(0.0, math.log2(min(h, w) / self.smallest_side)))
@@ -79,14 +79,14 @@ class Refinable(Protocol):
         """Map that the blocks take."""
 
     def decode(self, features: Tensor) -> Tensor:
-        """Image of the map that the blocks answer."""
+        """Return the image of the blocks' output."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """All weights."""
+        """Return all weights."""
 
 
 def refine(network: Refinable, image: Tensor, hole: Tensor, settings: Refinement) -> Tensor:
-    """Refined answer, one image at a time.
+    """Refine the prediction, one image at a time.
 
     The blocks' intermediate results are computed again for each gradient rather than kept, which
     bounds the memory. Maps are adjusted in float32, whatever the network computes in.
@@ -110,12 +110,12 @@ def _refine_one(network: Refinable, image: Tensor, hole: Tensor, settings: Refin
     dtype, size = image.dtype, image.shape[2:]
     small, *larger = _pyramid(image.float(), hole.float(), settings)
     scale = _Scale(network, *small, dtype)
-    answer = scale.answer(scale.start)
+    prediction = scale.predict(scale.start)
     for pair in larger:
-        reference = scale.composite(answer)
+        reference = scale.composite(prediction)
         scale = _Scale(network, *pair, dtype)
-        answer = scale.answer(_adjusted(scale, reference, settings))
-    return _resized(answer, size).to(dtype)
+        prediction = scale.predict(_adjusted(scale, reference, settings))
+    return _resized(prediction, size).to(dtype)
 
 
 def _adjusted(scale: _Scale, reference: Tensor, settings: Refinement) -> Tensor:
@@ -150,21 +150,21 @@ class _Scale:
             start = network.encode(self.padded.to(dtype), self.padded_hole.to(dtype))
         self.start = start.float()
 
-    def answer(self, features: Tensor) -> Tensor:
-        """Image ``(1, 3, h, w)`` for a map of the scale, without gradient."""
+    def predict(self, features: Tensor) -> Tensor:
+        """Return the image ``(1, 3, h, w)`` for a map of the scale, without gradient."""
         with torch.no_grad():
             return self._cropped(self._decoded(features))
 
-    def composite(self, answer: Tensor) -> Tensor:
-        """Known pixels with the output in the hole."""
-        return torch.lerp(self.image, answer, self.hole)
+    def composite(self, prediction: Tensor) -> Tensor:
+        """Return the known pixels with the prediction in the hole."""
+        return torch.lerp(self.image, prediction, self.hole)
 
     def loss(self, features: Tensor, reference: Tensor) -> Tensor:
-        """How far the output is from known pixels, and in the hole from the smaller scale."""
-        answer = self._decoded(features)
-        known = _mean_where(1 - self.padded_hole, (answer - self.padded).abs())
-        shrunk = _halved(self._cropped(answer))
-        return known + _mean_where(self.inner, (shrunk - reference).abs())
+        """Return the distance to known pixels, and in the hole to the smaller scale."""
+        prediction = self._decoded(features)
+        known = _mean_where(1 - self.padded_hole, (prediction - self.padded).abs())
+        smaller = _downsample(self._cropped(prediction))
+        return known + _mean_where(self.inner, (smaller - reference).abs())
 
     def _decoded(self, features: Tensor) -> Tensor:
         x = features.to(self.dtype)
@@ -172,9 +172,9 @@ class _Scale:
             x = checkpoint(block, x, use_reentrant=False, preserve_rng_state=False)
         return self.network.decode(x).float()
 
-    def _cropped(self, answer: Tensor) -> Tensor:
+    def _cropped(self, prediction: Tensor) -> Tensor:
         h, w = self.image.shape[2:]
-        return answer[..., :h, :w]
+        return prediction[..., :h, :w]
 
 
 def _pyramid(image: Tensor, hole: Tensor, settings: Refinement) -> list[tuple[Tensor, Tensor]]:
@@ -184,8 +184,8 @@ def _pyramid(image: Tensor, hole: Tensor, settings: Refinement) -> list[tuple[Te
     levels = [(_resized(image, largest) * (1 - hole), hole)]
     for _ in smaller:
         image, hole = levels[0]
-        hole = (_halved(hole) >= NOT_QUITE_KNOWN).float()
-        levels.insert(0, (_halved(image) * (1 - hole), hole))
+        hole = (_downsample(hole) >= NOT_QUITE_KNOWN).float()
+        levels.insert(0, (_downsample(image) * (1 - hole), hole))
     return levels
 
 
@@ -195,8 +195,8 @@ def _resized(x: Tensor, size: tuple[int, ...]) -> Tensor:
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
-def _halved(x: Tensor) -> Tensor:
-    """Blur with a 5 x 5 Gaussian of deviation 1, then halve height and width."""
+def _downsample(x: Tensor) -> Tensor:
+    """Blur with a 5 x 5 Gaussian of deviation 1, then downsample by two."""
     distance = torch.arange(-2.0, 3.0, device=x.device)
     taps = torch.softmax(-(distance**2) / 2, dim=0)
     kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 5, 5)

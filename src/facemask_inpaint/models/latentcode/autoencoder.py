@@ -41,16 +41,16 @@ class Autoencoder(nn.Module):
         self.decoder = Decoder(code_dim, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, in_channels, H, W)`` to an image ``(N, 3, H, W)``, nominally in [-1, 1]."""
+        """Map ``(N, in_channels, H, W)`` to an image ``(N, 3, H, W)``, nominally in [-1, 1]."""
         return self.from_latent(self.to_latent(x))
 
     def to_latent(self, x: Tensor) -> Tensor:
-        """``(N, in_channels, H, W)`` to ``(N, code_dim, H / 16, W / 16)``."""
+        """Map ``(N, in_channels, H, W)`` to ``(N, code_dim, H / 16, W / 16)``."""
         x = self.squeeze(self.encoder(x.contiguous()))
         return x
 
     def from_latent(self, latent: Tensor) -> Tensor:
-        """``(N, code_dim, H / 16, W / 16)`` to ``(N, 3, H, W)``."""
+        """Map ``(N, code_dim, H / 16, W / 16)`` to ``(N, 3, H, W)``."""
         output: Tensor = self.decoder(self.stretch(latent.contiguous()))
         return output
 
@@ -93,28 +93,28 @@ class VQGAN(Autoencoder):
         self.codebook = nn.Embedding(codes, code_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Image ``(N, 3, H, W)`` in [-1, 1] as its codes render it."""
+        """Return the image ``(N, 3, H, W)`` in [-1, 1] that its codes render."""
         return self.decode(self.encode(x))
 
     def encode(self, image: Tensor) -> Tensor:
-        """Nearest code of every cell, ``(N, H / 16, W / 16)`` int64."""
+        """Return the nearest code of every cell, ``(N, H / 16, W / 16)`` int64."""
         latent = rearrange(self.to_latent(image).float(), "n c h w -> n h w c")
         words = self.codebook.weight.float()
         # Squared distance without the part that is the same for all words.
         return (words.square().sum(1) - 2 * latent @ words.T).argmin(-1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Image ``(N, 3, H, W)`` of codes ``(N, H / 16, W / 16)``."""
+        """Return the image ``(N, 3, H, W)`` of codes ``(N, H / 16, W / 16)``."""
         return self.from_latent(rearrange(self.codebook(codes), "n h w c -> n c h w"))
 
     @classmethod
     def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
-        """Constructor arguments that can be read off the tensors of an official VQGAN file."""
+        """Return the constructor arguments that an official VQGAN file's shapes tell."""
         return official.vqgan_options(tensors)
 
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """This class's state dict from tensors under the keys of an official VQGAN file."""
+        """Return this class's state dict from the tensors of an official VQGAN file."""
         return official.translate_vqgan(tensors)
 
 
@@ -143,7 +143,7 @@ class Encoder(nn.Module):
         self.leave = nn.Conv2d(widths[-1], code_dim, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, in_channels, H, W)`` to ``(N, code_dim, H / 16, W / 16)``."""
+        """Map ``(N, in_channels, H, W)`` to ``(N, code_dim, H / 16, W / 16)``."""
         x = self.middle(self.levels(self.enter(x)))
         x = self.leave(activated(self.norm, x))
         return x
@@ -174,7 +174,7 @@ class Decoder(nn.Module):
         self.leave = nn.Conv2d(width, 3, 3, padding=1)
 
     def forward(self, latent: Tensor) -> Tensor:
-        """``(N, code_dim, H / 16, W / 16)`` to ``(N, 3, H, W)``."""
+        """Map ``(N, code_dim, H / 16, W / 16)`` to ``(N, 3, H, W)``."""
         x = self.levels(self.middle(self.enter(latent)))
         output: Tensor = self.leave(activated(self.norm, x))
         return output
@@ -209,7 +209,7 @@ class Level(nn.Module):
         self.resample = resample or nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, in_channels, H, W)`` to ``(N, channels, H', W')``."""
+        """Map ``(N, in_channels, H, W)`` to ``(N, channels, H', W')``."""
         for block, attention in zip(self.blocks, self.attention):
             x = attention(block(x))
         x = self.resample(x)
@@ -236,7 +236,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Conv2d(in_channels, channels, 1) if changes else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, in_channels, H, W)`` to ``(N, channels, H, W)``."""
+        """Map ``(N, in_channels, H, W)`` to ``(N, channels, H, W)``."""
         h = self.conv1(activated(self.norm1, x))
         x = self.shortcut(x) + self.conv2(activated(self.norm2, h))
         return x
@@ -250,7 +250,7 @@ class Downsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` to ``(N, C, H / 2, W / 2)``."""
+        """Map ``(N, C, H, W)`` to ``(N, C, H / 2, W / 2)``."""
         x = self.conv(F.pad(x, (0, 1, 0, 1)))
         return x
 
@@ -263,13 +263,13 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` to ``(N, C, 2H, 2W)``."""
+        """Map ``(N, C, H, W)`` to ``(N, C, 2H, 2W)``."""
         x = self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
         return x
 
 
 def middle(channels: int) -> nn.Sequential:
-    """Innermost part of encoder and decoder."""
+    """Return the innermost part of encoder and decoder."""
     return nn.Sequential(
         ResidualBlock(channels, channels),
         SelfAttention(channels),

@@ -17,7 +17,7 @@ CELL = 2 ** (len(MULTIPLIERS) - 1)
 
 
 def level_widths(width: int) -> list[int]:
-    """Channels at full size, at half of it, and so on to the latent grid."""
+    """Return the channels at full size, at half of it, and so on to the latent grid."""
     return [width * multiplier for multiplier in MULTIPLIERS]
 
 
@@ -35,17 +35,17 @@ class GroupNorm(nn.GroupNorm):
         super().__init__(GROUPS, channels, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` to the same shape, with channels first in memory."""
+        """Map ``(N, C, H, W)`` to the same shape, with channels first in memory."""
         return super().forward(x.contiguous())
 
 
 def activated(norm: GroupNorm, x: Tensor) -> Tensor:
-    """``x`` normalised and passed through ``v * sigmoid(v)``."""
+    """Normalise ``x`` and pass it through ``v * sigmoid(v)``."""
     return F.silu(norm(x), inplace=True)
 
 
 class SelfAttention(nn.Module):
-    """Every cell looks at every cell, with one head; residual.
+    """Every cell attends to every cell, with one head; residual.
 
     Args:
         channels: channels of the map.
@@ -58,7 +58,7 @@ class SelfAttention(nn.Module):
         self.proj = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` to the same shape."""
+        """Map ``(N, C, H, W)`` to the same shape."""
         qkv = rearrange(self.qkv(self.norm(x)), "n (part c) h w -> part n 1 (h w) c", part=3)
         query, key, value = qkv.unbind()
         mixed = F.scaled_dot_product_attention(query, key, value)

@@ -1,4 +1,4 @@
-"""The restrictive partial encoder: codes of the cells that can be seen, from nothing else.
+"""The restrictive partial encoder: codes of the known cells, from nothing else.
 
 A partial convolution reweights its output by how much of its window is
 known. Unlike the usual one, known territory never grows into the hole: it shrinks with the scale,
@@ -39,7 +39,7 @@ class Known(NamedTuple):
 
     @classmethod
     def of(cls, mask: Tensor) -> Known:
-        """From the mask itself."""
+        """Build it from the mask itself."""
         return cls(mask, _window_weight(mask, mask, stride=1))
 
     def downsampled(self) -> tuple[Tensor, Known]:
@@ -118,7 +118,7 @@ class PartialLevel(nn.Module):
         self.resample = PartialConv(channels, channels, downsample=True) if downsample else None
 
     def forward(self, x: Tensor, known: Known) -> tuple[Tensor, Known]:
-        """Features ``(N, in_channels, H, W)`` and what is known, to those of the next scale."""
+        """Map features ``(N, in_channels, H, W)`` and what is known to those of the next scale."""
         for block, attention in zip(self.blocks, self.attention):
             x = attention(block(x, known))
         if self.resample is None:
@@ -145,7 +145,7 @@ class PartialBlock(nn.Module):
         self.shortcut = PartialConv(in_channels, channels, kernel_size=1) if changes else None
 
     def forward(self, x: Tensor, known: Known) -> Tensor:
-        """``(N, in_channels, H, W)`` to ``(N, channels, H, W)``."""
+        """Map ``(N, in_channels, H, W)`` to ``(N, channels, H, W)``."""
         h = self.conv1(activated(self.norm1, x), known.weight)
         h = self.conv2(activated(self.norm2, h), known.weight)
         x = h + (x if self.shortcut is None else self.shortcut(x, known.mask))

@@ -92,7 +92,7 @@ class LatentCode(InpaintingNetwork):
         return output
 
     def see(self, masked_image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes of what can be seen.
+        """Return the codes of what can be seen.
 
         Args:
             masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
@@ -106,7 +106,7 @@ class LatentCode(InpaintingNetwork):
         return scores.argmax(1), clear
 
     def complete(self, codes: Tensor, clear: Tensor, race: Tensor) -> Tensor:
-        """Codes of all cells.
+        """Return the codes of all cells.
 
         Args:
             codes: ``(N, H / 16, W / 16)`` int64, as :meth:`see` gives them.
@@ -128,7 +128,7 @@ class LatentCode(InpaintingNetwork):
         return completed.view_as(codes)
 
     def compose(self, masked_image: Tensor, hole: Tensor, codes: Tensor, clear: Tensor) -> Tensor:
-        """First image ``(N, 3, H, W)``, neither composited nor refined.
+        """Return the first image ``(N, 3, H, W)``, neither composited nor refined.
 
         Args:
             masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.

@@ -54,7 +54,7 @@ _NESTED = ("decoder/first_stage_model.", "decoder/")
 
 
 def network_options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
-    """Constructor arguments of ``LatentCode`` read off the shapes of its tensors.
+    """Return the constructor arguments of ``LatentCode`` read off the shapes of its tensors.
 
     Raises:
         CheckpointError: these are no tensors of a latent-code network.
@@ -74,7 +74,7 @@ def network_options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
 
 
 def vqgan_options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
-    """Constructor arguments of ``VQGAN`` read off the shapes of its tensors.
+    """Return the constructor arguments of ``VQGAN`` read off the shapes of its tensors.
 
     Raises:
         CheckpointError: these are no tensors of a VQGAN.
@@ -86,7 +86,7 @@ def vqgan_options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
 
 
 def translate_network(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of ``LatentCode`` from tensors of its four files, or five.
+    """Return the state dict of ``LatentCode`` from tensors of its four files, or five.
 
     Of faces, the decoder's file holds the refining network, and the composing one inside it; of
     scenes, each has a file.
@@ -108,7 +108,7 @@ def translate_network(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def translate_vqgan(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of ``VQGAN`` from the tensors of its file.
+    """Return the state dict of ``VQGAN`` from the tensors of its file.
 
     Raises:
         CheckpointError: these are no tensors of a VQGAN.

@@ -23,7 +23,7 @@ Predictor = Callable[[Tensor, Tensor], Tensor]
 
 
 def schedule(unknown: int, rounds: int) -> list[int]:
-    """How many of ``unknown`` cells each round fills: at least one until none is left.
+    """Return how many of ``unknown`` cells each round fills: at least one until none is left.
 
     After round s there remain ``unknown * cos(pi/2 * s/rounds)``, rounded down.
     """

@@ -37,7 +37,7 @@ class CodeTransformer(nn.Module):
     def forward(self, codes: Tensor, known: Tensor) -> Tensor:
         """Score the codes of all cells.
 
-        No keys can be kept from one call to the next: known cells look at each other, so one
+        No keys can be kept from one call to the next: known cells attend to each other, so one
         more of them changes all.
 
         Args:
@@ -51,9 +51,9 @@ class CodeTransformer(nn.Module):
         x = self.words(words) + self.places
         seen = F.pad(known, (1, 0), value=True)
         itself = torch.eye(seen.shape[1], dtype=torch.bool, device=seen.device)
-        look = seen[:, None, None, :] | itself
+        attends = seen[:, None, None, :] | itself
         for block in self.blocks:
-            x = block(x, look)
+            x = block(x, attends)
         output: Tensor = self.head(self.norm(x[:, 1:]))
         return output
 
@@ -76,16 +76,16 @@ class Block(nn.Module):
         self.expand = nn.Linear(width, 4 * width)
         self.contract = nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor, look: Tensor) -> Tensor:
-        """Tokens ``(N, L, C)``; ``look`` ``(N, 1, L, L)`` says which query may see which key."""
-        x = x + self.proj(self.attend(self.norm1(x), look))
+    def forward(self, x: Tensor, attends: Tensor) -> Tensor:
+        """Map tokens ``(N, L, C)`` to the same; ``attends`` ``(N, 1, L, L)`` says to which keys."""
+        x = x + self.proj(self.attend(self.norm1(x), attends))
         x = x + self.contract(F.gelu(self.expand(self.norm2(x))))
         return x
 
-    def attend(self, x: Tensor, look: Tensor) -> Tensor:
-        """Mixed values ``(N, L, C)`` of all heads, side by side."""
+    def attend(self, x: Tensor, attends: Tensor) -> Tensor:
+        """Return the mixed values ``(N, L, C)`` of all heads, side by side."""
         parts = {"part": 3, "heads": self.heads}
         qkv = rearrange(self.qkv(x), "n l (part heads c) -> part n heads l c", **parts)
         query, key, value = qkv.unbind()
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=look)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=attends)
         return rearrange(mixed, "n heads l c -> n l (heads c)")

@@ -121,7 +121,7 @@ def _diagonal_sum(scores: Tensor, triples: Tensor) -> Tensor:
 
 
 def nearest(x: Tensor, factor: int, sampling: Sampling) -> Tensor:
-    """Shrink ``(N, C, H, W)`` by a whole factor, without averaging.
+    """Downsample ``(N, C, H, W)`` by a whole factor, without averaging.
 
     Args:
         x: map whose sides are multiples of ``factor``.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def blur_kernel(gain: float = 1.0) -> Tensor:
-    """``outer([1, 3, 3, 1])`` scaled to sum ``gain``, ``(4, 4)`` float32."""
+    """Return ``outer([1, 3, 3, 1])`` scaled to sum ``gain``, ``(4, 4)`` float32."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
     return gain * torch.outer(taps, taps)
 

@@ -25,7 +25,7 @@ NORM_EPS = 1e-6
 
 
 def recurrent(q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor) -> Tensor:
-    """Attention token by token, as it is defined.
+    """Compute the attention token by token, as it is defined.
 
     Args:
         q: ``(..., T, K)`` queries, scaled.
@@ -45,7 +45,7 @@ def recurrent(q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor) -> Tensor:
 
 
 def chunked(q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor, *, chunk: int = CHUNK) -> Tensor:
-    """The same attention by matrix products over chunks of tokens.
+    """Compute the same attention by matrix products over chunks of tokens.
 
     Gates so strong that a chunk's factors would leave the range of float32 make chunks smaller,
     down to the recurrence.

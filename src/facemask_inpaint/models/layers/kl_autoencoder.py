@@ -1,4 +1,4 @@
-"""The autoencoder in front of latent diffusion that answers a normal distribution.
+"""The autoencoder in front of latent diffusion that encodes to a normal distribution.
 
 Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models", CVPR 2022 (arXiv
 2112.10752), in the size of Podell et al., "SDXL", 2023 (arXiv 2307.01952), by ``diffusers``.
@@ -50,7 +50,7 @@ class KLAutoencoder(Float32Module):
         steady_norms(self.net)
 
     def encode(self, image: Tensor, noise: Tensor | None) -> Tensor:
-        """Scaled latent map of an image.
+        """Return the scaled latent map of an image.
 
         Args:
             image: ``(N, 3, H, W)`` in [-1, 1].
@@ -64,12 +64,12 @@ class KLAutoencoder(Float32Module):
         return self.scale * (mean if noise is None else mean + deviation * noise.to(mean))
 
     def distribution(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation, not scaled, of the latent map of ``(N, 3, H, W)``."""
-        found = self._exactly(self.net.encode, image)[0]
-        return found.mean, found.std
+        """Return mean and standard deviation of an image's latent map, not scaled."""
+        normal = self._exactly(self.net.encode, image)[0]
+        return normal.mean, normal.std
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Image ``(N, 3, H, W)`` float32, about [-1, 1], of a scaled latent map."""
+        """Return the image ``(N, 3, H, W)`` float32, about [-1, 1], of a scaled latent map."""
         output: Tensor = self._exactly(self.net.decode, latent / self.scale)[0]
         return output
 
@@ -80,7 +80,7 @@ class KLAutoencoder(Float32Module):
 
 
 def official_widths(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """Channels of every scale, read off an autoencoder's tensors under the keys of diffusers."""
+    """Read the channels of every scale off an autoencoder's tensors."""
     widths: list[int] = []
     while (key := f"encoder.down_blocks.{len(widths)}.resnets.0.conv2.weight") in tensors:
         widths.append(tensors[key].shape[0])
@@ -88,10 +88,10 @@ def official_widths(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
 
 
 def translate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of :class:`KLAutoencoder` from tensors under former or present keys."""
+    """Return the state dict of :class:`KLAutoencoder` from tensors under former or present keys."""
     return {f"net.{key}": tensor for key, tensor in current_names(tensors).items()}
 
 
 def hidden_cells(hole: Tensor) -> Tensor:
-    """Latent cells ``(N, 1, H / 8, W / 8)`` whose first pixel is in ``hole`` ``(N, 1, H, W)``."""
+    """Return the latent cells ``(N, 1, H / 8, W / 8)`` whose first pixel is in the hole."""
     return hole[..., ::CELL, ::CELL]

@@ -75,7 +75,7 @@ class LatentTensors:
         return parts
 
     def entry(self) -> Tensor:
-        """Weight ``(width, channels, 3, 3)`` of the U-Net's first convolution.
+        """Return the weight ``(width, channels, 3, 3)`` of the U-Net's first convolution.
 
         Raises:
             CheckpointError: there is none.
@@ -83,15 +83,15 @@ class LatentTensors:
         return self._take(self.unet, "conv_in" if self.converted else "input_blocks.0.0")
 
     def autoencoder_width(self) -> int:
-        """Channels of the first stage at full size."""
+        """Return the channels of the first stage at full size."""
         return self._take(self.autoencoder, "encoder.conv_in").shape[0]
 
     def codes(self) -> int:
-        """Size of the codebook."""
+        """Return the size of the codebook."""
         return self._take(self.autoencoder, "quantize.embedding").shape[0]
 
     def translate(self, shape: UNetShape, network: str) -> dict[str, Tensor]:
-        """State dict of a latent diffusion network with parts ``unet`` and ``autoencoder``.
+        """Return the state dict of a network with parts ``unet`` and ``autoencoder``.
 
         Args:
             shape: the U-Net's.
@@ -164,7 +164,7 @@ def _unet_keys() -> Iterator[str]:
 
 
 def current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors under today's names of ``diffusers``."""
+    """Return the tensors under today's names of ``diffusers``."""
     renamed = {}
     for key, tensor in tensors.items():
         for pattern, replacement in _FORMER_NAMES:

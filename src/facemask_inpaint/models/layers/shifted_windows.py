@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def regions_apart(h: int, w: int, window: int, shift: int) -> Tensor:
-    """Pairs of tokens that lie in one window only because the grid was rolled by ``shift``.
+    """Return pairs of tokens that share a window only because the grid was rolled.
 
     Args:
         h: height of the grid in tokens.

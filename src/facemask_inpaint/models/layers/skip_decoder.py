@@ -57,7 +57,7 @@ class DecoderBlock(nn.Module):
         styles: Sequence[Tensor],
         noise: Sequence[Tensor | None] = (None, None),
     ) -> tuple[Tensor, Tensor]:
-        """Features ``(N, C, H, W)`` and image of this level.
+        """Return the features ``(N, C, H, W)`` and image of this level.
 
         Args:
             x: ``(N, in_channels, H/2, W/2)``.
@@ -107,7 +107,7 @@ class SkipDecoder(nn.Module):
         code: Tensor,
         noise: Sequence[Tensor | None],
     ) -> Tensor:
-        """Image ``(N, 3, H, W)``, neither limited nor composited.
+        """Return the image ``(N, 3, H, W)``, neither limited nor composited.
 
         Args:
             x: innermost features.
@@ -128,7 +128,7 @@ class SkipDecoder(nn.Module):
         return x
 
     def noise(self, mode: NoiseMode, latents: Mapping[str, Tensor]) -> list[Tensor | None]:
-        """The plane of each noisy layer, in order: stored, drawn (``noise_0``, ...) or none."""
+        """Return each noisy layer's plane in order: stored, drawn (``noise_0``, ...) or none."""
         check_noise_mode(mode)
         if mode == "random":
             return [latents[f"noise_{i}"] for i in range(self.rows - 1)]
@@ -138,7 +138,7 @@ class SkipDecoder(nn.Module):
         return [layer.noise_const for layer in layers]
 
     def noise_spec(self, n: int, inner_h: int, inner_w: int) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of drawn planes for innermost features of the given size."""
+        """Return the names and shapes of drawn planes for innermost features of the given size."""
         levels = [(i + 1) // 2 for i in range(self.rows - 1)]
         return {
             f"noise_{i}": (n, 1, inner_h << level, inner_w << level)

@@ -20,7 +20,7 @@ from facemask_inpaint.models.layers.float32 import upcast
 
 
 def leaky_relu(x: Tensor, clamp: float | None = None) -> Tensor:
-    """Leaky ReLU of slope 0.2, in place, then limited to ``[-clamp, clamp]`` if that is given.
+    """Apply a leaky ReLU of slope 0.2 in place, then limit to ``[-clamp, clamp]`` if given.
 
     StyleGAN2's factor of ``sqrt(2)`` must already be in ``x``.
     """
@@ -83,7 +83,7 @@ class EqualLinear(nn.Module):
         self.weight_gain = self.bias_gain / math.sqrt(in_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(..., in_features)`` to ``(..., out_features)``."""
+        """Map ``(..., in_features)`` to ``(..., out_features)``."""
         x = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
         return leaky_relu(x, self.clamp) if self.activate else x
 
@@ -100,7 +100,7 @@ class EqualConv2d(nn.Module):
         in_channels: channels of the input.
         out_channels: channels of the output.
         kernel_size: 1 or 3; resampling needs 3.
-        resample: halve (``"down"``) or double (``"up"``) height and width.
+        resample: ``"down"`` halves height and width, ``"up"`` doubles them.
         bias: whether there is one.
         activate: end in the activation described at the head of this module.
         clamp: limit of the activation, or ``None``.
@@ -130,7 +130,7 @@ class EqualConv2d(nn.Module):
             self.blur = Blur(padding=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, in_channels, H, W)`` to ``(N, out_channels, H', W')``."""
+        """Map ``(N, in_channels, H, W)`` to ``(N, out_channels, H', W')``."""
         weight = self.weight * self.weight_gain
         bias = None if self.bias is None else self.bias * self.bias_gain
         if self.resample == "up":
@@ -229,7 +229,7 @@ class ToRGB(nn.Module):
         self.weight_gain = 1 / math.sqrt(in_channels)
 
     def forward(self, x: Tensor, style: Tensor, image: Tensor | None = None) -> Tensor:
-        """Image of ``x``, plus the previous level's ``image`` at double size.
+        """Return the image of ``x``, plus the previous level's ``image`` at double size.
 
         Args:
             x: ``(N, in_channels, H, W)``.
@@ -263,7 +263,7 @@ class MappingNetwork(nn.Module):
         self.register_buffer("w_avg", torch.zeros(latent_dim))
 
     def forward(self, z: Tensor, truncation: float = 1.0) -> Tensor:
-        """``w`` of shape ``(N, latent_dim)``, drawn towards its average if ``truncation`` < 1."""
+        """Return ``w`` ``(N, latent_dim)``, drawn towards its average if ``truncation`` < 1."""
         z = upcast(z)
         z = z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
         w = self.layers(z.to(self.w_avg.dtype))

@@ -69,11 +69,11 @@ class TokenUNetShape:
         return 4 * self.widths[0]
 
     def residual(self, incoming: int, outgoing: int) -> ResidualBlock:
-        """A residual block of this U-Net."""
+        """Return a residual block of this U-Net."""
         return ResidualBlock(incoming, outgoing, self.time_width, self.conv)
 
     def transformer(self, level: int) -> Transformer:
-        """A transformer of a level of this U-Net."""
+        """Return a transformer of a level of this U-Net."""
         channels = self.widths[level]
         return Transformer(channels, self.mixers(channels, level))
 
@@ -318,7 +318,7 @@ class Upsample(nn.Module):
 
 
 def sinusoids(times: Tensor, width: int) -> Tensor:
-    """Embedding ``(N, width)`` float32 of timesteps ``(N,)``: cosines, then sines."""
+    """Return the embedding ``(N, width)`` float32 of timesteps ``(N,)``: cosines, then sines."""
     half = width // 2
     # Multiplied before divided, as published: at timestep 900 the last bit of a frequency counts.
     exponents = -math.log(10_000) * torch.arange(half, dtype=torch.float32, device=times.device)

@@ -72,16 +72,16 @@ class VectorAutoencoder(nn.Module):
         steady_norms(self.net)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Latent map ``(N, 3, H / 4, W / 4)``, not quantised, of ``(N, 3, H, W)`` in [-1, 1]."""
+        """Return the latent map ``(N, 3, H / 4, W / 4)``, not quantised, of an image in [-1, 1]."""
         output: Tensor = self.net.encode(image, return_dict=False)[0]
         return output
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Image ``(N, 3, H, W)``, nominally in [-1, 1], of the codes nearest to ``latent``."""
+        """Return the image ``(N, 3, H, W)``, about [-1, 1], of the codes nearest to ``latent``."""
         return self.render(self.codebook(latent))
 
     def render(self, codes: Tensor) -> Tensor:
-        """Image ``(N, 3, H, W)`` of codes ``(N, H / 4, W / 4)``."""
+        """Return the image ``(N, 3, H, W)`` of codes ``(N, H / 4, W / 4)``."""
         vectors = self.codebook.of(codes).to(self.net.post_quant_conv.weight.dtype)
         output: Tensor = self.net.decode(vectors, force_not_quantize=True, return_dict=False)[0]
         return output
@@ -100,7 +100,7 @@ class Codebook(Float32Module):
         self.vectors = nn.Embedding(codes, channels)
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Nearest code ``(N, h, w)`` of every cell of ``(N, C, h, w)``; the first of equals."""
+        """Return the nearest code ``(N, h, w)`` of every cell; the first of equals."""
         with torch.autocast(latent.device.type, enabled=False):
             return self.forward_float32(latent.to(self.vectors.weight))
 
@@ -115,13 +115,13 @@ class Codebook(Float32Module):
         return rearrange(torch.cat(nearest), "(n h w) -> n h w", n=n, h=h, w=w)
 
     def of(self, codes: Tensor) -> Tensor:
-        """Vectors ``(N, C, h, w)`` of codes ``(N, h, w)``."""
+        """Return the vectors ``(N, C, h, w)`` of codes ``(N, h, w)``."""
         output: Tensor = rearrange(self.vectors(codes), "n h w c -> n c h w")
         return output
 
 
 def translate(tensors: Mapping[str, Tensor], network: str) -> dict[str, Tensor]:
-    """State dict of :class:`VectorAutoencoder` from tensors under the authors' keys.
+    """Return the state dict of :class:`VectorAutoencoder` from tensors under the authors' keys.
 
     Args:
         tensors: exactly those of the autoencoder, without a prefix.

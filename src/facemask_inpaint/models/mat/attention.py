@@ -145,7 +145,7 @@ class TransformerBlock(nn.Module):
         self.contract = EqualLinear(2 * width, width)
 
     def forward(self, x: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Tokens ``(N, H, W, C)`` and their mask ``(N, H, W, 1)`` to the same."""
+        """Map tokens ``(N, H, W, C)`` and their mask ``(N, H, W, 1)`` to the same."""
         attended, known = self.attention(x, known)
         x = self.fuse(torch.cat([x, attended], -1))
         return self.contract(self.expand(x)), known
@@ -186,7 +186,7 @@ class TransformerGroup(nn.Module):
         self.conv = PartialConv2d(width, width)
 
     def forward(self, x: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Maps ``(N, C, H, W)`` and ``(N, 1, H, W)`` to those of the group's own scale."""
+        """Map ``(N, C, H, W)`` and mask ``(N, 1, H, W)`` to those of the group's own scale."""
         if self.entry is not None:
             x, known = self.entry(x, known)
         shortcut = x
@@ -200,5 +200,5 @@ class TransformerGroup(nn.Module):
 
 
 def region_bias(h: int, w: int, window: int, shift: int) -> Tensor:
-    """:func:`regions_apart` as ``(windows, n, n)`` logits: 0 within a region, -100 between two."""
+    """Return :func:`regions_apart` as logits: 0 within a region, -100 between two."""
     return FAR * regions_apart(h, w, window, shift).float()

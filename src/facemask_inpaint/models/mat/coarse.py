@@ -68,7 +68,7 @@ class CoarseStage(nn.Module):
     def forward(
         self, masked_image: Tensor, hole: Tensor, w: Tensor, keep_features: Tensor
     ) -> Tensor:
-        """Image of this stage, known pixels kept.
+        """Return the image of this stage, known pixels kept.
 
         Args:
             masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
@@ -128,7 +128,7 @@ class InnerStyle(nn.Module):
         self.to_style = EqualLinear(width, 2 * width, activate=True)
 
     def forward(self, x: Tensor, w: Tensor, keep_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Mixed features ``(N, C, h, w)``, and the style ``(N, 3C)``."""
+        """Return the mixed features ``(N, C, h, w)``, and the style ``(N, 3C)``."""
         n, _, height, width = x.shape
         latent = self.from_w(w)
         square = self.to_square(latent)[:, None]

@@ -40,7 +40,7 @@ class Discriminator(nn.Module):
         self.coarse = StageDiscriminator([c // 2 for c in channels], group_size)
 
     def forward(self, final: Tensor, coarse: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits ``(N, 1)`` of both images, higher for what looks real.
+        """Return the logits ``(N, 1)`` of both images, higher for what looks real.
 
         Args:
             final: ``(N, 3, R, R)`` in [-1, 1].
@@ -54,12 +54,12 @@ class Discriminator(nn.Module):
 
     @classmethod
     def official_options(cls, tensors: Mapping[str, Tensor]) -> dict[str, object]:
-        """Constructor arguments that can be read off the tensors of an official ``D``."""
+        """Return the constructor arguments that an official ``D``'s shapes tell."""
         return official.discriminator_options(tensors)
 
     @classmethod
     def translate_official(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """This class's state dict from tensors under the keys of an official ``D``."""
+        """Return this class's state dict from tensors under the keys of an official ``D``."""
         return official.translate_discriminator(tensors)
 
 
@@ -82,7 +82,7 @@ class StageDiscriminator(nn.Module):
         self.logit = EqualLinear(last, 1)
 
     def forward(self, image: Tensor, hole: Tensor) -> Tensor:
-        """Logits ``(N, 1)`` of ``image`` ``(N, 3, R, R)`` with ``hole`` ``(N, 1, R, R)``."""
+        """Return logits ``(N, 1)`` of images ``(N, 3, R, R)`` with holes ``(N, 1, R, R)``."""
         x = torch.cat([0.5 - hole, image], 1).contiguous(memory_format=torch.channels_last)
         x = minibatch_stddev(self.blocks(self.enter(x)), self.group_size)
         output: Tensor = self.logit(self.hidden(self.merge(x).flatten(1)))
@@ -99,6 +99,6 @@ class ResidualBlock(nn.Module):
         self.skip = EqualConv2d(in_channels, channels, kernel_size=1, bias=False, activate=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, in_channels, H, W)`` to ``(N, channels, H / 2, W / 2)``."""
+        """Map ``(N, in_channels, H, W)`` to ``(N, channels, H / 2, W / 2)``."""
         x = (self.conv1(self.conv0(x)) + self.skip(downsample(x))) * math.sqrt(0.5)
         return x

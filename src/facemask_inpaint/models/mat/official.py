@@ -18,7 +18,7 @@ _STYLED = {"upsample": "conv0", "merge": "conv1", "to_rgb": "toRGB"}
 
 
 def generator_options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
-    """Constructor arguments of ``MAT`` read off the shapes of its tensors.
+    """Return the constructor arguments of ``MAT`` read off the shapes of its tensors.
 
     Raises:
         CheckpointError: these are no tensors of a MAT generator.
@@ -38,7 +38,7 @@ def generator_options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
 
 
 def discriminator_options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
-    """Constructor arguments of ``Discriminator`` read off the shapes of its tensors.
+    """Return the constructor arguments of ``Discriminator`` read off the shapes of its tensors.
 
     Raises:
         CheckpointError: these are no tensors of a MAT discriminator.
@@ -54,7 +54,7 @@ def discriminator_options(tensors: Mapping[str, Tensor]) -> dict[str, object]:
 
 
 def translate_generator(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of ``MAT`` from tensors under the keys of ``G_ema``.
+    """Return the state dict of ``MAT`` from tensors under the keys of ``G_ema``.
 
     Raises:
         CheckpointError: these are no tensors of a MAT generator.
@@ -81,7 +81,7 @@ def translate_generator(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def translate_discriminator(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of ``Discriminator`` from tensors under the keys of ``D``.
+    """Return the state dict of ``Discriminator`` from tensors under the keys of ``D``.
 
     Raises:
         CheckpointError: these are no tensors of a MAT discriminator.
@@ -142,7 +142,7 @@ class _Translation:
         self._keys = list(kept)
 
     def numbers(self, pattern: str) -> list[int]:
-        """The numbers that the group in ``pattern`` matches at the start of keys, sorted."""
+        """Return the numbers that the group in ``pattern`` matches at the start of keys, sorted."""
         return sorted(_numbers(self._keys, pattern))
 
     def module(self, theirs: str, ours: str, *, flip: bool = False) -> None:
@@ -166,7 +166,7 @@ class _Translation:
             self.styled(f"{theirs}.{official}", f"{ours}.{layer}", flip=layer == "upsample")
 
     def finish(self) -> dict[str, Tensor]:
-        """The state dict, once nothing is left over."""
+        """Return the state dict, once nothing is left over."""
         self.official.finish()
         return self.state
 

@@ -43,7 +43,7 @@ class RefinementStage(nn.Module):
         keep_features: Tensor,
         noise: Sequence[Tensor | None],
     ) -> Tensor:
-        """The final image, known pixels kept.
+        """Return the final image, known pixels kept.
 
         Args:
             masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.
@@ -93,7 +93,7 @@ class GlobalStyle(nn.Module):
         self.to_style = EqualLinear(channels, 2 * channels, activate=True)
 
     def forward(self, x: Tensor, w: Tensor, keep_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Mixed features ``(N, C, h, w)`` and the vector ``(N, 2C)``."""
+        """Return the mixed features ``(N, C, h, w)`` and the vector ``(N, 2C)``."""
         square = self.to_square(w).unflatten(1, (1, INNER_SIDE, INNER_SIDE))
         square = F.interpolate(square, x.shape[2:], mode="bilinear", align_corners=False)
         x = x * keep_features + square * (1 - keep_features)

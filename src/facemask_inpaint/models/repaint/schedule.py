@@ -148,33 +148,33 @@ class Levels:
 
     @classmethod
     def spread(cls, steps: int) -> Levels:
-        """``steps`` levels spread evenly over those of the training, first and last included."""
+        """Spread ``steps`` levels evenly over those of the training, first and last included."""
         stride = (TRAINED_STEPS - 1) / (steps - 1)
         # Summed up rather than multiplied: which way a half is rounded depends on it.
         timesteps = np.cumsum([0.0, *[stride] * (steps - 1)]).round().astype(np.int64)
         return cls(timesteps, alphas_cumprod(linear_betas())[timesteps])
 
     def alpha_cumprod(self, level: int) -> float:
-        """Share of the clean image's variance at a level; all of it at :data:`CLEAN`."""
+        """Return the share of the clean image's variance at a level; all of it at :data:`CLEAN`."""
         return float(self.alphas_cumprod[level]) if level > CLEAN else 1.0
 
     def beta(self, level: int) -> float:
-        """Variance that the step from the level below adds."""
+        """Return the variance that the step from the level below adds."""
         return 1 - self.alpha_cumprod(level) / self.alpha_cumprod(level - 1)
 
     def log_snr(self, level: int) -> float:
-        """Logarithm of the ratio of signal to noise; infinite at :data:`CLEAN`."""
+        """Return the logarithm of the ratio of signal to noise; infinite at :data:`CLEAN`."""
         alpha = self.alpha_cumprod(level)
         return math.log(alpha / (1 - alpha)) / 2 if alpha < 1 else math.inf
 
     def posterior(self, level: int) -> tuple[float, float]:
-        """Weights of clean image and present state in the mean one level below."""
+        """Return the weights of clean image and present state in the mean one level below."""
         alpha, below, beta = self._constants(level)
         of_clean = beta * math.sqrt(below) / (1 - alpha)
         return of_clean, (1 - below) * math.sqrt(1 - beta) / (1 - alpha)
 
     def log_variances(self, level: int) -> tuple[float, float]:
-        """Logarithms of least and largest variance of a step down from a level above 0."""
+        """Return the logarithms of least and largest variance of a step down from a level."""
         alpha, below, beta = self._constants(level)
         return math.log(beta * (1 - below) / (1 - alpha)), math.log(beta)
 
