@@ -289,10 +289,9 @@ def test_refusals_are_sentences_without_folders(
         given = (portrait, labels)
     sent = [client.handle_file(str(path)) for path in given]
     page = client.Client(address, verbose=False)
+    arguments = (*sent, "small", classes, None, ["harmonic"], 0, 0.01, "none")
     with pytest.raises(Exception) as refused:  # noqa: PT011  (the client's own, named AppError)
-        page.predict(
-            *sent, "small", classes, None, ["harmonic"], 0, 0.01, "none", api_name="/inpaint"
-        )
+        page.predict(*arguments, api_name="/inpaint")
     said = str(refused.value)
     assert "show_error" not in said
     assert "/" not in said

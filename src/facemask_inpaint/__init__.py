@@ -1,4 +1,4 @@
-"""Inpaint faces under semantic masks: mask, fill, measure, retrain.
+"""Inpaint faces under semantic masks: mask, inpaint, measure, retrain.
 
 Everything here is lazy: importing the package imports neither torch nor any network.
 """

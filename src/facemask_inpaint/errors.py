@@ -1,7 +1,15 @@
-"""Errors this library raises on purpose.
+"""The errors that this library raises on purpose.
 
-Every message says what was wrong, names the file or argument, and says what to do next.
-All derive from :class:`FacemaskInpaintError`; those about bad input are ``ValueError`` too.
+Every message says what is wrong, names the file or argument, and says what to do next. All derive
+from :class:`FacemaskInpaintError`; those about bad input are ``ValueError`` too.
+
+Example:
+    >>> import facemask_inpaint as fmi
+    >>> try:
+    ...     fmi.Inpainter.from_pretrained("lamma")
+    ... except fmi.errors.FacemaskInpaintError as error:
+    ...     print(type(error).__name__)
+    UnknownNameError
 """
 
 from __future__ import annotations
@@ -17,15 +25,15 @@ class FacemaskInpaintError(Exception):
 
 
 class ImageError(FacemaskInpaintError, ValueError):
-    """A picture cannot be read or is not of a kind this library knows."""
+    """An image cannot be read, or is of no type that this library knows."""
 
 
 class MaskError(FacemaskInpaintError, ValueError):
-    """A hole mask is empty, of another size than its picture, or not two-valued."""
+    """A mask is empty, of another size than its image, or not two-valued."""
 
 
 class LabelMapError(FacemaskInpaintError, ValueError):
-    """A label map has unknown ids, the wrong type or the wrong shape."""
+    """A label map has unknown label ids, the wrong type or the wrong shape."""
 
 
 class DataSetError(FacemaskInpaintError, ValueError):
@@ -33,39 +41,39 @@ class DataSetError(FacemaskInpaintError, ValueError):
 
 
 class ComponentAbsentError(FacemaskInpaintError, ValueError):
-    """The asked-for facial component does not occur in this label map."""
+    """A component does not occur in a label map."""
 
 
 class SizeError(FacemaskInpaintError, ValueError):
-    """A network cannot take pictures of this height and width."""
+    """A network cannot take images of this height and width."""
 
 
 class CheckpointError(FacemaskInpaintError, ValueError):
-    """A checkpoint file is damaged, of an unknown kind, or does not fit its network."""
+    """A checkpoint is damaged, of an unknown format, or does not fit its network."""
 
 
 class UnsafeCheckpointError(CheckpointError):
-    """A checkpoint asked for something outside the closed allow-list; nothing was executed."""
+    """A checkpoint asks for something outside the closed allow-list; nothing is executed."""
 
 
 class IntegrityError(CheckpointError):
-    """A file's hash differs from the pinned one; the message holds both."""
+    """The hash of a file differs from the pinned one; the message holds both."""
 
 
 class WeightsNotFoundError(FacemaskInpaintError, LookupError):
-    """No weights could be found or fetched; the message says where to get them."""
+    """Weights cannot be found or fetched; the message says where to get them."""
 
 
 class UnknownNameError(FacemaskInpaintError, ValueError):
-    """A registry name, mask class or option is not known; the message lists the near ones."""
+    """A registry name, mask class or option is unknown; the message lists similar ones."""
 
 
 class MissingDependencyError(FacemaskInpaintError, ImportError):
-    """An optional package is needed; the message holds the ``pip install`` line."""
+    """An optional package is missing; the message holds the ``pip install`` line."""
 
 
 class OptionError(FacemaskInpaintError, ValueError):
-    """An argument has a value that makes no sense here; the message says which ones do."""
+    """An argument has a value that makes no sense; the message says which ones do."""
 
 
 class ExportError(FacemaskInpaintError):
@@ -73,15 +81,21 @@ class ExportError(FacemaskInpaintError):
 
 
 class FolderInUseError(FacemaskInpaintError):
-    """Another process works in this folder; the message names it."""
+    """Another process is working in a folder; the message names it."""
 
 
 class DivergedError(FacemaskInpaintError):
-    """Training met a loss that is not a finite number; the message names the step."""
+    """A loss in training is not a finite number; the message names the step."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """Error for a ``name`` that is not ``known``; its message holds the nearest ones, or some."""
+    """Return the error for a ``name`` that is not among the ``known`` ones.
+
+    Args:
+        kind: what the name names, such as ``"mask class"``.
+        name: as the user wrote it.
+        known: the valid names; the message lists similar ones, or the first ones.
+    """
     names = sorted(dict.fromkeys(str(item) for item in known))
     near = difflib.get_close_matches(name.strip().lower(), names, n=3, cutoff=0.4)
     shown = ", ".join(names[:_SHOWN_NAMES]) + (" …" if len(names) > _SHOWN_NAMES else "")

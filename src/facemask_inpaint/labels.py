@@ -1,4 +1,9 @@
-"""The words for what a face is made of: CelebAMask-HQ's nineteen labels and their orders."""
+"""The nineteen labels of CelebAMask-HQ, and the orders in which other sources number them.
+
+Example:
+    >>> LABEL_NAMES[LABEL_IDS["hair"]]
+    'hair'
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,8 @@ LABEL_NAMES: tuple[str, ...] = (
     *("r_ear", "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth"),
 )
 """CelebAMask-HQ label names by id. ``l_lip`` is the *lower* lip, ``ear_r`` an earring, ``neck_l``
-a necklace, ``eye_g`` eyeglasses; ``l_``/``r_`` of eye, brow and ear are the person's own sides."""
+a necklace, ``eye_g`` eyeglasses; ``l_`` and ``r_`` of eye, brow and ear are the person's own left
+and right."""
 
 LABEL_IDS: Mapping[str, int] = {name: label for label, name in enumerate(LABEL_NAMES)}
 """Label name to id, the inverse of :data:`LABEL_NAMES`."""

@@ -77,14 +77,14 @@ def test_text_of_files(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbfname: x\n")
     assert read_text(path) == "name: x\n"
     path.write_bytes(b"\x89PNG\r\n\x1a\n\xff\xd8")
-    with pytest.raises(OptionError, match="no text in UTF-8"):
+    with pytest.raises(OptionError, match="not text in UTF-8"):
         read_text(path)
     with path.open("wb") as file:
         file.truncate(MAX_TEXT + 1)
-    with pytest.raises(OptionError, match="larger than any file of settings"):
+    with pytest.raises(OptionError, match="larger than any settings file"):
         read_text(path)
     for other in (tmp_path, tmp_path / "nothing"):
-        with pytest.raises(OptionError, match="is no file"):
+        with pytest.raises(OptionError, match="is not a file"):
             read_text(other)
 
 

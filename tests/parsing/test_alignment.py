@@ -8,7 +8,7 @@ import pytest
 from facemask_inpaint import data
 from facemask_inpaint.errors import ComponentAbsentError
 from facemask_inpaint.masks import LABEL_IDS
-from facemask_inpaint.parsing.alignment import EYES_APART, EYES_AT, face_box
+from facemask_inpaint.parsing.alignment import EYE_DISTANCE, EYE_HEIGHT, face_box
 
 
 def centre(labels: np.ndarray, name: str) -> np.ndarray:
@@ -22,8 +22,8 @@ def test_the_eyes_end_up_where_networks_expect_them() -> None:
     assert right - left == bottom - top < 512
     framed = labels[top:bottom, left:right]
     eyes = centre(framed, "l_eye"), centre(framed, "r_eye")
-    assert np.hypot(*(eyes[0] - eyes[1])) == pytest.approx(EYES_APART, abs=0.01)
-    assert (eyes[0] + eyes[1])[1] / 2 == pytest.approx(EYES_AT, abs=0.01)
+    assert np.hypot(*(eyes[0] - eyes[1])) == pytest.approx(EYE_DISTANCE, abs=0.01)
+    assert (eyes[0] + eyes[1])[1] / 2 == pytest.approx(EYE_HEIGHT, abs=0.01)
 
 
 def test_the_box_stays_inside_the_picture() -> None:

@@ -1,4 +1,4 @@
-"""Where and in what to compute: one rule for networks, metrics, parsers and training."""
+"""Devices and dtypes: one rule for networks, metrics, parsers and training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from facemask_inpaint.errors import OptionError
 
 
 def resolve_device(device: str | torch.device | None) -> torch.device:
-    """The device asked for, or CUDA when there, else the CPU.
+    """Return the given device; by default CUDA when there, else the CPU.
 
     Raises:
         OptionError: there is no such device, or it cannot be used here.
@@ -18,13 +18,13 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.device(device)
+        resolved = torch.device(device)
     except (RuntimeError, TypeError):
         raise OptionError(
             f"unknown device {device!r}; 'cpu', 'cuda', 'cuda:1' or 'mps' are some"
         ) from None
     try:
-        torch.zeros(1, device=found).item()
+        torch.zeros(1, device=resolved).item()
     except (RuntimeError, AssertionError) as error:
         # PyTorch's backends differ in what they raise where the hardware is not there.
         reason = str(error).splitlines()[0]
@@ -32,23 +32,23 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
             f"device {str(device)!r} cannot be used here ({reason}); use 'cpu', or 'cuda' on a "
             "machine with a CUDA device and a PyTorch built for it"
         ) from error
-    return found
+    return resolved
 
 
 def resolve_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """The floating-point type of a name.
+    """Return the floating-point dtype of a name.
 
     Raises:
-        OptionError: it is none.
+        OptionError: it names no floating-point dtype.
     """
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if found not in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
+    resolved = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if resolved not in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
         raise OptionError(f"dtype must be a floating-point type such as 'bfloat16', got {dtype!r}")
-    return found
+    return resolved
 
 
 def own_device(device: str | torch.device | None) -> torch.device:
-    """As :func:`resolve_device`, with a CUDA device of its own for each process of ``torchrun``.
+    """Resolve a device, with a CUDA device of its own for each process of ``torchrun``.
 
     Raises:
         OptionError: there is no such device, or it cannot be used here.
@@ -57,7 +57,7 @@ def own_device(device: str | torch.device | None) -> torch.device:
 
 
 def numbered(device: torch.device) -> torch.device:
-    """A CUDA device without a number with that of this process on its machine; others as given."""
+    """Return the device with this process's local rank if it is CUDA without a number."""
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
     return device

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _MARK = ".fmi.part"
 
 _MAX_NAME_BYTES = 255
 _MAX_WRITERS = 8
-"""So many writers of one target at once get a temporary name that the next ones use again."""
+"""Up to so many simultaneous writers of a target get temporary names that later ones reuse."""
 
 _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-"""Numbers of the errors of a disk, or a limit on it, that has no room left."""
+"""Error numbers that say that a disk, or a quota on it, is full."""
 
 _BLOCK = 1 << 16
 
@@ -37,13 +37,13 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 def atomic_path(target: str | Path, *, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` that replaces it when the block succeeds.
 
-    An exception, or a kill at any moment, leaves the old ``target`` (or none) behind. What a
-    killed write leaves under the temporary name is overwritten by the next write of the same
-    target, and removed by :func:`remove_abandoned`. The temporary name ends in the target's own
-    suffix, so that writers which look at it agree.
+    An exception, or a kill at any moment, leaves the old ``target`` (or none) behind. A temporary
+    file that a killed process leaves is overwritten by the next write of the same target, and
+    removed by :func:`remove_abandoned`. The temporary name ends in the target's own suffix, for
+    writers that derive the format from it.
 
     Args:
-        target: file to write; its folder is made if need be.
+        target: file to write; its folder is created if need be.
         durable: wait until file and folder are on the disk, so that a power cut afterwards
             leaves the new file, and one before leaves the old.
     """
@@ -65,16 +65,16 @@ def atomic_path(target: str | Path, *, durable: bool = False) -> Iterator[Path]:
         full = _disk_error(file, target)
         temporary.unlink(missing_ok=True)
         if full is not None and not isinstance(error, OSError):
-            raise full from error  # writers of other libraries say it in words of their own
+            raise full from error  # other libraries' writers have errors of their own
         raise
     finally:
-        file.close()  # and with it the lock, last: until here the name is nobody else's
+        file.close()  # releases the lock, last: until here nobody else may take the name
 
 
 def remove_abandoned(folder: str | Path) -> None:
-    """Remove the temporary files of writers that no longer live, in all folders below too."""
+    """Remove the temporary files of processes that have ended, in a folder and below."""
     for path in Path(folder).rglob(f".*{_MARK}*"):
-        with suppress(OSError):  # no locks here, so nobody knows whether its writer lives
+        with suppress(OSError):  # without locks nobody knows whether its writer has ended
             file = _claim(path, create=False)
             if file is not None:
                 with file:
@@ -82,13 +82,13 @@ def remove_abandoned(folder: str | Path) -> None:
 
 
 def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, as 64 lower-case hex digits."""
+    """Return the SHA-256 of a file's bytes, as 64 lower-case hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _disk_error(file: IO[bytes], target: Path) -> OSError | None:
-    """What the disk says to one more block, if it is full; the block goes with the file."""
+    """The error of writing one more block, if the disk is full; the block goes with the file."""
     try:
         if not file.closed:
             file.seek(0, os.SEEK_END)
@@ -101,7 +101,7 @@ def _disk_error(file: IO[bytes], target: Path) -> OSError | None:
 
 
 def _open_temporary(target: Path) -> tuple[Path, IO[bytes]]:
-    """A temporary file for this writer alone; the lock on it says that the writer lives."""
+    """A temporary file for this writer alone, locked for as long as the writer runs."""
     stem, suffix = target.stem, target.suffix
     if len(os.fsencode(f".{stem}.00{_MARK}{suffix}")) > _MAX_NAME_BYTES:
         stem = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
@@ -126,7 +126,7 @@ def _open_temporary(target: Path) -> tuple[Path, IO[bytes]]:
 
 
 def _claim(path: Path, *, create: bool = True) -> IO[bytes] | None:
-    """A temporary file, opened, that no living writer has; ``None`` if one has."""
+    """A temporary file, opened, that no running writer has; ``None`` if one has."""
     try:
         if fcntl is None:
             path.unlink(missing_ok=True)
@@ -147,10 +147,10 @@ def _claim(path: Path, *, create: bool = True) -> IO[bytes] | None:
 
 
 def _lock(handle: int, path: Path) -> bool:
-    """Whether the file behind a handle is ours alone, and still the one under its name.
+    """Lock the file behind a handle; whether it is ours alone, and still the one of its name.
 
     Raises:
-        OSError: the file system knows no locks.
+        OSError: the file system has no locks.
     """
     if fcntl is None:
         return True

@@ -1,4 +1,4 @@
-"""Progress bars: one kind for the whole library, and none where nobody would see it."""
+"""Progress bars, shown only where somebody can see them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def progress_bar(
     """Return a progress bar, around ``items`` or moved by hand.
 
     Args:
-        items: what is handed on, one by one.
-        description: what stands before the bar.
-        shown: whether the caller wants one; see :func:`is_visible` for who gets one.
+        items: to iterate over.
+        description: text before the bar.
+        shown: whether the caller wants one; it is shown if :func:`is_visible` too.
         total: number of steps; by default ``len(items)`` where there is one.
         **options: further arguments of ``tqdm``, such as ``unit`` and ``initial``.
     """
@@ -38,13 +38,13 @@ def progress_bar(
 def timed_progress_bar(
     seconds: float, description: str, *, shown: bool, done: float = 0.0
 ) -> ProgressBar:
-    """Return a progress bar for work that the clock ends; move it by the seconds that went by.
+    """Return a progress bar for work of a fixed time; update it by the seconds that passed.
 
     Args:
         seconds: how long the work takes.
-        description: what stands before the bar.
+        description: text before the bar.
         shown: as for :func:`progress_bar`.
-        done: seconds that went by before.
+        done: seconds that have passed already.
     """
     return progress_bar(
         None, description, shown=shown, total=seconds, initial=done, bar_format=_OF_TIME
@@ -52,9 +52,9 @@ def timed_progress_bar(
 
 
 def is_visible() -> bool:
-    """Whether somebody would see a bar: in a notebook, or where stderr is a terminal.
+    """Tell whether a bar can be seen: in a notebook, or where stderr is a terminal.
 
-    In a log a bar is thousands of lines that say nothing, and services have no stderr at all.
+    In a log a bar would be thousands of useless lines, and services have no stderr at all.
     """
     if sys.stderr is None:
         return False

@@ -1,4 +1,4 @@
-"""Plain values from files and command lines: read within limits, checked against type hints."""
+"""Settings from files and command lines: read within limits, checked against type hints."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from typing import Any, Literal
 from facemask_inpaint.errors import OptionError, unknown_name
 
 MAX_TEXT = 1 << 20
-"""Characters that a file of settings may have."""
+"""Largest length of a settings file, in characters."""
 
 MAX_DEPTH = 32
-"""How deep such a file may nest."""
+"""Deepest nesting of a settings file."""
 
 MAX_VALUES = 20_000
-"""Values that a YAML file may have."""
+"""Largest number of values in a YAML file."""
 
 _SHOWN = 80
 _EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
-"""Numbers such as 1e-3, which YAML 1.1 takes for text."""
+"""Numbers such as 1e-3, which YAML 1.1 reads as text."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers that make sense somewhere.
+    """The range of a number.
 
     Attributes:
         low: the smallest.
@@ -45,11 +45,11 @@ class Range:
     above: bool = False
     below: bool = False
 
-    def require(self, value: Any, where: str) -> None:
-        """Refuse a number outside; of a list or a mapping, any of its numbers.
+    def require(self, value: object, where: str) -> None:
+        """Refuse a number outside the range; of a list or a mapping, any of its numbers.
 
         Raises:
-            OptionError: with what would make sense.
+            OptionError: the number is outside; the message states the range.
         """
         if isinstance(value, Mapping):
             for name, item in value.items():
@@ -69,49 +69,52 @@ class Range:
 
 
 def read_text(path: str | Path) -> str:
-    """Text of a file of settings.
+    """Return the text of a settings file.
 
     Raises:
-        OptionError: it cannot be read, is no text, or is larger than settings ever are.
+        OptionError: it cannot be read, is no text, or is larger than any settings file.
     """
     path = Path(path)
     try:
         if not path.is_file():
-            raise OptionError(f"{path} is no file")
+            raise OptionError(f"{path} is not a file")
         if path.stat().st_size > MAX_TEXT:
-            raise OptionError(f"{path} is larger than any file of settings ({MAX_TEXT:,} bytes)")
+            raise OptionError(f"{path} is larger than any settings file ({MAX_TEXT:,} bytes)")
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise OptionError(f"{path} cannot be read ({error.strerror or error})") from None
     except UnicodeDecodeError:
-        raise OptionError(f"{path} is no text in UTF-8") from None
+        raise OptionError(f"{path} is not text in UTF-8") from None
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Value of a YAML text, which may not refer to parts of itself.
+    """Return the value of a YAML text without aliases.
 
     Args:
         text: at most :data:`MAX_TEXT` characters.
         where: file or option, for messages.
 
     Raises:
-        OptionError: it is no YAML, too long, too deep, or uses anchors and aliases, by which a
-            few lines can stand for gigabytes.
+        OptionError: it is not YAML, too long, nested too deep, or uses anchors and aliases, by
+            which a few lines can stand for gigabytes.
     """
     import yaml
 
     if len(text) > MAX_TEXT:
-        raise OptionError(f"{where}: longer than settings ever are ({MAX_TEXT:,} characters)")
+        raise OptionError(f"{where}: longer than any settings ({MAX_TEXT:,} characters)")
     try:
         depth = 0
         for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH or number > MAX_VALUES:
-                raise OptionError(f"{where}: nested or filled as settings never are")
+                raise OptionError(f"{where}: nested deeper or with more values than any settings")
             if isinstance(event, yaml.AliasEvent):
-                raise OptionError(f"{where}: aliases (*{event.anchor}) are not taken; write it out")
-        return _read_once(text)
+                raise OptionError(
+                    f"{where}: aliases (*{event.anchor}) are not accepted; write the value out"
+                )
+        _require_unique_names(yaml.compose(text, Loader=yaml.SafeLoader))
+        return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
         if isinstance(error, OptionError):
             raise
@@ -119,32 +122,32 @@ def parse_yaml(text: str, where: str) -> Any:
         raise OptionError(f"{where}: not readable as YAML ({reason})") from None
 
 
-def _read_once(text: str) -> Any:
-    """Value of a YAML text in which no name is given twice."""
+def _require_unique_names(node: Any) -> None:
+    """Refuse a YAML node in which a mapping has a name twice."""
     import yaml
 
-    class Loader(yaml.SafeLoader):
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-            if twice := next((name for name in names if names.count(name) > 1), None):
-                raise yaml.YAMLError(f"{twice} is there twice")
-            return super().construct_mapping(node, deep)
-
-    return yaml.load(text, Loader)
+    if isinstance(node, yaml.MappingNode):
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise yaml.YAMLError(f"{twice} is there twice")
+    if isinstance(node, yaml.CollectionNode):
+        for item in node.value:
+            for child in item if isinstance(item, tuple) else [item]:
+                _require_unique_names(child)
 
 
 def parse_json(text: str, where: str) -> Any:
-    """Value of a JSON text.
+    """Return the value of a JSON text.
 
     Args:
         text: at most :data:`MAX_TEXT` characters.
         where: file, for messages.
 
     Raises:
-        OptionError: it is no JSON, too long or too deep.
+        OptionError: it is not JSON, too long or nested too deep.
     """
     if len(text) > MAX_TEXT:
-        raise OptionError(f"{where}: longer than settings ever are ({MAX_TEXT:,} characters)")
+        raise OptionError(f"{where}: longer than any settings ({MAX_TEXT:,} characters)")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -156,57 +159,57 @@ def parse_json(text: str, where: str) -> Any:
 def _require_depth(value: Any, left: int, where: str) -> None:
     if isinstance(value, dict | list):
         if not left:
-            raise OptionError(f"{where}: nested as settings never are")
+            raise OptionError(f"{where}: nested deeper than any settings")
         for item in value.values() if isinstance(value, dict) else value:
             _require_depth(item, left - 1, where)
 
 
-def as_type(kind: Any, value: Any, where: str, *, finite: bool = True) -> Any:
-    """A plain value as a type hint wants it.
+def as_type(hint: Any, value: Any, where: str, *, finite: bool = True) -> Any:
+    """Convert a plain value to the type of a type hint.
 
     Args:
-        kind: hint: numbers, text, ``bool``, ``Literal``, tuples, sequences, mappings, unions of
-            these, or a class. What it does not know is let through.
+        hint: of numbers, text, ``bool``, ``Literal``, tuples, sequences, mappings, unions of these,
+            or a class. Values of other hints are returned as they are.
         value: from YAML, JSON or Python.
         where: name of the setting, for messages.
         finite: refuse infinite numbers; NaN is always refused.
 
     Raises:
-        OptionError: the value is of another kind.
+        OptionError: the value is of another type.
     """
-    if kind is Any:
+    if hint is Any:
         return value
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         return _one_of(arguments, value, where)
     if origin in (types.UnionType, typing.Union):
         return _any_of(arguments, value, where, finite)
-    if kind in (int, float):
-        return _number(kind, value, where, finite)
-    if kind in (str, bool):
-        if isinstance(value, kind):
+    if hint in (int, float):
+        return _number(hint, value, where, finite)
+    if hint in (str, bool):
+        if isinstance(value, hint):
             return value
-        raise OptionError(f"{where} is {_NAMES[kind]}, not {_shown(value)}")
+        raise OptionError(f"{where} is {_NAMES[hint]}, not {_shown(value)}")
     if origin is tuple or (isinstance(origin, type) and issubclass(origin, Sequence)):
         return _sequence(origin, arguments, value, where, finite)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return _mapping(arguments, value, where, finite)
-    if isinstance(kind, type) and kind is not object and not isinstance(value, kind):
-        raise OptionError(f"{where} is a {kind.__name__}, not {_shown(value)}")
+    if isinstance(hint, type) and hint is not object and not isinstance(value, hint):
+        raise OptionError(f"{where} is a {hint.__name__}, not {_shown(value)}")
     return value
 
 
 def require_options(function: Callable[..., Any], options: Mapping[str, Any], what: str) -> None:
-    """Refuse options that a function or class does not have, or whose values are of another kind.
+    """Refuse options that a function or class does not have, or whose values have another type.
 
     Args:
-        function: whose keyword arguments they are to be.
+        function: the function or class that is to be called with the options.
         options: name to value.
         what: whose options these are, for messages.
 
     Raises:
-        UnknownNameError: there is no such option; the message names the nearest.
-        OptionError: a value is of another kind.
+        UnknownNameError: there is no such option; the message lists similar ones.
+        OptionError: a value is of another type.
     """
     named = {
         name: parameter
@@ -226,45 +229,47 @@ _NAMES = {int: "a number", float: "a number", str: "text", bool: "true or false"
 
 
 def _one_of(known: Sequence[Any], value: Any, where: str) -> Any:
-    if not any(value == one and type(value) is type(one) for one in known):
+    if not any(value == choice and type(value) is type(choice) for choice in known):
         raise OptionError(
             f"{where} is one of {', '.join(map(str, known))}, not {_shown(value)}"
         ) from None
     return value
 
 
-def _any_of(kinds: Sequence[Any], value: Any, where: str, finite: bool) -> Any:
-    if value is None and types.NoneType in kinds:
+def _any_of(hints: Sequence[Any], value: Any, where: str, finite: bool) -> Any:
+    if value is None and types.NoneType in hints:
         return None
     refusals = []
-    for kind in kinds:
-        if kind is not types.NoneType:
+    for hint in hints:
+        if hint is not types.NoneType:
             try:
-                return as_type(kind, value, where, finite=finite)
+                return as_type(hint, value, where, finite=finite)
             except OptionError as error:
                 refusals.append(error)
     raise refusals[0]
 
 
-def _number(kind: type, value: Any, where: str, finite: bool) -> int | float:
+def _number(
+    number_type: type[int] | type[float], value: Any, where: str, finite: bool
+) -> int | float:
     if isinstance(value, str) and _EXPONENT.fullmatch(value.strip()):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         value = _unwrapped(value, where)
     if isinstance(value, float) and (math.isnan(value) or (math.isinf(value) and finite)):
-        raise OptionError(f"{where} is {_NAMES[kind]}, not {value!r}")
-    if kind is int and isinstance(value, float) and not value.is_integer():
+        raise OptionError(f"{where} is {_NAMES[number_type]}, not {value!r}")
+    if number_type is int and isinstance(value, float) and not value.is_integer():
         raise OptionError(f"{where} is a whole number, not {value!r}")
     try:
-        return kind(value)
+        return number_type(value)
     except OverflowError:
-        raise OptionError(f"{where} is {_NAMES[kind]}, not {_shown(value)}") from None
+        raise OptionError(f"{where} is {_NAMES[number_type]}, not {_shown(value)}") from None
 
 
 def _unwrapped(value: Any, where: str) -> int | float:
     """The number in a scalar of NumPy or torch."""
     if not isinstance(value, bool | str) and getattr(value, "ndim", None) == 0:
-        number = value.item()
+        number: object = value.item()
         if isinstance(number, int | float) and not isinstance(number, bool):
             return number
     raise OptionError(f"{where} is a number, not {_shown(value)}")
@@ -275,16 +280,16 @@ def _sequence(
 ) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise OptionError(f"{where} is a list, not {_shown(value)}")
-    of_one_kind = origin is not tuple or Ellipsis in arguments or not arguments
-    kinds = [arguments[0] if arguments else Any] * len(value) if of_one_kind else arguments
-    if len(kinds) != len(value):
-        raise OptionError(f"{where} is a list of {len(kinds)}, not of {len(value)}")
-    return tuple(as_type(k, v, where, finite=finite) for k, v in zip(kinds, value))
+    of_one_type = origin is not tuple or Ellipsis in arguments or not arguments
+    hints = [arguments[0] if arguments else Any] * len(value) if of_one_type else arguments
+    if len(hints) != len(value):
+        raise OptionError(f"{where} is a list of {len(hints)}, not of {len(value)}")
+    return tuple(as_type(hint, item, where, finite=finite) for hint, item in zip(hints, value))
 
 
 def _mapping(arguments: Sequence[Any], value: Any, where: str, finite: bool) -> dict[Any, Any]:
     if not isinstance(value, Mapping):
-        raise OptionError(f"{where} is names with values, not {_shown(value)}")
+        raise OptionError(f"{where} is a mapping of names to values, not {_shown(value)}")
     names, values = arguments or (Any, Any)
     return {
         as_type(names, name, f"{where}: a name"): as_type(

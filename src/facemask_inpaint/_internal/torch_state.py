@@ -1,8 +1,8 @@
-"""The host program's settings of PyTorch: results do not depend on them, and they stay.
+"""Independence of the global state of PyTorch that the calling program has set.
 
-A program may compute in float64 by default, make tensors on another device, or call this library
-within ``autocast``, ``no_grad`` or ``inference_mode``. What is done here about it concerns the
-calling thread alone, for PyTorch's own switches count for all threads of a process.
+A program may compute in float64 by default, create tensors on another device, or call this library
+within ``autocast``, ``no_grad`` or ``inference_mode``. Results do not depend on it, and it is left
+as it is. Only the calling thread is affected, whereas PyTorch's own switches are global.
 """
 
 from __future__ import annotations
@@ -10,29 +10,31 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-_MADE = {
+Value = TypeVar("Value")
+
+_CREATE_FLOATS = {
     *(torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.eye),
     *(torch.linspace, torch.logspace, torch.empty_strided, torch.fft.fftfreq, torch.fft.rfftfreq),
     *(torch.hann_window, torch.hamming_window, torch.blackman_window, torch.bartlett_window),
     *(torch.kaiser_window, torch.normal),
 }
-"""What makes floats of the default type out of nothing."""
+"""Functions that create floats of the default dtype."""
 
-_KEEPS_TYPE = {torch.from_numpy, torch.asarray, Tensor.double}
-"""What makes float64 because that was asked for."""
+_KEEP_DTYPE = {torch.from_numpy, torch.asarray, Tensor.double}
+"""Functions that return float64 because that was asked for."""
 
-_READS_NUMBERS = {torch.tensor, torch.as_tensor, torch.full, torch.arange, torch.scalar_tensor}
-"""What gives Python's numbers a type, which rounds them."""
+_CONVERT_NUMBERS = {torch.tensor, torch.as_tensor, torch.full, torch.arange, torch.scalar_tensor}
+"""Functions that convert Python's numbers to the default dtype, which rounds them."""
 
-_DRAWN = {torch.rand, torch.randn}
-_DRAWN_INTO = {
+_DRAW = {torch.rand, torch.randn}
+_DRAW_INTO = {
     *(Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.bernoulli_),
     *(nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_),  # these hide what they call
 }
@@ -40,25 +42,25 @@ _DRAWN_INTO = {
 
 @contextmanager
 def ordinary_torch() -> Iterator[None]:
-    """Compute as a program does that has set nothing: float32, CPU, gradients, full precision.
+    """Compute as in a program that has changed nothing: float32, CPU, gradients, no autocast.
 
-    Serves as a decorator too.
+    Can be used as a decorator, too.
     """
     with ExitStack() as stack:
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
         if not torch.is_grad_enabled():
             stack.enter_context(torch.enable_grad())
-        for kind in ("cpu", "cuda", "mps", "xpu"):
-            if torch.is_autocast_enabled(kind):
-                stack.enter_context(torch.autocast(kind, enabled=False))
+        for device_type in ("cpu", "cuda", "mps", "xpu"):
+            if torch.is_autocast_enabled(device_type):
+                stack.enter_context(torch.autocast(device_type, enabled=False))
         stack.enter_context(ordinary_defaults())
         yield
 
 
 @contextmanager
 def ordinary_defaults() -> Iterator[None]:
-    """Make tensors of float32 on the CPU where code names neither, whatever the defaults are."""
+    """Create tensors as float32 on the CPU unless told otherwise, whatever the defaults are."""
     with ExitStack() as stack:
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
@@ -68,37 +70,37 @@ def ordinary_defaults() -> Iterator[None]:
 
 
 def has_ordinary_defaults() -> bool:
-    """Whether :func:`ordinary_defaults` would change nothing."""
+    """Tell whether :func:`ordinary_defaults` would change nothing."""
     return torch.get_default_dtype() == torch.float32 and torch.get_default_device().type == "cpu"
 
 
 @contextmanager
 def without_draws() -> Iterator[None]:
-    """Build modules whose weights come from a file: what would be drawn is 0.
+    """Build modules without random initialisation; weights that would be drawn are 0.
 
-    The global generator stays as it is, also for threads that draw from it meanwhile.
+    The state of the global generator does not change, also for other threads that use it.
     """
-    with _Undrawn():
+    with _ZeroDraws():
         yield
 
 
-class Override:
-    """A switch of the whole process, set while at least one thread needs it.
+class Override(Generic[Value]):
+    """A global switch of the process, set while at least one thread needs it.
 
-    The first thread to come sets it and the last one to leave puts it back, in whatever order
-    they come and go.
+    The first thread to enter sets it and the last one to leave restores it, in whatever order
+    threads enter and leave.
 
     Args:
         get: reads the switch.
         put: sets it.
-        value: what it shall be.
+        value: to set.
     """
 
-    def __init__(self, get: Callable[[], Any], put: Callable[[Any], Any], value: Any) -> None:
+    def __init__(self, get: Callable[[], Value], put: Callable[[Value], object], value: Value):
         self._get, self._put, self._value = get, put, value
         self._lock = threading.Lock()
         self._users = 0
-        self._before: Any = None
+        self._before = value
 
     def __enter__(self) -> None:
         with self._lock:
@@ -115,7 +117,7 @@ class Override:
 
 
 class _Float32(TorchFunctionMode):
-    """Gives new floats the type that they have in a program that has set no other."""
+    """Gives new floats the dtype that they have in a program that has set no other."""
 
     def __torch_function__(
         self,
@@ -124,23 +126,22 @@ class _Float32(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        given = dict(kwargs or {})
-        if func in _MADE and given.get("dtype") is None and given.get("out") is None:
-            given["dtype"] = torch.float32
-        found = func(*args, **given)
-        if func in _KEEPS_TYPE or not isinstance(found, Tensor):
-            return found
-        if found.dtype != torch.get_default_dtype() or not found.is_floating_point():
-            return found
-        told = any(_decides_type(value) for value in _flat((*args, *given.values())))
-        if told:
-            return found
-        if func in _READS_NUMBERS:
-            return func(*args, **{**given, "dtype": torch.float32})
-        return found.to(torch.float32)
+        options = dict(kwargs or {})
+        if func in _CREATE_FLOATS and options.get("dtype") is None and options.get("out") is None:
+            options["dtype"] = torch.float32
+        result = func(*args, **options)
+        if func in _KEEP_DTYPE or not isinstance(result, Tensor):
+            return result
+        if result.dtype != torch.get_default_dtype() or not result.is_floating_point():
+            return result
+        if any(_decides_dtype(value) for value in _flat((*args, *options.values()))):
+            return result
+        if func in _CONVERT_NUMBERS:
+            return func(*args, **{**options, "dtype": torch.float32})
+        return result.to(torch.float32)
 
 
-class _Undrawn(TorchFunctionMode):
+class _ZeroDraws(TorchFunctionMode):
     """Answers every draw from the global generator with zeros."""
 
     def __torch_function__(
@@ -150,15 +151,15 @@ class _Undrawn(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        given = dict(kwargs or {})
-        if given.get("generator") is None:
-            if func in _DRAWN_INTO:
+        options = dict(kwargs or {})
+        if options.get("generator") is None:
+            if func in _DRAW_INTO:
                 with torch.no_grad():
-                    return (args[0] if args else given["tensor"]).zero_()
-            if func in _DRAWN:
-                given.pop("generator", None)
-                return torch.zeros(*args, **given)
-        return func(*args, **given)
+                    return (args[0] if args else options["tensor"]).zero_()
+            if func in _DRAW:
+                options.pop("generator", None)
+                return torch.zeros(*args, **options)
+        return func(*args, **options)
 
 
 def _flat(values: Sequence[Any]) -> Iterator[Any]:
@@ -169,8 +170,8 @@ def _flat(values: Sequence[Any]) -> Iterator[Any]:
             yield value
 
 
-def _decides_type(value: Any) -> bool:
-    """Whether an argument settles the type of an answer, so that the default has no say."""
+def _decides_dtype(value: Any) -> bool:
+    """Whether an argument determines the dtype of the result, instead of the default."""
     if isinstance(value, Tensor):
         return value.is_floating_point() or value.is_complex()
     return isinstance(value, torch.dtype | np.ndarray | np.generic)

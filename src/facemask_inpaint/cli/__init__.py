@@ -21,7 +21,7 @@ from facemask_inpaint.cli.train import train
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="facemask-inpaint")
 def main() -> None:
-    """Inpaint faces under semantic masks: cut a component out, fill it, look at the result.
+    """Inpaint faces under semantic masks: hide a component, inpaint it, measure the result.
 
     Start with: facemask-inpaint demo
     """

@@ -1,4 +1,4 @@
-"""``facemask-inpaint app``: a page in the browser to mark, fill, compare and download."""
+"""``facemask-inpaint app``: a page in the browser to inpaint portraits and compare models."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import click
     multiple=True,
     default=("lite",),
     show_default=True,
-    help="Model chosen at first: registry name, folder or hub repository. Twice to compare.",
+    help="Preselected model: registry name, folder or hub repository. Twice to compare.",
 )
 @click.option(
     "--parser",
     default="small",
     show_default=True,
-    help="Parser chosen at first, for portraits without a label map.",
+    help="Preselected parser, for portraits without a label map.",
 )
 @click.option("--device", help="cuda, cpu … (default: cuda when there).")
 @click.option(
@@ -32,14 +32,14 @@ import click
 @click.option(
     "--share",
     is_flag=True,
-    help="Also ask Gradio's service for a public address; pictures then pass through it.",
+    help="Also ask Gradio's service for a public address; images then pass through it.",
 )
 def app(
     models: tuple[str, ...], parser: str, device: str | None, port: int | None, share: bool
 ) -> None:
-    """Open a page on this machine: mark what to hide in a portrait, fill it, compare, download.
+    """Open a page on this machine: mark what to hide in a portrait, inpaint it, compare, download.
 
-    The bundled portrait is there to begin with. Nothing leaves this machine unless --share is
+    It starts with the bundled portrait. Nothing leaves this machine unless --share is
     given. Ctrl-C ends it.
 
     \b
@@ -55,6 +55,6 @@ def app(
 
 
 def _wait() -> None:
-    """Return when somebody presses Ctrl-C."""
+    """Wait for Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
         threading.Event().wait()

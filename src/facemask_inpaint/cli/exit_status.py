@@ -1,4 +1,4 @@
-"""How every command ends: well, or in one sentence on stderr and a status that is not zero."""
+"""How commands end: with status 0, or with one sentence on stderr and another exit status."""
 
 from __future__ import annotations
 
@@ -18,32 +18,34 @@ from facemask_inpaint._internal.files import DISK_FULL
 from facemask_inpaint.errors import FacemaskInpaintError
 
 DEBUG = "--debug"
-"""Option of every command, for those who look for a fault: show where it happened."""
+"""Option of every command: show the traceback of an error."""
 
 
 class _StoppedError(KeyboardInterrupt):
-    """The command was asked to stop by a signal."""
+    """The process was sent SIGTERM."""
 
 
 class Commands(click.Group):
-    """A group that turns errors into one clear line and exit status 1, and warnings into a line."""
+    """A group of commands whose errors and warnings are one line each."""
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
-        given = list(sys.argv[1:] if args is None else args)
-        own = given.index("--") if "--" in given else len(given)
-        self._debug = DEBUG in given[:own]
-        given = [one for one in given[:own] if one != DEBUG] + given[own:]
-        if args is None:  # a process of its own, whose streams are this command's
-            _mend_streams()
-        return super().main(given, *more, **options)
+        """Run the command that the arguments name; by default those of the process."""
+        words = list(sys.argv[1:] if args is None else args)
+        end = words.index("--") if "--" in words else len(words)
+        self._debug = DEBUG in words[:end]
+        words = [word for word in words[:end] if word != DEBUG] + words[end:]
+        if args is None:  # a process of its own, whose streams belong to this command
+            _repair_streams()
+        return super().main(words, *more, **options)
 
     def invoke(self, ctx: click.Context) -> object:
+        """Run a command; an error that is not click's ends it with status 1 and one sentence."""
         with warnings.catch_warnings(), _stopped_by_sigterm():
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
             except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-                raise  # of a broken pipe: whoever read the output has left; click ends quietly
+                raise  # of a broken pipe: the reader of the output has ended; click ends quietly
             except KeyboardInterrupt as error:
                 raise _Ended(error) from error
             except Exception as error:
@@ -53,7 +55,7 @@ class Commands(click.Group):
 
 
 class _Ended(click.ClickException):
-    """A command that a signal has ended."""
+    """A command was ended by a signal."""
 
     def __init__(self, error: KeyboardInterrupt) -> None:
         number = signal.SIGTERM if isinstance(error, _StoppedError) else signal.SIGINT
@@ -62,19 +64,19 @@ class _Ended(click.ClickException):
 
 
 def sentence_of(error: Exception) -> str:
-    """One sentence for an error, without the place in the code."""
+    """Return one sentence for an error, without its traceback."""
     if isinstance(error, FacemaskInpaintError):
         return str(error)
     if isinstance(error, OSError):
-        named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        more = "; what was there before is kept: free some space and run the command again"
-        return named + (more if error.errno in DISK_FULL else "")
+        sentence = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        advice = "; what was there before is kept: free some space and run the command again"
+        return sentence + (advice if error.errno in DISK_FULL else "")
     first = next(iter(str(error).strip().splitlines()), "")
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return f"there is not enough memory; a smaller --batch-size or size needs less ({first})"
     return (
-        f"a fault of this program ({type(error).__name__}: {first}); run the same command with "
-        f"{DEBUG}, and report what it shows"
+        f"internal error ({type(error).__name__}: {first}); please report it with what the same "
+        f"command shows with {DEBUG}"
     )
 
 
@@ -86,13 +88,13 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """A warning as one line; ``warnings.showwarning`` would add the place in the code."""
+    """Print a warning as one line; ``warnings.showwarning`` would add the line of code."""
     click.echo(f"Warning: {message}", err=True)
 
 
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does, so that it leaves nothing half done."""
+    """Let SIGTERM end a command as Ctrl-C does, so that nothing is left half done."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -107,11 +109,11 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise _StoppedError
 
 
-def _mend_streams() -> None:
-    """Give the process the three streams that it should have, and text that always fits.
+def _repair_streams() -> None:
+    """Open standard streams that are closed, and let text of any encoding pass.
 
-    Where one is closed, the next file that is opened would take its number, and with it whatever
-    a library written in C has to say.
+    Otherwise the next file to be opened would take the number of a closed stream, and receive
+    whatever a C library writes to it.
     """
     for number in (0, 1, 2):
         try:
@@ -123,11 +125,11 @@ def _mend_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (for good)
-    sys.stderr = _Forgiving(sys.stderr)
+    sys.stderr = _BreakableStream(sys.stderr)
 
 
-class _Forgiving:
-    """A stream whose reader may leave: what is said to nobody is no reason to end the work."""
+class _BreakableStream:
+    """A stream whose reader may end: output that nobody reads must not stop the command."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

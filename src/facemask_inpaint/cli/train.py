@@ -11,6 +11,7 @@ from facemask_inpaint.cli import options
 
 if TYPE_CHECKING:
     from facemask_inpaint.data import Faces
+    from facemask_inpaint.training import Recipe
 
 _ENDS = {
     "complete": "trained: all {:,} steps are done",
@@ -26,17 +27,19 @@ _ENDS = {
     show_default=True,
     help="Name of a recipe (see --list) or a YAML file.",
 )
-@click.option("--list", "listing", is_flag=True, help="Show the recipes and leave.")
-@click.option("--show", is_flag=True, help="Print the recipe as YAML and leave.")
+@click.option("--list", "listing", is_flag=True, help="List the recipes and exit.")
+@click.option("--show", is_flag=True, help="Print the recipe as YAML and exit.")
 @click.option("--data", type=options.existing, help="Folder of portraits with label maps.")
 @click.option(
-    "--split", help="Part of it; all for all (default: train where there is such a part, else all)."
+    "--split", help="Part of the data: a name, or all (default: train where it exists, else all)."
 )
 @click.option(
     "--validation-split", help="Held-out part for validation, e.g. test (default: no validation)."
 )
 @click.option(
-    "--masks", type=click.Choice(["random", "semantic", "mixed"]), help="Replaces the recipe's."
+    "--masks",
+    type=click.Choice(["random", "semantic", "mixed"]),
+    help="Kind of masks, instead of the recipe's.",
 )
 @click.option(
     "--set",
@@ -46,16 +49,16 @@ _ENDS = {
     help="Change a setting, e.g. --set batch_size=4 --set losses.r1=1; may be repeated.",
 )
 @click.option(
-    "--check", is_flag=True, help="Only read the data and say what is wrong with it; exit status 1."
+    "--check", is_flag=True, help="Only check the data; exit status 1 if something is wrong."
 )
 @click.option(
     "--skip-unreadable",
     is_flag=True,
-    help="Check all portraits first, and leave out those that cannot be used.",
+    help="Check all portraits first, and leave out unusable ones.",
 )
 @click.option("--out", type=options.anywhere, help="Folder of the run (default: runs/RECIPE).")
 @click.option("--device", help="cuda, cpu … (default: cuda when there).")
-@click.option("--workers", type=click.IntRange(min=0), help="Processes that read pictures.")
+@click.option("--workers", type=click.IntRange(min=0), help="Processes that read images.")
 def train(
     recipe: str,
     listing: bool,
@@ -73,7 +76,7 @@ def train(
 ) -> None:
     """Train a network with random, semantic or mixed masks.
 
-    The same command goes on with a run that was stopped. SIGTERM, or Ctrl-C once, saves and ends.
+    The same command continues a run that was stopped. SIGTERM, or Ctrl-C once, saves and ends.
 
     \b
     Example:
@@ -82,14 +85,11 @@ def train(
         facemask-inpaint inpaint face.png --mask mask.png --model runs/smoke/model
         torchrun --nproc-per-node 8 -m facemask_inpaint train --recipe study-mat-512 --data CAM
     """
-    from facemask_inpaint import SemanticMasker, training
+    from facemask_inpaint import training
     from facemask_inpaint.data import open_faces
 
     if listing:
-        for name, known in training.RECIPES.items():
-            click.echo(
-                f"{name:<20} {known.architecture} at {known.resolution}, {known.masks.kind} masks"
-            )
+        _list_recipes()
         return
     chosen = training.open_recipe(recipe).changed(**dict(map(_setting, settings)))
     if masks is not None:
@@ -102,10 +102,8 @@ def train(
     validation = open_faces(data, validation_split) if validation_split else None
     faces = _portraits(data, split, validation)
     if check:
-        masker = SemanticMasker(dilate=chosen.masks.dilate)
-        for portraits in (faces, validation):
-            if portraits is not None:
-                options.check_data(portraits, chosen.masks.classes, masker)
+        for portraits in filter(None, (faces, validation)):
+            _check(portraits, chosen)
         return
     out = out or Path("runs") / chosen.name
     for assumption in chosen.assumptions:
@@ -123,8 +121,24 @@ def train(
     click.echo(f"model: {out / 'model'}; log: {out / 'log.jsonl'}")
 
 
+def _list_recipes() -> None:
+    from facemask_inpaint.training import RECIPES
+
+    for name, recipe in RECIPES.items():
+        click.echo(
+            f"{name:<20} {recipe.architecture} at {recipe.resolution}, {recipe.masks.kind} masks"
+        )
+
+
+def _check(portraits: Faces, recipe: Recipe) -> None:
+    from facemask_inpaint import SemanticMasker
+
+    masker = SemanticMasker(dilate=recipe.masks.dilate)
+    options.check_data(portraits, recipe.masks.classes, masker)
+
+
 def _portraits(data: Path, split: str | None, held_out: Faces | None) -> Faces:
-    """What to train with; what is held out is not among it unless its split was named."""
+    """The training data, without what is held out unless the split was named."""
     from facemask_inpaint.data import open_faces
 
     faces = open_faces(data, split, preferred="train")

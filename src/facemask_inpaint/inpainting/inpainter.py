@@ -1,4 +1,4 @@
-"""One call for every network: pictures and masks of any kind in, the same kind out."""
+"""One call for every network: images and masks of any type in, images of the same type out."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from facemask_inpaint.models._conditions import conditions_of_images
 
 
 class Inpainter:
-    """A network together with everything around it: sizes, devices, batches, compositing.
+    """A network with everything around it: sizes, devices, batches, seeds, compositing.
 
     Example:
         >>> import facemask_inpaint as fmi
@@ -57,9 +57,9 @@ class Inpainter:
 
     Args:
         network: any :class:`~facemask_inpaint.models.InpaintingNetwork`.
-        card: where the weights come from, for provenance.
-        device: ``None`` means CUDA when there, else CPU.
-        dtype: ``torch.float32``, ``"bfloat16"`` …: what the network computes in.
+        card: of the weights, for provenance.
+        device: where the network runs; ``None`` means CUDA when there, else CPU.
+        dtype: precision of the network, such as ``torch.float32`` or ``"bfloat16"``.
     """
 
     @ordinary_torch()
@@ -95,17 +95,21 @@ class Inpainter:
                 by :meth:`save_pretrained` or :meth:`export`, or a hub repository ``"owner/name"``
                 of the former's form.
             device: ``None`` means CUDA when there, else CPU.
-            dtype: what the network computes in.
+            dtype: precision of the network.
             revision: commit or branch of a hub repository.
-            cache_dir: where downloads are kept; see ``checkpoints.fetch``.
-            local_files_only: never use the network.
-            progress: show a bar while downloading.
+            cache_dir: folder of downloads; see ``checkpoints.fetch``.
+            local_files_only: do not download anything.
+            progress: show a progress bar while downloading.
 
         Raises:
-            UnknownNameError: no such name; the message lists the near ones.
-            WeightsNotFoundError: weights are not published or cannot be fetched; the message says
-                where to get them and what to do with them.
-            IntegrityError: a file's hash is not the pinned one.
+            UnknownNameError: there is no such name; the message lists similar ones.
+            WeightsNotFoundError: the weights are not published or cannot be fetched; the message
+                says where to get them and what to do with them.
+            IntegrityError: the hash of a file is not the pinned one.
+
+        Example:
+            >>> Inpainter.from_pretrained("lite", device="cpu").card.name
+            'lite-portraits-256'
         """
         # Refused before a long download.
         device, dtype = resolve_device(device), resolve_dtype(dtype)
@@ -116,26 +120,29 @@ class Inpainter:
     @classmethod
     def from_checkpoint(
         cls,
-        path: pretrained.Paths,
+        path: pretrained.CheckpointPaths,
         architecture: str,
         *,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype = torch.float32,
         **options: Any,
     ) -> Inpainter:
-        """Load an official checkpoint file as its authors published it, without running it.
+        """Load an official checkpoint file as its authors published it; nothing in it is run.
 
         Args:
             path: the file; for networks published in parts all files, in the card's order or as a
                 mapping from role to file.
-            architecture: an architecture or registry name; it says how the file is laid out.
+            architecture: an architecture or registry name, which says how the file is laid out.
             device: ``None`` means CUDA when there, else CPU.
-            dtype: what the network computes in.
-            **options: constructor arguments of the network that the file does not tell.
+            dtype: precision of the network.
+            **options: constructor arguments of the network that cannot be read off the file.
 
         Raises:
             CheckpointError: the file is damaged or of another network.
             UnsafeCheckpointError: the file asks for something that weights do not need.
+
+        Example:
+            >>> Inpainter.from_checkpoint("big-lama/models/best.ckpt", "lama")  # doctest: +SKIP
         """
         device, dtype = resolve_device(device), resolve_dtype(dtype)
         loaded = pretrained.load_checkpoint(path, architecture, **options)
@@ -153,24 +160,27 @@ class Inpainter:
         local_files_only: bool = False,
         **options: Any,
     ) -> Inpainter:
-        """Take an inpainting pipeline of ``diffusers`` as the network.
+        """Use an inpainting pipeline of ``diffusers`` as the network.
 
         Args:
-            source: a pipeline, which stays on its device and in its precision unless others are
-                given; or the folder or hub repository of one.
-            device: ``None`` is the pipeline's own, of a loaded one CUDA when there, else CPU.
-            dtype: ``None`` is the pipeline's own, of a loaded one float32.
+            source: a pipeline, or the folder or hub repository of one.
+            device: ``None`` keeps a given pipeline where it is; one that is loaded goes to CUDA
+                when there, else the CPU.
+            dtype: ``None`` keeps a given pipeline's precision; one that is loaded is float32.
             revision: commit or branch of a hub repository.
-            cache_dir: where downloads are kept.
-            local_files_only: never use the network.
+            cache_dir: folder of downloads.
+            local_files_only: do not download anything.
             **options: ``prompt`` (one, or one per mask class), ``negative_prompt``, ``steps``,
                 ``guidance_scale``, ``strength``, ``resolution`` and ``arguments``, see
                 :class:`~facemask_inpaint.models.pipeline.PipelineNetwork`.
 
         Raises:
-            OptionError: this is no inpainting pipeline, or an option makes no sense.
+            OptionError: the pipeline cannot inpaint, or an option makes no sense.
             WeightsNotFoundError: the repository cannot be reached or holds no pipeline.
             CheckpointError: the folder holds no pipeline that can inpaint.
+
+        Example:
+            >>> Inpainter.from_diffusers("owner/inpainting-pipeline", steps=20)  # doctest: +SKIP
         """
         if isinstance(source, str | Path):
             download = pretrained.Download(cache_dir, local_files_only)
@@ -184,12 +194,22 @@ class Inpainter:
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write ``config.json`` and ``model.safetensors`` (float32), whole or not at all.
 
+        Args:
+            folder: to write; :meth:`from_pretrained` loads it.
+
         Raises:
-            OptionError: the network is not one of the registry's, so it could not be loaded again.
+            OptionError: the network is not in the registry, so it could not be loaded again.
+
+        Example:
+            >>> import tempfile
+            >>> inpainter = Inpainter.from_pretrained("lite", device="cpu")
+            >>> folder = inpainter.save_pretrained(tempfile.mkdtemp())
+            >>> sorted(path.name for path in folder.iterdir())
+            ['config.json', 'model.safetensors']
         """
         if not self.network.architecture:
             raise OptionError(
-                f"{type(self.network).__name__} is not a network of the registry; build it with "
+                f"{type(self.network).__name__} is not a network of the registry; create it with "
                 "models.create to save it"
             )
         config = {
@@ -277,7 +297,13 @@ class Inpainter:
         return cls(loaded.network, card=loaded.card, device=device)
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
-        """Upload the folder form to a hub repository and return its address."""
+        """Upload the network, as :meth:`save_pretrained` writes it, and return its address.
+
+        Args:
+            repo_id: ``owner/name`` of the hub repository, which is created if need be.
+            private: whether a new repository is private.
+            token: of the hub; ``None`` takes that of the last login.
+        """
         with tempfile.TemporaryDirectory() as folder:
             return checkpoints.push_folder(
                 self.save_pretrained(folder), repo_id, private=private, token=token

@@ -35,19 +35,18 @@ from facemask_inpaint.models._unwrapping import WHOLE, anchors_of, part_name, ro
 
 Content = TypeVar("Content")
 
-Paths = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
-"""One checkpoint file; of networks published in parts all, in the card's order or by role."""
+CheckpointPaths = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
+"""One checkpoint file; of networks published in parts all files, in the card's order or by role."""
 
-
-PIPELINE_MARK = "diffusers:"
-"""In front of a hub repository that holds a pipeline of ``diffusers``."""
+PIPELINE_PREFIX = "diffusers:"
+"""Prefix of the name of a hub repository that holds a pipeline of ``diffusers``."""
 
 _CONFIG = {"architecture": str, "options": Mapping[str, Any]}
-"""What ``config.json`` has to say."""
+"""The entries that ``config.json`` must have."""
 
 
 class Loaded(NamedTuple):
-    """A network, where known the card its weights belong to, and the card's files by role."""
+    """A network, the card of its weights where that is known, and the card's files by role."""
 
     network: InpaintingNetwork
     card: models.Card | None
@@ -96,12 +95,12 @@ def _loaded(card: models.Card, role: str, tensors: dict[str, Tensor], path: Path
 
 
 def weights_identity(name: str | Path) -> str:
-    """Return hex digits that change with the weights or the options behind a name of :func:`load`.
+    """Return hex digits that change with the weights or the options behind a model's name.
 
     Raises:
-        UnknownNameError: no such name.
+        UnknownNameError: there is no such model.
         WeightsNotFoundError: a hub repository cannot be reached.
-        CheckpointError: a file or folder lies there that is not of the folder form.
+        CheckpointError: the name is that of a file or folder that holds no saved network.
     """
     if is_pipeline(name):
         return pipeline_identity(pipeline_folder(name, None, Download()))
@@ -113,7 +112,7 @@ def weights_identity(name: str | Path) -> str:
 
 
 def weights_stamp(name: str | Path) -> str:
-    """Return what changes when files of a folder under a name of :func:`load` do; else nothing."""
+    """Return digits that change with the files of a model's folder; empty for other models."""
     if export.is_exported(name):
         return stamp_of(export.files_of(name))
     if not checkpoints.is_folder(name):
@@ -139,29 +138,29 @@ def _card_of(name: str | Path) -> models.Card:
 
 
 def is_pipeline(name: str | Path) -> bool:
-    """Whether a name means a pipeline: a folder of one, or ``diffusers:`` and a repository."""
-    return str(name).startswith(PIPELINE_MARK) or is_pipeline_folder(name)
+    """Tell whether a name is that of a pipeline: its folder, or ``diffusers:`` and a repository."""
+    return str(name).startswith(PIPELINE_PREFIX) or is_pipeline_folder(name)
 
 
 def open_pipeline(
     name: str | Path, revision: str | None, download: Download, **options: Any
 ) -> PipelineNetwork:
-    """A pipeline by its folder, or by ``[diffusers:]owner/name`` from the hub.
+    """Load a pipeline from its folder, or from the hub by ``[diffusers:]owner/name``.
 
     Raises:
         WeightsNotFoundError: the repository cannot be reached or holds no pipeline.
-        CheckpointError: what is there is no pipeline that can inpaint.
+        CheckpointError: it holds no pipeline that can inpaint.
     """
     return PipelineNetwork(load_pipeline(pipeline_folder(name, revision, download)), **options)
 
 
 def pipeline_folder(name: str | Path, revision: str | None, download: Download) -> Path:
-    """Folder of a pipeline, fetched from the hub if need be; see :func:`open_pipeline`."""
-    place = str(name).removeprefix(PIPELINE_MARK)
-    if is_pipeline_folder(place):
-        return Path(place)
+    """Return the folder of a pipeline, which is fetched from the hub if need be."""
+    source = str(name).removeprefix(PIPELINE_PREFIX)
+    if is_pipeline_folder(source):
+        return Path(source)
     return fetch_pipeline(
-        place,
+        source,
         revision=revision,
         cache_dir=download.cache_dir,
         local_files_only=download.local_files_only,
@@ -180,12 +179,12 @@ def _hub_folder(name: str, revision: str | None, download: Download) -> Path:
         )
     except WeightsNotFoundError as error:
         raise WeightsNotFoundError(
-            f"{name!r} is no folder here, and as a hub repository it cannot be had: {error}"
+            f"{name!r} is not a folder here, and cannot be fetched as a hub repository: {error}"
         ) from error
 
 
 def _require_no_path(path: Path) -> None:
-    """Say what to do with a path that is there but is not of the folder form."""
+    """Say what to do with a path that exists but is not the folder of a saved network."""
     convert = "facemask-inpaint convert ARCHITECTURE FILE --out FOLDER"
     if path.is_dir():
         raise CheckpointError(
@@ -200,8 +199,8 @@ def _require_no_path(path: Path) -> None:
 
 
 @ordinary_torch()
-def load_checkpoint(path: Paths, architecture: str, **options: Any) -> Loaded:
-    """Load an official file; ``architecture`` (or a registry name) says how it is laid out."""
+def load_checkpoint(path: CheckpointPaths, architecture: str, **options: Any) -> Loaded:
+    """Load an official file, laid out as ``architecture`` (or a registry name) says."""
     card = models.card(architecture)
     _require_network(card)
     roles = {file.role: file for file in card.files}
@@ -215,18 +214,18 @@ def load_checkpoint(path: Paths, architecture: str, **options: Any) -> Loaded:
 
 
 def load_folder(folder: str | Path) -> Loaded:
-    """Load the ``config.json`` + ``model.safetensors`` form."""
+    """Load a network from its folder with ``config.json`` and ``model.safetensors``."""
     config, tensors = checkpoints.load_folder(folder)
     architecture, options = (_entry(config, name, folder) for name in _CONFIG)
     numbers = sum(tensor.numel() for tensor in tensors.values())
     try:
-        # Some layers draw as many numbers again as they keep, and make tables besides.
+        # Some layers create as many numbers again as they keep, and tables besides.
         require_size(
             network_class(architecture),
             options,
             elements=4 * numbers + 2**25,
             tensors=10 * len(tensors) + 2000,
-            message="describes a far larger network than the weights beside it are",
+            message="describes a far larger network than the weights beside it",
         )
         network = blank(architecture, **options)
     except (OptionError, UnknownNameError) as error:
@@ -266,9 +265,9 @@ def _fetch(
     download: Download,
     build: Callable[[str, dict[str, Tensor], Path], Content],
 ) -> Content:
-    """What ``build`` makes of the first copy of ``file``, in any of its forms, that is usable.
+    """What ``build`` makes of the first usable copy of ``file``, in any of its forms.
 
-    It gets the file's role, tensors and path.
+    It is called with the file's role, tensors and path.
     """
     form_of = {source: form for form in file.forms for source in form.sources}
 
@@ -286,16 +285,16 @@ def _fetch(
 def _read(
     path: str | Path, card: models.Card, role: str, form: models.WeightFile | None
 ) -> dict[str, Tensor]:
-    """The network's own tensors of a file under their official keys, whatever stands before them.
+    """The network's own tensors of a file under their official keys, without prefixes.
 
     Args:
         path: the file, in any container.
-        card: says which network it is.
-        role: which of its parts.
-        form: as the card describes the file, which says what of several copies counts.
+        card: of the network.
+        role: of the file among the network's parts.
+        form: the card's description of the file, which says which of several copies counts.
     """
     network = network_class(card.architecture)
-    preferred = [one.place for one in (form.forms if form else ()) if one.place]
+    preferred = [each.place for each in (form.forms if form else ()) if each.place]
     anchors = anchors_of(network, role)
     if not anchors:
         roles = [*roles_of(network), *([WHOLE] if anchors_of(network) else [])]
@@ -311,7 +310,7 @@ def _naming(error: CheckpointError, path: str | Path) -> CheckpointError:
     return error if str(path) in str(error) else type(error)(f"{path}: {error}")
 
 
-def _by_role(path: Paths, roles: list[str]) -> dict[str, str | Path]:
+def _by_role(path: CheckpointPaths, roles: list[str]) -> dict[str, str | Path]:
     if isinstance(path, Mapping):
         return dict(path)
     paths = [path] if isinstance(path, str | Path) else list(path)
@@ -324,7 +323,7 @@ def _by_role(path: Paths, roles: list[str]) -> dict[str, str | Path]:
 def _build(
     card: models.Card, parts: Mapping[str, Mapping[str, Tensor]], options: Mapping[str, Any]
 ) -> InpaintingNetwork:
-    """The card's network; the keys of several parts are told apart by ``role/``."""
+    """The card's network; the keys of several parts are distinguished by ``role/``."""
     options = {**card.options, **options}
     if not parts:
         return models.create(card.architecture, **options)
