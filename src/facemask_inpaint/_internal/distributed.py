@@ -95,7 +95,8 @@ def average(tensors: Iterable[Tensor | None]) -> None:
     flat = torch.cat([tensor.reshape(-1) for tensor in present])
     dist.all_reduce(flat)
     flat /= world_size()
-    for tensor, part in zip(present, flat.split([tensor.numel() for tensor in present])):
+    parts = flat.split_with_sizes([tensor.numel() for tensor in present])
+    for tensor, part in zip(present, parts):
         tensor.copy_(part.view_as(tensor))
 
 

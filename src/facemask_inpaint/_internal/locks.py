@@ -10,9 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from facemask_inpaint.errors import FacemaskInpaintError, FolderInUseError, OptionError
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 try:
     import fcntl
@@ -26,7 +30,7 @@ _ATTEMPTS = 10
 
 
 @contextmanager
-def locked(folder: str | Path, work: str, *, group: Any = None) -> Iterator[None]:
+def locked(folder: str | Path, work: str, *, group: ProcessGroup | None = None) -> Iterator[None]:
     """Keep every other run out of a folder while the block runs.
 
     The operating system frees the lock of a process that ends, however it ends. Where processes
@@ -58,13 +62,13 @@ def locked(folder: str | Path, work: str, *, group: Any = None) -> Iterator[None
         yield
 
 
-def _distributed() -> Any:
+def _distributed() -> ModuleType | None:
     """``torch.distributed`` where this process belongs to a group; it is slow to import."""
     dist = sys.modules.get("torch.distributed")
     return dist if dist is not None and dist.is_available() and dist.is_initialized() else None
 
 
-def _from_first_rank(message: str | None, group: Any) -> str | None:
+def _from_first_rank(message: str | None, group: ProcessGroup | None) -> str | None:
     """What the first rank says, on every rank."""
     dist = _distributed()
     if dist is None or dist.get_world_size() == 1:

@@ -1,4 +1,8 @@
-"""Models × mask classes × resolutions to tables, pictures and statistics, in one folder."""
+"""Methods × mask classes × resolutions to tables, images and statistics, in one folder.
+
+The way down: :mod:`.runner` goes through the ``stages`` (prepare, predict, score, compare) and ends
+with the ``report``. ``diagnostics`` measures single predictions, and ``store`` is the run's folder.
+"""
 
 import lazy_loader
 

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import SupportsIndex
 
 from facemask_inpaint import SemanticMasker, data
 from facemask_inpaint.data.faces import Faces
@@ -17,8 +17,8 @@ from facemask_inpaint.metrics import FeatureReader
 LARGEST_RESOLUTION = 8192
 
 
-def whole_number(name: str, value: Any, least: int | None = None) -> int:
-    """A whole number, whatever counts as one.
+def whole_number(name: str, value: SupportsIndex, least: int | None = None) -> int:
+    """Return a whole number.
 
     Raises:
         OptionError: it is none, or smaller than ``least``.
@@ -50,8 +50,8 @@ def checked_resolutions(resolutions: int | Iterable[int]) -> tuple[int, ...]:
     return tuple(sorted(pixels))
 
 
-def checked_classes(masker: SemanticMasker, classes: Any) -> list[str]:
-    """Names of the classes meant.
+def checked_classes(masker: SemanticMasker, classes: str | Iterable[str]) -> list[str]:
+    """Return the names of the classes meant.
 
     Raises:
         OptionError: this is neither text nor several.
@@ -62,8 +62,8 @@ def checked_classes(masker: SemanticMasker, classes: Any) -> list[str]:
     return masker.select(classes)
 
 
-def checked_masker(masker: Any) -> SemanticMasker:
-    """The masker, or one that is as by default.
+def checked_masker(masker: SemanticMasker | None) -> SemanticMasker:
+    """Return the masker, or one with default options.
 
     Raises:
         OptionError: this is none.
@@ -75,7 +75,9 @@ def checked_masker(masker: Any) -> SemanticMasker:
     return masker
 
 
-def checked_readers(reader: Any) -> dict[str, FeatureReader]:
+def checked_readers(
+    reader: FeatureReader | Mapping[str, FeatureReader] | None,
+) -> dict[str, FeatureReader]:
     """Return the readers by name; one alone is ``"features"``, and without any there are none.
 
     Raises:
@@ -95,8 +97,8 @@ def checked_readers(reader: Any) -> dict[str, FeatureReader]:
     return readers
 
 
-def checked_dataset(dataset: Any) -> Faces:
-    """Portraits with label maps, or those of a folder.
+def checked_dataset(dataset: Faces | str | Path) -> Faces:
+    """Return portraits with label maps, or open those of a folder.
 
     Raises:
         OptionError: this is neither.
@@ -110,8 +112,8 @@ def checked_dataset(dataset: Any) -> Faces:
     return data.open_faces(Path(dataset))
 
 
-def checked_folder(out: Any) -> Path:
-    """The folder of a run, as a path that stays right when the program changes its own.
+def checked_folder(out: str | Path) -> Path:
+    """Return the folder of a run, as a path that stays right when the program changes its own.
 
     Raises:
         OptionError: this is no path, or a file.

@@ -13,13 +13,13 @@ from typing import Any
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
-def version_of(function: Callable[..., Any]) -> str | None:
+def version_of(function: Callable[..., object]) -> str | None:
     """Return what the author says in an attribute ``version``; ``None`` where there is none."""
     version = getattr(function, "version", None)
     return None if version is None else str(version)
 
 
-def digest_of(function: Callable[..., Any]) -> str | None:
+def digest_of(function: Callable[..., object]) -> str | None:
     """Return hex digits that change with a function: its ``version``, or else its own code.
 
     The code is what stands in the function itself: neither what it calls nor what an object
@@ -50,7 +50,7 @@ def _of_code(code: CodeType) -> Iterator[str]:
         yield from _of_code(constant) if isinstance(constant, CodeType) else _plain_parts(constant)
 
 
-def _plain_parts(value: Any) -> Iterator[str]:
+def _plain_parts(value: object) -> Iterator[str]:
     """Numbers and text in a value; what else it holds has no lasting name, or may change."""
     if isinstance(value, _PLAIN):
         yield f"{type(value).__name__} {value!r}"
@@ -62,7 +62,7 @@ def _plain_parts(value: Any) -> Iterator[str]:
 def _constants_around(function: Any) -> Iterator[Any]:
     """What a function sees of the functions around it, and does not set itself."""
     code: CodeType = function.__code__
-    set_here = {one.argval for one in dis.get_instructions(code) if one.opname == "STORE_DEREF"}
+    set_here = {step.argval for step in dis.get_instructions(code) if step.opname == "STORE_DEREF"}
     for name, cell in zip(code.co_freevars, function.__closure__ or ()):
         if name not in set_here:
             with suppress(ValueError):  # nothing is in it yet

@@ -121,27 +121,30 @@ Methods: TypeAlias = (
 
 
 class Method(Protocol):
-    """A method of a run.
-
-    Attributes:
-        entry: what the run records of it.
-        pinned: whether the entry's digest tells it from every other method.
-        timed: whether its seconds say anything.
-        batched: whether images go through it together, so that their company may decide how the
-            last bit is rounded.
-    """
+    """One method of a run, whatever kind of thing it is."""
 
     @property
-    def entry(self) -> MethodEntry: ...
+    def entry(self) -> MethodEntry:
+        """What the run records of it."""
+        ...
 
     @property
-    def pinned(self) -> bool: ...
+    def pinned(self) -> bool:
+        """Whether the entry's digest tells it from every other method."""
+        ...
 
     @property
-    def timed(self) -> bool: ...
+    def timed(self) -> bool:
+        """Whether its seconds say anything."""
+        ...
 
     @property
-    def batched(self) -> bool: ...
+    def batched(self) -> bool:
+        """Whether images go through it together.
+
+        The company of an image may then decide how its last bit is rounded.
+        """
+        ...
 
     def open(self, device: torch.device, dtype: str) -> Predictor:
         """Load the weights and return what predicts batches.

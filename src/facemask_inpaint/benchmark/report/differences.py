@@ -22,7 +22,7 @@ _NUMBERS = ("corrected", "low", "high", "p_adjusted")
 
 
 @dataclass(frozen=True)
-class Difference:
+class DifferenceView:
     """Two methods in one class.
 
     Attributes:
@@ -56,13 +56,18 @@ class Difference:
         return self.second if self.value > 0 else self.first
 
     @property
+    def loser(self) -> str:
+        """The method with the larger FID."""
+        return self.first if self.ahead == self.second else self.second
+
+    @property
     def pair(self) -> str:
         """Both methods, as a difference."""
         return f"{self.first} {MINUS} {self.second}"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparisonView:
     """All pairs of methods at one resolution.
 
     Attributes:
@@ -76,7 +81,7 @@ class Comparison:
     resolution: int
     adjustment: str
     smallest_p: float
-    differences: tuple[Difference, ...]
+    differences: tuple[DifferenceView, ...]
     methods: Mapping[str, int]
     test = EXCHANGE_TEST
     level = LEVEL
@@ -85,14 +90,15 @@ class Comparison:
     def wins(self) -> Counter[tuple[str, str]]:
         """In how many classes the first method of a pair is clearly better than the second."""
         return Counter(
-            (one.winner, one.first if one.winner == one.second else one.second)
-            for one in self.differences
-            if one.winner is not None
+            (difference.winner, difference.loser)
+            for difference in self.differences
+            if difference.winner is not None
         )
 
     def compared(self, first: str, second: str) -> int:
         """Return in how many classes two methods were compared."""
-        return sum({one.first, one.second} == {first, second} for one in self.differences)
+        pairs = ({each.first, each.second} for each in self.differences)
+        return sum(pair == {first, second} for pair in pairs)
 
     @cached_property
     def scale(self) -> Scale:
@@ -106,32 +112,34 @@ class Comparison:
 
     @property
     def _ends(self) -> list[float]:
-        return [end for one in self.differences for end in (one.value, one.low, one.high)]
+        return [end for each in self.differences for end in (each.value, each.low, each.high)]
 
-    def value(self, one: Difference) -> str:
+    def value(self, difference: DifferenceView) -> str:
         """Return the text of a difference."""
-        return fixed(one.value, self.digits)
+        return fixed(difference.value, self.digits)
 
-    def interval(self, one: Difference) -> str:
+    def interval(self, difference: DifferenceView) -> str:
         """Return the text of its interval."""
-        return interval(one.low, one.high, self.digits)
+        return interval(difference.low, difference.high, self.digits)
 
-    def p_text(self, one: Difference) -> str:
+    def p_text(self, difference: DifferenceView) -> str:
         """Return the text of its p-value."""
-        return p_text(one.p, self.smallest_p)
+        return p_text(difference.p, self.smallest_p)
 
-    def point(self, one: Difference) -> Point:
+    def point(self, difference: DifferenceView) -> Point:
         """Return its mark, in the colour of the method that is ahead."""
-        title = f"{one.pair}: {self.value(one)} {self.interval(one)}"
-        index = self.methods.get(one.ahead, 0)
-        return Point(index, one.ahead, one.value, one.low, one.high, title)
+        title = f"{difference.pair}: {self.value(difference)} {self.interval(difference)}"
+        index = self.methods.get(difference.ahead, 0)
+        return Point(
+            index, difference.ahead, difference.value, difference.low, difference.high, title
+        )
 
 
-def comparisons(run: Run) -> list[Comparison]:
+def comparisons(run: Run) -> list[ComparisonView]:
     """Return the comparisons of a run by resolution, those without a difference left out."""
     methods = {entry.name: index for index, entry in enumerate(run.methods)}
     return [
-        Comparison(
+        ComparisonView(
             resolution, content["adjustment"], content["smallest_p_adjusted"], differences, methods
         )
         for resolution, content in run.comparison.items()
@@ -139,14 +147,16 @@ def comparisons(run: Run) -> list[Comparison]:
     ]
 
 
-def _defined(run: Run, content: Mapping[str, Any]) -> tuple[Difference, ...]:
+def _defined(run: Run, content: Mapping[str, Any]) -> tuple[DifferenceView, ...]:
     whole = [
         row
         for row in content.get("differences", ())
         if all(row[name] is not None for name in _NUMBERS)
     ]
     return tuple(
-        Difference(entry, row["first"], row["second"], row["n"], *(row[name] for name in _NUMBERS))
+        DifferenceView(
+            entry, row["first"], row["second"], row["n"], *(row[name] for name in _NUMBERS)
+        )
         for entry in run.classes
         for row in whole
         if row["group"] == entry.name

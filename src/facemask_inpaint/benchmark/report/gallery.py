@@ -206,7 +206,7 @@ class Gallery:
         index = {entry.name: number for number, entry in enumerate(self.run.methods)}
         ends: dict[End, list[Card]] = {}
         for extreme in sorted(
-            extremes, key=lambda one: (one.end == "best", index[one.case.method])
+            extremes, key=lambda extreme: (extreme.end == "best", index[extreme.case.method])
         ):
             row, method = _row(extreme.case), extreme.case.method
             prediction = self._prediction(row, method, with_note=True)

@@ -125,7 +125,7 @@ def extremes(
 
 
 def spread(keys: Sequence[Item]) -> list[Item]:
-    """Reorder so that every beginning lies evenly over the whole: first, middle, quarters …"""
+    """Reorder so that every beginning lies evenly over the whole: first, middle, quarters."""
     bits = max(1, (len(keys) - 1).bit_length())
     positions = (int(f"{index:0{bits}b}"[::-1], 2) for index in range(2**bits))
     return [keys[position] for position in positions if position < len(keys)]

@@ -18,7 +18,7 @@ from facemask_inpaint.metrics.metric import Metric
 from facemask_inpaint.metrics.table import RANDOM_CONVOLUTIONS
 
 MARKED = 3
-"""Places that are marked, and counted in the ranking."""
+"""Ranks that are marked, and counted in the ranking."""
 
 TOP_THREE_FROM = 5
 """So many methods there must be for "among the best three" to say anything."""
@@ -42,26 +42,25 @@ def write_tables(run: Run) -> None:
             run, f"scores-{resolution}", tables, csv_text(_SCORE_COLUMNS, _score_lines(run, grids))
         )
         if resolution in run.comparison:
-            found = run.comparison[resolution]
-            text = csv_text(_COMPARISON_COLUMNS, _comparison_lines(found))
-            _write(
-                run, f"comparison-{resolution}", [_comparison_table(run, resolution, found)], text
-            )
+            comparison = run.comparison[resolution]
+            text = csv_text(_COMPARISON_COLUMNS, _comparison_lines(comparison))
+            table = _comparison_table(run, resolution, comparison)
+            _write(run, f"comparison-{resolution}", [table], text)
     ranking = list(_ranking_lines(run))
     _write(run, "ranking", [_ranking_table(ranking)], csv_text(_RANKING_COLUMNS, ranking))
-    _write(run, "methods", [_model_table(run)], csv_text(_MODEL_COLUMNS, _model_lines(run)))
-    timings = [tuple(vars(one).values()) for one in run.timings]
+    _write(run, "methods", [_method_table(run)], csv_text(_METHOD_COLUMNS, _method_lines(run)))
+    timings = [tuple(vars(timing).values()) for timing in run.timings]
     _write(run, "timings", [_timing_table(run)], csv_text(_TIMING_COLUMNS, timings))
 
 
-def ranks(values: Mapping[str, float], measure: Metric) -> dict[str, int]:
-    """CaseGroup of every method, 1 for the best; equal values share one.
+def ranks(values: Mapping[str, float], metric: Metric) -> dict[str, int]:
+    """Return the rank of every method, 1 for the best; equal values share one.
 
-    Empty if all are equal, and for diagnostics: they say where to look, not who is better.
+    The result is empty if all values are equal, and for diagnostics, which only say where to look.
     """
-    if len(set(values.values())) < 2 or not measure.ranks:
+    if len(set(values.values())) < 2 or not metric.ranks:
         return {}
-    keys = {name: measure.rank_key(value) for name, value in values.items()}
+    keys = {name: metric.rank_key(value) for name, value in values.items()}
     return {name: 1 + sum(other < key for other in keys.values()) for name, key in keys.items()}
 
 
@@ -77,16 +76,16 @@ def _write(run: Run, name: str, tables: Sequence[Table], text: str) -> None:
 
 
 def _grids(run: Run, resolution: int) -> dict[str, Grid]:
-    """By metric, in the order of the tables."""
-    found: dict[str, dict[tuple[str, str], Score]] = defaultdict(dict)
+    """Return the scores by metric, in the order of the tables."""
+    grids: dict[str, dict[tuple[str, str], Score]] = defaultdict(dict)
     for score in run.scores:
         if score.resolution == resolution:
-            found[score.metric][score.method, score.mask_class] = score
-    return {name: found[name] for name in in_table_order(found)}
+            grids[score.metric][score.method, score.mask_class] = score
+    return {name: grids[name] for name in in_table_order(grids)}
 
 
 def _column(run: Run, grid: Grid, entry: ClassEntry) -> dict[str, float]:
-    """One class's values by method."""
+    """Return the values of one class by method."""
     return {
         method.name: grid[method.name, entry.name].value
         for method in run.methods
@@ -118,7 +117,7 @@ def _score_table(run: Run, resolution: int, metric: str, grid: Grid) -> Table:
 
 
 def _qualified(run: Run, metric: str, caption: str) -> str:
-    """The caption, naming features that compare with nothing published."""
+    """Return the caption, naming features that compare with nothing published."""
     if is_stand_in(extractor_of(metric, run.settings["extractors"])):
         return f"{caption} ({RANDOM_CONVOLUTIONS} stand-in: not comparable with published numbers)"
     return caption
@@ -137,7 +136,7 @@ def _letter_note(run: Run) -> Iterator[str]:
 
 
 def _notes(run: Run, metric: str, grid: Grid) -> Iterator[str]:
-    """Every warning once, with the classes it is about."""
+    """Yield every warning once, with the classes it is about."""
     concerned: dict[str, dict[str, None]] = defaultdict(dict)
     for (_, mask_class), score in grid.items():
         for text in score.warnings:
@@ -169,13 +168,13 @@ def _score_lines(run: Run, grids: Mapping[str, Grid]) -> Iterator[Sequence[objec
 
 
 RankingLine = tuple[int, str, str, int, int | None, int]
-"""Side, metric, method, classes, in how many of them among the best three, and best."""
+"""Resolution, metric, method, classes, in how many of them among the best three, and best."""
 
 _RANKING_COLUMNS = ("resolution", "metric", "method", "classes", "top_three", "best")
 
 
 def _ranking_lines(run: Run) -> Iterator[RankingLine]:
-    """In how many classes each method is among the best three, and the best."""
+    """Yield in how many classes each method is among the best three, and the best."""
     several = len(run.methods) >= TOP_THREE_FROM
     for resolution in run.resolutions:
         for metric, grid in _grids(run, resolution).items():
@@ -213,34 +212,35 @@ _COMPARISON_COLUMNS = (
 )
 
 
-def _comparison_lines(found: Mapping[str, Any]) -> Iterator[Sequence[object]]:
-    for one in found["differences"]:
-        row = {**one, "adjustment": found["adjustment"]}
+def _comparison_lines(comparison: Mapping[str, Any]) -> Iterator[Sequence[object]]:
+    for difference in comparison["differences"]:
+        row = {**difference, "adjustment": comparison["adjustment"]}
         yield tuple(_short(row[name]) for name in _COMPARISON_COLUMNS)
 
 
-def _comparison_table(run: Run, resolution: int, found: Mapping[str, Any]) -> Table:
+def _comparison_table(run: Run, resolution: int, content: Mapping[str, Any]) -> Table:
     rows = tuple(
         (
-            Cell(one["group"]),
-            Cell(str(one["n"])),
-            Cell(one["first"]),
-            Cell(one["second"]),
-            Cell(_short(one["corrected"])),
-            Cell(f"{_short(one['low'])} to {_short(one['high'])}"),
-            Cell(p_text(one["p_value"], found["smallest_p"])),
-            Cell(p_text(one["p_adjusted"], found["smallest_p_adjusted"])),
+            Cell(row["group"]),
+            Cell(str(row["n"])),
+            Cell(row["first"]),
+            Cell(row["second"]),
+            Cell(_short(row["corrected"])),
+            Cell(f"{_short(row['low'])} to {_short(row['high'])}"),
+            Cell(p_text(row["p_value"], content["smallest_p"])),
+            Cell(p_text(row["p_adjusted"], content["smallest_p_adjusted"])),
         )
-        for one in found["differences"]
+        for row in content["differences"]
     )
     notes = [
         "D is the first method's FID less the second's, freed of its bootstrap bias: positive "
-        f"speaks for the second. p: {EXCHANGE_TEST}; adjusted: {found['adjustment']}; ≤ marks the "
-        "smallest p that the number of exchanges allows",
+        f"speaks for the second. p: {EXCHANGE_TEST}; adjusted: {content['adjustment']}; ≤ marks "
+        "the smallest p that the number of exchanges allows",
         "With fewer images than features the interval only describes: rely on p",
     ]
-    notes += [f"Warning: {text}" for text in found["warnings"]]
-    header = ("class", "n", "first", "second", "D", f"{found['confidence']:.0%}", "p", "adjusted p")
+    notes += [f"Warning: {text}" for text in content["warnings"]]
+    confidence = f"{content['confidence']:.0%}"
+    header = ("class", "n", "first", "second", "D", confidence, "p", "adjusted p")
     caption = f"Differences of FID at {resolution} x {resolution}, {run.dataset}"
     return Table(_qualified(run, "fid", caption), header, rows, tuple(notes))
 
@@ -251,25 +251,32 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-_MODEL_COLUMNS = ("method", "source", "digest", "licence", "resolution", "training")
+_METHOD_COLUMNS = ("method", "source", "digest", "licence", "resolution", "training")
 
 
-def _model_lines(run: Run) -> Iterator[Sequence[object]]:
-    for one in run.methods:
-        yield one.name, one.source, one.digest, one.licence, one.resolution, one.training
+def _method_lines(run: Run) -> Iterator[Sequence[object]]:
+    for method in run.methods:
+        yield (
+            method.name,
+            method.source,
+            method.digest,
+            method.licence,
+            method.resolution,
+            method.training,
+        )
 
 
-def _model_table(run: Run) -> Table:
+def _method_table(run: Run) -> Table:
     rows = tuple(
         (
-            Cell(one.name),
-            Cell(one.source),
-            Cell((one.digest or MISSING)[:12]),
-            Cell(one.licence or MISSING),
-            Cell(_short(one.resolution)),
-            Cell(one.training or MISSING),
+            Cell(method.name),
+            Cell(method.source),
+            Cell((method.digest or MISSING)[:12]),
+            Cell(method.licence or MISSING),
+            Cell(_short(method.resolution)),
+            Cell(method.training or MISSING),
         )
-        for one in run.methods
+        for method in run.methods
     )
     header = ("method", "source", "SHA-256", "licence", "trained at", "trained on")
     return Table("Models", header, rows)
@@ -281,14 +288,14 @@ _TIMING_COLUMNS = ("method", "resolution", "device", "seconds", "mebibytes", "n"
 def _timing_table(run: Run) -> Table:
     rows = tuple(
         (
-            Cell(one.method),
-            Cell(str(one.resolution)),
-            Cell(f"{one.seconds:.3g}"),
-            Cell(MISSING if one.mebibytes is None else f"{one.mebibytes:,.0f}"),
-            Cell(str(one.n)),
-            Cell(one.device),
+            Cell(timing.method),
+            Cell(str(timing.resolution)),
+            Cell(f"{timing.seconds:.3g}"),
+            Cell(MISSING if timing.mebibytes is None else f"{timing.mebibytes:,.0f}"),
+            Cell(str(timing.n)),
+            Cell(timing.device),
         )
-        for one in run.timings
+        for timing in run.timings
     )
     notes = (
         "Median over batches, reading and compositing the images included; memory is the peak of "

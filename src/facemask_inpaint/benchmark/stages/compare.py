@@ -22,12 +22,11 @@ Groups = dict[str, FeatureSet]
 
 def compare_methods(
     scoring: ScoringStage, exchanges: int | None, *, progress: bool
-) -> dict[int, Any]:
+) -> dict[int, dict[str, Any]]:
     """Compare all pairs of methods at each resolution, class by class.
 
     Only cases count that all methods predicted, and with several extractors the features of the
-    first. What was found before is kept while the features
-    are the same.
+    first. What was found before is kept while the features are the same.
 
     Args:
         scoring: where the features are.
@@ -57,13 +56,14 @@ def _compared(
     methods: Mapping[str, Groups],
     exchanges: int | None,
     progress: bool,
-) -> Any:
+) -> dict[str, Any]:
     kept = scoring.layout.work / f"comparison-{resolution}.json"
     fingerprint = _fingerprint(reals, methods, exchanges)
     if kept.exists():
-        before = json.loads(kept.read_text(encoding="utf-8"))
+        before: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         if before["fingerprint"] == fingerprint:
-            return before["comparison"]
+            known: dict[str, Any] = before["comparison"]
+            return known
     result = compare_features(
         reals,
         methods,
@@ -72,10 +72,11 @@ def _compared(
         seed=scoring.settings.seed,
         reader=FeatureReader(progress=progress),
     )
-    content = {"fingerprint": fingerprint, "comparison": result.to_dict()}
+    comparison = result.to_dict()
+    content = {"fingerprint": fingerprint, "comparison": comparison}
     with atomic_path(kept) as path:
         path.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
-    return content["comparison"]
+    return comparison
 
 
 def _groups(scoring: ScoringStage, resolution: int) -> tuple[Groups, dict[str, Groups]]:

@@ -169,9 +169,9 @@ class PreparationStage:
     def _known(self) -> dict[tuple[int, str], Portrait]:
         known: dict[tuple[int, str], Portrait] = {}
         for line in self._journal.read("resolution", "key", "size", "shares"):
-            where = (line["resolution"], line["key"])
-            before = known[where].shares if where in known else {}
-            known[where] = Portrait(line["size"], {**before, **line["shares"]})
+            position = (line["resolution"], line["key"])
+            before = known[position].shares if position in known else {}
+            known[position] = Portrait(line["size"], {**before, **line["shares"]})
         return known
 
     def _missing(self, key: str, known: Mapping[tuple[int, str], Portrait]) -> dict[int, list[str]]:

@@ -25,7 +25,7 @@ class Journal:
         self._path = folder / f"{name}-{rank}.jsonl"
         self._lock = threading.Lock()
 
-    def append(self, content: Mapping[str, Any]) -> None:
+    def append(self, content: Mapping[str, object]) -> None:
         """Add one line.
 
         Raises:

@@ -160,7 +160,7 @@ class Run:
     @property
     def dataset(self) -> str:
         """Name of the data set."""
-        return self.settings["dataset"]["name"]
+        return str(self.settings["dataset"]["name"])
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -225,7 +225,7 @@ class Run:
         return self.layout.mask(resolution, mask_class, key)
 
     def prediction(self, resolution: int, method: str, mask_class: str, key: str) -> Path:
-        """See :meth:`Layout.filled`."""
+        """See :meth:`Layout.prediction`."""
         return self.layout.prediction(resolution, method, mask_class, key)
 
 
@@ -235,7 +235,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
     Raises:
         ValueError, TypeError, LookupError, AttributeError: something is not.
     """
-    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         return settings  # refused for that
     methods = [from_dict(MethodEntry, entry).name for entry in settings["methods"]]
@@ -256,7 +256,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _part(name: Any) -> str:
+def _part(name: object) -> str:
     """Return a name as one part of a path; names in files come from anywhere.
 
     Raises:

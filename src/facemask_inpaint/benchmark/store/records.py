@@ -57,7 +57,7 @@ class MethodEntry:
     training: str = ""
     training_split: str = "unknown"
     resolution: int | None = None
-    conditions: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    conditions: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -164,18 +164,18 @@ def rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def to_json(record: Any) -> str:
+def to_json(record: Record) -> str:
     """Return a record as one line of JSON, without the line's end."""
     return json.dumps(asdict(record), ensure_ascii=False, allow_nan=False)
 
 
-def from_dict(record_type: type[Record], content: Mapping[str, Any]) -> Record:
+def from_dict(record_type: type[Record], content: Mapping[str, object]) -> Record:
     """Return a record from what its JSON holds."""
     fields: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
     return record_type(**fields)
 
 
-def write_records(path: Path, records: Iterable[Any]) -> None:
+def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write records as JSON lines, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(

@@ -7,7 +7,7 @@ import json
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import PIL
@@ -22,6 +22,8 @@ from facemask_inpaint.benchmark.store.records import ClassEntry, MethodEntry
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import MASK_CLASSES, Component, MaskClass
 from facemask_inpaint.metrics import FeatureMetric
+
+Entry = TypeVar("Entry", ClassEntry, MethodEntry)
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,14 @@ class Settings:
         methods: in the order in which they joined.
         metrics: names of the metrics that become scores.
         extractors: name to identity of each feature extractor; empty without feature metrics.
-        parser: name of what parses filled images; ``None`` without.
+        parser: name of what parses predictions; ``None`` without.
     """
 
     dataset: str
     keys: tuple[str, ...]
     seed: int
     dtype: str
-    masker: Mapping[str, Any]
+    masker: Mapping[str, object]
     classes: tuple[ClassEntry, ...]
     resolutions: tuple[int, ...]
     methods: tuple[MethodEntry, ...]
@@ -89,9 +91,9 @@ class Settings:
             self.parser,
         )
 
-    def _fixed(self) -> dict[str, Any]:
+    def _fixed(self) -> dict[str, object]:
         """What must not change, each under words for people."""
-        fixed: dict[str, Any] = {
+        fixed: dict[str, object] = {
             "data set": repr(self.dataset),
             "portraits": _keys_in_words(self.keys),
             "seed": self.seed,
@@ -105,7 +107,7 @@ class Settings:
         }
         return fixed
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the content of ``run.json``, with the versions that made it."""
         content = asdict(self)
         content["dataset"] = {"name": self.dataset, "keys": list(content.pop("keys"))}
@@ -177,7 +179,7 @@ def class_entries(masker: SemanticMasker, names: Iterable[str]) -> tuple[ClassEn
     )
 
 
-def masker_record(masker: SemanticMasker) -> dict[str, Any]:
+def masker_record(masker: SemanticMasker) -> Mapping[str, object]:
     """Return how a masker cuts, in terms of JSON.
 
     Raises:
@@ -204,7 +206,7 @@ def _pin(entry: MethodEntry) -> str:
     return entry.digest or entry.source.partition(" in ")[0]
 
 
-def _merged(earlier: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
+def _merged(earlier: tuple[Entry, ...], new: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """By name, earlier ones first; what both have as it is now."""
     return tuple(
         ({entry.name: entry for entry in earlier} | {entry.name: entry for entry in new}).values()
