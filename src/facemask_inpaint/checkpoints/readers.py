@@ -55,8 +55,6 @@ class Contents:
     Attributes:
         path: the file.
         container: what wrote it.
-        keys: of every tensor; those of nested state dicts and of a pickle's networks behind the
-            name and ``":"``.
     """
 
     path: Path
@@ -65,7 +63,10 @@ class Contents:
 
     @property
     def keys(self) -> list[str]:
-        """Keys of all tensors, in the file's order."""
+        """Keys of all tensors, in the file's order.
+
+        Those of nested state dicts, and of a pickle's networks, have the name and ``":"`` in front.
+        """
         return list(self._unread)
 
     def shape(self, key: str) -> tuple[int, ...]:
