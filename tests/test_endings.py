@@ -201,7 +201,7 @@ def test_evaluate_says_that_it_was_stopped(number: signal.Signals, files: Path) 
     )
     assert running.stderr is not None
     for line in running.stderr:
-        if "facemask_inpaint.metrics.pixel" in line:
+        if "facemask_inpaint.metrics.pairs" in line:
             break
     time.sleep(0.2)
     running.send_signal(number)
