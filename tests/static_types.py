@@ -65,3 +65,21 @@ def checks(inpainter: fmi.Inpainter, image: ImageLike, mask: MaskLike) -> None:
 
 def label_maps(masker: fmi.SemanticMasker, label_map: LabelMapLike) -> None:
     masker(label_map, "hair")
+
+
+def masks_have_the_type_of_their_label_map(
+    masker: fmi.SemanticMasker,
+    sampler: fmi.MixedMaskSampler,
+    array: NDArray[np.uint8],
+    tensor: Tensor,
+    pil: Image.Image,
+) -> None:
+    assert_type(masker(array, "hair"), NDArray[Any])
+    assert_type(masker(tensor, {"nose", "mouth"}), Tensor)
+    assert_type(masker(pil, "G", size=256), Image.Image)
+    assert_type(masker("labels.png", "hair"), Image.Image)
+    assert_type(masker.all(tensor), dict[str, Tensor])
+    assert_type(sampler(array, index=0).mask, NDArray[np.bool_])
+    assert_type(sampler(tensor, index=0).mask, Tensor)
+    assert_type(fmi.masks.flip_label_map(pil), Image.Image)
+    masker(array, "hair", sice=3)  # type: ignore[call-overload]

@@ -390,3 +390,22 @@ def test_oblong_label_maps_are_not_squashed_without_a_word(shape: tuple[int, int
         warnings.simplefilter("error")
         assert SemanticMasker()(labels, "nose", size=(30, 20)).shape == (30, 20)
         assert SemanticMasker()(labels, "nose").shape == shape
+
+
+def test_weights_may_name_several_classes_at_once() -> None:
+    sampler = MixedMaskSampler(64, classes="A-D,hair", class_weights={"hair,eyes": 3, "D": 0})
+    assert dict(zip(sampler.classes, sampler.class_weights)) == {
+        "eyes": 3,
+        "eyebrows": 1,
+        "full_mouth": 1,
+        "nose": 0,
+        "hair": 3,
+    }
+
+
+def test_a_sampler_with_fixed_probabilities_has_no_state() -> None:
+    sampler = MixedMaskSampler(64, class_weights={"hair": 2})
+    before = list(sampler.class_weights)
+    sampler.on_validation({"hair": 0.1, "eyes": 9.0})
+    sampler.load_state_dict(sampler.state_dict())
+    assert sampler.class_weights == before

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facemask_inpaint.errors import OptionError
+
 LEAST_KNOWN = 0.5
 """Share of a small pixel that must be known for it to count."""
 
@@ -27,6 +29,10 @@ MISTRUST = 2
 The directions would be stretched far to explain an image unlike those of training, into colours
 that no face has; with more noise the output stays near the mean. Held-out portraits hardly tell 2
 from 0, other photographs do."""
+
+
+LEAST_NOISE = 1e-10
+"""Variance of the noise below which it is rounding; that of portraits is about a thousandth."""
 
 
 class FacePrior(nn.Module):
@@ -70,6 +76,11 @@ class FacePrior(nn.Module):
         variances = squares / (len(rows) - 1)
         kept = min(self.basis.shape[1], len(rows) // 2)  # the others tell the noise
         noise = variances[kept:].sum() / (rows.shape[1] - kept)
+        if noise < LEAST_NOISE:
+            raise OptionError(
+                f"the {len(rows) // 2} training images are the same, or nearly: their spread, "
+                "which the network starts from, cannot be estimated; give it different portraits"
+            )
         self.mean.copy_(mean)
         self.basis.zero_()
         directions = F.normalize(apart.T @ weights[:, :kept], dim=0)
