@@ -1,5 +1,8 @@
-"""The model zoo as a page: cards from the registry, parity figures from the networks' pages, and
-from the test suite how the published files were rebuilt."""
+"""The model zoo and the table for choosing a model, written from the cards.
+
+Parity figures come from the networks' pages, times from the page on performance, and from the test
+suite how the published files were rebuilt.
+"""
 
 from __future__ import annotations
 

@@ -60,9 +60,11 @@ class OnnxNetwork(InpaintingNetwork):
         self.preferred_strategy = "resize" if config.strategy == "resize" else "pad"
 
     def latent_spec(self, n: int, h: int, w: int) -> dict[str, tuple[int, ...]]:
+        """Name the random draws; see :meth:`InpaintingNetwork.latent_spec`."""
         return {name: (n, *shape) for name, shape in self.config.latents.items()}
 
     def draw(self, name: str, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+        """Draw a latent as the exported network does; see :meth:`InpaintingNetwork.draw`."""
         return self._original.draw(name, shape, generator)
 
     @cached_property
@@ -71,6 +73,7 @@ class OnnxNetwork(InpaintingNetwork):
         return blank(self.config.architecture, **self.config.options)
 
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        """Run the graph; see :meth:`InpaintingNetwork.fill`."""
         feeds = {"image": masked_image, "mask": hole} | dict(latents)
         arrays = {name: value.detach().float().cpu().numpy() for name, value in feeds.items()}
         (prediction,) = self._session.run(None, arrays)

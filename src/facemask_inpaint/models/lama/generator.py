@@ -73,6 +73,7 @@ class LaMa(InpaintingNetwork):
         return other
 
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+        """Fill the hole, with refinement if it is set; see :meth:`InpaintingNetwork.fill`."""
         black_hole = (masked_image + 1) / 2 * (1 - hole)
         if self.refinement is None or self.training:
             image = self.decode(self.blocks(self.encode(black_hole, hole)))
