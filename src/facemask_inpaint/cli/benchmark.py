@@ -86,7 +86,7 @@ def benchmark(
     out: Path,
     **call: Any,
 ) -> None:
-    r"""Fill every component of every portrait with every method, and measure the predictions.
+    """Fill every component of every portrait with every method, and measure the predictions.
 
     The same command goes on where it was stopped; with another method, class or size it adds that
     to the folder and computes nothing else. `torchrun --nproc-per-node 4 -m facemask_inpaint
@@ -95,9 +95,9 @@ def benchmark(
 
     \b
     Example:
-        facemask-inpaint benchmark --data CelebAMask-HQ --model lama --model mat --size 256 \
+        facemask-inpaint benchmark --data CelebAMask-HQ --model lama --model mat --size 256 \\
             --out runs/celebahq
-        facemask-inpaint benchmark --data faces --classes hair,eyes --limit 8 \
+        facemask-inpaint benchmark --data faces --classes hair,eyes --limit 8 \\
             --extractor random-convolutions --out runs/rehearsal
     """
     from facemask_inpaint import SemanticMasker, data

@@ -43,7 +43,7 @@ from facemask_inpaint.cli import options
 def report(
     run: Path, out: Path | None, rows: int, extremes: int, image_size: int, megabytes: float
 ) -> None:
-    r"""Write the page of a benchmark run again, without running anything again.
+    """Write the page of a benchmark run again, without running anything again.
 
     \b
     Example:
