@@ -88,7 +88,7 @@ def trace_entry(framing: Framing) -> onnx.ModelProto:
     return to_onnx(
         Entry(framing),
         _pixels(),
-        [_FREE_PIXELS] * 2,
+        [FREE_PIXELS] * 2,
         inputs=["image", "mask"],
         outputs=["masked_image", "hole"],
     )
@@ -102,14 +102,14 @@ def trace_exit(framing: Framing) -> onnx.ModelProto:
     return to_onnx(
         Exit(framing),
         [*pixels, masked_image],
-        [_FREE_PIXELS, _FREE_PIXELS, free],
+        [FREE_PIXELS, FREE_PIXELS, free],
         inputs=["image", "mask", "prediction"],
         outputs=["composite"],
     )
 
 
 _FREE = torch.export.Dim.DYNAMIC
-_FREE_PIXELS = {0: _FREE, 1: _FREE, 2: _FREE}
+FREE_PIXELS = {0: _FREE, 1: _FREE, 2: _FREE}
 
 
 def _pixels() -> list[Tensor]:
