@@ -13,10 +13,8 @@ from torch import Tensor
 import facemask_inpaint as fmi
 from facemask_inpaint.typing import (
     ImageLike,
-    ImagesLike,
     LabelMapLike,
     LoadedImage,
-    LoadedImages,
     MaskLike,
     MasksLike,
 )
@@ -28,6 +26,7 @@ def one_image(
 ) -> None:
     assert_type(inpainter(pil, pil), Image.Image)
     assert_type(inpainter(array, array > 0, seed=3, blend="poisson"), NDArray[Any])
+    assert_type(inpainter(np.asarray(pil), array), NDArray[Any])
     assert_type(inpainter(tensor, tensor, mask_class="hair", steps=20), Tensor)
     assert_type(inpainter("face.png", "mask.png"), Image.Image)
     assert_type(inpainter(Path("face.png"), array), Image.Image)
@@ -42,8 +41,11 @@ def several_images(
     assert_type(inpainter(pils, mask, num_samples=4), list[list[Image.Image]])
 
 
-def anything(inpainter: fmi.Inpainter, images: ImagesLike, masks: MasksLike) -> None:
-    assert_type(inpainter(images, masks), LoadedImages)
+def anything(
+    inpainter: fmi.Inpainter, image: ImageLike, images: list[ImageLike], masks: MasksLike
+) -> None:
+    assert_type(inpainter(image, masks), LoadedImage)
+    assert_type(inpainter(images, masks), list[LoadedImage] | tuple[LoadedImage, ...])
 
 
 def wrong_calls(inpainter: fmi.Inpainter, image: Image.Image) -> None:

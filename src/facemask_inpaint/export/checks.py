@@ -140,7 +140,8 @@ def _masks(n: int, size: Size) -> torch.Tensor:
 
 def _run(session: onnxruntime.InferenceSession, feeds: Mapping[str, Any], where: str) -> np.ndarray:
     try:
-        return session.run(None, dict(feeds))[0]
+        output: np.ndarray = session.run(None, dict(feeds))[0]
+        return output
     except Exception as error:  # the runtime's errors have no common base but this
         reason = str(error).strip().splitlines()[0][:200]
         raise ExportError(f"the exported graph fails for {where}: {reason}") from error

@@ -48,7 +48,8 @@ def fourier_unit(unit: FourierUnit, x: Tensor) -> Tensor:
     # Frequencies other than zero and the Nyquist frequency stand for their conjugates too.
     column = torch.arange(w // 2 + 1)
     weight = torch.where((column == 0) | (2 * column == w), scale, 2 * scale)
-    return (real * weight) @ cos_w.T - (imaginary * weight) @ sin_w.T
+    signal: Tensor = (real * weight) @ cos_w.T - (imaginary * weight) @ sin_w.T
+    return signal
 
 
 def waves(length: int, frequencies: int) -> tuple[Tensor, Tensor]:

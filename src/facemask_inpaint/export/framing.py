@@ -33,9 +33,9 @@ class Framing:
         """Size to which an image is resampled; all are whole numbers, or symbols of such."""
         if self.side is None:
             return height, width
-        longer = torch.sym_max(height, width)
+        longer = _larger(height, width)
         height, width = (
-            torch.sym_max(_rounded(length * self.side, longer), 1) for length in (height, width)
+            _larger(_rounded(length * self.side, longer), 1) for length in (height, width)
         )
         return height, width
 
@@ -43,7 +43,7 @@ class Framing:
         """Length that the network is given for one that was resampled."""
         if self.square and self.side is not None:
             return self.side
-        length = torch.sym_max(length, self.smallest) + self.multiple - 1
+        length = _larger(length, self.smallest) + self.multiple - 1
         return length // self.multiple * self.multiple
 
 
@@ -182,11 +182,17 @@ def overlaps(positions: Tensor, source: int, target: int, columns: int) -> Tenso
     return (shrunk & shrinks) | (nearest & ~shrinks)
 
 
+def _larger(first: int, second: int) -> int:
+    larger: int = torch.sym_max(first, second)  # type: ignore[no-untyped-call]
+    return larger
+
+
 def _rounded(numerator: int, denominator: int) -> int:
     """The quotient rounded half to even, as ``round`` does."""
     doubled = 2 * numerator + denominator
     quotient = doubled // (2 * denominator)
-    tie = 1 - torch.sym_min(doubled % (2 * denominator), 1)
+    remainder: int = torch.sym_min(doubled % (2 * denominator), 1)  # type: ignore[no-untyped-call]
+    tie = 1 - remainder
     return quotient - tie * (quotient % 2)
 
 

@@ -17,11 +17,11 @@ from onnxscript import opset18 as op
 _FLOAT32, _FLOAT64 = 1, 11
 
 
-@script()
+@script()  # type: ignore[untyped-decorator]
 def cholesky(matrix: FLOAT[...]) -> DOUBLE[...]:
     """Lower factor of ``(N, K, K)``: each column leaves its outer product behind."""
 
-    @graph()
+    @graph()  # type: ignore[untyped-decorator]
     def take_column(rest: DOUBLE[...], unit: DOUBLE[...], below: DOUBLE[...]):  # type: ignore[no-untyped-def]
         column = op.ReduceSum(rest * unit, op.Constant(value_ints=[-1]), keepdims=0)
         pivot = op.ReduceSum(column * unit, op.Constant(value_ints=[-1]), keepdims=1)
@@ -39,11 +39,11 @@ def cholesky(matrix: FLOAT[...]) -> DOUBLE[...]:
     return op.Transpose(columns, perm=[1, 2, 0])
 
 
-@script()
+@script()  # type: ignore[untyped-decorator]
 def solve_lower(factor: DOUBLE[...], right: DOUBLE[...]) -> DOUBLE[...]:
     """Divide a lower triangular ``(N, K, K)`` out of ``(N, K, M)``, row by row."""
 
-    @graph()
+    @graph()  # type: ignore[untyped-decorator]
     def eliminate(rest: DOUBLE[...], column: DOUBLE[...], unit: DOUBLE[...]):  # type: ignore[no-untyped-def]
         wide = op.Unsqueeze(column, op.Constant(value_ints=[2]))
         pick = op.Unsqueeze(unit, op.Constant(value_ints=[1]))

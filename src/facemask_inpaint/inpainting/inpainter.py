@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import copy
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Unpack, get_args, overload
 
 import numpy as np
-import torch
 from PIL import Image
 
-from facemask_inpaint import checkpoints, images, models
-from facemask_inpaint._internal.devices import resolve_device, resolve_dtype
+from facemask_inpaint import images
 from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint._internal.types import (
     Blend,
     Conditions,
+    ImageLike,
     ImagesLike,
     ImagesT,
     InpaintingOptions,
     LoadedImage,
-    LoadedImages,
     MasksLike,
     PathLike,
     PerImage,
@@ -33,18 +30,18 @@ from facemask_inpaint._internal.types import (
 )
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.export import export_network
-from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.inpainting._batches import (
     Task,
     predict_all,
     seeds_of_images,
 )
+from facemask_inpaint.inpainting._pretrained_network import PretrainedNetwork
 from facemask_inpaint.inpainting.strategies import choose_crop
-from facemask_inpaint.models import InpaintingNetwork, PipelineNetwork
+from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models._conditions import conditions_of_images
 
 
-class Inpainter:
+class Inpainter(PretrainedNetwork):
     """A network with everything around it: sizes, devices, batches, seeds, compositing.
 
     Example:
@@ -61,168 +58,6 @@ class Inpainter:
         device: where the network runs; ``None`` means CUDA when there, else CPU.
         dtype: precision of the network, such as ``torch.float32`` or ``"bfloat16"``.
     """
-
-    @ordinary_torch()
-    def __init__(
-        self,
-        network: InpaintingNetwork,
-        *,
-        card: models.Card | None = None,
-        device: str | torch.device | None = None,
-        dtype: str | torch.dtype = torch.float32,
-    ) -> None:
-        self.card = card
-        self.device = resolve_device(device)
-        self.dtype = resolve_dtype(dtype)
-        self.network = network.to(self.device, self.dtype).eval()
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        name: str | Path,
-        *,
-        device: str | torch.device | None = None,
-        dtype: str | torch.dtype = torch.float32,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-        progress: bool = True,
-    ) -> Inpainter:
-        """Load a model by registry name, or from a folder or hub repository.
-
-        Args:
-            name: a registry name or alias (``"lama-celebahq-256"``, ``"lama"``), a folder written
-                by :meth:`save_pretrained` or :meth:`export`, or a hub repository ``"owner/name"``
-                of the former's form.
-            device: ``None`` means CUDA when there, else CPU.
-            dtype: precision of the network.
-            revision: commit or branch of a hub repository.
-            cache_dir: folder of downloads; see ``checkpoints.fetch``.
-            local_files_only: do not download anything.
-            progress: show a progress bar while downloading.
-
-        Raises:
-            UnknownNameError: there is no such name; the message lists similar ones.
-            WeightsNotFoundError: the weights are not published or cannot be fetched; the message
-                says where to get them and what to do with them.
-            IntegrityError: the hash of a file is not the pinned one.
-
-        Example:
-            >>> Inpainter.from_pretrained("lite", device="cpu").card.name
-            'lite-portraits-256'
-        """
-        # Refused before a long download.
-        device, dtype = resolve_device(device), resolve_dtype(dtype)
-        download = pretrained.Download(cache_dir, local_files_only, progress)
-        loaded = pretrained.load(name, revision=revision, download=download)
-        return cls(loaded.network, card=loaded.card, device=device, dtype=dtype)
-
-    @classmethod
-    def from_checkpoint(
-        cls,
-        path: pretrained.CheckpointPaths,
-        architecture: str,
-        *,
-        device: str | torch.device | None = None,
-        dtype: str | torch.dtype = torch.float32,
-        **options: Any,
-    ) -> Inpainter:
-        """Load an official checkpoint file as its authors published it; nothing in it is run.
-
-        Args:
-            path: the file; for networks published in parts all files, in the card's order or as a
-                mapping from role to file.
-            architecture: an architecture or registry name, which says how the file is laid out.
-            device: ``None`` means CUDA when there, else CPU.
-            dtype: precision of the network.
-            **options: constructor arguments of the network that cannot be read off the file.
-
-        Raises:
-            CheckpointError: the file is damaged or of another network.
-            UnsafeCheckpointError: the file asks for something that weights do not need.
-
-        Example:
-            >>> Inpainter.from_checkpoint("big-lama/models/best.ckpt", "lama")  # doctest: +SKIP
-        """
-        device, dtype = resolve_device(device), resolve_dtype(dtype)
-        loaded = pretrained.load_checkpoint(path, architecture, **options)
-        return cls(loaded.network, card=loaded.card, device=device, dtype=dtype)
-
-    @classmethod
-    def from_diffusers(
-        cls,
-        source: Any,
-        *,
-        device: str | torch.device | None = None,
-        dtype: str | torch.dtype | None = None,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-        **options: Any,
-    ) -> Inpainter:
-        """Use an inpainting pipeline of ``diffusers`` as the network.
-
-        Args:
-            source: a pipeline, or the folder or hub repository of one.
-            device: ``None`` keeps a given pipeline where it is; one that is loaded goes to CUDA
-                when there, else the CPU.
-            dtype: ``None`` keeps a given pipeline's precision; one that is loaded is float32.
-            revision: commit or branch of a hub repository.
-            cache_dir: folder of downloads.
-            local_files_only: do not download anything.
-            **options: ``prompt`` (one, or one per mask class), ``negative_prompt``, ``steps``,
-                ``guidance_scale``, ``strength``, ``resolution`` and ``arguments``, see
-                :class:`~facemask_inpaint.models.pipeline.PipelineNetwork`.
-
-        Raises:
-            OptionError: the pipeline cannot inpaint, or an option makes no sense.
-            WeightsNotFoundError: the repository cannot be reached or holds no pipeline.
-            CheckpointError: the folder holds no pipeline that can inpaint.
-
-        Example:
-            >>> Inpainter.from_diffusers("owner/inpainting-pipeline", steps=20)  # doctest: +SKIP
-        """
-        if isinstance(source, str | Path):
-            download = pretrained.Download(cache_dir, local_files_only)
-            network = pretrained.open_pipeline(source, revision, download, **options)
-            return cls(network, device=device, dtype=dtype or torch.float32)
-        in_place = device is None and dtype is None
-        network = PipelineNetwork(source, in_place=in_place, **options)
-        return cls(network, device=device or source.device, dtype=dtype or source.dtype)
-
-    @ordinary_torch()
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Write ``config.json`` and ``model.safetensors`` (float32), whole or not at all.
-
-        Args:
-            folder: to write; :meth:`from_pretrained` loads it.
-
-        Raises:
-            OptionError: the network is not in the registry, so it could not be loaded again.
-
-        Example:
-            >>> import tempfile
-            >>> inpainter = Inpainter.from_pretrained("lite", device="cpu")
-            >>> folder = inpainter.save_pretrained(tempfile.mkdtemp())
-            >>> sorted(path.name for path in folder.iterdir())
-            ['config.json', 'model.safetensors']
-        """
-        if not self.network.architecture:
-            raise OptionError(
-                f"{type(self.network).__name__} is not a network of the registry; create it with "
-                "models.create to save it"
-            )
-        config = {
-            "architecture": self.network.architecture,
-            "options": dict(self.network.options),
-        }
-        if self.card is not None:
-            config |= {"card": self.card.name, "licence": self.card.licence}
-        state = {
-            key: value.float().cpu() if value.is_floating_point() else value.cpu()
-            for key, value in self.network.state_dict().items()
-        }
-        return checkpoints.save_folder(folder, config, state)
 
     def export(
         self,
@@ -278,38 +113,6 @@ class Inpainter:
             dtype=dtype,
         )
 
-    @classmethod
-    def from_onnx(
-        cls, folder: str | Path, *, device: str | torch.device | None = None
-    ) -> Inpainter:
-        """Open a folder that :meth:`export` wrote; its graph runs in onnxruntime, on the CPU.
-
-        Args:
-            folder: with ``config.json`` and ``model.onnx``, which may have been quantised.
-            device: where images are kept while they are prepared.
-
-        Raises:
-            CheckpointError: the folder holds no export.
-            IntegrityError: the graph is not the one that was exported.
-            MissingDependencyError: the ``onnx`` extra is not installed.
-        """
-        loaded = pretrained.load_exported(folder)
-        return cls(loaded.network, card=loaded.card, device=device)
-
-    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
-        """Upload the network, as :meth:`save_pretrained` writes it, and return its address.
-
-        Args:
-            repo_id: ``owner/name`` of the hub repository, which is created if need be.
-            private: whether a new repository is private.
-            token: of the hub; ``None`` takes that of the last login.
-        """
-        with tempfile.TemporaryDirectory() as folder:
-            return checkpoints.push_folder(
-                self.save_pretrained(folder), repo_id, private=private, token=token
-            )
-
-    # A number of samples that is 1 only at run time is typed as several.
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self,
@@ -331,12 +134,12 @@ class Inpainter:
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self,
-        image: ImagesLike,
+        image: Sequence[ImageLike],
         mask: MasksLike,
         *,
         num_samples: Literal[1] = 1,
         **options: Unpack[InpaintingOptions],
-    ) -> LoadedImages: ...
+    ) -> list[LoadedImage] | tuple[LoadedImage, ...]: ...
     @overload
     def __call__(
         self,
@@ -349,7 +152,7 @@ class Inpainter:
     @overload
     def __call__(
         self,
-        image: ImagesLike,
+        image: PathLike | Sequence[ImageLike],
         mask: MasksLike,
         *,
         num_samples: int,
