@@ -33,8 +33,12 @@ RETIRED = {
 ALLOWED = {
     "docs/glossary.md": ("a membrane",),
     "docs/models/harmonic.md": ("membrane interpolation",),
+    "src/facemask_inpaint/images/harmonic.py": ("membrane interpolation", "a thin membrane"),
+    "src/facemask_inpaint/models/published/baseline.py": ("the membrane that solves",),
 }
 """Phrases that may stand in one file: where a synonym is explained."""
+
+PACKAGE = ROOT / "src" / "facemask_inpaint"
 
 _PAGES = ("README.md", "CONTRIBUTING.md")
 _WORD = re.compile(rf"(?<![\w-])(?:{'|'.join(RETIRED)})(?![\w-])", re.IGNORECASE)
@@ -67,3 +71,15 @@ def prose(source: str) -> Iterator[str]:
 @pytest.mark.parametrize("page", guides(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_guides_use_the_words_of_the_glossary(page: Path) -> None:
     assert retired(page.read_text(encoding="utf-8"), page) == []
+
+
+@pytest.mark.parametrize("part", sorted(path.name for path in PACKAGE.glob("[!.]*")))
+def test_code_speaks_with_the_words_of_the_glossary(part: str) -> None:
+    """Docstrings, messages and comments, by package."""
+    paths = [PACKAGE / part] if part.endswith(".py") else sorted((PACKAGE / part).rglob("*.py"))
+    found = {}
+    for path in paths:
+        text = "\n".join(prose(path.read_text(encoding="utf-8")))
+        if words := retired(text, path):
+            found[path.relative_to(ROOT).as_posix()] = words
+    assert found == {}

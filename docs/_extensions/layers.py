@@ -35,10 +35,10 @@ def _part(note: str, *modules: str) -> Part:
 LAYERS: tuple[tuple[Part, ...], ...] = (
     (_part("the commands", "cli"), _part("types for annotations", "typing")),
     (
-        _part("tables, diagnostics, the page", "benchmark"),
-        _part("recipes, losses, the loop", "training"),
-        _part("a local page", "app"),
-        _part("do weights and methods keep their promises", "verification"),
+        _part("tables and the report", "benchmark"),
+        _part("recipes and the loop", "training"),
+        _part("the local page", "app"),
+        _part("checks of weights", "verification"),
     ),
     (_part("any image in, the same kind out", "inpainting"),),
     (_part("networks as ONNX graphs, and back", "export"),),

@@ -53,7 +53,7 @@ def choosing(pages: Path, performance: str) -> str:
     by_resolution = sorted(cards, key=lambda card: card.resolution or 0)
     head = (
         *("model", "trained on", "resolution", "framing", "pluralistic"),
-        *("seconds (CPU)", "milliseconds (GPU)", "commercial use", "weights"),
+        *("s (CPU)", "ms (GPU)", "commercial use", "weights"),
     )
     return _table(head, [_choice(card, pages, performance) for card in by_resolution]) + "\n"
 
@@ -67,16 +67,29 @@ def _choice(card: Card, pages: Path, performance: str) -> tuple[str, ...]:
     draws = fact(text, "random draws")
     return (
         f"[`{card.name}`](models/{card.architecture}.md)",
-        _data(card).partition(" of members")[0],
+        _unbroken(_data(card).partition(" of members")[0]),
         str(card.resolution or "any"),
-        _FRAMED[card.framing],
+        _unbroken(_FRAMED[card.framing]),
         "no" if draws.startswith("none") else "yes",
         _seconds(performance, card) or "\u2013",
         measured(performance, "float32, batch 8", card.architecture, card.resolution or 256)
         or "\u2013",
         _COMMERCIAL[card.commercial_use],
-        card.availability,
+        _weights_in_a_word(card),
     )
+
+
+def _weights_in_a_word(card: Card) -> str:
+    if not card.needs_weights:
+        return "none needed"
+    if card.ships:
+        return "included"
+    return "download" if card.downloadable else "by browser"
+
+
+def _unbroken(name: str) -> str:
+    """Return a name whose hyphens do not end a line."""
+    return name.replace("-", "\u2011")
 
 
 def _seconds(performance: str, card: Card) -> str:

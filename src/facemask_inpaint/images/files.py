@@ -230,7 +230,7 @@ def save_image(image: Image.Image, path: str | Path) -> None:
             image.save(temporary, image_format, **options)
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk's fault, not the format's
+                raise  # the disk failed, not the format
             raise _cannot_hold(path, image_format, image.mode) from error
 
 

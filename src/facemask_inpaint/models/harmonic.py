@@ -1,4 +1,4 @@
-"""Membrane interpolation as a network without weights: the baseline of every table.
+"""Harmonic inpainting as a network without weights: the baseline of every table.
 
 The hole is filled by the solution of Laplace's equation, the smoothest continuation of what is
 known (:mod:`facemask_inpaint.images.harmonic`). Nothing is learned, so whatever a learned network
