@@ -47,7 +47,8 @@ _WORD = re.compile(rf"(?<![\w-])(?:{'|'.join(RETIRED)})(?![\w-])", re.IGNORECASE
 def guides() -> list[Path]:
     """Pages that people wrote."""
     written = (path for path in (ROOT / "docs").rglob("*.md") if "/_" not in path.as_posix())
-    return sorted([*written, *(ROOT / name for name in _PAGES)])
+    notes = (ROOT / "src").rglob("README.md")
+    return sorted([*written, *notes, *(ROOT / name for name in _PAGES)])
 
 
 def retired(text: str, path: Path) -> list[str]:
