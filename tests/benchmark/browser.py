@@ -86,8 +86,10 @@ class Page:
 
     def open(self, file: Path) -> None:
         """Load a page from the file system and wait until it is complete."""
-        self.send("Page.navigate", url=file.resolve().as_uri())
-        self.wait("document.readyState === 'complete'")
+        url = file.resolve().as_uri()
+        self.send("Page.navigate", url=url)
+        # Until the new document is there, the old one answers.
+        self.wait(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
 
     def run(self, script: str) -> Any:
         """Value of a JavaScript expression, or of what it promises."""
@@ -115,11 +117,13 @@ class Page:
             deviceScaleFactor=1,
             mobile=False,
         )
+        self.wait(f"innerWidth === {width} && innerHeight === {height}")
 
     def prefer(self, scheme: str) -> None:
         """Tell the page that its reader prefers ``light`` or ``dark``."""
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self.send("Emulation.setEmulatedMedia", features=[feature])
+        self.wait(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
 
     def click(self, selector: str) -> None:
         """Press the mouse on the middle of an element."""
