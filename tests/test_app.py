@@ -394,9 +394,8 @@ def test_strokes_on_an_own_portrait_are_filled(page: browser.Page, tmp_path: Pat
     page.click("#classes input")  # the eyes, ticked at first
     page.click("#paint button")
     settle(page, "#easel canvas")
-    page.run(
-        "document.querySelector('#easel canvas').scrollIntoView({block: 'center', behavior: 'instant'})"
-    )
+    where = "{block: 'center', behavior: 'instant'}"
+    page.run(f"document.querySelector('#easel canvas').scrollIntoView({where})")
     stroke(page, (0.3, 0.5), (0.7, 0.5))
     settle(page, "#fill")
     page.click("#fill")

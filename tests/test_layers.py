@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import facemask_inpaint
+from facemask_inpaint.models._registry import ARCHITECTURES
 from tests.extensions import load_extension
 
 ROOT = Path(__file__).parents[1]
@@ -66,10 +66,7 @@ def test_imports_go_down() -> None:
 
 
 def test_networks_know_nothing_of_each_other() -> None:
-    networks = {
-        target.partition(":")[0].rpartition(".")[2]
-        for target in facemask_inpaint.models._registry.ARCHITECTURES.values()
-    }
+    networks = {target.partition(":")[0].rpartition(".")[2] for target in ARCHITECTURES.values()}
     assert {"lama", "mat", "harmonic"} <= networks
     wrong = []
     for path in sorted((PACKAGE / "models").rglob("*.py")):

@@ -186,8 +186,8 @@ def result_name(path: str | Path) -> str:
         return path.name
     try:
         with open_image(path) as image:
-            kind, mode = image.format or "", result_mode(image)
-            return path.stem + formats.result_suffix(path.suffix, kind, mode)
+            image_format, mode = image.format or "", result_mode(image)
+            return path.stem + formats.result_suffix(path.suffix, image_format, mode)
     except ImageError:
         return path.name
 

@@ -54,16 +54,16 @@ def list_images(source: Path) -> list[Path]:
     if not source.is_dir():
         return [source]
     entries = _visible(source)
-    found = [path for path in entries if _is_named_so(path) and _is_text(path.name)]
+    images = [path for path in entries if _is_named_so(path) and _is_text(path.name)]
     others = [path.name for path in entries if not _is_named_so(path) and _is_content(path)]
     nameless = [ascii(path.name) for path in entries if not _is_text(path.name)]
-    if not found:
+    if not images:
         beside = f"; {len(others)} other files: {listed(others)}" if others else ""
         raise ImageError(f"{source}: no images here{beside}")
-    _require_different_keys(source, found)
+    _require_different_keys(source, images)
     _say_left_out(source, "no image format has such a suffix", others)
     _say_left_out(source, "names must be text in this system's encoding", nameless)
-    return found
+    return images
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -75,9 +75,9 @@ def _is_named_so(path: Path) -> bool:
     return path.suffix.lower() in image_suffixes()
 
 
-def _require_different_keys(source: Path, found: list[Path]) -> None:
+def _require_different_keys(source: Path, paths: list[Path]) -> None:
     keys: dict[str, Path] = {}
-    for path in found:
+    for path in paths:
         key = key_of(path)
         if key in keys:
             raise ImageError(f"{source}: {keys[key].name} and {path.name} share a stem")

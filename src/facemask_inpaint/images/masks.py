@@ -156,11 +156,11 @@ def _as_tensor(mask: object, name: str) -> Tensor:
         return ordered(mask, np.float32 if mask.dtype.kind == "f" else np.int64)
     if isinstance(mask, Tensor) and is_dense(mask) and not mask.is_complex():
         return ordered(mask, np.float32 if mask.is_floating_point() else np.int64)
-    kind = f"{mask.dtype} array" if hasattr(mask, "dtype") else type(mask).__name__
+    type_name = f"{mask.dtype} array" if hasattr(mask, "dtype") else type(mask).__name__
     if isinstance(mask, Tensor) and not is_dense(mask):
-        kind = "tensor without numbers in memory (meta, sparse or quantised)"
+        type_name = "tensor without numbers in memory (meta, sparse or quantised)"
     raise MaskError(
-        f"{name} is a {kind}; needed: a path, a PIL image, or a bool, uint8 or float array"
+        f"{name} is a {type_name}; needed: a path, a PIL image, or a bool, uint8 or float array"
     )
 
 

@@ -178,8 +178,8 @@ class Inpainter(PretrainedNetwork):
     ) -> object:
         """Inpaint the hole of one image, of a list of images, or of a batch.
 
-        Known pixels are returned bit for bit unless ``blend`` is ``"feather"``. Hidden pixels have
-        no influence: they are zeroed before anything else looks at the image.
+        Known pixels are returned bit for bit unless ``blend`` is ``"feather"``; hidden pixels have
+        no influence. Conditions that the network's ``condition_spec()`` lacks are refused.
 
         Args:
             image: a path, PIL image, array ``(H, W, 3)`` or tensor ``(3, H, W)``, a list of these,
@@ -187,11 +187,9 @@ class Inpainter(PretrainedNetwork):
             mask: 1 / True / 255 = hole, of the image's size; one for all images, or one each.
             seed: of all random draws; one for all images, or one each.
             num_samples: samples per image; more than one needs a network that draws.
-            strategy: ``"pad"``, ``"resize"`` or ``"crop"`` (see ``strategies``); ``None`` takes
-                the network's own.
+            strategy: ``"pad"``, ``"resize"`` or ``"crop"``; ``None`` takes the network's own.
             margin: context around the hole for ``"crop"``, as a share of the hole's longer side.
-            blend: ``"none"``, ``"feather"`` (cross-fade outside the hole) or ``"poisson"``
-                (gradient-domain: the colours in the hole meet those around it).
+            blend: ``"none"``, ``"feather"`` (cross-fade) or ``"poisson"`` (gradient domain).
             border: width of the feather in pixels.
             batch_size: images per call of the network; halved when memory runs out.
             value_range: (low, high) of float images; by default inferred as [0, 1] or [-1, 1].
@@ -212,11 +210,11 @@ class Inpainter(PretrainedNetwork):
         decoded, regroup = images.decode_images(image, value_range=value_range)
         holes = images.decode_masks(mask, [each.size for each in decoded])
         seeds = seeds_of_images(seed, len(decoded))
-        told = self._conditions_of_images(conditions, len(decoded))
+        per_image = self._conditions_of_images(conditions, len(decoded))
         crops = [choose_crop(strategy, self.network, hole, margin) for hole in holes]
         tasks = [
             Task(*inputs).of_sample(number)
-            for inputs in zip(decoded, holes, crops, seeds, told)
+            for inputs in zip(decoded, holes, crops, seeds, per_image)
             for number in range(num_samples)
         ]
         composites = self._composites(tasks, batch_size, blend, border, progress)
@@ -230,8 +228,8 @@ class Inpainter(PretrainedNetwork):
             raise OptionError(
                 f"unknown blend {blend!r}; choose one of {', '.join(get_args(Blend))}"
             )
-        side = self.network.native_resolution or self.network.size_multiple
-        if num_samples > 1 and not self.network.latent_spec(1, side, side):
+        resolution = self.network.native_resolution or self.network.size_multiple
+        if num_samples > 1 and not self.network.latent_spec(1, resolution, resolution):
             raise OptionError(
                 f"{type(self.network).__name__} is deterministic, so its samples would all be "
                 "alike; use num_samples=1 or a network that draws"
@@ -252,9 +250,9 @@ class Inpainter(PretrainedNetwork):
         spec = self.network.condition_spec()
         if unknown := conditions.keys() - spec.keys() - Conditions.__annotations__.keys():
             raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
-        told = {name: value for name, value in conditions.items() if value is not None}
+        values = {name: value for name, value in conditions.items() if value is not None}
         name = self.network.architecture or type(self.network).__name__
-        return conditions_of_images(spec, told, count, name)
+        return conditions_of_images(spec, values, count, name)
 
     def _composites(
         self, tasks: list[Task], batch_size: int, blend: Blend, border: int, progress: bool

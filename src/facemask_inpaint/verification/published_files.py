@@ -136,13 +136,13 @@ def _check_parser(path: Path, device: str | None) -> CheckResult:
             continue
         try:
             parser = load_parser(name, weights=path, align=False, device=device)
-            labels = parser(data.sample(256).image)
+            label_map = parser(data.sample(256).image)
         except FacemaskInpaintError as error:
             return CheckResult(str(path), "fails", f"the parser {name}; {error}")
         return CheckResult(
             str(path),
             "works",
-            f"the parser {name}; found {len(np.unique(labels))} labels in the bundled portrait",
+            f"the parser {name}; found {len(np.unique(label_map))} labels in the bundled portrait",
         )
     return CheckResult(str(path), "skipped", "tensors of no network that a card names")
 
