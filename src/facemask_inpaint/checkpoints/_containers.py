@@ -56,10 +56,10 @@ class Unread:
 def open_unread(path: Path) -> Unread:
     """Open a file of any known container; raises what ``checkpoints.read`` does."""
     data = _map(path)
-    kind = _sniff(data, path)
-    if kind == "safetensors":
+    form = _sniff(data, path)
+    if form == "safetensors":
         return Unread("safetensors", {})
-    return _LOADERS[kind](data, Budget(str(path), _COPIES * len(data)))
+    return _LOADERS[form](data, Budget(str(path), _COPIES * len(data)))
 
 
 def open_torch_object(path: Path) -> object:
@@ -70,12 +70,12 @@ def open_torch_object(path: Path) -> object:
         CheckpointError: the file is missing, damaged, cut off or of another kind.
     """
     data = _map(path)
-    kind, budget = _sniff(data, path), Budget(str(path), _COPIES * len(data))
-    if kind == "zip":
+    form, budget = _sniff(data, path), Budget(str(path), _COPIES * len(data))
+    if form == "zip":
         return TorchArchive(data, budget).load()
-    if kind == "legacy":
+    if form == "legacy":
         return read_legacy(data, budget)
-    raise CheckpointError(f"{path}: a {kind} file, not one of torch.save")
+    raise CheckpointError(f"{path}: a {form} file, not one of torch.save")
 
 
 def damaged_safetensors(path: Path, error: Exception) -> CheckpointError:

@@ -100,7 +100,7 @@ def _inner_storage(machine: Machine, args: tuple[Any, ...]) -> Storage:
 
 
 def _is(value: Any, path: str) -> bool:
-    return isinstance(value, Record) and value.kind.path == path
+    return isinstance(value, Record) and value.cls.path == path
 
 
 def _module_state(module: Any, file: str) -> dict[Any, Any]:
@@ -151,12 +151,12 @@ def _tf_variables(state: dict[Any, Any], prefix: str, file: str) -> dict[str, La
     variables = state.get("variables")
     if not isinstance(variables, list):
         raise CheckpointError(f"{file}: a network without a list of variables")
-    found: dict[str, Lazy] = {}
+    tensors: dict[str, Lazy] = {}
     for entry in variables:
         if not isinstance(entry, tuple) or len(entry) != 2 or not isinstance(entry[0], str):
             raise CheckpointError(f"{file}: a variable that is not a (name, values) pair")
         name, value = entry
         if not isinstance(value, Lazy) or not value.holds_numbers:
             raise CheckpointError(f"{file}: variable {name[:80]!r} holds no plain numbers")
-        found[prefix + name] = value
-    return found
+        tensors[prefix + name] = value
+    return tensors

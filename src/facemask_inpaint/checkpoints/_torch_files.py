@@ -178,13 +178,13 @@ def parse_reference(
     """
     if not isinstance(reference, tuple) or len(reference) not in (5, 6):
         raise CheckpointError(f"{file}: an unknown reference to something outside the pickle")
-    tag, kind, key, _, numel, *view = reference
+    tag, storage_class, key, _, numel, *view = reference
     if tag != "storage" or not isinstance(key, str) or not _STORAGE_KEY.fullmatch(key):
         raise CheckpointError(f"{file}: a reference to something that is not a storage")
     part = view[0] if view else None
     if part is not None and (not isinstance(part, tuple) or len(part) != 3):
         raise CheckpointError(f"{file}: a reference to an unknown part of a storage")
-    return storage_dtype(kind, file), key, numel, part and (part[1], part[2])
+    return storage_dtype(storage_class, file), key, numel, part and (part[1], part[2])
 
 
 def script_members(module: object, file: str) -> tuple[dict[str, Lazy], dict[str, object]]:

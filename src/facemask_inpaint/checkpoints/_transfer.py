@@ -168,13 +168,15 @@ def why_unreachable(error: BaseException) -> str | None:
     """
     pending, seen = [error], set()
     while pending:
-        one = pending.pop()
-        if id(one) in seen:
+        cause = pending.pop()
+        if id(cause) in seen:
             continue
-        seen.add(id(one))
-        if isinstance(one, socket.gaierror) or (isinstance(one, OSError) and one.errno in _NO_WAY):
-            return one.strerror or str(one)
-        inner = (one.__cause__, one.__context__, getattr(one, "reason", None), *one.args)
+        seen.add(id(cause))
+        if isinstance(cause, socket.gaierror) or (
+            isinstance(cause, OSError) and cause.errno in _NO_WAY
+        ):
+            return cause.strerror or str(cause)
+        inner = (cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args)
         pending += [part for part in inner if isinstance(part, BaseException)]
     return None
 

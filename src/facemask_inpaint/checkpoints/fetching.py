@@ -143,7 +143,7 @@ def fetch_readable(
     if not (local_files_only or constants.HF_HUB_OFFLINE):
         with hub_bars(progress):
             for source in sources:
-                if search.succeeds(lambda one: search.cache.get(one, progress), source):
+                if search.succeeds(lambda missing: search.cache.get(missing, progress), source):
                     return search.content
     raise _nothing_found(sources, search.failures, search.cache, architecture)
 
@@ -162,7 +162,7 @@ def cache_folder(cache_dir: str | Path | None = None) -> Path:
 
 
 class _Cache:
-    """Finds and fetches files; every path it answers with is verified."""
+    """Finds and fetches files; every path it returns is verified."""
 
     def __init__(self, cache_dir: str | Path | None) -> None:
         self.folder = cache_folder(cache_dir)
@@ -202,10 +202,10 @@ class _Cache:
 
     def _local(self, source: Source) -> Path | None:
         if source.kind == "hf":
-            found = try_to_load_from_cache(
+            cached = try_to_load_from_cache(
                 source.location, source.filename, self._hub_folder, source.revision
             )
-            return Path(found) if isinstance(found, str) else None
+            return Path(cached) if isinstance(cached, str) else None
         if source.kind == "url":
             candidates = [self._target(source)]
         elif source.kind == "package":
@@ -263,7 +263,7 @@ class _Cache:
 
 
 class _Search(Generic[Content]):
-    """Looks for a copy that can be read, and remembers why others could not be used.
+    """Searches for a copy that can be read, and remembers why others could not be used.
 
     Attributes:
         failures: why a source does not serve.
@@ -301,7 +301,7 @@ class _Search(Generic[Content]):
     def _is_known_to_fail(self, source: Source) -> bool:
         if source in self._unreadable:
             return True
-        twins = [one for one in self._unreadable if one.sha256 and one.sha256 == source.sha256]
+        twins = [bad for bad in self._unreadable if bad.sha256 and bad.sha256 == source.sha256]
         if twins:
             self.failures[source] = CheckpointError(f"the same bytes as {twins[0]}, see there")
             return True
@@ -328,21 +328,23 @@ def _report_unpinned(path: Path, source: Source, level: int) -> None:
 def _nothing_found(
     sources: Sequence[Source], failures: dict[Source, Exception], cache: _Cache, architecture: str
 ) -> CheckpointError | WeightsNotFoundError:
-    if failures and all(isinstance(one, NoNetworkError) for one in failures.values()):
+    if failures and all(isinstance(failure, NoNetworkError) for failure in failures.values()):
         return _offline(sources, next(iter(failures.values())), cache, architecture)
-    unread = [one for one in failures.values() if isinstance(one, CheckpointError | OptionError)]
+    unread = [fail for fail in failures.values() if isinstance(fail, CheckpointError | OptionError)]
     what = "no copy can be used of" if unread else "no source has"
     lines = [f"{what} {sources[0].basename}:"]
     for source in sources:
         absent = "not put into place" if source.kind == "manual" else "not on this machine"
         lines.append(f"- {source}: {failures.get(source, absent)}")
-    lines += [_instructions(one, cache, architecture) for one in sources if one.kind == "manual"]
-    if all(one.kind != "manual" for one in sources) and not failures:
+    lines += [
+        _instructions(source, cache, architecture) for source in sources if source.kind == "manual"
+    ]
+    if all(source.kind != "manual" for source in sources) and not failures:
         lines.append("Downloads are off (local_files_only or HF_HUB_OFFLINE); allow them once.")
     message = "\n".join(lines)
-    for kind in (IntegrityError, UnsafeCheckpointError):
-        if any(isinstance(failure, kind) for failure in unread):
-            return kind(message)
+    for error_class in (IntegrityError, UnsafeCheckpointError):
+        if any(isinstance(failure, error_class) for failure in unread):
+            return error_class(message)
     return CheckpointError(message) if unread else WeightsNotFoundError(message)
 
 
@@ -350,7 +352,9 @@ def _offline(
     sources: Sequence[Source], failure: Exception, cache: _Cache, architecture: str
 ) -> WeightsNotFoundError:
     """One sentence for all sources: where one cannot be reached, nor can the others."""
-    by_hand = [_instructions(one, cache, architecture) for one in sources if one.kind == "manual"]
+    by_hand = [
+        _instructions(source, cache, architecture) for source in sources if source.kind == "manual"
+    ]
     sentence = (
         f"{sources[0].basename} is not on this machine and cannot be fetched without a network "
         f"({failure}): connect once and run this again"

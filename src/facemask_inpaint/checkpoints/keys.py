@@ -37,10 +37,12 @@ def select(tensors: Mapping[str, Value], prefix: str) -> dict[str, Value]:
         >>> select({"generator.weight": 1, "discriminator.weight": 2}, "generator.")
         {'weight': 1}
     """
-    found = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
-    if not found:
+    selected = {
+        key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)
+    }
+    if not selected:
         raise CheckpointError(f"no tensor's key starts with {prefix!r}; {describe_starts(tensors)}")
-    return found
+    return selected
 
 
 def own_keys(
@@ -103,10 +105,10 @@ def describe_starts(keys: Iterable[str]) -> str:
 
 def _prefixes(keys: Iterable[str], anchors: Sequence[str]) -> list[str]:
     """What stands before an anchor in any key, the shortest first."""
-    inner = (rf"\.(?:{_WRAPPER})*".join(map(re.escape, one.split("."))) for one in anchors)
+    inner = (rf"\.(?:{_WRAPPER})*".join(map(re.escape, anchor.split("."))) for anchor in anchors)
     pattern = re.compile(rf"((?:.*[.:/])?)(?:{'|'.join(inner)})", re.DOTALL)
-    found = {match[1] for key in keys if (match := pattern.fullmatch(key))}
-    return sorted(found, key=lambda prefix: (len(prefix), prefix))
+    prefixes = {match[1] for key in keys if (match := pattern.fullmatch(key))}
+    return sorted(prefixes, key=lambda prefix: (len(prefix), prefix))
 
 
 def _choose(prefixes: Sequence[str], preferred: Collection[str], network: str) -> str | None:

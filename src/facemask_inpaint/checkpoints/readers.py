@@ -73,7 +73,7 @@ class Contents:
         """Return the shape of the tensor under ``key``.
 
         Raises:
-            CheckpointError: it has none that could be told.
+            CheckpointError: its shape cannot be known without reading it.
         """
         return self._unread[key].shape
 
@@ -191,7 +191,7 @@ def identify(path: str | Path) -> Container:
 def survey(path: str | Path) -> Contents:
     """List what a checkpoint file holds without reading its tensors.
 
-    Unlike :func:`read`, this looks into every nested state dict and network at once.
+    Unlike :func:`read`, this goes into every nested state dict and network at once.
 
     Raises:
         UnsafeCheckpointError: the file asks for something outside the closed list.
@@ -256,9 +256,9 @@ def _read_nested(value: Any, read: dict[int, Any]) -> Any:
     return read[id(value)]
 
 
-def _fits(found: Container, expected: Container) -> bool:
+def _fits(actual: Container, expected: Container) -> bool:
     # Lightning files are torch files: a caller who says "torch" is right about both.
-    return found == expected or (found == "lightning" and expected == "torch")
+    return actual == expected or (actual == "lightning" and expected == "torch")
 
 
 def _read_safetensors(path: Path, section: str | None, prefix: str) -> Checkpoint:
@@ -322,7 +322,7 @@ def _slices(path: Path) -> dict[str, _Slice]:
 
 def _all_networks(unread: Unread, path: Path) -> dict[str, Lazy]:
     """Unread tensors of every network of a pickle that can be followed."""
-    found: dict[str, Lazy] = {}
+    tensors_by_key: dict[str, Lazy] = {}
     failures: list[CheckpointError] = []
     for name, network in unread.sections.items():
         try:
@@ -330,7 +330,7 @@ def _all_networks(unread: Unread, path: Path) -> dict[str, Lazy]:
         except CheckpointError as error:
             failures.append(error)
         else:
-            found |= {f"{name}{NESTING}{key}": value for key, value in tensors.items()}
-    if failures and not found:
+            tensors_by_key |= {f"{name}{NESTING}{key}": value for key, value in tensors.items()}
+    if failures and not tensors_by_key:
         raise failures[0]
-    return found
+    return tensors_by_key

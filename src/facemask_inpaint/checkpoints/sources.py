@@ -70,19 +70,19 @@ def verify(path: Path, source: Source) -> None:
         IntegrityError: they differ; the message holds what was expected and what is there.
     """
     if source.sha256 is not None:
-        found = sha256_of(path)
-        if not found.startswith(source.sha256.lower()):
-            raise _mismatch(path, "SHA-256", source.sha256, found)
+        actual = sha256_of(path)
+        if not actual.startswith(source.sha256.lower()):
+            raise _mismatch(path, "SHA-256", source.sha256, actual)
     elif source.md5 is not None:
         with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "md5").hexdigest()
-        if found != source.md5.lower():
-            raise _mismatch(path, "MD5", source.md5, found)
+            actual = hashlib.file_digest(file, "md5").hexdigest()
+        if actual != source.md5.lower():
+            raise _mismatch(path, "MD5", source.md5, actual)
     elif source.size is not None and path.stat().st_size != source.size:
         raise _mismatch(path, "size", str(source.size), str(path.stat().st_size))
 
 
-def _mismatch(path: Path, kind: str, expected: str, found: str) -> IntegrityError:
+def _mismatch(path: Path, quantity: str, expected: str, actual: str) -> IntegrityError:
     return IntegrityError(
-        f"{path} is not the published file: {kind} expected {expected}, found {found}"
+        f"{path} is not the published file: {quantity} expected {expected}, found {actual}"
     )

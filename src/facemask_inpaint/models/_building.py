@@ -30,11 +30,11 @@ _FACTORIES = {
 _NO_NETWORK = (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, MemoryError)
 
 
-def build(kind: Callable[..., Built], options: Mapping[str, object], what: str) -> Built:
+def build(cls: Callable[..., Built], options: Mapping[str, object], what: str) -> Built:
     """Call a network's class with options, all of which are checked first.
 
     Args:
-        kind: class of the network.
+        cls: class of the network.
         options: its keyword arguments.
         what: its name, for messages.
 
@@ -42,13 +42,13 @@ def build(kind: Callable[..., Built], options: Mapping[str, object], what: str) 
         UnknownNameError: there is no such option; the message names the nearest.
         OptionError: no network can be built with them.
     """
-    require_options(kind, options, what)
+    require_options(cls, options, what)
     for name, value in options.items():
         Range(-MAX_OPTION, MAX_OPTION).require(value, f"{what}: {name}")
     shown = f"{what} with options {str(dict(options))[:200]}"
-    require_size(kind, options, MAX_ELEMENTS, MAX_TENSORS, f"{shown} is larger than any network")
+    require_size(cls, options, MAX_ELEMENTS, MAX_TENSORS, f"{shown} is larger than any network")
     try:
-        return kind(**options)
+        return cls(**options)
     except FacemaskInpaintError:
         raise
     except _NO_NETWORK as error:
@@ -57,7 +57,7 @@ def build(kind: Callable[..., Built], options: Mapping[str, object], what: str) 
 
 
 def require_size(
-    kind: Callable[..., object],
+    cls: Callable[..., object],
     options: Mapping[str, object],
     elements: int,
     tensors: int,
@@ -68,7 +68,7 @@ def require_size(
     It is built once without its numbers, on torch's meta device.
 
     Args:
-        kind: class of the network.
+        cls: class of the network.
         options: its keyword arguments.
         elements: of all tensors that are made, together.
         tensors: how many are made.
@@ -79,7 +79,7 @@ def require_size(
     """
     try:
         with _Rehearsal(elements, tensors, message):
-            kind(**options)
+            cls(**options)
     except FacemaskInpaintError:
         raise
     except _NO_NETWORK:

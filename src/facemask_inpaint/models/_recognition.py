@@ -68,12 +68,12 @@ def recognise(path: str | Path) -> list[Match]:
     return list(_by_hash(path)) or _narrowed(list(_by_keys(contents)), path.name, size)
 
 
-def _narrowed(found: list[Match], name: str, size: int) -> list[Match]:
+def _narrowed(matches: list[Match], name: str, size: int) -> list[Match]:
     """Those whose card names a file of this size, else of this name, if any does."""
-    for fits in (lambda one: one.size == size, lambda one: one.basename == name):
-        narrower = [match for match in found if any(map(fits, _sources(match.card, match.role)))]
-        found = narrower or found
-    return found
+    for fits in (lambda source: source.size == size, lambda source: source.basename == name):
+        narrower = [match for match in matches if any(map(fits, _sources(match.card, match.role)))]
+        matches = narrower or matches
+    return matches
 
 
 def file_of(card: Card, role: str) -> WeightFile:
@@ -87,7 +87,7 @@ def _sources(card: Card, role: str) -> list[Source]:
 
 def _pinned_sizes() -> set[int | None]:
     files = ((card, file.role) for card in list_cards() for file in card.files)
-    return {one.size for card, role in files for one in _sources(card, role)} - {None}
+    return {source.size for card, role in files for source in _sources(card, role)} - {None}
 
 
 def _by_hash(path: Path) -> Iterator[Match]:

@@ -54,8 +54,12 @@ def unwrapped(
     """
     parts = [role for role in roles_of(network) if _part(tensors, role)]
     if parts:
-        found = {role: _unwrapped_part(network, _part(tensors, role), role) for role in parts}
-        return {f"{role}/{key}": t for role, part in found.items() for key, t in part.items()}
+        unwrapped_parts = {
+            role: _unwrapped_part(network, _part(tensors, role), role) for role in parts
+        }
+        return {
+            f"{role}/{key}": t for role, part in unwrapped_parts.items() for key, t in part.items()
+        }
     return _unwrapped_part(network, tensors, WHOLE)
 
 

@@ -94,9 +94,9 @@ class AOTGAN(InpaintingNetwork):
                 names[f"middle.{i}.block{j:02}.1"] = f"blocks.{i}.branches.{j}"
         official = OfficialTensors(tensors, cls.__name__)
         state = {
-            f"{ours}.{kind}": official.take(f"{theirs}.{kind}")
+            f"{ours}.{parameter}": official.take(f"{theirs}.{parameter}")
             for theirs, ours in names.items()
-            for kind in ("weight", "bias")
+            for parameter in ("weight", "bias")
         }
         official.finish()
         return state

@@ -144,8 +144,8 @@ class DeepFillV2(InpaintingNetwork):
         for part, names in keys.items():
             for i, name in enumerate(names):
                 inner = "conv.conv" if name.endswith("_upsample") else "conv"
-                for kind in ("weight", "bias"):
-                    state[f"{part}.{i}.{kind}"] = official.take(f"{name}.{inner}.{kind}")
+                for parameter in ("weight", "bias"):
+                    state[f"{part}.{i}.{parameter}"] = official.take(f"{name}.{inner}.{parameter}")
         official.finish()
         return state
 

@@ -55,13 +55,13 @@ class LatentPaint(LatentDiffusionNetwork):
         width: of the U-Net; it and the arguments up to ``eta`` are those of
             :class:`~facemask_inpaint.models.layers.latent_diffusion.LatentDiffusionNetwork`.
         fused: blocks whose features are fused, of :data:`BLOCKS`; ``None`` means all. Without any,
-            the U-Net looks at the state alone, the rule of Blended Latent Diffusion (Avrahami et
+            the U-Net gets the state alone, the rule of Blended Latent Diffusion (Avrahami et
             al., 2023, arXiv 2206.02779).
         feature_mask: how far a cell of a feature map is known: ``"soft"``, by the share of its
             pixels; ``"hard"``, only if all are. Latents are put back by the second rule.
         renoise: draw the known part's noise anew for every step.
         propagation: whether fused blocks have a propagation module.
-        masked_max: the propagation module looks at wholly known cells only; otherwise all others
+        masked_max: the propagation module reads wholly known cells only; otherwise all others
             count as 0 or, partly known ones, in part.
 
     Of these ``steps``, ``eta`` and ``feature_mask`` may be changed later, as attributes.

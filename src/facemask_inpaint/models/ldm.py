@@ -35,7 +35,7 @@ class LDM(LatentDiffusionNetwork):
     denoises; ``posterior``, one for each step, if ``eta`` is above 0; and ``known``, one for each
     step, in models of whole images, for the known part at that step's noise level.
 
-    Answers are for inference: no gradient passes through a run.
+    Predictions are for inference: no gradient passes through a run.
 
     Args:
         conditioned: the model that was trained to inpaint; otherwise one of whole images.

@@ -159,8 +159,8 @@ class SelfLambda(nn.Module):
         value = self.norm_v(self.to_v(x))
         content = key @ value.flatten(2).transpose(1, 2)
         layout = rearrange(self._layout(value), "(n v) k h w -> n (h w) k v", n=len(x))
-        answer = query @ (content[:, None] + layout)
-        x = rearrange(answer, "n (h w) k v -> n h w (k v)", h=h, w=w)
+        mixed = query @ (content[:, None] + layout)
+        x = rearrange(mixed, "n (h w) k v -> n h w (k v)", h=h, w=w)
         return x
 
     def _layout(self, value: Tensor) -> Tensor:

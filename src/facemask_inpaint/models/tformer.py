@@ -241,7 +241,9 @@ def _block_state(official: OfficialTensors, at: str) -> dict[str, Tensor]:
     """One block; the four convolutions at the entry of its attention become one."""
     entries = [f"{at}.attn.{part}.0" for part in ("query", "key", "value", "gate")]
     state = {
-        f"attention.entry.{kind}": torch.cat([official.take(f"{e}.{kind}") for e in entries])
-        for kind in ("weight", "bias")
+        f"attention.entry.{parameter}": torch.cat(
+            [official.take(f"{e}.{parameter}") for e in entries]
+        )
+        for parameter in ("weight", "bias")
     }
     return state | official.move_all({f"{at}.{old}": new for old, new in _BLOCK.items()})

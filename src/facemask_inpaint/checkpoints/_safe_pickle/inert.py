@@ -41,7 +41,7 @@ class StandIn:
 class Record(StandIn):
     """What stands where a file wanted an object: class name, arguments and state."""
 
-    kind: Global
+    cls: Global
     args: tuple[Any, ...]
     state: Any = None
 

@@ -235,13 +235,13 @@ class LazyTensor(Lazy):
         return tensor
 
 
-def storage_dtype(kind: object, file: str) -> torch.dtype:
+def storage_dtype(storage_class: object, file: str) -> torch.dtype:
     """Return the element type behind a storage class as a file names it.
 
     Raises:
         CheckpointError: it is not a storage of plain numbers.
     """
-    dtype = STORAGE_DTYPES.get(kind.path) if isinstance(kind, Global) else None
+    dtype = STORAGE_DTYPES.get(storage_class.path) if isinstance(storage_class, Global) else None
     if dtype is None:
         raise CheckpointError(f"{file}: a storage of an unknown type")
     return dtype

@@ -131,14 +131,14 @@ class Machine:
             "this; get the file from its authors or as safetensors"
         )
 
-    def construct(self, kind: object, args: object) -> object:
-        """Return a stand-in for calling ``kind`` with ``args``."""
-        if not isinstance(kind, Global):
-            raise self.refuse(f"the pickle calls a {type(kind).__name__}, not a known name")
+    def construct(self, cls: object, args: object) -> object:
+        """Return a stand-in for calling ``cls`` with ``args``."""
+        if not isinstance(cls, Global):
+            raise self.refuse(f"the pickle calls a {type(cls).__name__}, not a known name")
         if not isinstance(args, tuple):
-            raise CheckpointError(f"{self.file}: arguments of {kind.path} are not a tuple")
-        rebuild = self.vocabulary.rebuild.get(kind.path)
-        return rebuild(self, args) if rebuild else Record(kind, args)
+            raise CheckpointError(f"{self.file}: arguments of {cls.path} are not a tuple")
+        rebuild = self.vocabulary.rebuild.get(cls.path)
+        return rebuild(self, args) if rebuild else Record(cls, args)
 
     def dictionary(self, items: list[object]) -> dict[object, object]:
         """Return a dictionary of alternating keys and values, whose keys are safe to hash."""
@@ -180,10 +180,10 @@ class Machine:
     def _name(self, module: Any, name: Any) -> Global:
         if not isinstance(module, str) or not isinstance(name, str):
             raise CheckpointError(f"{self.file}: a global's name is not text")
-        found = Global(*_current_name(module, name))
-        if not self.vocabulary.allows(found.path):
-            raise self.refuse(f"the pickle asks for {found.path[:_MAX_NAME]!r}")
-        return found
+        mentioned = Global(*_current_name(module, name))
+        if not self.vocabulary.allows(mentioned.path):
+            raise self.refuse(f"the pickle asks for {mentioned.path[:_MAX_NAME]!r}")
+        return mentioned
 
     def _line(self) -> str:
         line, end, _ = bytes(self.data[self.position : self.position + _MAX_NAME]).partition(b"\n")
@@ -279,8 +279,8 @@ class Machine:
         raise CheckpointError(f"{self.file}: a {type(key).__name__} cannot be a key")
 
     def _reduce(self) -> None:
-        args, kind = self._stack.pop(), self._stack.pop()
-        self._stack.append(self.construct(kind, args))
+        args, cls = self._stack.pop(), self._stack.pop()
+        self._stack.append(self.construct(cls, args))
 
     def _build(self) -> None:
         state, target = self._stack.pop(), self._stack[-1]

@@ -94,16 +94,16 @@ class Wrapped(Lazy):
     """A tensor class around other tensors, of which only those that hold all of it can be read.
 
     Args:
-        kind: the class.
+        cls: the class.
         size: of the whole.
         file: name of the file.
     """
 
-    __slots__ = ("_inner", "_kind", "_size")
+    __slots__ = ("_class", "_inner", "_size")
 
-    def __init__(self, kind: object, size: object, file: str) -> None:
+    def __init__(self, cls: object, size: object, file: str) -> None:
         super().__init__(file)
-        self._kind = kind.path if isinstance(kind, Global) else "no class"
+        self._class = cls.path if isinstance(cls, Global) else "no class"
         self._size = tuple(size) if isinstance(size, tuple | list) else ()
         self._inner: object = None
 
@@ -119,7 +119,7 @@ class Wrapped(Lazy):
             if tuple(tensor.shape) == self._size:
                 return tensor
         raise CheckpointError(
-            f"{self.file}: a {self._kind} of size {self._size}, of which the file holds a part "
+            f"{self.file}: a {self._class} of size {self._size}, of which the file holds a part "
             "only; gather it in the program that saved it, and save it again"
         )
 
@@ -198,8 +198,10 @@ def _sparse(machine: Machine, args: tuple[Any, ...]) -> Composed:
     def compressed() -> Tensor:
         outer, inner, values, size = data
         parts = (_read(outer), _read(inner), _read(values))
-        kind = _COMPRESSED[layout]
-        return torch.sparse_compressed_tensor(*parts, size, layout=kind, check_invariants=True)
+        compressed_layout = _COMPRESSED[layout]
+        return torch.sparse_compressed_tensor(
+            *parts, size, layout=compressed_layout, check_invariants=True
+        )
 
     if not isinstance(data, tuple):
         raise CheckpointError(f"{file}: a sparse tensor without its parts")
@@ -318,12 +320,12 @@ def _old_sparse(machine: Machine, args: tuple[Any, ...]) -> Lazy:
 def _tensor_classes() -> dict[str, Rebuild]:
     """The classes of torch before 0.4, one per element type and kind of memory."""
     names = {path.rpartition(".")[2].removesuffix("Storage") for path in STORAGE_DTYPES}
-    found: dict[str, Rebuild] = {}
+    classes: dict[str, Rebuild] = {}
     for name in names:
         for place in ("torch", "torch.cuda"):
-            found[f"{place}.{name}Tensor"] = _old_tensor
-            found[f"{place}.sparse.{name}Tensor"] = _old_sparse
-    return found
+            classes[f"{place}.{name}Tensor"] = _old_tensor
+            classes[f"{place}.sparse.{name}Tensor"] = _old_sparse
+    return classes
 
 
 STORAGES = Vocabulary(inert=frozenset({*STORAGE_DTYPES, "torch.storage.TypedStorage"}))

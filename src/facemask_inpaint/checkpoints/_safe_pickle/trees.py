@@ -34,7 +34,7 @@ def flatten_modules(root: object, members: Members, file: str) -> dict[str, Lazy
     Raises:
         CheckpointError: the modules are nested in a way no network is, or in a circle.
     """
-    found: dict[str, Lazy] = {}
+    tensors_by_key: dict[str, Lazy] = {}
     pending: list[tuple[str, object, int]] = [("", root, 0)]
     visited = 0
     while pending:
@@ -45,12 +45,14 @@ def flatten_modules(root: object, members: Members, file: str) -> dict[str, Lazy
         tensors, children = members(module, file)
         if not all(isinstance(name, str) for name in (*tensors, *children)):
             raise CheckpointError(f"{file}: a module or tensor whose name is not text")
-        found.update((_joined(prefix, name, file), tensor) for name, tensor in tensors.items())
-        _require_few(found, file)
+        tensors_by_key.update(
+            (_joined(prefix, name, file), tensor) for name, tensor in tensors.items()
+        )
+        _require_few(tensors_by_key, file)
         # The last one pushed is the first one popped: reversed keeps the file's order.
         for name, child in reversed(children.items()):
             pending.append((f"{_joined(prefix, name, file)}.", child, depth + 1))
-    return found
+    return tensors_by_key
 
 
 def nested_tensors(top: Mapping[Key, object], file: str) -> dict[str, Lazy]:
@@ -61,7 +63,7 @@ def nested_tensors(top: Mapping[Key, object], file: str) -> dict[str, Lazy]:
     Raises:
         CheckpointError: the dictionaries are nested in a way no checkpoint is, or in a circle.
     """
-    found: dict[str, Lazy] = {}
+    tensors_by_key: dict[str, Lazy] = {}
     pending: list[tuple[str, Mapping[Any, object], int]] = [("", top, 0)]
     visited = 0
     while pending:
@@ -71,11 +73,11 @@ def nested_tensors(top: Mapping[Key, object], file: str) -> dict[str, Lazy]:
             raise CheckpointError(f"{file}: dictionaries nested absurdly deep or in a circle")
         for name, value in content.items():
             if isinstance(name, str) and isinstance(value, Lazy) and value.holds_numbers:
-                found[_joined(prefix, name, file)] = value
+                tensors_by_key[_joined(prefix, name, file)] = value
             elif isinstance(name, str) and isinstance(value, dict):
                 pending.append((f"{_joined(prefix, name, file)}{NESTING}", value, depth + 1))
-        _require_few(found, file)
-    return found
+        _require_few(tensors_by_key, file)
+    return tensors_by_key
 
 
 def _joined(prefix: str, name: str, file: str) -> str:
@@ -85,8 +87,8 @@ def _joined(prefix: str, name: str, file: str) -> str:
     return prefix + name
 
 
-def _require_few(found: Mapping[str, object], file: str) -> None:
-    if len(found) > MAX_TENSORS:
+def _require_few(tensors_by_key: Mapping[str, object], file: str) -> None:
+    if len(tensors_by_key) > MAX_TENSORS:
         raise CheckpointError(f"{file}: more than {MAX_TENSORS:,} tensors")
 
 
@@ -106,16 +108,16 @@ def plain_entries(entries: Mapping[Key, object]) -> dict[str, PlainValue]:
     Classes and element types become their dotted names, paths text, namespaces dictionaries of
     their attributes; entries that hold anything else are left out.
     """
-    found: dict[str, PlainValue] = {}
+    plain: dict[str, PlainValue] = {}
     left = [_MAX_VALUES]
     for name, value in entries.items():
         if not isinstance(name, str):
             continue
         try:
-            found[name] = _plain(value, _MAX_DEPTH, left)
+            plain[name] = _plain(value, _MAX_DEPTH, left)
         except _NotPlainError:
             continue
-    return found
+    return plain
 
 
 def _plain(value: object, depth: int, left: list[int]) -> PlainValue:
@@ -130,7 +132,7 @@ def _plain(value: object, depth: int, left: list[int]) -> PlainValue:
         return value.path
     if isinstance(value, LazyArray) and value.is_scalar:
         return cast(float, value.tensor().item())
-    if isinstance(value, Record) and value.kind.path in _NAMESPACES:
+    if isinstance(value, Record) and value.cls.path in _NAMESPACES:
         return _plain(value.state, depth - 1, left)
     if isinstance(value, list | tuple):
         return [_plain(item, depth - 1, left) for item in value]

@@ -192,12 +192,12 @@ def _placed(path: str) -> tuple[str, str, str]:
 def _lost_by_conversion(teacher: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """An average latent over 4,096 draws, and noise planes, from a fixed seed."""
     generator = torch.Generator().manual_seed(0)
-    found: dict[str, Tensor] = {}
+    restored: dict[str, Tensor] = {}
     for key in teacher:
         if key.endswith(".noise_strength"):
             side = int(key.split(".")[1].removeprefix("b"))
             plane = torch.randn(side, side, generator=generator)
-            found[key.replace("noise_strength", "noise_const")] = plane
+            restored[key.replace("noise_strength", "noise_const")] = plane
     mapping = MappingNetwork(teacher["mapping.fc0.weight"].shape[0])
     state = {
         key.replace("mapping.fc", "layers."): tensor
@@ -207,5 +207,5 @@ def _lost_by_conversion(teacher: Mapping[str, Tensor]) -> dict[str, Tensor]:
     mapping.load_state_dict(state, strict=False)
     with torch.no_grad():
         z = torch.randn(4096, mapping.w_avg.shape[0], generator=generator)
-        found["mapping.w_avg"] = mapping(z).mean(0)
-    return found
+        restored["mapping.w_avg"] = mapping(z).mean(0)
+    return restored

@@ -77,7 +77,7 @@ class PartialEncoder(nn.Module):
         self.head = PartialConv(code_dim, codes, kernel_size=1)
 
     def forward(self, masked_image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """Look at an image.
+        """Score the codes of an image's known cells.
 
         Args:
             masked_image: ``(N, 3, H, W)`` in [-1, 1], 0 in the hole.

@@ -159,9 +159,9 @@ def _fused(state: Mapping[str, Tensor], names: tuple[str, str, str]) -> dict[str
     fused = {}
     for key in state:
         if match := re.fullmatch(rf"(.*\.){names[0]}\.(weight|bias)", key):
-            at, kind = match.groups()
-            trio = [parts.take(f"{at}{name}.{kind}") for name in names]
-            fused[f"{at}qkv.{kind}"] = torch.cat(trio)
+            at, parameter = match.groups()
+            trio = [parts.take(f"{at}{name}.{parameter}") for name in names]
+            fused[f"{at}qkv.{parameter}"] = torch.cat(trio)
     return fused | parts.take_all("")
 
 

@@ -165,17 +165,17 @@ class UNetShape:
         official = OfficialTensors(tensors, network)
         state: dict[str, Tensor] = {}
         for key in tensors:
-            layer, _, kind = key.rpartition(".")
+            layer, _, parameter = key.rpartition(".")
             ours = _ENDS.get(layer) or _block_layer(layer)
             if ours is None:
                 continue
             tensor = official.take(key)
             if ours.endswith(".qkv"):
                 heads = self.heads_at(tensor.shape[0] // 3)
-                state |= _split_qkv(tensor, heads, f"net.{ours.removesuffix('qkv')}", kind)
+                state |= _split_qkv(tensor, heads, f"net.{ours.removesuffix('qkv')}", parameter)
             else:
-                flat = ".to_out." in ours and kind == "weight"
-                state[f"net.{ours}.{kind}"] = tensor.squeeze(-1) if flat else tensor
+                flat = ".to_out." in ours and parameter == "weight"
+                state[f"net.{ours}.{parameter}"] = tensor.squeeze(-1) if flat else tensor
         official.finish()
         return state
 
@@ -239,11 +239,12 @@ def _place(side: str, number: int, child: int, is_attention: bool) -> str:
     return f"{where}.{change}" if changes else f"{where}.resnets.{block}"
 
 
-def _split_qkv(tensor: Tensor, heads: int, prefix: str, kind: str) -> dict[str, Tensor]:
+def _split_qkv(tensor: Tensor, heads: int, prefix: str, parameter: str) -> dict[str, Tensor]:
     """Query, key and value layers from one whose channels are ordered head by head."""
-    if kind == "weight":
+    if parameter == "weight":
         tensor = tensor.squeeze(-1)
     parts = rearrange(tensor, "(heads part c) ... -> part (heads c) ...", heads=heads, part=3)
     return {
-        f"{prefix}to_{name}.{kind}": one.contiguous() for name, one in zip("qkv", parts.unbind())
+        f"{prefix}to_{name}.{parameter}": part.contiguous()
+        for name, part in zip("qkv", parts.unbind())
     }

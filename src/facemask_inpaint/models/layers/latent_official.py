@@ -128,15 +128,15 @@ def _without(tensors: Mapping[str, Tensor], prefix: str, but: str = "\n") -> dic
 
 
 def _last(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    found = _without(tensors, _TRAINED)
-    if found:
+    unet = _without(tensors, _TRAINED)
+    if unet:
         warnings.warn(
             "this checkpoint lacks the U-Net averaged over its training (model_ema.*), with which "
             "the authors sample; taking the one that the last training step left",
             UserWarning,
             stacklevel=2,
         )
-    return found
+    return unet
 
 
 def _averaged(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -145,11 +145,11 @@ def _averaged(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: some tensor is of no U-Net of this family.
     """
-    found = _without(tensors, _AVERAGED)
+    averaged = _without(tensors, _AVERAGED)
     named = {key.replace(".", ""): key for key in _unet_keys()}
-    if strange := sorted(found.keys() - named.keys()):
+    if strange := sorted(averaged.keys() - named.keys()):
         raise CheckpointError(f"{_AVERAGED + strange[0]!r} has no place in latent diffusion")
-    return {named[name]: tensor for name, tensor in found.items()}
+    return {named[name]: tensor for name, tensor in averaged.items()}
 
 
 def _unet_keys() -> Iterator[str]:

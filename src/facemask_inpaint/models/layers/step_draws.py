@@ -15,7 +15,7 @@ class StepDraws:
 
     Each image has a stream of its own, seeded by its generator when this object is made, so an
     image's draws depend neither on the others nor on what else is drawn meanwhile. Indexed as
-    ``draws[:, step]``, like the tensor, it answers with those of one step; quick when asked for
+    ``draws[:, step]``, like the tensor, it returns those of one step; quick when asked for
     in order.
 
     Args:

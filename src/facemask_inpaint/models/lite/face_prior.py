@@ -121,9 +121,11 @@ class FacePrior(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             image, hole = image.float(), hole.float()
             basis, noise = self.basis.float(), self.noise.float() / CAUTION
-            one = torch.eye(basis.shape[1], device=image.device)
+            identity = torch.eye(basis.shape[1], device=image.device)
             apart = F.adaptive_avg_pool2d(image, self.side).flatten(1) - self.mean.float()
-            whole = torch.linalg.solve(basis.T @ basis + noise * one, (apart @ basis)[:, :, None])
+            whole = torch.linalg.solve(
+                basis.T @ basis + noise * identity, (apart @ basis)[:, :, None]
+            )
             z, spread, gain = self._given(image * (1 - hole), hole)
             output: Tensor = (spread.mT @ (whole - z[:, :, None]))[:, :, 0] / gain
             return output
@@ -142,14 +144,14 @@ class FacePrior(nn.Module):
         seen = counts[:, :, None] * basis  # (N, D, components)
         gram = basis.T @ seen
         towards = torch.einsum("ndk,nd->nk", seen, apart)
-        one = torch.eye(basis.shape[1], device=masked_image.device)
+        identity = torch.eye(basis.shape[1], device=masked_image.device)
         # Positive definite: the forms that check nothing suffice, and can be exported.
-        z = torch.linalg.solve_ex(gram + noise * one, towards).result
+        z = torch.linalg.solve_ex(gram + noise * identity, towards).result
         left = ((apart - z @ basis.T).square() * counts).sum(dim=1)
         left = left / counts.sum(dim=1).clamp(min=1)  # variance, usually noise / CAUTION
         unlike = (CAUTION * left / noise.clamp(min=1e-12)).clamp(min=1)
         more = noise * unlike[:, None] ** MISTRUST
-        factor = torch.linalg.cholesky_ex(gram + more[:, :, None] * one).L
+        factor = torch.linalg.cholesky_ex(gram + more[:, :, None] * identity).L
         return torch.cholesky_solve(towards[:, :, None], factor)[:, :, 0], factor, more.sqrt()
 
 

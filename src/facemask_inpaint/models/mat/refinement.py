@@ -17,7 +17,7 @@ INNER_SIDE = 16
 
 
 class RefinementStage(nn.Module):
-    """Draws the image anew from the visible pixels and the first stage's proposal.
+    """Draws the image anew from the known pixels and the first stage's proposal.
 
     Args:
         channels: channels by scale, from full size down to 16 x 16.

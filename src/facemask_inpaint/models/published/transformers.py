@@ -126,7 +126,7 @@ CARDS = (
                 "unet": ("places256_unet.ckpt", 1_531_450_677),
             },
         ),
-        note=_LATENTCODE_NOTE + "Scenes, not faces. A U-Net that answers at 512 lies in the same "
+        note=_LATENTCODE_NOTE + "Scenes, not faces. A U-Net that predicts at 512 lies in the same "
         "folder as places_unet_512.ckpt; there is none for faces.",
     ),
 )

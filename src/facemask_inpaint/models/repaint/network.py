@@ -42,7 +42,7 @@ class RePaint(InpaintingNetwork):
     ``posterior``, ``known`` and ``renoise``, see :meth:`Sampler.counts`. The latter are drawn when
     their step comes.
 
-    Answers are for inference: no gradient passes through a run. The state between steps is
+    Predictions are for inference: no gradient passes through a run. The state between steps is
     float32 at every precision of the U-Net.
 
     Args:
