@@ -33,7 +33,7 @@ Columns = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class AddMasks:
-    """Transform for ``dataset.with_transform``: pictures become tensors with a mask.
+    """Transform for ``dataset.with_transform``: images become tensors with a mask.
 
     It is a value: make another one for every epoch, so that worker processes and copies of the
     data set need no shared counter.
@@ -85,7 +85,7 @@ class Rows:
 
 
 def portraits(count: int) -> list[dict[str, Any]]:
-    """Rows of a data set: a picture, its label map and its number."""
+    """Rows of a data set: an image, its label map and its number."""
     sample = data.sample(SIZE)
     label_map = sample.label_map.tolist()
     return [{"image": sample.image, "label_map": label_map, "index": i} for i in range(count)]

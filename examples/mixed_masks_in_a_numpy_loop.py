@@ -30,7 +30,7 @@ class MaskedPortraits:
     """Portraits that come with a mask, another one in every epoch.
 
     Args:
-        portraits: pictures with their label maps.
+        portraits: images with their label maps.
         sampler: draws the masks.
     """
 

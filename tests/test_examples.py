@@ -138,7 +138,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_table7_is_complete_and_goes_on(faces: Path, tmp_path: Path) -> None:
-    options = ("--data", str(faces), "--out", "run", "--side", "64", "--threads", "1")
+    options = ("--data", str(faces), "--out", "run", "--resolution", "64", "--threads", "1")
     printed = output("training/table7_in_miniature.py", *options, "--steps", "2", cwd=tmp_path)
     table = (tmp_path / "run/table7.md").read_text(encoding="utf-8")
     assert table in printed

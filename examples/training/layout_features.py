@@ -28,17 +28,17 @@ ORIENTATIONS = 4
 DIRECTIONS = 48
 
 
-def measure(pictures: Tensor) -> Tensor:
+def measure(images: Tensor) -> Tensor:
     """Edge strengths and colours by cell.
 
     Args:
-        pictures: ``(N, 3, H, W)`` uint8.
+        images: ``(N, 3, H, W)`` uint8.
 
     Returns:
         ``(N, (4 + 3) * 64)``: mean strength of edges in four orientations, then mean red, green
         and blue, each on a grid of 8 x 8 cells, in [0, 1].
     """
-    colours = pictures.float() / 255
+    colours = images.float() / 255
     if colours.shape[-2:] != (SIDE, SIDE):
         colours = F.interpolate(colours, (SIDE, SIDE), mode="bilinear", antialias=True)
     grey = F.pad(colours.mean(dim=1, keepdim=True), (1, 1, 1, 1), mode="replicate")
@@ -65,8 +65,8 @@ def fit(portraits: Tensor, directions: int = DIRECTIONS) -> FeatureExtractor:
     deviations = lengths[:kept] / math.sqrt(len(raw) - 1)
     projection = axes[:kept].T / deviations
 
-    def features(pictures: Tensor) -> Tensor:
-        return (measure(pictures) - mean) / spread @ projection
+    def features(images: Tensor) -> Tensor:
+        return (measure(images) - mean) / spread @ projection
 
     digest = hashlib.sha256(portraits.numpy().tobytes()).hexdigest()[:12]
     identity = (

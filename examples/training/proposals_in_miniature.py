@@ -42,14 +42,14 @@ Errors = NDArray[np.float64]
 """L1 over the hole ``(portraits,)``; not a number where a portrait lacks the component."""
 
 
-def recipe(variant: str, seed: int, side: int, steps: int) -> Recipe:
+def recipe(variant: str, seed: int, resolution: int, steps: int) -> Recipe:
     """What a variant does otherwise than the others, and what is the same."""
     kind = variant if variant in ("random", "semantic") else "mixed"
     return Recipe(
         name=f"proposals-{variant}-{seed}",
         architecture="lite",
         options={
-            "resolution": side,
+            "resolution": resolution,
             "widths": [16, 32, 64],
             "depth": 1,
             "detail": 0,
@@ -57,7 +57,7 @@ def recipe(variant: str, seed: int, side: int, steps: int) -> Recipe:
             if variant == "class-conditional"
             else [],
         },
-        side=side,
+        resolution=resolution,
         batch_size=8,
         steps=steps,
         masks=Masks(
@@ -83,32 +83,32 @@ def recipe(variant: str, seed: int, side: int, steps: int) -> Recipe:
     )
 
 
-def tests(faces: data.Faces, side: int) -> dict[str, list[NDArray[np.bool_]]]:
+def tests(faces: data.Faces, resolution: int) -> dict[str, list[NDArray[np.bool_]]]:
     """Holes of every portrait by class, and free-form ones."""
     masker = SemanticMasker(missing="empty")
     labels = [face.read_label_map() for face in faces]
     holes = {
-        str(name): [np.asarray(masker(one, name, size=side)) > 0 for one in labels]
+        str(name): [np.asarray(masker(one, name, size=resolution)) > 0 for one in labels]
         for name in masker.classes
     }
     draw = GENERATORS["mat"]
-    free = [np.asarray(draw(side, np.random.default_rng(n))) > 0 for n in range(len(faces))]
+    free = [np.asarray(draw(resolution, np.random.default_rng(n))) > 0 for n in range(len(faces))]
     return holes | {FREE_FORM: free}
 
 
 def errors(
     inpainter: Inpainter,
-    pictures: Sequence[Image.Image],
+    images: Sequence[Image.Image],
     holes: Sequence[NDArray[np.bool_]],
     told: str | None,
 ) -> Errors:
     """L1 over each portrait's hole, of samples in [0, 1]."""
-    found = np.full(len(pictures), np.nan)
+    found = np.full(len(images), np.nan)
     usable = [n for n, hole in enumerate(holes) if hole.any() and not hole.all()]
     hint = {"mask_class": told} if told else {}
-    filled = inpainter([pictures[n] for n in usable], [holes[n] for n in usable], **hint)
+    filled = inpainter([images[n] for n in usable], [holes[n] for n in usable], **hint)
     for n, answer in zip(usable, filled, strict=True):
-        apart = np.abs(np.asarray(answer, float) - np.asarray(pictures[n], float))
+        apart = np.abs(np.asarray(answer, float) - np.asarray(images[n], float))
         found[n] = apart[holes[n]].mean() / 255
     return found
 
@@ -118,7 +118,7 @@ def run(
     seed: int,
     faces: data.Faces,
     held_out: data.Faces,
-    side: int,
+    resolution: int,
     steps: int,
     out: Path,
 ) -> dict[str, Errors]:
@@ -126,17 +126,17 @@ def run(
     path = out / f"{variant}-{seed}.json"
     if path.exists():
         return {name: np.array(values) for name, values in json.loads(path.read_text()).items()}
-    asked = recipe(variant, seed, side, steps)
+    asked = recipe(variant, seed, resolution, steps)
     validation = held_out if variant == "adaptive" else None
     inpainter = training.train(
         asked, faces, out=out / f"{variant}-{seed}", validation=validation, progress=False
     )
-    size = (side, side)
-    pictures = [one.read_image().resize(size, Image.Resampling.LANCZOS) for one in held_out]
+    size = (resolution, resolution)
+    images = [one.read_image().resize(size, Image.Resampling.LANCZOS) for one in held_out]
     told = variant == "class-conditional"
     found = {
-        name: errors(inpainter, pictures, holes, name if told and name != FREE_FORM else None)
-        for name, holes in tests(held_out, side).items()
+        name: errors(inpainter, images, holes, name if told and name != FREE_FORM else None)
+        for name, holes in tests(held_out, resolution).items()
     }
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps({name: list(values) for name, values in found.items()}))
@@ -146,17 +146,18 @@ def run(
 def interval(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float, float, float]:
     """Mean difference of ``(seeds, portraits)`` errors, and its 95 % bootstrap interval.
 
-    Seeds are drawn for each side by itself, portraits for both alike.
+    Seeds are drawn for each of the two by itself, portraits for both alike.
     """
     rng = np.random.default_rng(0)
     seeds, portraits = first.shape
     means = []
     for _ in range(RESAMPLED):
         chosen = rng.integers(portraits, size=portraits)
-        sides = [
-            np.nanmean(side[rng.integers(seeds, size=seeds)][:, chosen]) for side in (first, second)
+        resampled = [
+            np.nanmean(group[rng.integers(seeds, size=seeds)][:, chosen])
+            for group in (first, second)
         ]
-        means.append(sides[0] - sides[1])
+        means.append(resampled[0] - resampled[1])
     low, high = np.quantile(means, [0.025, 0.975])
     return float(np.nanmean(first) - np.nanmean(second)), float(low), float(high)
 
@@ -187,30 +188,34 @@ def report(found: Mapping[str, NDArray[np.float64]], names: Sequence[str]) -> It
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/proposals"))
 @click.option("--steps", type=click.IntRange(1), default=800, show_default=True)
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--side", type=click.IntRange(64), default=64, show_default=True)
+@click.option("--resolution", type=click.IntRange(64), default=64, show_default=True)
 @click.option("--variant", "variants", multiple=True, default=VARIANTS, show_default=True)
-@click.option("--pictures", type=click.IntRange(2), default=80, help="Of the held-out ones.")
+@click.option(
+    "--portraits", "limit", type=click.IntRange(2), default=80, help="Of the held-out ones."
+)
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
 def main(
     folder: Path,
     out: Path,
     steps: int,
     seeds: int,
-    side: int,
+    resolution: int,
     variants: tuple[str, ...],
-    pictures: int,
+    limit: int,
     processes: int,
 ) -> None:
     """Train every variant with every seed, and print a table of 1000 times the L1 distance."""
     faces = data.labelled_folder(folder, keys=folder / "train.txt")
-    keys = (folder / "test.txt").read_text().split()[:pictures]
+    keys = (folder / "test.txt").read_text().split()[:limit]
     held_out = data.labelled_folder(folder, keys=keys)
     chosen = tuple(dict.fromkeys((REFERENCE, *variants)))
     jobs = [(variant, seed) for seed in range(seeds) for variant in chosen]
     found: dict[tuple[str, int], dict[str, Errors]] = {}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
-        running = {pool.submit(run, *job, faces, held_out, side, steps, out): job for job in jobs}
+        running = {
+            pool.submit(run, *job, faces, held_out, resolution, steps, out): job for job in jobs
+        }
         for done in as_completed(running):
             variant, seed = job = running[done]
             found[job] = done.result()

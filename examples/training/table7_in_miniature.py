@@ -82,13 +82,13 @@ class Scores:
         return found
 
 
-def recipe(strategy: str, side: int) -> Recipe:
+def recipe(strategy: str, resolution: int) -> Recipe:
     """What is the same for all three, and the masks, which are not."""
     return Recipe(
         name=f"table7-{strategy}",
         architecture="lite",
-        options={"resolution": side, "widths": [32, 64, 128], "depth": 2, "detail": 0},
-        side=side,
+        options={"resolution": resolution, "widths": [32, 64, 128], "depth": 2, "detail": 0},
+        resolution=resolution,
         batch_size=8,
         masks=Masks(kind=strategy, semantic_probability=0.5, random="mat"),
         augmentation=Augmentation(flip=0.5, rotation=10),
@@ -108,7 +108,7 @@ def steps_done(run: Path) -> int:
 
 
 def train_in_turns(
-    portraits: data.Faces, out: Path, side: int, steps: int, minutes: float
+    portraits: data.Faces, out: Path, resolution: int, steps: int, minutes: float
 ) -> tuple[int, dict[str, Inpainter]]:
     """Train all three, a round each in turn, to the same number of steps.
 
@@ -124,7 +124,7 @@ def train_in_turns(
     for end in ends:
         networks = {}
         for name in STRATEGIES:
-            asked = recipe(name, side).changed(steps=end)
+            asked = recipe(name, resolution).changed(steps=end)
             networks[name] = training.train(asked, portraits, out=out / name, progress=False)
             if steps_done(out / name) < end:
                 raise click.ClickException("stopped; the same command goes on")
@@ -135,29 +135,29 @@ def train_in_turns(
     return end, networks
 
 
-def squares(faces: data.Faces, side: int) -> Portraits:
+def squares(faces: data.Faces, resolution: int) -> Portraits:
     """The portraits at the network's size, by key."""
-    size = (side, side)
+    size = (resolution, resolution)
     return {one.key: one.read_image().resize(size, Image.Resampling.LANCZOS) for one in faces}
 
 
 def stacked(portraits: Portraits) -> torch.Tensor:
     """``(N, 3, S, S)`` uint8."""
-    pixels = np.stack([np.array(picture) for picture in portraits.values()])
+    pixels = np.stack([np.array(image) for image in portraits.values()])
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
 
 
-def prepare(faces: data.Faces, side: int) -> Work:
+def prepare(faces: data.Faces, resolution: int) -> Work:
     """Portraits, and a task for each of the twelve classes that at least two of them have."""
     masker = SemanticMasker(missing="empty")
     labels = {face.key: face.read_label_map() for face in faces}
     tasks = []
     for name in masker.classes:
-        holes = {key: masker(labels[key], name, size=side) for key in labels}
+        holes = {key: masker(labels[key], name, size=resolution) for key in labels}
         usable = {key: hole for key, hole in holes.items() if hole.any() and not hole.all()}
         if len(usable) > 1:
             tasks.append(Task(str(name), tuple(usable), tuple(usable.values())))
-    return Work(squares(faces, side), tuple(tasks))
+    return Work(squares(faces, resolution), tuple(tasks))
 
 
 def fill_all(
@@ -171,7 +171,7 @@ def fill_all(
             task.mask_class: fill(inpainter, work.portraits, task, folder / task.mask_class)
             for task in work.tasks
         }
-        click.echo(f"{name}: {sum(map(len, filled[name].values()))} filled pictures in {folder}")
+        click.echo(f"{name}: {sum(map(len, filled[name].values()))} filled images in {folder}")
     return filled
 
 
@@ -180,17 +180,17 @@ def fill(inpainter: Inpainter, portraits: Portraits, task: Task, folder: Path) -
     paths = [folder / f"{key}.png" for key in task.keys]
     missing = [index for index, path in enumerate(paths) if not path.exists()]
     if missing:
-        pictures = [portraits[task.keys[index]] for index in missing]
-        answers = inpainter(pictures, [task.holes[index] for index in missing])
-        for index, answer in zip(missing, answers):
-            images.save_image(answer, paths[index])
+        chosen = [portraits[task.keys[index]] for index in missing]
+        composites = inpainter(chosen, [task.holes[index] for index in missing])
+        for index, composite in zip(missing, composites):
+            images.save_image(composite, paths[index])
     return paths
 
 
 def score(work: Work, filled: Filled, out: Path, reader: FeatureReader) -> Scores:
-    """FID by features of whole pictures, with its statistics, and L1 over the hole."""
-    for key, picture in work.portraits.items():
-        images.save_image(picture, out / "originals" / f"{key}.png")
+    """FID by features of whole images, with its statistics, and L1 over the hole."""
+    for key, image in work.portraits.items():
+        images.save_image(image, out / "originals" / f"{key}.png")
     real = {
         task.mask_class: [out / "originals" / f"{key}.png" for key in task.keys]
         for task in work.tasks
@@ -258,7 +258,7 @@ def differences(comparison: Comparison) -> Table:
         f"the second. p: exchange test; adjusted: {comparison.adjustment}",
     ]
     if any(one.biased for one in comparison.differences):
-        notes.append("Fewer pictures than features: the intervals only describe, rely on p")
+        notes.append("Fewer images than features: the intervals only describe, rely on p")
     return Table("Differences of FID", header, cells, (*notes, *comparison.warnings))
 
 
@@ -300,18 +300,18 @@ def sheet(work: Work, filled: Filled) -> Image.Image:
     return contact_sheets.contact_sheet(cells, columns=2, side=128, title=title)
 
 
-def extractor(kind: str, portraits: data.Faces, side: int) -> metrics.FeatureExtractor:
+def extractor(kind: str, portraits: data.Faces, resolution: int) -> metrics.FeatureExtractor:
     """The chosen features; of the layout's, the directions come from training portraits."""
     if kind == "inception":
         return metrics.InceptionExtractor()
-    return layout_features.fit(stacked(squares(portraits, side)))
+    return layout_features.fit(stacked(squares(portraits, resolution)))
 
 
 def report(scores: Scores, about: Sequence[str]) -> str:
     """The Markdown file."""
     said = [f"- {line}" for line in (*about, *outcome(scores))]
     tables = (
-        grid("FID of whole pictures", scores.fid(), scores.tasks),
+        grid("FID of whole images", scores.fid(), scores.tasks),
         grid("Mean absolute difference over the hole", scores.l1, scores.tasks),
         differences(scores.comparison),
     )
@@ -319,14 +319,14 @@ def report(scores: Scores, about: Sequence[str]) -> str:
 
 
 def description(
-    steps: int, side: int, faces: data.Faces, networks: Mapping[str, Inpainter], identity: str
+    steps: int, resolution: int, faces: data.Faces, networks: Mapping[str, Inpainter], identity: str
 ) -> list[str]:
     """Under which circumstances the numbers came about."""
     weights = sum(one.numel() for one in networks["mixed"].network.parameters())
-    shared = recipe("mixed", side)
+    shared = recipe("mixed", resolution)
     return [
-        f"lite with {weights / 1e6:.2f} million weights at {side} x {side}, trained on the "
-        f"{len(faces)} portraits of {faces.name}: {steps} steps of {shared.batch_size}, seed "
+        f"lite with {weights / 1e6:.2f} million weights at {resolution} x {resolution}, trained on "
+        f"the {len(faces)} portraits of {faces.name}: {steps} steps of {shared.batch_size}, seed "
         f"{shared.seed}, L1 over the hole, no discriminator",
         f"features: {identity}; the numbers compare with each other, not with published ones",
         "one training run of each kind: the intervals speak of the choice of portraits, not of "
@@ -347,8 +347,10 @@ def description(
 @click.option(
     "--minutes", type=float, default=math.inf, help="Then start no further round of steps."
 )
-@click.option("--pictures", type=click.IntRange(2), help="Fill so many portraits (default: all).")
-@click.option("--side", type=click.IntRange(32), default=128, help="Of the pictures.")
+@click.option(
+    "--portraits", "limit", type=click.IntRange(2), help="Fill so many portraits (default: all)."
+)
+@click.option("--resolution", type=click.IntRange(32), default=128, help="Of the images.")
 @click.option("--threads", type=click.IntRange(1), help="Processor threads (default: PyTorch's).")
 @click.option(
     "--features",
@@ -361,8 +363,8 @@ def main(
     out: Path,
     steps: int,
     minutes: float,
-    pictures: int | None,
-    side: int,
+    limit: int | None,
+    resolution: int,
     threads: int | None,
     features: str,
 ) -> None:
@@ -374,15 +376,17 @@ def main(
         torch.set_num_threads(threads)
     try:
         learnt, held_out = (data.open_faces(folder, split) for split in ("train", "test"))
-        chosen = extractor(features, learnt, side)  # before training: weights may not be at hand
-        done, networks = train_in_turns(learnt, out, side, steps, minutes)
-        work = prepare(held_out[:pictures], side)
+        chosen = extractor(
+            features, learnt, resolution
+        )  # before training: weights may not be at hand
+        done, networks = train_in_turns(learnt, out, resolution, steps, minutes)
+        work = prepare(held_out[:limit], resolution)
         filled = fill_all(networks, work, out, done)
         reader = FeatureReader(chosen, workers=1, cache=out / "features", progress=False)
         scores = score(work, filled, out, reader)
     except FacemaskInpaintError as error:
         raise click.ClickException(str(error)) from error
-    text = report(scores, description(done, side, learnt, networks, chosen.identity))
+    text = report(scores, description(done, resolution, learnt, networks, chosen.identity))
     with atomic_path(out / "table7.md") as path:
         path.write_text(text, encoding="utf-8")
     images.save_image(sheet(work, filled), out / "table7.jpg")

@@ -1,4 +1,4 @@
-"""Train ``lite`` to look sharp: features of a pretrained network, and discriminators of views.
+"""Train ``lite`` to look sharp: features of a pretrained network, and discriminators of crops.
 
 Run with ``python examples/training/train_lite.py --data portraits --out runs/lite``, on a GPU or
 on a processor, or with ``torchrun --nproc-per-node 2 examples/training/train_lite.py ...`` in two
@@ -8,7 +8,7 @@ goes on after an interruption, or past an earlier ``--minutes``. ``RUN/lite.safe
 averaged weights in half precision, every few minutes.
 
 What the network draws is learnt as in a variational autoencoder whose encoder is the normal
-distribution over faces: for part of the pictures the draw is the one that leads to the true face,
+distribution over faces: for part of the images the draw is the one that leads to the true face,
 so that the network learns to follow it; for part it is any, and then the truth counts for less.
 """
 
@@ -26,7 +26,7 @@ import click
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from lite_crops import MARGIN, SIDE, STEP, VIEW, Holes, HoleStream, cut, shrunk_views
+from lite_crops import CROP, MARGIN, RESOLUTION, STEP, Holes, HoleStream, crop_of, downsampled_crops
 from lite_discriminators import Discriminators, Features, deep_distance, over_hole, same_tone
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -40,10 +40,18 @@ from facemask_inpaint.models.lite import Lite
 from facemask_inpaint.models.lite.blocks import downsample
 
 TRUE, ANY, PROBABLE = range(3)
-"""What a picture's draw is: the one that leads to the truth, any, or none."""
+"""What an image's draw is: the one that leads to the truth, any, or none."""
 
 MOST_GAIN = 40.0
 """A discriminator that knows nothing yet has hardly any gradient; it is not raised beyond this."""
+
+_OTHER_KEYS = {
+    "critics": "discriminators",
+    "by_generator": "generator_optimiser",
+    "by_critics": "discriminator_optimiser",
+    "by_discriminators": "discriminator_optimiser",
+}
+"""Names under which a run may have saved its state."""
 
 GAINS_EVERY = 10
 LOGGED_EVERY = 25
@@ -60,8 +68,8 @@ class Settings:
         l1, deep: weights of the distances to the truth.
         pixels, heads: gradients of the discriminators as shares of that of ``deep``.
         true, any: shares of draws; the others are most probable.
-        any_weight: how much the truth counts for pictures with any draw.
-        whole: share of batches with views over whole pictures.
+        any_weight: how much the truth counts for images with any draw.
+        whole: share of batches with crops over whole images.
         tail: share of the run at the end over which the rates fall to nothing.
         average: share of the averaged weights that stays at each step.
         save_every: seconds between checkpoints.
@@ -87,13 +95,13 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Views:
-    """What the network made of a batch, seen as it is judged: ``(N, C, VIEW, VIEW)`` each."""
+class Crops:
+    """Crops ``(N, C, CROP, CROP)`` of a batch, of what the network made of it, and of its holes."""
 
     real: Tensor
     fake: Tensor
     hole: Tensor
-    answer: Tensor
+    prediction: Tensor
 
 
 class Run:
@@ -108,23 +116,29 @@ class Run:
         for part in (self.network, self.features, self.discriminators):
             part.to(memory_format=torch.channels_last)
         fused = device.type == "cuda"
-        self.by_generator = torch.optim.Adam(
+        self.generator_optimiser = torch.optim.Adam(
             self.network.parameters(), betas=(0.5, 0.99), fused=fused
         )
         groups = [
             {"params": part.parameters()}
             for part in (self.discriminators.pixels, self.discriminators.heads)
         ]
-        self.by_discriminators = torch.optim.Adam(groups, betas=(0.0, 0.99), fused=fused)
+        self.discriminator_optimiser = torch.optim.Adam(groups, betas=(0.0, 0.99), fused=fused)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.gains: dict[str, float] = {}
         self.step, self.seconds = 0, 0.0
-        self.stateful = ("network", "discriminators", "by_generator", "by_discriminators")
+        self.stateful = (
+            "network",
+            "discriminators",
+            "generator_optimiser",
+            "discriminator_optimiser",
+        )
         if (out / "state.pt").exists():
             self._resume(torch.load(out / "state.pt", map_location=device, weights_only=True))
         torch.manual_seed(1000 * self.step + distributed.rank())  # each process draws its own
 
     def _resume(self, saved: Mapping[str, Any]) -> None:
+        saved = {_OTHER_KEYS.get(name, name): value for name, value in saved.items()}
         for name in self.stateful:
             getattr(self, name).load_state_dict(saved[name])
         self.average, self.gains = dict(saved["average"]), dict(saved["gains"])
@@ -144,66 +158,71 @@ class Run:
     def train(self, batch: Holes, share_left: float) -> dict[str, float]:
         """One step; ``share_left`` of the run lies before it."""
         self._set_rates(share_left)
-        views, share = self._views(batch)
-        real, fake = same_tone(views.real, views.fake)
+        crops, share = self._crops(batch)
+        real, fake = same_tone(crops.real, crops.fake)
         with self._lower_precision():
             with torch.no_grad():
-                wanted = self.features(real)
-            found = self.features(fake)
-        told = self._train_discriminators(real, fake, wanted, found, views.hole)
+                real_features = self.features(real)
+            fake_features = self.features(fake)
+        discriminator_terms = self._train_discriminators(
+            real, fake, real_features, fake_features, crops.hole
+        )
         with self._lower_precision():
-            pixels, *heads = self.discriminators(fake, found, views.hole)
+            pixels, *heads = self.discriminators(fake, fake_features, crops.hole)
         terms = {
-            "l1": self.settings.l1 * hole_l1(views, share),
-            "deep": self.settings.deep * deep_distance(found, wanted, views.hole, share),
-            "pixels": -over_hole(pixels, views.hole),
-            "heads": -torch.stack([over_hole(one, views.hole) for one in heads]).mean(),
+            "l1": self.settings.l1 * hole_l1(crops, share),
+            "deep": self.settings.deep
+            * deep_distance(fake_features, real_features, crops.hole, share),
+            "pixels": -over_hole(pixels, crops.hole),
+            "heads": -torch.stack([over_hole(each, crops.hole) for each in heads]).mean(),
         }
         if self.step % GAINS_EVERY == 0 or not self.gains:
-            self._weigh(terms, views.fake)
+            self._weigh(terms, crops.fake)
         ramp = min(1.0, (self.step + 1) / 150)
         for name, gain in self.gains.items():
             terms[name] = terms[name] * gain * ramp
-        self.by_generator.zero_grad()
+        self.generator_optimiser.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
         self.discriminators.zero_grad()  # what came back through them is the generator's
         distributed.average_gradients(self.network)
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.by_generator.step()
+        self.generator_optimiser.step()
         self._follow()
-        return {name: value.item() for name, value in terms.items()} | told
+        return {name: value.item() for name, value in terms.items()} | discriminator_terms
 
     def _train_discriminators(
         self,
         real: Tensor,
         fake: Tensor,
-        wanted: list[Tensor],
-        found: list[Tensor],
+        real_features: list[Tensor],
+        fake_features: list[Tensor],
         hole: Tensor,
     ) -> dict[str, float]:
         """Hinge loss of both discriminators."""
         with self._lower_precision():
-            of_real = self.discriminators(real, wanted, hole)
-            of_fake = self.discriminators(fake.detach(), [one.detach() for one in found], hole)
+            of_real = self.discriminators(real, real_features, hole)
+            of_fake = self.discriminators(
+                fake.detach(), [each.detach() for each in fake_features], hole
+            )
         losses = [
             over_hole(F.relu(1 - a), hole) + over_hole(F.relu(1 + b), hole)
             for a, b in zip(of_real, of_fake, strict=True)
         ]
-        self.by_discriminators.zero_grad()
+        self.discriminator_optimiser.zero_grad()
         torch.stack(losses).sum().backward()
         distributed.average_gradients(self.discriminators)
-        self.by_discriminators.step()
-        pixels, *heads = (one.item() for one in losses)
+        self.discriminator_optimiser.step()
+        pixels, *heads = (each.item() for each in losses)
         return {"discriminator_pixels": pixels, "discriminator_heads": sum(heads)}
 
-    def _views(self, batch: Holes) -> tuple[Views, Tensor]:
-        """Views of a batch, filled, and how much the truth counts for each of its pictures."""
+    def _crops(self, batch: Holes) -> tuple[Crops, Tensor]:
+        """Fill the holes of a batch; return crops, and how much the truth counts for each."""
         image, hole = batch.image, batch.hole
         draws, kind = self._draws(image, hole)
         share = torch.where(kind == ANY, self.settings.any_weight, 1.0)[:, None, None, None]
-        draw = self._whole_views if batch.whole else self._close_views
+        draw = self._whole_crops if batch.whole else self._close_crops
         with self._lower_precision():
-            return draw(image, hole, batch.windows, draws), share
+            return draw(image, hole, batch.boxes, draws), share
 
     def _draws(self, image: Tensor, hole: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         n = len(image)
@@ -217,33 +236,35 @@ class Run:
         draws["face"] = torch.where((kind == PROBABLE)[:, None], 0.0, face)
         return draws, kind
 
-    def _whole_views(
-        self, image: Tensor, hole: Tensor, windows: Tensor, draws: dict[str, Tensor]
-    ) -> Views:
-        answer = self.network.fill_conditioned(image * (1 - hole), hole, draws, {}).float()
-        filled = torch.where(hole > 0, answer, image)
-        return Views(*(shrunk_views(x, windows) for x in (image, filled, hole, answer)))
+    def _whole_crops(
+        self, image: Tensor, hole: Tensor, boxes: Tensor, draws: dict[str, Tensor]
+    ) -> Crops:
+        prediction = self.network.fill_conditioned(image * (1 - hole), hole, draws, {}).float()
+        composite = torch.where(hole > 0, prediction, image)
+        return Crops(*(downsampled_crops(x, boxes) for x in (image, composite, hole, prediction)))
 
-    def _close_views(
-        self, image: Tensor, hole: Tensor, windows: Tensor, draws: dict[str, Tensor]
-    ) -> Views:
-        """Views pixel by pixel: the detail stage works on them and a margin alone."""
-        visible, side = image * (1 - hole), VIEW + 2 * MARGIN
+    def _close_crops(
+        self, image: Tensor, hole: Tensor, boxes: Tensor, draws: dict[str, Tensor]
+    ) -> Crops:
+        """Crops pixel by pixel: the detail stage works on them and a margin alone."""
+        known, side = image * (1 - hole), CROP + 2 * MARGIN
         with torch.no_grad():
-            guess = self.network._first_guess(visible, hole, draws["face"])
+            guess = self.network._first_guess(known, hole, draws["face"])
         small, maps = self.network.coarse(
             downsample(guess), (downsample(hole) > 0).float(), None, draws
         )
         coarse = F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)
-        outer = (windows[:, :2] - MARGIN).clamp(0, SIDE - side)
-        begun = cut(torch.where(hole > 0, coarse.float(), visible), outer, side)
+        outer = (boxes[:, :2] - MARGIN).clamp(0, RESOLUTION - side)
+        begun = crop_of(torch.where(hole > 0, coarse.float(), known), outer, side)
         shapes = self.network.detail.grains(len(image), side)
         grain = {k: torch.randn(shape, device=self.device) for k, shape in shapes.items()}
-        mask = cut(hole, outer, side)
-        answer = self.network.detail(begun, mask, cut(maps, outer, side, STEP), grain).float()
-        true, inner = cut(image, outer, side), windows[:, :2] - outer
-        filled = torch.where(mask > 0, answer, true)
-        return Views(*(cut(x, inner, VIEW) for x in (true, filled, mask, answer)))
+        mask = crop_of(hole, outer, side)
+        prediction = self.network.detail(
+            begun, mask, crop_of(maps, outer, side, STEP), grain
+        ).float()
+        true, inner = crop_of(image, outer, side), boxes[:, :2] - outer
+        composite = torch.where(mask > 0, prediction, true)
+        return Crops(*(crop_of(x, inner, CROP) for x in (true, composite, mask, prediction)))
 
     def _weigh(self, terms: Mapping[str, Tensor], fake: Tensor) -> None:
         """Bring the discriminators' gradients to their shares of the deep distance's.
@@ -257,17 +278,17 @@ class Run:
         }
         distributed.average(norms.values())
         for name in ("pixels", "heads"):
-            wanted = getattr(self.settings, name) * float(norms["deep"] / norms[name].clamp(1e-8))
-            wanted = min(wanted, MOST_GAIN)
-            before = self.gains.get(name, wanted)
-            slowly = min(0.8 * before + 0.2 * wanted, 1.15 * before)
-            self.gains[name] = wanted if wanted < before else slowly
+            gain = getattr(self.settings, name) * float(norms["deep"] / norms[name].clamp(1e-8))
+            gain = min(gain, MOST_GAIN)
+            before = self.gains.get(name, gain)
+            slowly = min(0.8 * before + 0.2 * gain, 1.15 * before)
+            self.gains[name] = gain if gain < before else slowly
 
     def _set_rates(self, share_left: float) -> None:
         fall = min(1.0, share_left / self.settings.tail + 0.03)
         warm = min(1.0, (self.step + 1) / 50)
-        self.by_generator.param_groups[0]["lr"] = self.settings.rate * fall * warm
-        for group, factor in zip(self.by_discriminators.param_groups, (4, 1), strict=True):
+        self.generator_optimiser.param_groups[0]["lr"] = self.settings.rate * fall * warm
+        for group, factor in zip(self.discriminator_optimiser.param_groups, (4, 1), strict=True):
             group["lr"] = self.settings.discriminator_rate * factor * fall
 
     @torch.no_grad()
@@ -297,10 +318,10 @@ def begin(start: str) -> Lite:
     return network
 
 
-def hole_l1(views: Views, share: Tensor) -> Tensor:
-    """Mean absolute difference over each view's part of the hole."""
-    apart = ((views.answer - views.real).abs() * views.hole * share).sum(dim=(1, 2, 3))
-    return (apart / (3 * views.hole.sum(dim=(1, 2, 3))).clamp(min=100)).mean()
+def hole_l1(crops: Crops, share: Tensor) -> Tensor:
+    """Mean absolute difference over each crop's part of the hole."""
+    apart = ((crops.prediction - crops.real).abs() * crops.hole * share).sum(dim=(1, 2, 3))
+    return (apart / (3 * crops.hole.sum(dim=(1, 2, 3))).clamp(min=100)).mean()
 
 
 def choose_device() -> torch.device:
@@ -335,7 +356,7 @@ def settings_of(pairs: tuple[str, ...]) -> Settings:
     "--weights", "start", default="lite", show_default=True, help="Model, weights, or 'nothing'."
 )
 @click.option("--minutes", type=float, default=60.0, show_default=True, help="Of all parts.")
-@click.option("--workers", default=0, show_default=True, help="Processes that read pictures.")
+@click.option("--workers", default=0, show_default=True, help="Processes that read images.")
 @click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Another setting.")
 def main(
     portraits: Path, out: Path, start: str, minutes: float, workers: int, pairs: tuple[str, ...]

@@ -56,9 +56,9 @@ class Portraits:
     def __init__(self, faces: data.Faces) -> None:
         table = channels_of_ids()
         self.channels = torch.from_numpy(np.stack([table[ids_of(face)] for face in faces])).byte()
-        pictures = np.stack([np.array(face.read_image().resize((SIDE, SIDE))) for face in faces])
+        images = np.stack([np.array(face.read_image().resize((SIDE, SIDE))) for face in faces])
         person = (self.channels > 0).byte()[:, None] * 255
-        planes = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+        planes = torch.from_numpy(images).permute(0, 3, 1, 2)
         self.levels = [torch.cat([planes, person], dim=1)]
         for _ in range(LEVELS - 1):
             halves = [F.avg_pool2d(one.float(), 2).byte() for one in self.levels[-1]]
@@ -145,7 +145,7 @@ def paste(
     grid = place.grid()
     row, column = rng.integers(0, 2, 2)  # any pixel of each four, so that none is preferred
     below = grid[row::2, column::2, 1] > 1
-    if rng.random() < 0.7:  # the bottom row goes on below the picture
+    if rng.random() < 0.7:  # the bottom row goes on below the image
         grid[..., 1].clamp_(max=0.999)
     if rng.random() < 0.2:  # and the ground beside it
         grid[..., 0].clamp_(-0.999, 0.999)
@@ -189,7 +189,7 @@ def develop(scene: Tensor, rng: np.random.Generator) -> Tensor:
 def draw_scene(
     portraits: Portraits, grounds: Tensor, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """A picture ``(3, SIDE, SIDE)`` in [-1, 1] and channels ``(SIDE / 2, SIDE / 2)``."""
+    """An image ``(3, SIDE, SIDE)`` in [-1, 1] and channels ``(SIDE / 2, SIDE / 2)``."""
     scene = grounds[rng.integers(len(grounds))].float() / 255
     channels = torch.zeros(SIDE // 2, SIDE // 2, dtype=torch.long)
     aligned = rng.random() < 0.6
@@ -204,8 +204,8 @@ def batch(portraits: Portraits, grounds: Tensor, step: int, size: int) -> tuple[
     rng = np.random.default_rng((7, step))
     torch.manual_seed(step)
     scenes = [draw_scene(portraits, grounds, rng) for _ in range(size)]
-    pictures, channels = zip(*scenes)
-    return torch.stack(pictures), torch.stack(channels)
+    images, channels = zip(*scenes)
+    return torch.stack(images), torch.stack(channels)
 
 
 def rate(step: int, steps: int) -> float:
@@ -229,8 +229,8 @@ def overlaps(network: nn.Module, portraits: Portraits) -> dict[str, float]:
     network.eval()
     counts = torch.zeros(len(LABELS), len(LABELS))
     for index in range(len(portraits)):
-        picture = portraits.levels[0][index, None, :3].float() / 127.5 - 1
-        scores = F.interpolate(network(picture), (SIDE, SIDE), mode="bilinear")
+        image = portraits.levels[0][index, None, :3].float() / 127.5 - 1
+        scores = F.interpolate(network(image), (SIDE, SIDE), mode="bilinear")
         pairs = portraits.channels[index].long() * len(LABELS) + scores[0].argmax(0)
         counts += torch.bincount(pairs.flatten(), minlength=counts.numel()).view_as(counts)
     network.train()
@@ -271,9 +271,9 @@ def main(folder: Path, out: Path, steps: int, batch_size: int) -> None:
         for name, part in parts.items():
             part.load_state_dict(saved[name])
     for step in (bar := tqdm(range(first, steps), initial=first, total=steps)):
-        pictures, channels = batch(portraits, grounds, step, batch_size)
+        images, channels = batch(portraits, grounds, step, batch_size)
         with torch.autocast("cpu", torch.bfloat16):
-            scores = network(pictures)
+            scores = network(images)
         for group in optimiser.param_groups:
             group["lr"] = rate(step, steps)
         loss = F.cross_entropy(scores.float(), channels, weight)
