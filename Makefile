@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo benchmark test test-all lint format docs clean
+.PHONY: demo benchmark test test-all web web-test lint format docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/facemask-inpaint demo --out runs/demo
@@ -29,6 +29,13 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# A static page that fills faces in the browser; npm brings onnxruntime-web.
+web: $(INSTALLED)
+	$(BIN)/python examples/web/build.py --out build/web
+
+web-test: web
+	$(BIN)/python -m pytest tests/export/test_web.py
 
 docs: $(INSTALLED)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

@@ -24,6 +24,8 @@ class LabelGraph(nn.Module):
         network: on the CPU.
     """
 
+    mean: Tensor
+    std: Tensor
     ids: Tensor
     mean: Tensor
     std: Tensor
