@@ -19,7 +19,7 @@ def metric_table(metrics: Iterable[FeatureMetric | ImageMetric]) -> str:
         metrics: their records, in the order of the rows.
     """
     rows = [
-        (f"`{row.name}`", row.label, row.meaning, row.better, ", ".join(sorted(row.needs)))
+        (f"`{row.name}`", row.label, row.description, row.better, ", ".join(sorted(row.needs)))
         for row in metrics
     ]
     head = ("name", "label", "what it is", "better", "needs")

@@ -47,7 +47,13 @@ from facemask_inpaint.data.faces import Faces
 from facemask_inpaint.errors import FacemaskInpaintError, WeightsNotFoundError
 from facemask_inpaint.masks.parsers import Parser, resolve_parser
 from facemask_inpaint.metrics import FeatureMetric, FeatureReader
-from facemask_inpaint.metrics.table import EXTRACTORS, RANDOM_CONVOLUTIONS, by_extractor
+from facemask_inpaint.metrics.table import (
+    EXTRACTORS,
+    RANDOM_CONVOLUTIONS,
+    by_extractor,
+    default_metrics,
+    needs_features,
+)
 
 
 def run(
@@ -319,9 +325,12 @@ def _features(
         }
     except WeightsNotFoundError as error:
         labels = ", ".join(row.label for row in rows)
+        free = ",".join(
+            name for name in default_metrics(in_hole=True) if not needs_features([name])
+        )
         raise WeightsNotFoundError(
             f"{labels} cannot be computed, and nothing was started: {error}\n"
-            "Without these weights there are: metrics psnr_hole,ssim_hole,l1_hole, which need "
+            f"Without these weights there are: metrics {free}, which need "
             f"none; an extractor of your own; or {RANDOM_CONVOLUTIONS}, a stand-in for rehearsals"
         ) from error
 

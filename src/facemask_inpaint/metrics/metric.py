@@ -58,6 +58,11 @@ class Metric:
         """``"↓"`` where lower is better, ``"↑"`` where higher is."""
         return "↓" if self.better == "lower" else "↑"
 
+    @property
+    def description(self) -> str:
+        """The meaning with its unit: ``"peak signal-to-noise ratio, in dB"``."""
+        return f"{self.meaning}, in {self.unit}" if self.unit else self.meaning
+
     def rank_key(self, value: float) -> float:
         """Return a number to sort values by, the best first."""
         return value if self.better == "lower" else -value
@@ -166,7 +171,7 @@ class ImageMetric(Metric):
             self,
             name=self.name + HOLE,
             label=f"{self.label} (hole)",
-            meaning=f"{self.meaning}, over the hole",
+            meaning=f"{self.meaning} over the hole",
             needs=self.needs | {"mask"},
             over_hole=True,
         )

@@ -112,7 +112,11 @@ def _score_table(run: Run, resolution: int, metric: str, grid: Grid) -> Table:
     rows.append((Cell("n"), *(Cell(_span(each)) for each in counts)))
     caption = f"{measure.label} {measure.arrow} at {resolution} x {resolution}, {run.dataset}"
     header = ("method", *(_heading(entry) for entry in run.classes))
-    notes = (measure.meaning.capitalize(), *_letter_note(run), *_notes(run, metric, grid))
+    notes = (
+        measure.description[0].upper() + measure.description[1:],
+        *_letter_note(run),
+        *_notes(run, metric, grid),
+    )
     return Table(_qualified(run, metric, caption), header, tuple(rows), notes)
 
 
