@@ -27,8 +27,6 @@ class LabelGraph(nn.Module):
     mean: Tensor
     std: Tensor
     ids: Tensor
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, network: LabelNetwork) -> None:
         super().__init__()
