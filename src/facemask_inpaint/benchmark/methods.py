@@ -7,8 +7,6 @@ asks which kind a method is.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -20,26 +18,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from facemask_inpaint import Inpainter, checkpoints, export, images, models
-from facemask_inpaint._internal.identity import content_of
+from facemask_inpaint import Inpainter, images
+from facemask_inpaint.benchmark._entries import NOT_RECORDED, entry_of_inpainter, entry_of_source
 from facemask_inpaint.benchmark._functions import digest_of, version_of
 from facemask_inpaint.benchmark.store.records import MethodEntry
-from facemask_inpaint.checkpoints.folders import CONFIG_NAME, TENSORS_NAME
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images.folders import find_image
 from facemask_inpaint.images.masks import allow_large_holes
-from facemask_inpaint.inpainting import pretrained
-from facemask_inpaint.masks import MaskClass
-from facemask_inpaint.models import DATA_SETS, TRAINING_SPLITS
-from facemask_inpaint.models._pipeline_files import (
-    conditions_of_folder,
-    is_pipeline_folder,
-    pipeline_identity,
-)
 
-NOT_RECORDED = "not recorded"
 _NAME = re.compile(r"\w[\w.+=-]*")
-_REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -287,7 +274,7 @@ class _Stored:
 
 def _open_method(name: str | None, method: MethodLike) -> Method:
     if isinstance(method, Inpainter):
-        return _Ready(_entry_of_inpainter(name, method), method)
+        return _Ready(entry_of_inpainter(name, method), method)
     if isinstance(method, PredictionFolder):
         if not method.folder.is_dir():
             raise OptionError(f"{method.folder}: there is no such folder of predictions")
@@ -296,7 +283,7 @@ def _open_method(name: str | None, method: MethodLike) -> Method:
             MethodEntry(name or method.folder.name, source, training=NOT_RECORDED), method
         )
     if isinstance(method, str | Path):
-        return _Loadable(_entry_of_source(name, str(method)))
+        return _Loadable(entry_of_source(name, str(method)))
     if callable(method):
         label = str(name or getattr(method, "__name__", type(method).__name__))
         source = f"function {getattr(method, '__qualname__', type(method).__qualname__)}"
@@ -305,84 +292,6 @@ def _open_method(name: str | None, method: MethodLike) -> Method:
     raise OptionError(
         f"a {type(method).__name__} is no method: give a name, a folder or a function"
     )
-
-
-def _entry_of_source(name: str | None, source: str) -> MethodEntry:
-    if pretrained.is_pipeline(source):
-        folder = pretrained.pipeline_folder(source, None, pretrained.Download())
-        label = Path(source).resolve().name if is_pipeline_folder(source) else source
-        return _entry_of_pipeline(name or label.rpartition("/")[2], source, folder)
-    if export.is_exported(source):
-        return _entry_of_export(name or Path(source).resolve().name, source)
-    if checkpoints.is_folder(source):
-        return _entry_of_folder(name or Path(source).resolve().name, source, Path(source))
-    if _REPOSITORY.fullmatch(source) and not Path(source).exists():
-        folder = checkpoints.load_hub(source)
-        return _entry_of_folder(name or source.rpartition("/")[2], source, folder)
-    card = models.card(source)
-    return _entry_of_card(name or card.name, card.name, card, card.digest)
-
-
-def _entry_of_folder(name: str, source: str, folder: Path) -> MethodEntry:
-    config, _ = checkpoints.load_folder(folder)
-    card_name, options = str(config.get("card")), config.get("options")
-    digest = content_of([folder / CONFIG_NAME, folder / TENSORS_NAME])
-    if card_name in models.list_pretrained():
-        return _entry_of_card(name, source, models.card(card_name), digest)
-    resolution = options.get("resolution") if isinstance(options, dict) else None
-    return MethodEntry(name, source, digest, training=NOT_RECORDED, resolution=resolution)
-
-
-def _entry_of_export(name: str, source: str) -> MethodEntry:
-    config = export.ExportConfig.read(source)
-    digest = content_of(export.files_of(source))
-    if config.card in models.list_pretrained():
-        return _entry_of_card(name, source, models.card(config.card), digest)
-    resolution = config.size[0] if config.size else config.native_resolution
-    return MethodEntry(name, source, digest, training=NOT_RECORDED, resolution=resolution)
-
-
-def _entry_of_pipeline(name: str, source: str, folder: Path) -> MethodEntry:
-    conditions, digest = conditions_of_folder(folder, MaskClass), pipeline_identity(folder)
-    return MethodEntry(name, source, digest, training=NOT_RECORDED, conditions=conditions)
-
-
-def _entry_of_card(name: str, source: str, card: models.Card, digest: str) -> MethodEntry:
-    training = "nothing: it has no weights"
-    if card.needs_weights:
-        training = f"{DATA_SETS[card.data][0]}; CelebA-HQ: {TRAINING_SPLITS[card.training_split]}"
-    return MethodEntry(
-        name, source, digest, card.licence, training, card.training_split, card.resolution
-    )
-
-
-def _entry_of_inpainter(name: str | None, inpainter: Inpainter) -> MethodEntry:
-    network, card = inpainter.network, inpainter.card
-    architecture = network.architecture or type(network).__name__
-    digest, conditions = _digest_of(inpainter), network.default_conditions(MaskClass)
-    if card is not None:
-        entry = _entry_of_card(name or card.name, card.name, card, digest)
-        return dataclasses.replace(entry, conditions=conditions)
-    source = f"Inpainter({architecture})"
-    return MethodEntry(
-        name or architecture,
-        source,
-        digest,
-        training=NOT_RECORDED,
-        resolution=network.native_resolution,
-        conditions=conditions,
-    )
-
-
-def _digest_of(inpainter: Inpainter) -> str:
-    """Return the SHA-256 of weights, options, conditions and dtype."""
-    network = inpainter.network
-    settings = f"{dict(network.options)} {network.default_conditions(MaskClass)}"
-    total = hashlib.sha256(f"{settings} {inpainter.dtype}\n".encode())
-    for key, value in sorted(network.state_dict().items()):
-        total.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
-        total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return total.hexdigest()
 
 
 def _by_inpainter(inpainter: Inpainter) -> Predictor:

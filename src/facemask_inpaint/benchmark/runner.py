@@ -132,16 +132,9 @@ def run(
     exchanges = None if exchanges is None else whole_number("exchanges", exchanges, 1)
     metrics = checked_metrics(metrics, parser is not None)
     dtype = str(resolve_dtype(dtype)).removeprefix("torch.")
-    seed, masker, readers = (
-        whole_number("seed", seed),
-        checked_masker(masker),
-        checked_readers(reader),
-    )
-    layout, faces, opened = (
-        Layout(checked_folder(out)),
-        checked_dataset(dataset),
-        open_methods(methods),
-    )
+    seed, masker = whole_number("seed", seed), checked_masker(masker)
+    readers, opened = checked_readers(reader), open_methods(methods)
+    layout, faces = Layout(checked_folder(out)), checked_dataset(dataset)
     with joined_ranks() as ranks:
         device = own_device(device)
         features = _features(metrics, readers, device)

@@ -108,9 +108,7 @@ def benchmark(
     options.require_folder(out)
     faces = data.open_faces(dataset, split)[:limit]
     masker = SemanticMasker(**options.masker_options(dilate, class_table))
-    methods: list[MethodLike | tuple[str, MethodLike]] = []
-    methods += [_named(text) for text in models or (() if predictions else ("lite",))]
-    methods += [_named_predictions(text) for text in predictions]
+    methods = _methods(models, predictions)
     if check:
         options.check_data(faces, classes, masker, models=len(methods), sides=resolutions)
         return
@@ -118,20 +116,18 @@ def benchmark(
     readers = None
     if needs_features(names):
         readers = options.feature_readers(extractor, weights, own_device(call["device"]))
-    run = bench.run(
-        methods,
-        faces,
-        out=out,
-        classes=classes,
-        resolutions=resolutions,
-        masker=masker,
-        metrics=names,
-        reader=readers,
-        compare=not no_compare,
-        report=not no_report,
-        **call,
-    )
-    _summarise(run)
+    call |= {"compare": not no_compare, "report": not no_report, "reader": readers, "out": out}
+    call |= {"classes": classes, "resolutions": resolutions, "masker": masker, "metrics": names}
+    _summarise(bench.run(methods, faces, **call))
+
+
+def _methods(
+    models: tuple[str, ...], predictions: tuple[str, ...]
+) -> list[MethodLike | tuple[str, MethodLike]]:
+    """Return the methods that two options name; without any the default network."""
+    methods: list[MethodLike | tuple[str, MethodLike]] = []
+    methods += [_named(text) for text in models or (() if predictions else ("lite",))]
+    return methods + [_named_predictions(text) for text in predictions]
 
 
 def _named(text: str) -> str | tuple[str, str]:
