@@ -133,7 +133,7 @@ def test_benchmark(tmp_path: Path, faces: Path) -> None:
     _require_all_named(_call(*common, "--check"), faces)
     result = _call(*common)
     _require_all_named(result, faces)
-    assert "pictures: 10;" in result.output
+    assert "cases: 10;" in result.output
 
 
 def test_train_check(faces: Path) -> None:

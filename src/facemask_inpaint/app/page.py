@@ -229,7 +229,7 @@ class _Handlers:
         label_map: str | None,
         parser: str,
         classes: list[str],
-        easel: dict[str, Any] | None,
+        easel: EditorValue | None,
         models: list[str],
         seed: int | None,
         dilate: float | None,
@@ -238,7 +238,7 @@ class _Handlers:
         """Return what each of the outputs shows."""
         if portrait is None:
             raise gr.Error("Drop a portrait first.")
-        layers = (easel or {}).get("layers") or []
+        layers = easel["layers"] if easel else []
         request = InpaintingRequest(
             portrait=portrait,
             models=tuple(models),

@@ -76,6 +76,11 @@ class InpaintingResult:
         composites: the inpainted images by model, in the order of the request.
         absent: names of the requested mask classes that the portrait does not have.
         hole_share: share of the image that was hole, in [0, 1].
+
+    Example:
+        >>> image = Image.new("RGB", (4, 4))
+        >>> print(InpaintingResult(image, image, {"lite": image}, ("hat",), 0.25).report())
+        25.0% of the image inpainted with lite; not in this portrait: hat
     """
 
     portrait: Image.Image

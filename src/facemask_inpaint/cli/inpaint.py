@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack, cast
 
 import click
 
@@ -19,7 +19,10 @@ from facemask_inpaint.cli._inpainting_jobs import (
 from facemask_inpaint.errors import FacemaskInpaintError, OptionError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from facemask_inpaint import Inpainter
+    from facemask_inpaint._internal.types import Conditions, InpaintingOptions
     from facemask_inpaint.cli.provenance import Provenance
 
 
@@ -84,7 +87,8 @@ def inpaint(
     model: str,
     device: str | None,
     dtype: str,
-    **call: Any,
+    num_samples: int,
+    **call: Unpack[InpaintingOptions],
 ) -> None:
     """Inpaint the hole of IMAGE, an image or a folder of images.
 
@@ -107,12 +111,12 @@ def inpaint(
     from facemask_inpaint.cli.provenance import Provenance
 
     masker_options = options.masker_options(dilate, class_table)
-    jobs = _jobs(image, masks, label_maps, classes, masker_options, out, call["num_samples"])
+    jobs = _jobs(image, masks, label_maps, classes, masker_options, out, num_samples)
     check_targets(jobs, out, overwrite)
     is_folder = image.is_dir() or len(jobs) > 1
     with locked(out, "inpaint") if is_folder else nullcontext():
         provenance = Provenance(out) if is_folder or out.is_dir() else None
-        settings = _settings(model, dtype, call) if provenance is not None else {}
+        settings = _settings(model, dtype, num_samples, call) if provenance is not None else {}
         left = jobs
         if provenance is not None and is_folder and not overwrite:
             left = provenance.unfinished(jobs, lambda job: job.output(settings))
@@ -123,7 +127,7 @@ def inpaint(
             )
             return
         inpainter = Inpainter.from_pretrained(model, device=device, dtype=dtype)
-        run = _Run(inpainter, call, provenance, settings)
+        run = _Run(inpainter, num_samples, call, provenance, settings)
         run.inpaint_all(left)
     run.report(f"with {model} in {out}", skipped=len(jobs) - len(left))
 
@@ -133,7 +137,7 @@ def _jobs(
     masks: Path | None,
     label_maps: Path | None,
     classes: str | None,
-    masker_options: dict[str, Any],
+    masker_options: options.MaskerOptions,
     out: Path,
     samples: int,
 ) -> list[Job]:
@@ -149,12 +153,15 @@ def _jobs(
     raise click.UsageError("give either --mask, or --labels with --classes, e.g. hair,eyes")
 
 
-def _settings(model: str, dtype: str, call: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(
+    model: str, dtype: str, num_samples: int, call: InpaintingOptions
+) -> dict[str, object]:
     """Everything besides files that results depend on."""
     from facemask_inpaint.inpainting.pretrained import weights_identity
 
     settings = {name: value for name, value in call.items() if name != "batch_size"}
-    return {**settings, "dtype": dtype, "weights": weights_identity(model)}
+    settings |= {"num_samples": num_samples, "dtype": dtype}
+    return {**settings, "weights": weights_identity(model)}
 
 
 class _Run:
@@ -163,11 +170,13 @@ class _Run:
     def __init__(
         self,
         inpainter: Inpainter,
-        call: dict[str, Any],
+        num_samples: int,
+        call: InpaintingOptions,
         provenance: Provenance | None,
-        settings: Mapping[str, Any],
+        settings: Mapping[str, object],
     ) -> None:
         self._inpainter = inpainter
+        self._num_samples = num_samples
         self._call = call
         self._provenance = provenance
         self._settings = settings
@@ -219,9 +228,10 @@ class _Run:
                 options.require_size(job.partner, mask.size, original.size)
         present = [job for job, _ in masks]
         if present:
-            options_of_call = {**self._mask_classes(present), **self._call}
-            results = self._inpainter(originals, [mask for _, mask in masks], **options_of_call)
-            samples = results if self._call["num_samples"] > 1 else [results]
+            call: InpaintingOptions = {**self._call, **self._mask_classes(present)}
+            own_masks, number = [mask for _, mask in masks], self._num_samples
+            results = self._inpainter(originals, own_masks, num_samples=number, **call)
+            samples = results if number > 1 else cast("list[list[Image.Image]]", [results])
             for number, composites in enumerate(samples):
                 for job, composite in zip(present, composites):
                     images.save_image(composite, job.targets[number])
@@ -231,7 +241,7 @@ class _Run:
         self._inpainted += len(present)
         self._absent += len(batch) - len(present)
 
-    def _mask_classes(self, batch: Sequence[Job]) -> dict[str, list[str | None]]:
+    def _mask_classes(self, batch: Sequence[Job]) -> Conditions:
         """The mask classes of a batch, for a network that can be told them."""
         if "mask_class" not in self._inpainter.network.condition_spec():
             return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 import click
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from facemask_inpaint import SemanticMasker
+    from facemask_inpaint._internal.types import Conditions
     from facemask_inpaint.data import Faces
     from facemask_inpaint.metrics import FeatureReader
 
@@ -153,9 +154,9 @@ def compute_options(command: Command) -> Command:
 _CONDITIONS = ("prompt", "negative_prompt", "steps", "guidance_scale", "sampling", "refine")
 
 
-def conditions(call: Mapping[str, Any]) -> dict[str, Any]:
+def conditions(call: Mapping[str, object]) -> Conditions:
     """Return those of a command's options that are conditions of a network."""
-    return {name: call[name] for name in _CONDITIONS}
+    return cast("Conditions", {name: call[name] for name in _CONDITIONS})
 
 
 def condition_options(command: Command) -> Command:
@@ -172,9 +173,16 @@ def condition_options(command: Command) -> Command:
     return command
 
 
-def masker_options(dilate: float | None, class_table: Path | None = None) -> dict[str, Any]:
+class MaskerOptions(TypedDict, total=False):
+    """Keyword arguments for ``SemanticMasker``."""
+
+    dilate: float
+    classes: Path
+
+
+def masker_options(dilate: float | None, class_table: Path | None = None) -> MaskerOptions:
     """Return keyword arguments for ``SemanticMasker``; what was not given keeps its default."""
-    chosen: dict[str, Any] = {}
+    chosen: MaskerOptions = {}
     if dilate is not None:
         chosen["dilate"] = dilate
     if class_table is not None:

@@ -26,6 +26,10 @@ class HiddenPixelInfluence:
     Attributes:
         largest: largest difference of any sample.
         mean: mean difference within the hole.
+
+    Example:
+        >>> print(HiddenPixelInfluence(largest=3, mean=0.5))
+        mean 0.50, largest 3 of 255 levels
     """
 
     largest: int
