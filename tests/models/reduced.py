@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ class Reduced:
     Attributes:
         side: height and width of the pictures to try it on.
         options: constructor arguments that make it cheap.
-        trainable: whether a gradient reaches its parameters.
+        trainable: whether a gradient reaches its parameters, if it has any.
         gain: factor on the weights, for networks that start with hardly any contrast.
     """
 
@@ -27,7 +28,7 @@ class Reduced:
     gain: float = 1.0
 
 
-REDUCED: dict[str, Reduced] = {
+_ROWS = {
     "aotgan": Reduced(64, {"width": 8, "blocks": 2}, gain=4.0),
     "cmt": Reduced(
         128,
@@ -134,7 +135,9 @@ REDUCED: dict[str, Reduced] = {
     ),
     "tformer": Reduced(64, {"width": 8, "blocks": [1, 1, 1, 2]}, gain=3.0),
 }
-"""A row for every architecture of the registry."""
+
+REDUCED: defaultdict[str, Reduced] = defaultdict(lambda: Reduced(64), _ROWS)
+"""How to build every architecture; one without a row is tested as it is."""
 
 
 def build(architecture: str, seed: int = 0) -> InpaintingNetwork:

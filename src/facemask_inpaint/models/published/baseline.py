@@ -1,4 +1,4 @@
-"""The filler without learning that every table starts with."""
+"""The baseline without learning that every table starts with."""
 
 from __future__ import annotations
 
