@@ -24,8 +24,6 @@ class LabelGraph(nn.Module):
         network: on the CPU.
     """
 
-    mean: Tensor
-    std: Tensor
     ids: Tensor
 
     def __init__(self, network: LabelNetwork) -> None:
