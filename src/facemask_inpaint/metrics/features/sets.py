@@ -148,7 +148,7 @@ class FeaturePair:
     fake: FeatureSet
     convention: Convention = "n-1"
     null_swaps: int = 0
-    _computed: dict[object, Any] = field(default_factory=dict, repr=False)
+    _computed: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
 
     def once(self, function: Callable[[FeaturePair], Result]) -> Result:
         """Return the result of a computation that several metrics share.
