@@ -29,6 +29,12 @@ def test_listed_folders_exist() -> None:
     assert [folder for folder in listed() if not (ROOT / folder).is_dir()] == []
 
 
+def test_every_folder_of_examples_is_listed() -> None:
+    folders = {path.parent for path in (ROOT / "examples").rglob("*") if path.is_file()}
+    tracked = {path for path in folders if "__pycache__" not in path.parts}
+    assert {path.relative_to(ROOT).as_posix() for path in tracked} <= set(listed())
+
+
 def test_every_package_is_listed() -> None:
     architectures = {PACKAGE / "models" / name for name in models.list_architectures()}
     packages = {path.parent for path in PACKAGE.rglob("__init__.py")} - architectures
