@@ -52,10 +52,12 @@ class Definition:
     Attributes:
         directive: ``"class"``, ``"function"`` or ``"data"``.
         documentation: its docstring, or the string below a constant.
+        shows_inherited: whether members of a class come from a private base, too.
     """
 
     directive: str
     documentation: str
+    shows_inherited: bool = False
 
 
 def packages() -> list[str]:
@@ -143,8 +145,17 @@ def _members(module: str) -> list[Export]:
     names = {name: f"{module}.{name}" for name in _definitions(module)}
     if _path(module).name == "__init__.py":
         names |= _gathered(module)
+    names |= {name: _origin(module, name) for name in _listed(module)}
     public = {name: origin for name, origin in names.items() if not name.startswith("_")}
     return [Export(f"{module}.{name}", origin, False) for name, origin in public.items()]
+
+
+def _listed(module: str) -> list[str]:
+    """The names in a module's ``__all__``."""
+    for node in _tree(module).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return list(ast.literal_eval(node.value)) if isinstance(node.value, ast.List) else []
+    return []
 
 
 def _gathered(package: str) -> dict[str, str]:
@@ -193,7 +204,9 @@ def _summary(export: Export) -> str:
 def _directive(export: Export) -> str:
     definition = _definition(export)
     if definition.directive == "class":
-        return f".. autoclass:: {export.public}\n   :members:\n   :special-members: __call__"
+        options = [":members:", ":special-members: __call__"]
+        options += [":inherited-members: Module"] if definition.shows_inherited else []
+        return "\n   ".join([f".. autoclass:: {export.public}", *options])
     if definition.directive == "function":
         return f".. autofunction:: {export.public}"
     body = [f"   {line}" for line in definition.documentation.splitlines()]
@@ -222,7 +235,8 @@ def _definitions(module: str) -> dict[str, Definition]:
     for node, after in zip(body, [*body[1:], None]):
         match node, after:
             case ast.ClassDef(), _:
-                found[node.name] = Definition("class", ast.get_docstring(node) or "")
+                inherits = any(_is_hidden(module, ast.unparse(base)) for base in node.bases)
+                found[node.name] = Definition("class", ast.get_docstring(node) or "", inherits)
             case ast.FunctionDef(), _:
                 found[node.name] = Definition("function", ast.get_docstring(node) or "")
             case (
@@ -231,6 +245,13 @@ def _definitions(module: str) -> dict[str, Definition]:
             ):
                 found[name] = Definition("data", inspect.cleandoc(text))
     return found
+
+
+def _is_hidden(module: str, base: str) -> bool:
+    """Whether a base class is private to the library, so that only its subclass is documented."""
+    origin = _origin(module, base)
+    exported = (export.origin for package in packages() for export in exports(package))
+    return "._" in origin and not origin.startswith(module) and origin not in exported
 
 
 def _origin(module: str, name: str) -> str:
