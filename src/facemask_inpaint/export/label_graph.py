@@ -25,6 +25,8 @@ class LabelGraph(nn.Module):
     """
 
     ids: Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, network: LabelNetwork) -> None:
         super().__init__()
