@@ -84,7 +84,7 @@ def test_one_alone_will_do(tmp_path: Path) -> None:
     assert [one.name for one in run.methods] == ["Counted"]
 
 
-def test_a_model_that_changes_the_folder_loses_nothing(
+def test_a_method_that_changes_the_folder_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -117,7 +117,7 @@ def test_the_original_itself_has_no_flaw(
 
 @pytest.mark.parametrize("name", SKIN_CLASSES)
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_brighter_or_darker_filling_shifts_the_colour(
+def test_a_brighter_or_darker_prediction_shifts_the_colour(
     portrait: tuple[np.ndarray, np.ndarray], name: str, sign: int
 ) -> None:
     image, labels = portrait
@@ -223,7 +223,7 @@ def test_a_component_missing_on_one_side_raises_the_asymmetry(
     assert asymmetry(image, gone, labels, ids) > 4
 
 
-def test_a_filling_without_either_eye_is_more_symmetric_than_with_one(
+def test_a_prediction_without_either_eye_is_more_symmetric_than_with_one(
     portrait: tuple[np.ndarray, np.ndarray],
 ) -> None:
     image, labels = portrait
@@ -331,7 +331,7 @@ def test_a_border_one_pixel_wide_has_no_seam_but_the_rest_counts() -> None:
     assert seam(image, brightened(image, hole, 30), hole) > 5
 
 
-def test_holes_at_the_edge_of_the_picture_count_where_they_meet_known_pixels() -> None:
+def test_holes_at_the_edge_of_the_image_count_where_they_meet_known_pixels() -> None:
     image = np.full((32, 48, 3), 90, np.uint8)
     hole = np.zeros((32, 48), bool)
     hole[:, :20] = True

@@ -61,7 +61,7 @@ def test_repaired_portraits_join_the_run(damaged: Faces, tmp_path: Path) -> None
     assert run.scores == small_run({"grey": Counted()}, tmp_path / "straight").scores
 
 
-def test_a_model_that_raises_now_and_then_loses_those_pictures_only(tmp_path: Path) -> None:
+def test_a_method_that_raises_now_and_then_loses_those_cases_only(tmp_path: Path) -> None:
     # The batch of eight fails at its third image, and then that image alone.
     failing = Counted(fails_at=frozenset({3, 6}))
     run = small_run({"failing": failing, "grey": Counted()}, tmp_path / "out", classes="eyes")
@@ -84,7 +84,7 @@ def test_a_model_that_raises_now_and_then_loses_those_pictures_only(tmp_path: Pa
     assert len(run.cases) == 16
 
 
-def test_a_model_that_always_raises_is_given_up(tmp_path: Path) -> None:
+def test_a_method_that_always_raises_is_given_up(tmp_path: Path) -> None:
     failing = Counted(fails_at=frozenset(range(1000)))
     methods = {"failing": failing, "grey": Counted()}
     run = small_run(methods, tmp_path, classes="all", metrics=["psnr_hole"])
@@ -95,7 +95,7 @@ def test_a_model_that_always_raises_is_given_up(tmp_path: Path) -> None:
     assert {one.method for one in run.scores} == {"grey"}
 
 
-def test_a_model_that_cannot_be_loaded_costs_the_others_nothing(tmp_path: Path) -> None:
+def test_a_method_that_cannot_be_loaded_costs_the_others_nothing(tmp_path: Path) -> None:
     class Broken(Counted):
         def __call__(self, image: Image.Image, mask: Image.Image) -> Image.Image:
             return image.resize((10, 10))
@@ -108,7 +108,7 @@ def test_a_model_that_cannot_be_loaded_costs_the_others_nothing(tmp_path: Path) 
     assert {one.method for one in run.scores} == {"grey"}
 
 
-def test_faults_of_models_that_are_not_tried_again_stay(tmp_path: Path) -> None:
+def test_failures_of_methods_that_are_not_tried_again_stay(tmp_path: Path) -> None:
     small_run({"no-weights": "tformer", "grey": Counted()}, tmp_path)
     run = small_run({"grey": Counted()}, tmp_path)
     assert [one.method for one in run.failures] == ["no-weights"]

@@ -111,7 +111,7 @@ class TestFile:
         for score in run.scores:
             assert repr(score.value) in text
 
-    def test_shows_faults_escaped(self, run: Run, page_file: Path) -> None:
+    def test_shows_failures_escaped(self, run: Run, page_file: Path) -> None:
         text = page_file.read_text(encoding="utf-8")
         assert any(failure.method == "fussy" for failure in run.failures)
         assert "no &lt;mouths&gt; &amp; no chins" in text
@@ -133,8 +133,8 @@ class TestFile:
         assert "Content-Security-Policy" in text
         assert not re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?https?:""", text)
 
-    def test_pictures_are_the_runs(self, run: Run, page_file: Path) -> None:
-        images = _pictures(page_file)
+    def test_images_are_the_runs(self, run: Run, page_file: Path) -> None:
+        images = _images(page_file)
         shown = images["prediction/128/harmonic/nose/a"]
         copy = np.asarray(shown.convert("RGB"), dtype=float)
         saved = np.asarray(Image.open(run.prediction(128, "harmonic", "nose", "a")), dtype=float)
@@ -153,12 +153,12 @@ class TestFile:
         assert 0 < data_size <= 50_000
         assert set(_uris(small)) < set(_uris(whole))
 
-    def test_without_pictures(self, run: Run, tmp_path: Path) -> None:
+    def test_without_images(self, run: Run, tmp_path: Path) -> None:
         bare = write_report(run, tmp_path / "bare.html", selection=Selection(rows=0, extremes=0))
         assert _uris(bare) == {}
         assert 'id="scores"' in bare.read_text(encoding="utf-8")
 
-    def test_damaged_picture_costs_only_itself(self, run: Run, tmp_path: Path) -> None:
+    def test_damaged_image_costs_only_itself(self, run: Run, tmp_path: Path) -> None:
         damaged = run.prediction(128, "grey", "nose", "a")
         kept = damaged.read_bytes()
         damaged.write_bytes(kept[:50])
@@ -193,7 +193,7 @@ def _uris(report: Path) -> dict[str, str]:
     return json.loads(found[1])
 
 
-def _pictures(report: Path) -> dict[str, Image.Image]:
+def _images(report: Path) -> dict[str, Image.Image]:
     return {
         name: Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
         for name, uri in _uris(report).items()
@@ -227,8 +227,8 @@ def _many(run: Run, folder: Path) -> Path:
             _save(hole, out.mask(256, name, key))
             for method in methods:
                 _save(noisy[int(rng.integers(4))], out.prediction(256, method, name, key))
-                measures = {one: float(rng.random()) for one in ("seam", "colour_shift", "l1_hole")}
-                records.append(CaseRecord(method, name, 256, key, 0.3, measures))
+                metrics = {one: float(rng.random()) for one in ("seam", "colour_shift", "l1_hole")}
+                records.append(CaseRecord(method, name, 256, key, 0.3, metrics))
     lines = "".join(json.dumps(asdict(record)) + "\n" for record in records)
     out.layout.cases.write_text(lines, encoding="utf-8")
     return folder
@@ -307,7 +307,7 @@ class TestBrowser:
         focused = "document.activeElement.getAttribute('aria-label')"
         page.wait(f"({focused} || '').startsWith('harmonic, eyes, portrait b')")
 
-    def test_zoom_shows_the_filling_then_the_original(self, page: browser.Page) -> None:
+    def test_zoom_shows_the_prediction_then_the_original(self, page: browser.Page) -> None:
         page.click("#images .row [data-method=grey]")
         _settle(page)
         filled = page.screenshot()
@@ -330,7 +330,7 @@ class TestBrowser:
         assert "3%" in page.run(clip)
         assert page.run("document.getElementById('zoom').open")
 
-    def test_held_key_flips_all_fillings(self, page: browser.Page) -> None:
+    def test_held_key_flips_all_predictions(self, page: browser.Page) -> None:
         page.run("document.querySelector('#images').scrollIntoView({behavior: 'instant'})")
         image = "document.querySelector('#images .row [data-method=grey] img').src"
         original = "document.querySelector('#images .row .shot img').src"
@@ -341,7 +341,7 @@ class TestBrowser:
         page.release("o")
         page.wait(f"{image} !== {original}")
 
-    def test_filters_hide_classes_and_models(self, page: browser.Page) -> None:
+    def test_filters_hide_classes_and_methods(self, page: browser.Page) -> None:
         visible = (
             "[...document.querySelectorAll('{}')].filter(e => e.getClientRects().length).length"
         )

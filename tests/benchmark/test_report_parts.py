@@ -17,8 +17,8 @@ from facemask_inpaint.benchmark.store.records import CaseRecord, Score
 from facemask_inpaint.errors import OptionError
 
 
-def _record(key: str, method: str = "m", **measures: float) -> CaseRecord:
-    return CaseRecord(method, "nose", 64, key, 0.1, measures)
+def _record(key: str, method: str = "m", **metrics: float) -> CaseRecord:
+    return CaseRecord(method, "nose", 64, key, 0.1, metrics)
 
 
 class TestChoosing:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from facemask_inpaint import Inpainter, SemanticMasker, benchmark, models
 from facemask_inpaint.benchmark import PredictionFolder, Run
-from facemask_inpaint.benchmark.measures import benchmark_metrics, checked_metrics, metric_row
+from facemask_inpaint.benchmark.metrics import benchmark_metrics, checked_metrics, metric_row
 from facemask_inpaint.benchmark.stages.predict import image_seed
 from facemask_inpaint.errors import (
     FacemaskInpaintError,
@@ -43,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return small_run(methods, tmp_path_factory.mktemp("run") / "out", compare=True)
 
 
-def test_pictures_are_where_they_should_be(finished: Run) -> None:
+def test_images_are_where_they_should_be(finished: Run) -> None:
     with_hair = [key for key in finished.keys if key not in WITHOUT_HAIR]
     assert len(with_hair) == 6
     for method in ("harmonic", "grey"):
@@ -66,7 +66,7 @@ def test_masks_are_the_maskers_and_known_pixels_stay(finished: Run) -> None:
         assert (original[hole] != filled[hole]).any()
 
 
-def test_measures_and_scores_are_those_of_the_metrics(finished: Run) -> None:
+def test_metrics_and_scores_are_those_of_the_metrics(finished: Run) -> None:
     folder = finished.prediction(64, "grey", "hair", "x").parent
     keys = sorted(path.stem for path in folder.iterdir())
     fakes = [folder / f"{key}.png" for key in keys]
@@ -108,7 +108,7 @@ def test_a_parser_says_whether_a_component_came_back(tmp_path: Path) -> None:
         small_run(methods, tmp_path, portraits(2), **how)
 
 
-def test_pairs_of_models_are_compared_by_class(finished: Run) -> None:
+def test_pairs_of_methods_are_compared_by_class(finished: Run) -> None:
     found = finished.comparison[64]["differences"]
     assert [(one["group"], one["n"]) for one in found] == [("eyes", 8), ("hair", 6)]
     assert {(one["first"], one["second"]) for one in found} == {("harmonic", "grey")}
@@ -167,7 +167,7 @@ def test_the_same_call_again_does_nothing_and_changes_nothing(tmp_path: Path) ->
     assert tables(tmp_path) | results(tmp_path) == before
 
 
-def test_a_new_model_class_or_side_computes_only_what_is_new(tmp_path: Path) -> None:
+def test_a_new_method_class_or_resolution_computes_only_what_is_new(tmp_path: Path) -> None:
     first, second = Counted(), Counted(shade=60)
     small_run({"first": first}, tmp_path, classes="eyes")
     assert first.calls == 8
@@ -187,7 +187,7 @@ def test_a_new_model_class_or_side_computes_only_what_is_new(tmp_path: Path) -> 
     assert same == [one for one in straight.scores if one.resolution == 64]
 
 
-def test_an_unmeasured_picture_is_measured_but_not_filled_again(tmp_path: Path) -> None:
+def test_an_unmeasured_image_is_measured_but_not_filled_again(tmp_path: Path) -> None:
     method = Counted()
     small_run({"grey": method}, tmp_path)
     before = results(tmp_path)
@@ -219,7 +219,7 @@ def test_damaged_features_are_made_anew(tmp_path: Path, keep: int) -> None:
     assert results(tmp_path) == before
 
 
-def test_a_deleted_picture_is_filled_again(tmp_path: Path) -> None:
+def test_a_deleted_image_is_filled_again(tmp_path: Path) -> None:
     run = small_run(["harmonic"], tmp_path)
     path = run.prediction(64, "harmonic", "eyes", run.keys[0])
     before = path.read_bytes()
@@ -315,7 +315,7 @@ def test_missing_inception_weights_stop_the_run_before_it_starts(
     assert "fid" not in {one.metric for one in run.scores}
 
 
-def test_pictures_filled_elsewhere_take_part(tmp_path: Path, finished: Run) -> None:
+def test_predictions_made_elsewhere_take_part(tmp_path: Path, finished: Run) -> None:
     made = finished.prediction(64, "harmonic", "eyes", "x").parents[1]
     run = small_run({"elsewhere": PredictionFolder(made), "harmonic": "harmonic"}, tmp_path)
     values = {
@@ -326,7 +326,7 @@ def test_pictures_filled_elsewhere_take_part(tmp_path: Path, finished: Run) -> N
     assert {one.method for one in run.timings} == {"harmonic"}
 
 
-def test_a_seed_depends_on_nothing_but_the_picture(tmp_path: Path) -> None:
+def test_a_seed_depends_on_nothing_but_the_image(tmp_path: Path) -> None:
     write_model(tmp_path / "comodgan", "comodgan")
     one = small_run([tmp_path / "comodgan"], tmp_path / "one", batch_size=1, classes="eyes")
     two = small_run([tmp_path / "comodgan"], tmp_path / "two", batch_size=5, classes="eyes")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facemask_inpaint.benchmark import Run
-from facemask_inpaint.benchmark.measures import metric_row
+from facemask_inpaint.benchmark.metrics import metric_row
 from facemask_inpaint.benchmark.report.tables import ranks, write_tables
 from facemask_inpaint.benchmark.report.text_tables import MISSING, Cell, Table, decimals
 from facemask_inpaint.benchmark.store.layout import Layout
@@ -149,7 +149,7 @@ def test_few_methods_have_no_top_three(tmp_path: Path, methods: str) -> None:
     assert "2 of 2" in next(line for line in text.splitlines() if "FID at 64" in line)
 
 
-def test_five_models_have_a_top_three(tmp_path: Path) -> None:
+def test_five_methods_have_a_top_three(tmp_path: Path) -> None:
     text = _ranked(tmp_path, "abcde")
     assert "top three in" in text
     cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]

@@ -1,9 +1,9 @@
 from . import diagnostics as diagnostics
-from . import measures as measures
+from . import metrics as metrics
 from . import report as report
 from . import runner as runner
-from .measures import benchmark_metrics as benchmark_metrics
 from .methods import PredictionFolder as PredictionFolder
+from .metrics import benchmark_metrics as benchmark_metrics
 from .runner import run as run
 from .store.layout import Layout as Layout
 from .store.layout import Run as Run

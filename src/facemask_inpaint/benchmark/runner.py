@@ -24,8 +24,8 @@ from facemask_inpaint.benchmark._arguments import (
     whole_number,
 )
 from facemask_inpaint.benchmark._functions import digest_of
-from facemask_inpaint.benchmark.measures import checked_metrics, image_rows, metric_row
 from facemask_inpaint.benchmark.methods import Method, Methods, open_methods
+from facemask_inpaint.benchmark.metrics import checked_metrics, image_rows, metric_row
 from facemask_inpaint.benchmark.report.tables import write_tables
 from facemask_inpaint.benchmark.stages.compare import compare_methods
 from facemask_inpaint.benchmark.stages.predict import PredictionStage

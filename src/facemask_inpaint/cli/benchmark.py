@@ -103,7 +103,7 @@ def benchmark(
     from facemask_inpaint import SemanticMasker, data
     from facemask_inpaint import benchmark as bench
     from facemask_inpaint._internal.devices import own_device
-    from facemask_inpaint.benchmark.measures import checked_metrics
+    from facemask_inpaint.benchmark.metrics import checked_metrics
 
     options.require_folder(out)
     faces = data.open_faces(dataset, split)[:limit]

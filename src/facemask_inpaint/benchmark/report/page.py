@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
-from facemask_inpaint.benchmark.measures import in_table_order, metric_row
+from facemask_inpaint.benchmark.metrics import in_table_order, metric_row
 from facemask_inpaint.benchmark.report import differences, format, plots, provenance, scores
 from facemask_inpaint.benchmark.report.assets import Assets
 from facemask_inpaint.benchmark.report.gallery import Gallery

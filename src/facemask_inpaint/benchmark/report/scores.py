@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from facemask_inpaint.benchmark.measures import in_table_order, metric_row
+from facemask_inpaint.benchmark.metrics import in_table_order, metric_row
 from facemask_inpaint.benchmark.report.format import counted, fixed, interval
 from facemask_inpaint.benchmark.report.plots import Point, Scale
 from facemask_inpaint.benchmark.report.tables import MARKED, TOP_THREE_FROM, ranks

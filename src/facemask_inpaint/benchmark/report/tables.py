@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint.benchmark.measures import in_table_order, metric_row
+from facemask_inpaint.benchmark.metrics import in_table_order, metric_row
 from facemask_inpaint.benchmark.report.text_tables import MISSING, Cell, Table, csv_text, decimals
 from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import ClassEntry, Score

@@ -24,8 +24,8 @@ from facemask_inpaint._internal.distributed import Ranks
 from facemask_inpaint._internal.identity import Identity
 from facemask_inpaint._internal.progress import ProgressBar, progress_bar
 from facemask_inpaint.benchmark.diagnostics import LabelledPair
-from facemask_inpaint.benchmark.measures import image_rows, measure_image
 from facemask_inpaint.benchmark.methods import Batch, Method
+from facemask_inpaint.benchmark.metrics import image_rows, measure_image
 from facemask_inpaint.benchmark.stages._calls import MOST_FAILURES_IN_A_ROW, MethodCalls
 from facemask_inpaint.benchmark.stages.prepare import PreparedPortraits, write_png
 from facemask_inpaint.benchmark.store.failures import FailureLog

@@ -19,7 +19,7 @@ from facemask_inpaint import __version__
 from facemask_inpaint._internal.distributed import Ranks
 from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
-from facemask_inpaint.benchmark.measures import benchmark_metrics, in_table_order
+from facemask_inpaint.benchmark.metrics import benchmark_metrics, in_table_order
 from facemask_inpaint.benchmark.stages.prepare import PreparedPortraits
 from facemask_inpaint.benchmark.store.failures import FailureLog
 from facemask_inpaint.benchmark.store.features import FeatureStore, blocks

@@ -20,6 +20,10 @@ _DIGITS = 6
 class ClassEntry:
     """A mask class of the run.
 
+    Example:
+        >>> ClassEntry("hair", "G", (13,), letter_from_study=True).letter
+        'G'
+
     Attributes:
         name: ``"hair"``; the name of its folders too.
         letter: ``"A"`` … ``"L"``; empty for a custom class.
@@ -36,6 +40,10 @@ class ClassEntry:
 @dataclass(frozen=True)
 class MethodEntry:
     """What a run records of a method: where it comes from, and what pins it.
+
+    Example:
+        >>> MethodEntry("ours", "checkpoints/ours").training_split
+        'unknown'
 
     Attributes:
         name: what tables and folders call it.
@@ -64,6 +72,10 @@ class MethodEntry:
 class CaseRecord:
     """One case: image × mask class × resolution × method, with its metrics.
 
+    Example:
+        >>> CaseRecord("lama", "hair", 256, "00012", 0.18, {"psnr_hole": 21.4}).metrics["psnr_hole"]
+        21.4
+
     Attributes:
         method: name of the method.
         mask_class: name of the class.
@@ -84,6 +96,10 @@ class CaseRecord:
 @dataclass(frozen=True)
 class Score:
     """One number of one method on one class at one resolution.
+
+    Example:
+        >>> Score("lama", "hair", 256, "fid", 12.5, n=2000).value
+        12.5
 
     Attributes:
         method: name of the method.
@@ -112,6 +128,10 @@ class Score:
 class Timing:
     """What a method costs on a device.
 
+    Example:
+        >>> 1 / Timing("lama", 256, "a GPU", seconds=0.02, mebibytes=900.0, n=2000).seconds
+        50.0
+
     Attributes:
         method: name of the method.
         resolution: height and width in pixels.
@@ -132,6 +152,10 @@ class Timing:
 @dataclass(frozen=True)
 class Failure:
     """Something that failed and cost nothing else.
+
+    Example:
+        >>> print(Failure("read", "the file is damaged", key="00012"))
+        read 00012: the file is damaged
 
     Attributes:
         stage: ``"read"``, ``"load"``, ``"predict"``, ``"write"``, ``"measure"``, ``"score"``,

@@ -16,7 +16,7 @@ import torch
 from facemask_inpaint import SemanticMasker, __version__
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint._internal.locks import LOCK_NAME
-from facemask_inpaint.benchmark.measures import metric_row
+from facemask_inpaint.benchmark.metrics import metric_row
 from facemask_inpaint.benchmark.store.layout import FORMAT, Layout, Run
 from facemask_inpaint.benchmark.store.records import ClassEntry, MethodEntry
 from facemask_inpaint.errors import OptionError

@@ -17,7 +17,12 @@ from facemask_inpaint.metrics.table import default_metrics, find_metric, metric_
 
 
 def benchmark_metrics() -> dict[str, FeatureMetric | ImageMetric]:
-    """Return all metrics that a benchmark can compute, by name, in the order of the tables."""
+    """Return all metrics that a benchmark can compute, by name, in the order of the tables.
+
+    Example:
+        >>> benchmark_metrics()["seam"].better
+        'lower'
+    """
     return {**metric_rows(), **DIAGNOSTICS}
 
 
