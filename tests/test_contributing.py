@@ -42,7 +42,7 @@ for name, saved in {"images": sample.image, "labels": Image.fromarray(sample.lab
     Path("faces", name).mkdir(parents=True)
     saved.save(f"faces/{name}/a.png")
 options = {"classes": "neck", "resolutions": 64, "metrics": "rmse_hole", "compare": False}
-fmi.benchmark.run("harmonic", "faces", out="run", device="cpu", progress=False, **options)
+fmi.benchmark.run("mean", "faces", out="run", device="cpu", progress=False, **options)
 page = Path("run/report.html").read_text(encoding="utf-8")
 assert 'id="portraits"' in page and 'aria-label="1 portrait"' in page and "RMSE" in page
 """
@@ -80,6 +80,7 @@ def test_worked_examples_work(tmp_path: Path) -> None:
     (models / "mean.py").write_text(block("python", "class Mean") + "\n", encoding="utf-8")
     insert(models / "_registry.py", '"migan":', '"mean": "facemask_inpaint.models.mean:Mean",')
     insert(models / "__init__.pyi", "from . import migan", "from . import mean as mean")
+    insert(models / "published" / "baseline.py", "Card(\n", block("python", 'name="mean"') + ",")
     card = block("python", "migan-celebahq-256")
     insert(models / "published" / "migan.py", "_card(\n        name=", f"{card},")
     insert(package / "masks" / "components.py", "HEAD =", block("python", "NECK"))

@@ -35,7 +35,7 @@ def zoo(pages: Path) -> str:
     """
     architectures = list(dict.fromkeys(card.architecture for card in models.list_cards()))
     groups = {name: models.list_cards(name) for name in architectures}
-    texts = {name: (pages / f"{name}.md").read_text(encoding="utf-8") for name in architectures}
+    texts = {name: page_of(pages, name) for name in architectures}
     overview = [_overview(cards, title(texts[name])) for name, cards in groups.items()]
     head = ("network", "published for", "weights", "commercial use")
     sections = [_section(cards, texts[name]) for name, cards in groups.items()]
@@ -53,7 +53,7 @@ def choosing(pages: Path, performance: str) -> str:
     by_resolution = sorted(cards, key=lambda card: card.resolution or 0)
     head = (
         *("model", "trained on", "resolution", "framing", "pluralistic"),
-        *("s (CPU)", "ms (GPU)", "commercial use", "weights"),
+        *("s (CPU)", "ms (GPU)", "commercial", "weights"),
     )
     return _table(head, [_choice(card, pages, performance) for card in by_resolution]) + "\n"
 
@@ -63,14 +63,14 @@ def _fills_faces(card: Card) -> bool:
 
 
 def _choice(card: Card, pages: Path, performance: str) -> tuple[str, ...]:
-    text = (pages / f"{card.architecture}.md").read_text(encoding="utf-8")
+    text = page_of(pages, card.architecture)
     draws = fact(text, "random draws")
     return (
-        f"[`{card.name}`](models/{card.architecture}.md)",
+        f"[`{card.name}`](models/{card.architecture}.md)" if draws else f"`{card.name}`",
         _unbroken(_data(card).partition(" of members")[0]),
         str(card.resolution or "any"),
         _unbroken(_FRAMED[card.framing]),
-        "no" if draws.startswith("none") else "yes",
+        "no" if draws.startswith("none") else "yes" if draws else "\u2013",
         _seconds(performance, card) or "\u2013",
         measured(performance, "float32, batch 8", card.architecture, card.resolution or 256)
         or "\u2013",
@@ -95,7 +95,8 @@ def _unbroken(name: str) -> str:
 def _seconds(performance: str, card: Card) -> str:
     resolution = card.resolution or 256
     single = measured(performance, "seconds per image", card.architecture, resolution)
-    return single or measured(performance, "20 steps", card.architecture, resolution)
+    steps = measured(performance, "20 steps", card.architecture, resolution)
+    return single or steps.replace(" minutes", "\u00a0min")
 
 
 def measured(performance: str, column: str, architecture: str, resolution: int) -> str:
@@ -118,6 +119,12 @@ def measured(performance: str, column: str, architecture: str, resolution: int) 
         if column in head and cells[: len(named)] == named:
             return cells[head.index(column)]
     return ""
+
+
+def page_of(pages: Path, architecture: str) -> str:
+    """Return a network's page; of a network that has none yet, a page with its name alone."""
+    path = pages / f"{architecture}.md"
+    return path.read_text(encoding="utf-8") if path.is_file() else f"# {architecture}\n"
 
 
 def title(text: str) -> str:
@@ -167,18 +174,23 @@ def _section(cards: Sequence[Card], text: str) -> str:
         *("name", "trained on", "framing", "resolution", "size", "commercial use", "weights"),
         "replica in the tests",
     )
-    parts = [f"## {heading}", _origin(card), _table(("", ""), rows)]
+    parts = [
+        f"## {heading}",
+        _origin(card, bool(fact(text, "random draws"))),
+        _table(("", ""), rows),
+    ]
     return "\n\n".join([*parts, _table(head, [_edition(one) for one in cards])])
 
 
-def _origin(card: Card) -> str:
-    links = [f"[What it does and what to expect](models/{card.architecture}.md)"]
+def _origin(card: Card, has_page: bool) -> str:
+    page = f"[What it does and what to expect](models/{card.architecture}.md)"
+    links = [page] if has_page else []
     if card.arxiv:
         links.append(f"[arXiv {card.arxiv}](https://arxiv.org/abs/{card.arxiv})")
     if card.repository:
         links.append(f"[authors' code]({card.repository})")
     line = " · ".join(links)
-    return line if card.paper.startswith("none") else f"{card.paper}.\n{line}"
+    return line if card.paper.startswith("none") else f"{card.paper}.\n{line}".rstrip()
 
 
 def _licences(cards: Sequence[Card]) -> str:
