@@ -1,7 +1,9 @@
 // Everything that the page does; nothing but its own files is ever fetched.
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
 
-ort.env.wasm.wasmPaths = new URL("./vendor/", import.meta.url).href;
+ort.env.wasm.wasmPaths = {
+  wasm: new URL("./vendor/ort-wasm-simd-threaded.wasm", import.meta.url).href,
+};
 ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? navigator.hardwareConcurrency : 1;
 
 const DILATION = 0.01; // of the longer side, as the library's masks have it
@@ -20,7 +22,7 @@ function say(text) {
 }
 
 async function open(model) {
-  return ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
+  return ort.InferenceSession.create(model, { executionProviders: ["wasm"], logSeverityLevel: 3 });
 }
 
 /** RGB bytes of RGBA ones, or the other way round with full alpha. */
