@@ -136,11 +136,11 @@ def _keys(root: Path, split: str, partition: Partition) -> list[str]:
     if split == ALL:
         return _all_keys(root)
     if first_n is None:
-        wanted = _part_of(_CELEBA, split)
-        return [key for key, index in _mapping(root).items() if index in wanted]
+        indices = _part_of(_CELEBA, split)
+        return [key for key, index in _mapping(root).items() if index in indices]
     count = int(first_n[1])
-    wanted = _part_of({"train": range(count), "test": range(count, _PICTURES)}, split)
-    return [key for key in _all_keys(root) if int(key) in wanted]
+    numbers = _part_of({"train": range(count), "test": range(count, _PICTURES)}, split)
+    return [key for key in _all_keys(root) if int(key) in numbers]
 
 
 def _listed_keys(root: Path, split: str, partition: Mapping[str, KeyList]) -> list[str]:

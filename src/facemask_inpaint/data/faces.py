@@ -127,13 +127,13 @@ class Faces(Sequence[Face]):
             OptionError: A key is not among them; the message names the first few.
         """
         by_key = {face.key: face for face in self.faces}
-        wanted = [compose(key) for key in keys]
-        if unknown := [key for key in wanted if key not in by_key]:
+        chosen = [compose(key) for key in keys]
+        if unknown := [key for key in chosen if key not in by_key]:
             raise OptionError(
                 f"{self.name} has no {', '.join(unknown[:5])}"
                 + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
             )
-        return replace(self, faces=tuple(by_key[key] for key in wanted))
+        return replace(self, faces=tuple(by_key[key] for key in chosen))
 
     def without(self, keys: Iterable[str]) -> Faces:
         """Return the portraits whose keys are not among these; unknown keys do not matter.

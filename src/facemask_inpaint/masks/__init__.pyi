@@ -30,5 +30,5 @@ from .mixed import LinearSchedule as LinearSchedule
 from .mixed import MaskSample as MaskSample
 from .mixed import MaskSampler as MaskSampler
 from .mixed import MixedMaskSampler as MixedMaskSampler
+from .morphology import resize_hole as resize_hole
 from .semantic import SemanticMasker as SemanticMasker
-from .semantic import resize_hole as resize_hole

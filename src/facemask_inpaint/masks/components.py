@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -94,6 +94,9 @@ class Component:
     filled_ids: tuple[int, ...] = ()
     behind_glasses: bool = False
 
+
+ClassTable: TypeAlias = Mapping[str, Component | Collection[str | int] | Mapping[str, object]]
+"""Mask classes by name, each as :func:`parse_classes` takes it."""
 
 ComponentLike: TypeAlias = str | int | Component | Iterable[str | int | Component]
 """A class name or letter, a label name or id, a :class:`Component`, or several (their union)."""
@@ -188,7 +191,7 @@ def label_id(label: str | int) -> int:
     return int(label)
 
 
-def parse_classes(table: Mapping[str, Any]) -> dict[str, Component]:
+def parse_classes(table: ClassTable) -> dict[str, Component]:
     """Make your own mask classes from plain data.
 
     Args:

@@ -35,8 +35,8 @@ from facemask_inpaint.masks.label_maps import (
     LabelSource,
     open_label_map,
 )
-from facemask_inpaint.masks.morphology import Hole
-from facemask_inpaint.masks.semantic import SemanticMasker, resize_hole
+from facemask_inpaint.masks.morphology import Hole, resize_hole
+from facemask_inpaint.masks.semantic import SemanticMasker
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+import operator
+import warnings
+from typing import SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facemask_inpaint.errors import OptionError
+
 Hole = NDArray[np.bool_]
 """``(H, W)`` bool, True = hole."""
+
+Size: TypeAlias = int | tuple[int, int]
+"""Resolution of a square, or height and width."""
 
 _Box = tuple[slice, slice]
 _SQUARE = np.ones((3, 3), dtype=bool)
@@ -112,6 +120,44 @@ def resample(hole: Hole, size: tuple[int, int]) -> Hole:
         if want > have:
             hole = hole.take((2 * np.arange(want) + 1) * have // (2 * want), axis)
     return hole
+
+
+def resize_hole(hole: Hole, size: Size) -> Hole:
+    """Return a hole at another size: any-pixel rule when shrinking, nearest when growing.
+
+    Args:
+        hole: ``(H, W)`` bool.
+        size: resolution, or height and width.
+
+    Raises:
+        OptionError: The size is not positive.
+
+    Warns:
+        UserWarning: An oblong hole becomes a square one.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint.masks import resize_hole
+        >>> resize_hole(np.eye(4, dtype=bool), 2).tolist()
+        [[True, False], [False, True]]
+    """
+    try:
+        sides = (size, size) if isinstance(size, SupportsIndex) else tuple(size)
+        height, width = (operator.index(side) for side in sides)
+    except (TypeError, ValueError):
+        raise OptionError(f"size must be one or two whole numbers, not {size!r}") from None
+    if min(height, width) < 1:
+        raise OptionError(f"size must be positive, not {size!r}")
+    if hole.shape == (height, width):
+        return hole
+    if isinstance(size, SupportsIndex) and hole.shape[0] != hole.shape[1]:
+        warnings.warn(
+            f"a label map of {hole.shape[1]} x {hole.shape[0]} pixels (width x height) is squashed "
+            "into a square: do the same to its image, or give size as (height, width)",
+            UserWarning,
+            stacklevel=2,
+        )
+    return resample(hole, (height, width))
 
 
 def _any_in_windows(hole: Hole, count: int, axis: int) -> Hole:

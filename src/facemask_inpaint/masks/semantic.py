@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import operator
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +17,7 @@ from facemask_inpaint.masks._tensors import is_tensor, tensor_like
 from facemask_inpaint.masks.components import (
     GLASSES,
     MASK_CLASSES,
+    ClassTable,
     Component,
     ComponentLike,
     load_classes,
@@ -33,7 +32,7 @@ from facemask_inpaint.masks.label_maps import (
     LabelSource,
     open_label_map,
 )
-from facemask_inpaint.masks.morphology import Hole
+from facemask_inpaint.masks.morphology import Hole, Size, resize_hole
 from facemask_inpaint.masks.parsers import (
     Parser,
     parse_photo,
@@ -48,11 +47,10 @@ if TYPE_CHECKING:
 Missing = Literal["error", "empty"]
 Glasses = Literal["include", "ignore"]
 
-Size: TypeAlias = int | tuple[int, int]
-"""Resolution of a square, or height and width."""
-
 Mask: TypeAlias = "NDArray[Any] | Tensor | Image.Image"
 """A mask of the type of its label map: a bool or float32 array or tensor, or a PIL image."""
+
+LoadedT = TypeVar("LoadedT", NDArray[Any], "Tensor", Image.Image, LabelMap, Annotation)
 
 Wrap: TypeAlias = Callable[[NDArray[Any]], Any]
 
@@ -101,7 +99,7 @@ class SemanticMasker:
         self,
         dilate: float = 0.01,
         *,
-        classes: Mapping[str, Any] | str | Path | None = None,
+        classes: ClassTable | str | Path | None = None,
         missing: Missing = "error",
         glasses: Glasses = "include",
         fill_holes: bool | None = None,
@@ -208,7 +206,16 @@ class SemanticMasker:
             for name, component in self.classes.items()
         }
 
-    def parse(self, photo: Any) -> Any:
+    @overload
+    def parse(self, photo: LoadedT) -> LoadedT: ...
+
+    @overload
+    def parse(self, photo: str | Path) -> Image.Image | str | Path: ...
+
+    @overload
+    def parse(self, photo: LabelMapLike) -> LabelMapLike: ...
+
+    def parse(self, photo: LabelMapLike) -> LabelMapLike:
         """Return the label map of a photo by the masker's parser, to cut several masks from.
 
         Args:
@@ -229,7 +236,11 @@ class SemanticMasker:
         """Return the names of the classes that the parser can never find in a photo."""
         if self.parser is None:
             return []
-        return [name for name, one in self.classes.items() if unavailable_labels(self.parser, one)]
+        return [
+            name
+            for name, component in self.classes.items()
+            if unavailable_labels(self.parser, component)
+        ]
 
     def present(self, label_map: LabelMapLike) -> list[str]:
         """Return the names of the classes that occur in a label map, without cutting masks."""
@@ -310,44 +321,6 @@ class SemanticMasker:
             )
 
 
-def resize_hole(hole: Hole, size: Size) -> Hole:
-    """Return a hole at another size: any-pixel rule when shrinking, nearest when growing.
-
-    Args:
-        hole: ``(H, W)`` bool.
-        size: resolution, or height and width.
-
-    Raises:
-        OptionError: The size is not positive.
-
-    Warns:
-        UserWarning: An oblong hole becomes a square one.
-
-    Example:
-        >>> import numpy as np
-        >>> from facemask_inpaint.masks import resize_hole
-        >>> resize_hole(np.eye(4, dtype=bool), 2).tolist()
-        [[True, False], [False, True]]
-    """
-    try:
-        sides = (size, size) if isinstance(size, SupportsIndex) else tuple(size)
-        height, width = (operator.index(side) for side in sides)
-    except (TypeError, ValueError):
-        raise OptionError(f"size must be one or two whole numbers, not {size!r}") from None
-    if min(height, width) < 1:
-        raise OptionError(f"size must be positive, not {size!r}")
-    if hole.shape == (height, width):
-        return hole
-    if isinstance(size, SupportsIndex) and hole.shape[0] != hole.shape[1]:
-        warnings.warn(
-            f"a label map of {hole.shape[1]} x {hole.shape[0]} pixels (width x height) is squashed "
-            "into a square: do the same to its image, or give size as (height, width)",
-            UserWarning,
-            stacklevel=2,
-        )
-    return morphology.resample(hole, (height, width))
-
-
 def _open(label_map: LabelMapLike) -> tuple[list[LabelSource], Wrap]:
     """Sources of one label map or a batch, and what turns ``(N, H, W)`` masks into its type."""
     batched = False
@@ -375,7 +348,7 @@ def _is_batch(label_maps: NDArray[Any] | Tensor) -> bool:
     return label_maps.ndim == 3 and not shape[-1] <= 4 < shape[0]
 
 
-def _table(classes: Mapping[str, Any] | str | Path | None) -> Mapping[str, Component]:
+def _table(classes: ClassTable | str | Path | None) -> Mapping[str, Component]:
     if classes is None:
         return MASK_CLASSES
     return parse_classes(classes) if isinstance(classes, Mapping) else load_classes(classes)

@@ -145,8 +145,9 @@ def mediapipe_finder(*, confidence: float = 0.5, most: int = 8) -> Finder:
             max_num_faces=most,
             min_detection_confidence=confidence,
         ) as mesh:
-            found = mesh.process(np.asarray(image)).multi_face_landmarks or []
-        return [np.array([[one.x, one.y] for one in face.landmark]) * image.size for face in found]
+            faces = mesh.process(np.asarray(image)).multi_face_landmarks or []
+        points = [np.array([[mark.x, mark.y] for mark in face.landmark]) for face in faces]
+        return [each * image.size for each in points]
 
     return find
 

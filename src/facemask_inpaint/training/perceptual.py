@@ -76,11 +76,11 @@ class PerceptualLoss(nn.Module):
         Only the prediction gets a gradient.
         """
         with torch.no_grad():
-            wanted = self._features(target)
+            targets = self._features(target)
         features = self._features(prediction)
         each = [
             weight * (a - b).abs().flatten(1).mean(dim=1)
-            for a, b, weight in zip(features, wanted, WEIGHTS.values())
+            for a, b, weight in zip(features, targets, WEIGHTS.values())
         ]
         return torch.stack(each).sum(dim=0)
 

@@ -71,8 +71,7 @@ def train(
         device: ``None`` means CUDA if available, else CPU.
         workers: processes that read images; ``None`` for four on CUDA, none on the CPU.
         progress: show a progress bar.
-        on_end: called at the end with the reason (``"complete"``, ``"time"`` or ``"stopped"``)
-            and the number of steps done.
+        on_end: called at the end with the reason, an :data:`End`, and the number of steps done.
 
     Returns:
         The averaged network, ready to fill holes.

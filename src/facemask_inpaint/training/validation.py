@@ -90,13 +90,13 @@ class Validation:
 
     def _scores(self, group: _Group, composites: Tensor) -> dict[str, float]:
         names = [name for name, row in image_metrics().items() if row.default]
-        wanted = [f"{name}{HOLE}" for name in names]
+        metric_names = [f"{name}{HOLE}" for name in names]
         if self.reader is not None:
-            wanted.append("fid")
+            metric_names.append("fid")
         reader = self.reader or metrics.FeatureReader(progress=False)
         holes = list(group.hole[:, 0].numpy())
         results = metrics.evaluate(
-            list(group.image), list(composites), wanted, mask=holes, reader=reader
+            list(group.image), list(composites), metric_names, mask=holes, reader=reader
         )
         scores = {name: float(results[f"{name}{HOLE}"]) for name in names}
         if self.reader is not None:
