@@ -41,6 +41,13 @@ class Checkpoint:
         metadata: plain values beside them: epoch, hyper-parameters, or for network pickles
             ``init_kwargs`` / ``static_kwargs``, the constructor's arguments.
         container: what wrote the file.
+
+    Example:
+        >>> from facemask_inpaint import checkpoints, models
+        >>> path = checkpoints.fetch(models.card("lite").files[0].sources)
+        >>> checkpoint = checkpoints.read(path, prefix="prior.")
+        >>> checkpoint.container, sorted(checkpoint.tensors)
+        ('safetensors', ['basis', 'mean', 'noise'])
     """
 
     tensors: dict[str, Tensor]
@@ -55,6 +62,13 @@ class Contents:
     Attributes:
         path: the file.
         container: what wrote it.
+
+    Example:
+        >>> from facemask_inpaint import checkpoints, models
+        >>> path = checkpoints.fetch(models.card("lite").files[0].sources)
+        >>> contents = checkpoints.survey(path)
+        >>> contents.read({"mean": "prior.mean"})["mean"].shape
+        torch.Size([12288])
     """
 
     path: Path

@@ -35,6 +35,12 @@ class Match:
         by: what shows it. ``"hash"`` leaves no doubt; ``"keys and shapes"`` do not tell a network
             from one of the same size with other weights; ``"keys"`` are those of the network, but
             no card has it at this size.
+
+    Example:
+        >>> from facemask_inpaint import checkpoints, models
+        >>> path = checkpoints.fetch(models.card("lite").files[0].sources)
+        >>> [(match.card.name, match.by) for match in models.recognise(path)]
+        [('lite-portraits-256', 'hash')]
     """
 
     card: Card

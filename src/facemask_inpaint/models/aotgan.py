@@ -35,6 +35,13 @@ class AOTGAN(InpaintingNetwork):
         blocks: number of AOT blocks.
         dilations: of the parallel convolutions in each block, whose number must divide
             ``4 * width``; the largest sets the smallest side that can be taken.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create("aotgan", width=8, blocks=1)
+        >>> network(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
     anchors = ("encoder.1.weight",)

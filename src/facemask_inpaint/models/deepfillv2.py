@@ -55,6 +55,13 @@ class DeepFillV2(InpaintingNetwork):
 
     Raises:
         OptionError: an option has a value that is not listed above.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create("deepfillv2", width=8)
+        >>> network(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
     anchors = ("conv2_downsample.conv.weight", "stage1.conv1.conv.weight")

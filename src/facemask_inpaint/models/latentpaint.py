@@ -69,6 +69,15 @@ class LatentPaint(LatentDiffusionNetwork):
     Raises:
         OptionError: an argument is outside its range.
         MissingDependencyError: ``diffusers`` is not installed.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create(
+        ...     "latentpaint", width=32, autoencoder_width=32, codes=64, steps=2
+        ... )
+        >>> network(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
     native_resolution = 256

@@ -51,6 +51,13 @@ class LDM(LatentDiffusionNetwork):
     Raises:
         OptionError: an argument is outside its range.
         MissingDependencyError: ``diffusers`` is not installed.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create("ldm", width=32, autoencoder_width=32, codes=64, steps=2)
+        >>> network(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
     def __init__(

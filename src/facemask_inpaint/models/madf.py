@@ -42,6 +42,13 @@ class MADF(InpaintingNetwork):
     Args:
         width: channels of the first level's map; deeper maps have up to eight times as many.
         mask_features: channels that describe the mask at each level.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create("madf", width=8, mask_features=4)
+        >>> network(torch.zeros(1, 3, 128, 128), torch.ones(1, 1, 128, 128)).shape
+        torch.Size([1, 3, 128, 128])
     """
 
     anchors = ("enc_up_1.0.weight",)

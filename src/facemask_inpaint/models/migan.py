@@ -39,6 +39,13 @@ class MIGAN(InpaintingNetwork):
 
     Raises:
         OptionError: ``resolution`` is not such a power of two.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create("migan", resolution=64, channel_base=1024, channel_max=32)
+        >>> network(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
     anchors = ("encoder.b4.conv1.conv1.bias",)

@@ -50,6 +50,15 @@ class Moebius(LatentCategoryNetwork):
     Raises:
         OptionError: an argument is outside its range.
         MissingDependencyError: ``diffusers`` is not installed.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create(
+        ...     "moebius", widths=[32, 64], grid=8, token_width=16, context_width=8, steps=1
+        ... )
+        >>> network(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
     any_size = False

@@ -39,6 +39,15 @@ class PixelHacker(LatentCategoryNetwork):
     Raises:
         OptionError: an argument is outside its range.
         MissingDependencyError: ``diffusers`` is not installed.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create(
+        ...     "pixelhacker", widths=[96, 96], token_width=16, context_width=8, steps=1
+        ... )
+        >>> network(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
     anchors = (

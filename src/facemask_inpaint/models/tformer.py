@@ -51,6 +51,13 @@ class TFormer(InpaintingNetwork):
         blocks: number of transformer blocks at each scale, from full resolution to an eighth.
         outer_residual: add each feed-forward block's input once more, as the authors' code did
             before 27 November 2022. Weights do not tell with which they were trained.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create("tformer", width=8, blocks=[1, 1, 1, 1])
+        >>> network(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
     anchors = ("start.1.weight",)

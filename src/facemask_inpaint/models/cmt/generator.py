@@ -31,6 +31,15 @@ class CMT(InpaintingNetwork):
 
     Raises:
         OptionError: ``resolution`` or ``refine_width`` is outside its range.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create(
+        ...     "cmt", resolution=128, width=32, depth=1, heads=1, hidden=32, refine_width=16
+        ... )
+        >>> network(torch.zeros(1, 3, 128, 128), torch.ones(1, 1, 128, 128)).shape
+        torch.Size([1, 3, 128, 128])
     """
 
     anchors = ("coarse.pos_embedding",)

@@ -45,6 +45,13 @@ class CoModGAN(InpaintingNetwork):
 
     Raises:
         OptionError: an argument is outside its range.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create("comodgan", resolution=64, channel_base=512, channel_max=16)
+        >>> network(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
     anchors = ("encoder.b4.fc.weight", "G_mapping.G_mapping.Dense0.weight", "dlatent_avg")

@@ -43,6 +43,13 @@ class LaMa(InpaintingNetwork):
         refinement: how to refine predictions for large images, at the price of many more
             passes; ``None`` (the default) does not. Set it on a network in inference mode:
             ``network.refinement = Refinement()``.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create("lama", width=8, blocks=1)
+        >>> network(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
     anchors = ("model.1.ffc.convl2l.weight",)

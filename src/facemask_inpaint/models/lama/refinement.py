@@ -44,6 +44,10 @@ class Refinement:
             about 1.41 times that nothing is refined.
         max_scales: at most so many scales, each half the height and width of the next.
         pixel_budget: larger images are refined at this many pixels and the output is upsampled.
+
+    Example:
+        >>> Refinement(smallest_side=256).sizes(512, 512)
+        [(256, 256), (512, 512)]
     """
 
     steps: int = 15

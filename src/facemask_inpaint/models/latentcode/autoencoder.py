@@ -86,6 +86,12 @@ class VQGAN(Autoencoder):
         width: channels at full size, a multiple of 32.
         codes: size of the codebook.
         code_dim: length of its vectors.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint.models.latentcode.autoencoder import VQGAN
+        >>> VQGAN(width=32, codes=8, code_dim=4).encode(torch.zeros(1, 3, 32, 32)).shape
+        torch.Size([1, 2, 2])
     """
 
     def __init__(self, *, width: int = 128, codes: int = 1024, code_dim: int = 256) -> None:

@@ -47,6 +47,15 @@ class LatentCode(InpaintingNetwork):
 
     Raises:
         OptionError: an argument is outside its range.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create(
+        ...     "latentcode", resolution=64, width=32, transformer_width=32, depth=1, heads=2
+        ... )
+        >>> network(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
     anchors = (

@@ -43,6 +43,13 @@ class FacePrior(nn.Module):
         components: directions that are kept.
 
     Before :meth:`fit` its mean is grey and its basis zero, so that it returns grey.
+
+    Example:
+        >>> import torch
+        >>> prior = FacePrior(16, components=2)
+        >>> prior.fit(torch.rand(8, 3, 32, 32))
+        >>> prior(torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32)).shape
+        torch.Size([1, 3, 32, 32])
     """
 
     mean: Tensor

@@ -23,6 +23,14 @@ class Discriminator(nn.Module):
         channel_max: ... but not more than this.
         group_size: images per group of the minibatch statistics; the batch must be a multiple
             of it, or smaller.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint.models.mat import Discriminator
+        >>> network = Discriminator(resolution=16, channel_base=128, channel_max=8)
+        >>> image, hole = torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16)
+        >>> [tuple(logits.shape) for logits in network(image, image, hole)]
+        [(1, 1), (1, 1)]
     """
 
     def __init__(

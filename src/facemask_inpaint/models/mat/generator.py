@@ -39,6 +39,15 @@ class MAT(InpaintingNetwork):
 
     Raises:
         OptionError: an argument is outside its range.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create(
+        ...     "mat", resolution=128, width=12, channel_base=1024, channel_max=16
+        ... )
+        >>> network(torch.zeros(1, 3, 128, 128), torch.ones(1, 1, 128, 128)).shape
+        torch.Size([1, 3, 128, 128])
     """
 
     anchors = ("synthesis.first_stage.conv_first.conv.weight",)

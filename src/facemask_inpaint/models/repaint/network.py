@@ -56,6 +56,13 @@ class RePaint(InpaintingNetwork):
     Raises:
         OptionError: an argument is outside its range.
         MissingDependencyError: ``diffusers`` is not installed.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import models
+        >>> network = models.create("repaint", width=32, multipliers=[1, 1], sampling="fast")
+        >>> network(torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32)).shape
+        torch.Size([1, 3, 32, 32])
     """
 
     anchors = ("input_blocks.0.0.weight",)
