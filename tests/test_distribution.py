@@ -23,9 +23,9 @@ DATA = (
     "data/samples/labels_512.png",
     "data/samples/portrait_256.png",
     "data/samples/portrait_512.png",
-    "benchmark/report/script.js",
-    "benchmark/report/style.css",
-    "benchmark/report/zoom.html",
+    "benchmark/report/templates/script.js",
+    "benchmark/report/templates/style.css",
+    "benchmark/report/templates/zoom.html",
 )
 LITE = PACKAGE / "models" / "weights" / "lite.safetensors"
 

@@ -51,12 +51,14 @@ class ShotRow:
     """Images that the zoom steps through together.
 
     Attributes:
+        mask_class: name of the class.
         about: class and portrait.
         original: name of the portrait among the assets.
         hole: name of the hole among the assets.
         shots: the images.
     """
 
+    mask_class: str
     about: str
     original: str
     hole: str
@@ -216,7 +218,7 @@ class Gallery:
         return ends
 
     def _shot_row(self, row: Row, *shots: Shot) -> ShotRow:
-        return ShotRow(_about(row), original_name(row), hole_name(row), shots)
+        return ShotRow(row.mask_class, _about(row), original_name(row), hole_name(row), shots)
 
     def _original(self, row: Row) -> Shot:
         return Shot(self._there(original_name(row)), "original", _about(row))
