@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -34,9 +34,15 @@ class Job(NamedTuple):
     partner: Path
     make_mask: Callable[[], PILImage | Path]
     targets: list[Path]
-    mask_settings: Mapping[str, Any]
+    mask_settings: Mapping[str, object]
 
-    def output(self, settings: Mapping[str, Any]) -> Output:
+    @property
+    def mask_class(self) -> str | None:
+        """Name of the mask's class, where that is known."""
+        name = self.mask_settings.get("class")
+        return name if isinstance(name, str) else None
+
+    def output(self, settings: Mapping[str, object]) -> Output:
         """Return what the job makes, for the record of the folder."""
         from facemask_inpaint.cli.provenance import Output
 

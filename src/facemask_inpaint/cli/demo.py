@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
+
 
 _LAST = ("hair", "head")
 _FIRST = ("nose", "full_mouth", "mouth_and_nose", "lips", "eyebrows", "eyes", "eyes_and_eyebrows")
@@ -88,14 +89,14 @@ def _portrait_and_holes(
     from facemask_inpaint.parsing.alignment import face_box
 
     masker = SemanticMasker(missing="empty", **options.masker_options(dilate))
-    source: Any = label_map
-    if image is None:
+    source: NDArray[np.uint8] | Path
+    if image is None or label_map is None:
         sample = data.sample(512)
         box = face_box(sample.label_map)
         portrait = sample.image.crop(box)
         source = sample.label_map[box[1] : box[3], box[0] : box[2]]
     else:
-        portrait = images.read_image(image)
+        portrait, source = images.read_image(image), label_map
     holes: dict[str, NDArray[np.bool_]] = {}
     for name in sorted(masker.select(classes), key=_from_the_best):
         hole = np.asarray(masker(source, name)).astype(bool)

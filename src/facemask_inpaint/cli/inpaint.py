@@ -245,4 +245,4 @@ class _Run:
         """The mask classes of a batch, for a network that can be told them."""
         if "mask_class" not in self._inpainter.network.condition_spec():
             return {}
-        return {"mask_class": [job.mask_settings.get("class") for job in batch]}
+        return {"mask_class": [job.mask_class for job in batch]}

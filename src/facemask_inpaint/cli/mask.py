@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -162,7 +162,7 @@ def _report(out: Path, written: list[bool], failures: list[str], skipped: int) -
 
 
 def _outputs(
-    path: Path, out: Path, masker: SemanticMasker, names: list[str], settings: dict[str, Any]
+    path: Path, out: Path, masker: SemanticMasker, names: list[str], settings: Mapping[str, object]
 ) -> dict[str, Output]:
     """What is made of an image, by mask class."""
     from facemask_inpaint.cli.provenance import Output

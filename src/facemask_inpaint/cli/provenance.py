@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from facemask_inpaint._internal.identity import Identity
 from facemask_inpaint.benchmark.store.journal import Journal
@@ -31,7 +31,7 @@ class Output(NamedTuple):
 
     targets: Sequence[Path]
     inputs: Sequence[Path]
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
 
 
 class Provenance:
@@ -101,7 +101,7 @@ class Provenance:
             settings = _as_text(output.settings)
             self._write(target, settings=settings, inputs=inputs, absent=absent)
 
-    def _write(self, target: Path, **line: Any) -> None:
+    def _write(self, target: Path, **line: object) -> None:
         name = self._name(target)
         self._known[name] = line
         self._journal.append({"target": name, **line})
@@ -110,5 +110,5 @@ class Provenance:
         return os.path.relpath(os.path.realpath(target), self._out)
 
 
-def _as_text(settings: Mapping[str, Any]) -> str:
+def _as_text(settings: Mapping[str, object]) -> str:
     return json.dumps(settings, sort_keys=True, default=str)

@@ -6,7 +6,7 @@ import logging
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, SupportsIndex
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ class Task:
     hole: Tensor
     crop: Crop
     seed: int
-    conditions: Mapping[str, Any]
+    conditions: Mapping[str, object]
 
     def of_sample(self, number: int) -> Task:
         """Return the task for another sample of the image; number 0 has the caller's own seed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, Unpack
 
 import torch
 
@@ -13,7 +13,9 @@ from facemask_inpaint._internal.devices import resolve_device, resolve_dtype
 from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.inpainting import pretrained
+from facemask_inpaint.inpainting.pretrained import PipelineOptions
 from facemask_inpaint.models import InpaintingNetwork, PipelineNetwork
+from facemask_inpaint.models._pipeline_files import Pipeline
 
 
 class PretrainedNetwork:
@@ -90,7 +92,7 @@ class PretrainedNetwork:
         *,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype = torch.float32,
-        **options: Any,
+        **options: object,
     ) -> Self:
         """Load an official checkpoint file as its authors published it; nothing in it runs.
 
@@ -117,14 +119,14 @@ class PretrainedNetwork:
     @classmethod
     def from_diffusers(
         cls,
-        source: Any,
+        source: Pipeline | str | Path,
         *,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
-        **options: Any,
+        **options: Unpack[PipelineOptions],
     ) -> Self:
         """Use an inpainting pipeline of ``diffusers`` as the network.
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Unpack, get_args, overload
+from typing import Literal, Unpack, get_args, overload
 
 import numpy as np
 from PIL import Image
@@ -22,6 +22,7 @@ from facemask_inpaint._internal.types import (
     ImagesT,
     InpaintingOptions,
     LoadedImage,
+    LoadedImages,
     MasksLike,
     PathLike,
     PerImage,
@@ -157,7 +158,7 @@ class Inpainter(PretrainedNetwork):
         *,
         num_samples: int,
         **options: Unpack[InpaintingOptions],
-    ) -> list[Any]: ...
+    ) -> list[LoadedImages]: ...
 
     @ordinary_torch()
     def __call__(
@@ -244,8 +245,8 @@ class Inpainter(PretrainedNetwork):
         self._conditions_of_images(conditions, 1)
 
     def _conditions_of_images(
-        self, conditions: Mapping[str, Any], count: int
-    ) -> list[dict[str, Any]]:
+        self, conditions: Mapping[str, object], count: int
+    ) -> list[dict[str, object]]:
         """What the network is told for each image."""
         spec = self.network.condition_spec()
         if unknown := conditions.keys() - spec.keys() - Conditions.__annotations__.keys():

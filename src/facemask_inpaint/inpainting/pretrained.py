@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack
 
 from torch import Tensor
 
@@ -32,6 +32,7 @@ from facemask_inpaint.models._pipeline_files import (
 )
 from facemask_inpaint.models._registry import blank, load_exactly, network_class
 from facemask_inpaint.models._unwrapping import WHOLE, anchors_of, part_name, roles_of
+from facemask_inpaint.models.pipeline import Prompts
 
 Content = TypeVar("Content")
 
@@ -51,6 +52,18 @@ class Loaded(NamedTuple):
     network: InpaintingNetwork
     card: models.Card | None
     files: Mapping[str, Path] = MappingProxyType({})
+
+
+class PipelineOptions(TypedDict, total=False):
+    """Options of :class:`~facemask_inpaint.models.PipelineNetwork`, which documents them."""
+
+    prompt: Prompts
+    negative_prompt: str
+    steps: int | None
+    guidance_scale: float | None
+    strength: float
+    resolution: int | None
+    arguments: Mapping[str, object] | None
 
 
 class Download(NamedTuple):
@@ -143,7 +156,7 @@ def is_pipeline(name: str | Path) -> bool:
 
 
 def open_pipeline(
-    name: str | Path, revision: str | None, download: Download, **options: Any
+    name: str | Path, revision: str | None, download: Download, **options: Unpack[PipelineOptions]
 ) -> PipelineNetwork:
     """Load a pipeline from its folder, or from the hub by ``[diffusers:]owner/name``.
 
@@ -199,7 +212,7 @@ def _require_no_path(path: Path) -> None:
 
 
 @ordinary_torch()
-def load_checkpoint(path: CheckpointPaths, architecture: str, **options: Any) -> Loaded:
+def load_checkpoint(path: CheckpointPaths, architecture: str, **options: object) -> Loaded:
     """Load an official file, laid out as ``architecture`` (or a registry name) says."""
     card = models.card(architecture)
     _require_network(card)
@@ -321,7 +334,7 @@ def _by_role(path: CheckpointPaths, roles: list[str]) -> dict[str, str | Path]:
 
 
 def _build(
-    card: models.Card, parts: Mapping[str, Mapping[str, Tensor]], options: Mapping[str, Any]
+    card: models.Card, parts: Mapping[str, Mapping[str, Tensor]], options: Mapping[str, object]
 ) -> InpaintingNetwork:
     """The card's network; the keys of several parts are distinguished by ``role/``."""
     options = {**card.options, **options}

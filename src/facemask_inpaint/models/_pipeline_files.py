@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import torch
+
 from facemask_inpaint._internal.identity import content_of
 from facemask_inpaint.checkpoints._transfer import hub_bars
 from facemask_inpaint.errors import CheckpointError, UnsafeCheckpointError, WeightsNotFoundError
@@ -34,6 +36,14 @@ class Pipeline(Protocol):
     @property
     def components(self) -> Mapping[str, object]:
         """Its parts by name."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Its precision."""
 
     def set_progress_bar_config(self, *, disable: bool) -> None:
         """Show or hide its progress bar."""
