@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=PORTRAITS, help="data set with label maps")
     parser.add_argument("--split", help="part of it")
     parser.add_argument("--limit", type=int, default=96, help="portraits")
-    parser.add_argument("--classes", default="eyes,nose,mouth,hair")
+    parser.add_argument("--classes", default="eyes,nose,full_mouth")
     parser.add_argument("--out", type=Path, default=Path("runs/quantised"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
