@@ -21,7 +21,7 @@ SIZE = 256
 
 
 class Portraits(Dataset[dict[str, Any]]):
-    """Pictures ``(3, H, W)`` in [-1, 1] with their label maps."""
+    """Images ``(3, H, W)`` in [-1, 1] with their label maps."""
 
     def __init__(self, length: int) -> None:
         self.length = length

@@ -94,7 +94,7 @@ def fit_with_lightning(module: Any, epochs: int) -> None:
 
 
 def portraits(count: int) -> list[dict[str, Any]]:
-    """Pictures ``(3, H, W)`` in [-1, 1] with their label maps."""
+    """Images ``(3, H, W)`` in [-1, 1] with their label maps."""
     sample = data.sample(SIZE)
     image = torch.from_numpy(np.array(sample.image)).permute(2, 0, 1) / 127.5 - 1
     return [{"image": image, "label_map": sample.label_map}] * count

@@ -23,7 +23,7 @@ from facemask_inpaint.masks import MaskSample
 SIZE = 256
 
 Portrait = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""Picture ``(H, W, 3)`` and label map ``(H, W)``."""
+"""Image ``(H, W, 3)`` and label map ``(H, W)``."""
 
 
 class MaskedPortraits:
@@ -43,7 +43,7 @@ class MaskedPortraits:
         return len(self.portraits)
 
     def draw(self, index: int) -> tuple[NDArray[np.uint8], MaskSample]:
-        """Picture ``(3, H, W)`` and its mask, True = hole."""
+        """Image ``(3, H, W)`` and its mask, True = hole."""
         image, labels = self.portraits[index]
         return image.transpose(2, 0, 1), self.sampler(labels, index=index, epoch=self.epoch)
 
@@ -52,7 +52,7 @@ class ForMAT(MaskedPortraits):
     """As MAT's loop wants it: bytes, and **1 = known**."""
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Picture ``(3, H, W)`` uint8 and ``(1, H, W)`` float32, 1 where pixels are known."""
+        """Image ``(3, H, W)`` uint8 and ``(1, H, W)`` float32, 1 where pixels are known."""
         image, sample = self.draw(index)
         return image.copy(), np.float32(~sample.mask)[None]
 

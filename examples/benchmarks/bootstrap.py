@@ -23,7 +23,7 @@ QUIET = FeatureReader(progress=False)
 
 
 def made_up(n: int, width: int, rank: int, seed: int, models: int = 2) -> tuple[np.ndarray, ...]:
-    """Real features and the models' fillings, ``(n, width)`` float64 each."""
+    """Real features and the models' predictions, ``(n, width)`` float64 each."""
     rng = np.random.default_rng(seed)
     loading = np.random.default_rng(0).normal(size=(rank, width)) / np.sqrt(rank)
     common = rng.normal(size=(n, rank))
@@ -81,19 +81,19 @@ def replicate(n: int, width: int, rank: int) -> None:
 
 @click.command()
 @click.option("--classes", default=12, show_default=True)
-@click.option("--pictures", default=1000, show_default=True, help="Pictures per class.")
+@click.option("--images", default=1000, show_default=True, help="Images per class.")
 @click.option("--width", default=2048, show_default=True, help="Width of the features.")
 @click.option("--rank", default=100, show_default=True, help="Strong directions.")
 @click.option("--replicates", default=1000, show_default=True)
 @click.option("--models", default=2, show_default=True)
-def main(classes: int, pictures: int, width: int, rank: int, replicates: int, models: int) -> None:
+def main(classes: int, images: int, width: int, rank: int, replicates: int, models: int) -> None:
     """Time the comparison, the standard error, and single replicates."""
     click.echo(f"width {width}, {torch.get_num_threads()} threads")
-    resampling(classes, pictures, width, rank, replicates, models)
+    resampling(classes, images, width, rank, replicates, models)
     for n in (width // 4, 3 * width):
         standard_error(n, width)
-    for size in (rank // 2, 2 * rank, 4 * rank, pictures):
-        replicate(pictures, width, size)
+    for size in (rank // 2, 2 * rank, 4 * rank, images):
+        replicate(images, width, size)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ KINDS = {
 
 
 @click.command()
-@click.option("--pictures", default=6000, show_default=True, help="Per side.")
+@click.option("--images", default=6000, show_default=True, help="Per side.")
 @click.option("--dimensions", default=2048, show_default=True)
 @click.option(
     "--features",
@@ -117,14 +117,14 @@ KINDS = {
 @click.option(
     "--threads", default=1, show_default=True, help="For PyTorch; see also OMP_NUM_THREADS."
 )
-def main(pictures: int, dimensions: int, kinds: tuple[str, ...], rounds: int, threads: int) -> None:
+def main(images: int, dimensions: int, kinds: tuple[str, ...], rounds: int, threads: int) -> None:
     """Print FID, seconds and ratios of CPU time."""
     torch.set_num_threads(threads)
     ours(*(features(200, dimensions, seed) for seed in (1, 2)))
     click.echo(f"{'':22}{'FID':>18}{'wall s':>9}{'CPU s':>9}{'ratio':>8}")
     for kind in kinds:
         click.echo(kind)
-        measure(*(KINDS[kind](pictures, dimensions, seed) for seed in (1, 2)), rounds)
+        measure(*(KINDS[kind](images, dimensions, seed) for seed in (1, 2)), rounds)
 
 
 def measure(x: np.ndarray, y: np.ndarray, rounds: int) -> None:

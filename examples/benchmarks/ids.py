@@ -73,7 +73,7 @@ def compare(n: int, width: int, paired: bool) -> None:
 @click.option("--width", default=2048, show_default=True, help="Width of the features.")
 @click.option("--large", default=6000, show_default=True, help="Pairs of the large case.")
 def main(width: int, large: int) -> None:
-    """Time both solvers at the large size and at sizes that separate whatever the pictures."""
+    """Time both solvers at the large size and at sizes that separate whatever the images."""
     click.echo(f"width {width}, {torch.get_num_threads()} threads; seconds of wall clock")
     click.echo(
         "features       n form        exact   sklearn   ratio  CPU r. their excess   P-IDS  U-IDS"

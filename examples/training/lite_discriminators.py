@@ -57,7 +57,7 @@ class Features(nn.Module):
 class Discriminators(nn.Module):
     """Rates patches of pixels, and features of a network that stays as it is.
 
-    A network that knows ImageNet tells fillings from skin within some dozens of steps, where a
+    A network that knows ImageNet tells predictions from skin within some dozens of steps, where a
     discriminator of pixels needs thousands, and more portraits than there are (Sauer et al., 2021,
     "Projected GANs Converge Faster"). The discriminator of pixels minds the finest detail, which it
     is

@@ -43,7 +43,7 @@ LEVEL = 0.05
 
 Portraits = Mapping[str, Image.Image]
 Paths = Mapping[str, Sequence[Path]]
-"""Pictures by mask class, in the order of the class's portraits."""
+"""Images by mask class, in the order of the class's portraits."""
 Filled = Mapping[str, Paths]
 """The same by strategy."""
 
