@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from PIL import Image
 from torch import Tensor
 
-from facemask_inpaint import Inpainter
+from facemask_inpaint import Inpainter, benchmark, data
 from facemask_inpaint.cli import main
 from facemask_inpaint.errors import (
     CheckpointError,
@@ -28,6 +28,8 @@ from facemask_inpaint.errors import (
     SizeError,
 )
 from facemask_inpaint.export import ExportConfig, OnnxNetwork, checks, tracing, writing
+from facemask_inpaint.inpainting import pretrained
+from facemask_inpaint.metrics import FeatureReader, random_convolutions
 from facemask_inpaint.models import InpaintingNetwork
 from tests.models.reduced import build
 
@@ -216,7 +218,7 @@ def test_graph_that_differs_is_not_written(tmp_path: Path) -> None:
 
 _KILLED = """
 import sys
-from facemask_inpaint import Inpainter
+from facemask_inpaint import Inpainter, benchmark, data
 from facemask_inpaint.export import checks
 from tests.export.test_export import Drawing
 def stop(*arguments):
@@ -271,6 +273,22 @@ def test_killed_export_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
     assert not [path for path in folder.iterdir() if not path.name.startswith(".")]
     with pytest.raises(CheckpointError):
         Inpainter.from_onnx(folder)
+
+
+def test_exported_folder_is_a_method_of_the_benchmark(tmp_path: Path, lama: Path) -> None:
+    faces = data.open_faces(Path(__file__).parents[1] / "data_portraits")[:2]
+    run = benchmark.run(
+        [lama],
+        faces,
+        out=tmp_path / "run",
+        classes="eyes",
+        resolutions=[64],
+        reader=FeatureReader(random_convolutions("cpu")),
+        device="cpu",
+        progress=False,
+    )
+    assert not run.failures
+    assert pretrained.weights_identity(lama) != pretrained.weights_stamp(lama)
 
 
 def test_command_exports_and_the_folder_is_a_model(tmp_path: Path, lama: Path) -> None:

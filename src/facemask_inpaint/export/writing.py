@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -97,7 +98,7 @@ def export_network(
         }
         apart = _write_graphs(network, config, paths, fill)
         hashes = {name: sha256_of(paths[name]) for name in names}
-        config = _replaced(config, sha256=hashes, largest_difference=apart)
+        config = dataclasses.replace(config, sha256=hashes, largest_difference=apart)
         paths[CONFIG_NAME].write_text(config.to_json(), encoding="utf-8")
     if not pipeline:
         (Path(folder) / PIPELINE_NAME).unlink(missing_ok=True)
@@ -212,12 +213,6 @@ def _describe(
         weights_sha256=_hash_of(network),
         options=dict(network.options),
     )
-
-
-def _replaced(config: ExportConfig, **changes: Any) -> ExportConfig:
-    import dataclasses
-
-    return dataclasses.replace(config, **changes)
 
 
 def _hash_of(network: InpaintingNetwork) -> str:
