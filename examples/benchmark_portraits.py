@@ -58,7 +58,7 @@ def has_desktop() -> bool:
 @click.option("--split", help="Part of it, such as test (default: the data set's own).")
 @click.option("--model", "chosen", multiple=True, help="Registry name or folder; repeatable.")
 @click.option("--classes", default="all", show_default=True)
-@click.option("--side", "sides", type=int, multiple=True, default=[256], show_default=True)
+@click.option("--size", "resolutions", type=int, multiple=True, default=[256], show_default=True)
 @click.option("--limit", default=8, show_default=True, help="Portraits.")
 @click.option("--out", type=click.Path(path_type=Path), default="runs/portraits", show_default=True)
 @click.option("--show/--no-show", default=None, help="Open the page (default: on a desktop).")
@@ -67,18 +67,18 @@ def main(
     split: str | None,
     chosen: tuple[str, ...],
     classes: str,
-    sides: tuple[int, ...],
+    resolutions: tuple[int, ...],
     limit: int,
     out: Path,
     show: bool | None,
 ) -> None:
-    """Benchmark models on portraits, and open the page."""
+    """Benchmark networks on portraits, and open the report."""
     run = benchmark.run(
         list(chosen) or default_models(out.parent / "made-up-models"),
         data.open_faces(source, split)[:limit],
         out=out,
         classes=classes,
-        resolutions=sides,
+        resolutions=resolutions,
         reader=FeatureReader(random_convolutions()),
         progress=sys.stderr.isatty(),
     )
