@@ -155,7 +155,7 @@ def predictions(
 
 
 def departures(images: NormalImages, n: int, seed: int) -> Iterator[tuple[str, list[float]]]:
-    """Rows of the table: who filled, and how far that is from official and from exact predictions."""
+    """Rows of the table: the method, and its distances to official and to exact predictions."""
     generator = torch.Generator().manual_seed(seed)
     side = images.mean.shape[-1]
     image = images.draw(1, generator)[0]
