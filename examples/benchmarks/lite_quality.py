@@ -8,9 +8,9 @@ by a network that ``lite`` was not trained against.
 
 All is measured on the square around the hole, 1.5 times its longer side, at 128 x 128. Sharpness is
 the median gradient of the prediction over that of the original, in the hole without its rim; the
-table has the median over portraits. The deep distance is LPIPS without learnt weights: the mean squared
-distance of channel-normalised features. The Fréchet distance is between features averaged over the
-square, along the originals' first 24 principal directions. Agreement is the overlap of the
+table has the median over portraits. The deep distance is LPIPS without learnt weights: the mean
+squared distance of channel-normalised features. The Fréchet distance is between features averaged
+over the square, along the originals' first 24 principal directions. Agreement is the overlap of the
 component with what a parser finds in the filled image.
 """
 
