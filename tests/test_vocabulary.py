@@ -84,3 +84,11 @@ def test_code_speaks_with_the_words_of_the_glossary(part: str) -> None:
         if words := retired(text, path):
             found[path.relative_to(ROOT).as_posix()] = words
     assert found == {}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").rglob("*.py")), ids=lambda path: path.stem
+)
+def test_examples_speak_with_the_words_of_the_glossary(path: Path) -> None:
+    text = "\n".join(prose(path.read_text(encoding="utf-8")))
+    assert retired(text, path) == []
