@@ -32,6 +32,7 @@ autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 autodoc_mock_imports = [name for name in ("gradio",) if find_spec(name) is None]
 napoleon_google_docstring = True
+suppress_warnings = ["ref.python"]  # short names in annotations that two modules share
 html_theme = "furo"
 html_title = "facemask_inpaint"
 html_static_path = ["_static"]

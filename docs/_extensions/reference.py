@@ -27,6 +27,7 @@ NAME = "facemask_inpaint"
 PACKAGE = Path(facemask_inpaint.__file__).parent
 _ROLE = re.compile(r":\w+:`~?\.?([\w.]+)`")
 _NETWORKS = "networks"
+_TYPES = "facemask_inpaint.typing"
 _UNDOCUMENTED = {"facemask_inpaint.models.layers"}
 
 
@@ -134,6 +135,8 @@ def _module_section(name: str) -> Iterator[str]:
         names = [one for one in exports(name) if not one.is_module]
     else:
         exported = {one.origin for package in packages() for one in exports(package)}
+        if name != _TYPES:
+            exported |= {one.origin for one in _members(_TYPES)}
         names = [one for one in _members(name) if one.origin not in exported]
     if names:
         yield f"## {name.removeprefix(f'{NAME}.')}\n\n{_first_paragraph(name)}"
