@@ -19,7 +19,7 @@ from facemask_inpaint.models.lama.generator import FourierUnit
 
 
 def fourier_unit(unit: FourierUnit, x: Tensor) -> Tensor:
-    """Answer as ``unit.forward_float32`` does, without complex numbers.
+    """Compute what ``unit.forward_float32`` does, without complex numbers.
 
     Args:
         unit: the unit, for its convolution and its batch norm.
@@ -53,7 +53,7 @@ def fourier_unit(unit: FourierUnit, x: Tensor) -> Tensor:
 
 
 def waves(length: int, frequencies: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines ``(length, frequencies)`` of a discrete Fourier transform.
+    """Return cosines and sines ``(length, frequencies)`` of a discrete Fourier transform.
 
     Angles are in float64: those of large maps are many turns.
     """

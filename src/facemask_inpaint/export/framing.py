@@ -30,7 +30,7 @@ class Framing:
     smallest: int = 1
 
     def scaled(self, height: int, width: int) -> tuple[int, int]:
-        """Size to which an image is resampled; all are whole numbers, or symbols of such."""
+        """Return the size an image is resampled to; all are whole numbers, or symbols of such."""
         if self.side is None:
             return height, width
         longer = _larger(height, width)
@@ -40,7 +40,7 @@ class Framing:
         return height, width
 
     def padded(self, length: int) -> int:
-        """Length that the network is given for one that was resampled."""
+        """Return the length that the network is given for one that was resampled."""
         if self.square and self.side is not None:
             return self.side
         length = _larger(length, self.smallest) + self.multiple - 1
@@ -129,21 +129,24 @@ class Exit(nn.Module):
 
 
 def is_hole(mask: Tensor) -> Tensor:
-    """Where a uint8 mask ``(N, H, W)`` of 0 and 1, or 0 and 255, says hole; as bool."""
+    """Return where a uint8 mask ``(N, H, W)`` of 0 and 1, or 0 and 255, says hole; as bool."""
     values = mask.int()
     largest = values.amax(dim=(1, 2), keepdim=True)
     return values >= torch.where(largest > 1, 128, 1)
 
 
 def mirrored(count: int, length: int) -> Tensor:
-    """The first positions ``(count,)`` of 0 … length-1, length-1 … 0, 0 …; as float64."""
+    """Return the first ``count`` of 0 … length-1, length-1 … 0, 0 …, as float64."""
     position, twice = torch.arange(count).double(), 2 * _scalar(length)
     position = position - twice * torch.floor(position / twice)
     return torch.minimum(position, twice - 1 - position)
 
 
 def resampling(positions: Tensor, source: int, target: int, columns: int) -> Tensor:
-    """Weights of bicubic interpolation, antialiased where it shrinks (Keys, 1981, a = -1/2).
+    """Return weights of bicubic interpolation, antialiased where it shrinks.
+
+    The kernel is that of Keys, "Cubic convolution interpolation for digital image processing",
+    1981, with a = -1/2.
 
     Args:
         positions: ``(P,)`` of the target that are wanted.
@@ -166,7 +169,9 @@ def resampling(positions: Tensor, source: int, target: int, columns: int) -> Ten
 
 
 def overlaps(positions: Tensor, source: int, target: int, columns: int) -> Tensor:
-    """Which source pixels decide whether a target pixel is hole; see ``images.resampling``.
+    """Return which source pixels decide whether a target pixel is hole.
+
+    The rule is that of ``images.resampling``: of a mask that shrinks no hole pixel is lost.
 
     Arguments are those of :func:`resampling`.
 

@@ -19,7 +19,7 @@ _FLOAT32, _FLOAT64 = 1, 11
 
 @script()  # type: ignore[untyped-decorator]
 def cholesky(matrix: FLOAT[...]) -> DOUBLE[...]:
-    """Lower factor of ``(N, K, K)``: each column leaves its outer product behind."""
+    """Factorise ``(N, K, K)``: each column of the lower factor takes its outer product away."""
 
     @graph()  # type: ignore[untyped-decorator]
     def take_column(rest: DOUBLE[...], unit: DOUBLE[...], below: DOUBLE[...]):  # type: ignore[no-untyped-def]
