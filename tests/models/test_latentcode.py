@@ -160,8 +160,8 @@ def test_attention_equals_its_definition() -> None:
 def test_known_territory_shrinks_by_votes_of_four() -> None:
     keep = torch.zeros(1, 1, 4, 4)
     keep[0, 0] = torch.tensor([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 0, 1], [1, 1, 1, 0]])
-    weight, half = Known.of(keep).halved()
-    assert half.keep[0, 0].tolist() == [[0, 1], [1, 1]]
+    weight, half = Known.of(keep).downsampled()
+    assert half.mask[0, 0].tolist() == [[0, 1], [1, 1]]
     # Windows around (0, 2), (2, 0) and (2, 2); what lies beyond the border is not known.
     assert weight[0, 0].tolist() == [[0, 9 / 2], [9 / 4, 9 / 4]]
     assert Known.of(torch.ones(1, 1, 2, 2)).weight[0, 0].tolist() == [[9 / 4] * 2] * 2

@@ -203,7 +203,7 @@ class _Recorded:
         if not self.leaks:
             return network.start(run, self.image, condition, self.latents)
         whole = network.encode(self.image, self.latents["z_image"])
-        return run.add_noise(whole, network.noise(self.latents))
+        return run.add_noise(whole, network.noise(self.latents), run.timesteps[0])
 
     def _latents(self) -> dict[str, Tensor]:
         found = {}

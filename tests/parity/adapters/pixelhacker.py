@@ -156,7 +156,7 @@ class NetworkAdapter(Adapter):
         yield recorded.compare("cond", condition[0, 1:].numpy(), 1e-4)
         if recorded.leaks:
             whole = net.encode(image, latents["z_image"])
-            start = run.add_noise(whole, net.noise(latents))
+            start = run.add_noise(whole, net.noise(latents), run.timesteps[0])
         else:
             start = net.start(run, image * (1 - hole), condition, latents)
         yield recorded.compare("start", start[0].numpy(), 1e-4)
