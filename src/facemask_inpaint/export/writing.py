@@ -246,6 +246,8 @@ def _only_size(network: InpaintingNetwork, fixed: int | None) -> Iterator[None]:
         yield
         return
     only = {"native_resolution": fixed, "larger_resolution": None, "preferred_strategy": "resize"}
+    if not isinstance(getattr(type(network), "any_size", None), property):
+        only["any_size"] = False  # where it is a property, the network is tied to its size anyway
     before = {name: vars(network).get(name, _ABSENT) for name in only}
     try:
         for name, value in only.items():
