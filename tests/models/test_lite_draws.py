@@ -87,7 +87,8 @@ def test_several_samples_differ_and_one_seed_gives_one_answer() -> None:
     sample = data.sample(256)
     mask = np.asarray(fmi.SemanticMasker()(sample.label_map, "hair")).astype(bool)
     first, second = inpainter(sample.image, mask, num_samples=2, seed=3)
-    assert np.array_equal(np.asarray(first), np.asarray(inpainter(sample.image, mask, seed=3)))
+    alone = np.asarray(inpainter(sample.image, mask, seed=3), int)
+    assert np.abs(np.asarray(first, int) - alone).max() <= 1  # a batch of two rounds otherwise
     apart = np.abs(np.asarray(first, float) - np.asarray(second, float))[mask].mean()
     assert apart > 2
 
