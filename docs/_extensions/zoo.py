@@ -53,7 +53,7 @@ def choosing(pages: Path, performance: str) -> str:
     by_resolution = sorted(cards, key=lambda card: card.resolution or 0)
     head = (
         *("model", "trained on", "resolution", "framing", "pluralistic"),
-        *("s (CPU)", "ms (GPU)", "commercial", "weights"),
+        *("commercial", "weights", "s (CPU)", "ms (GPU)"),
     )
     return _table(head, [_choice(card, pages, performance) for card in by_resolution]) + "\n"
 
@@ -71,11 +71,11 @@ def _choice(card: Card, pages: Path, performance: str) -> tuple[str, ...]:
         str(card.resolution or "any"),
         _unbroken(_FRAMED[card.framing]),
         "no" if draws.startswith("none") else "yes" if draws else "\u2013",
+        _COMMERCIAL[card.commercial_use],
+        _weights_in_a_word(card),
         _seconds(performance, card) or "\u2013",
         measured(performance, "float32, batch 8", card.architecture, card.resolution or 256)
         or "\u2013",
-        _COMMERCIAL[card.commercial_use],
-        _weights_in_a_word(card),
     )
 
 
