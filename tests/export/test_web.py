@@ -76,7 +76,7 @@ def test_page_fills_as_python_does(page: Page, size: tuple[int, int], tmp_path: 
     page.click("#classes input[value=eyes]")
     page.wait("!document.querySelector('#fill').disabled")
     page.click("#fill")
-    page.wait("state.filled !== null")
+    page.wait("document.querySelector('#status').textContent.startsWith('Filled')")
     width, height = size
     shape = (height, width, 3)
     image, filled = _bytes(page, "rgb").reshape(shape), _bytes(page, "filled").reshape(shape)
