@@ -198,6 +198,8 @@ def test_evaluate_says_that_it_was_stopped(number: signal.Signals, files: Path) 
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"},  # says when the work begins
+        # Shells let what they start in the background ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert running.stderr is not None
     for line in running.stderr:
