@@ -58,7 +58,7 @@ timeout "$(left 50)" "$python" examples/gpu/networks_on_gpu.py \
     --seconds "$(left 58)" ${NETWORKS:-} > "$out/networks.md" 2>&1
 {
     timeout "$(left 36)" "$python" examples/benchmarks/metrics_extraction.py \
-        ${EXTRACTION:---device cuda --pictures 1024 --batch 64}
+        ${EXTRACTION:---device cuda --images 1024 --batch 64}
     for network in moebius pixelhacker; do
         timeout "$(left 24)" "$python" examples/benchmarks/diffusion_steps.py "$network" \
             ${DIFFUSION:---device cuda --dtype bfloat16}

@@ -147,3 +147,8 @@ def test_a_preferred_split_is_taken_where_it_is(folder: Path) -> None:
     assert keys(split="all", preferred="test") == ["a", "b", "c"]
     with pytest.raises(UnknownNameError, match="train"):
         keys(split="train", preferred="test")
+
+
+def test_the_sample_has_its_label_map_under_the_name_of_earlier_scripts_too() -> None:
+    sample = data.sample(256)
+    assert sample.labels is sample.label_map

@@ -35,6 +35,11 @@ class Sample:
     label_map: NDArray[np.uint8]
     provenance: str
 
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """The label map, under the name that scripts in circulation use."""
+        return self.label_map
+
 
 def sample(size: int = 512) -> Sample:
     """Return the bundled portrait: astronaut Eileen Collins, a public-domain photograph by NASA.

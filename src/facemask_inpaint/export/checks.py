@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from facemask_inpaint._internal.types import Size
 from facemask_inpaint.errors import ExportError
 from facemask_inpaint.export._extra import require
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from facemask_inpaint.models import InpaintingNetwork
 
-Size = tuple[int, int]
 
 TOLERANCE: dict[str, float] = {"float32": 1e-5, "float16": 2e-2}
 """Largest difference from PyTorch by what a graph computes in, as a share of the largest value of
