@@ -2,8 +2,9 @@
 
 Run with ``python examples/benchmark_portraits.py``; ``--help`` shows what can be chosen. Without
 ``--model`` the weights of LaMa and MI-GAN are MADE UP (random, the same on every machine), so that
-nothing is downloaded: what this shows is the benchmark, not the quality of those models. The
-network behind the feature scores is made up in any case.
+nothing is downloaded: what this shows is the benchmark, not the quality of those models. Features
+are those of EfficientNet-Lite0 where the extra ``features`` is installed, else of random
+convolutions.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import click
 import torch
 
 from facemask_inpaint import Inpainter, benchmark, data, models
-from facemask_inpaint.metrics import FeatureReader, random_convolutions
+from facemask_inpaint.metrics import FeatureReader
+from facemask_inpaint.metrics.features.efficientnet import installed
+from facemask_inpaint.metrics.table import EFFICIENTNET, RANDOM_CONVOLUTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ROOT / "tests" / "data_portraits"
@@ -79,7 +82,7 @@ def main(
         out=out,
         classes=classes,
         resolutions=resolutions,
-        reader=FeatureReader(random_convolutions()),
+        reader=FeatureReader(EFFICIENTNET if installed() else RANDOM_CONVOLUTIONS),
         progress=sys.stderr.isatty(),
     )
     for failure in run.failures:

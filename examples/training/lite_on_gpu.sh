@@ -7,7 +7,7 @@
 # precision, ready to ship), state.pt, log.jsonl, quality.txt and quality/sheet.jpg. The same
 # command goes on where it was; MINUTES (default 7) counts all of its parts, so raise it to train
 # longer. Each stage has a time limit of its own, so that measuring is never crowded out.
-# Needs the library with its perceptual extra. PYTHON names the interpreter (default python).
+# Needs the library with its features extra. PYTHON names the interpreter (default python).
 set -euo pipefail
 portraits=$1 out=$2 minutes=${3:-7}
 python=${PYTHON:-python}

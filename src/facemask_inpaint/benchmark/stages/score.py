@@ -36,7 +36,6 @@ from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.errors import FacemaskInpaintError
 from facemask_inpaint.metrics import FeatureMetric, FeaturePair, FeatureSet
 from facemask_inpaint.metrics.evaluation import feature_scores
-from facemask_inpaint.metrics.features.random_convolutions import WARNING, is_stand_in
 from facemask_inpaint.metrics.table import by_extractor
 from facemask_inpaint.models import TRAINING_SPLITS
 
@@ -239,8 +238,6 @@ class ScoringStage:
         """Return a score's own warnings, and those of its run, method and class."""
         texts = list(score.warnings)
         entry = next(entry for entry in self.settings.methods if entry.name == score.method)
-        if is_stand_in(self.settings.extractor_of(score.metric)):
-            texts.append(WARNING)
         if leak := leakage(self.settings.dataset, entry):
             texts.append(leak)
         if small := self.portraits.upsampled(score.resolution):

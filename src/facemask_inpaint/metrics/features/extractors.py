@@ -16,9 +16,11 @@ from facemask_inpaint._internal.devices import resolve_device
 from facemask_inpaint._internal.torch_state import Override, ordinary_torch, without_draws
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.errors import OptionError, WeightsNotFoundError, unknown_name
+from facemask_inpaint.metrics.features import efficientnet
+from facemask_inpaint.metrics.features.efficientnet import EfficientNetExtractor
 from facemask_inpaint.metrics.features.frontends import DEFAULT, front_end
 from facemask_inpaint.metrics.features.inception import TAPS, Inception2015
-from facemask_inpaint.metrics.table import EXTRACTORS, RANDOM_CONVOLUTIONS
+from facemask_inpaint.metrics.table import EFFICIENTNET, EXTRACTORS, RANDOM_CONVOLUTIONS
 
 WEIGHTS_VARIABLE = "FACEMASK_INPAINT_INCEPTION"
 """Environment variable that may hold the path of any of the three published weight files."""
@@ -202,7 +204,8 @@ def open_extractor(
         >>> extractor = metrics.open_extractor("random-convolutions", "cpu")
 
     Args:
-        name: a front end of the Inception network, such as ``"stylegan"``, or
+        name: a front end of the Inception network, such as ``"stylegan"``;
+            ``"efficientnet-lite0"``, whose weights the extra ``features`` installs; or
             ``"random-convolutions"``, see :func:`random_convolutions`.
         device: ``None`` is CUDA when there, else the CPU.
         weights: see :class:`InceptionExtractor`.
@@ -211,6 +214,7 @@ def open_extractor(
     Raises:
         UnknownNameError: there is none of that name.
         WeightsNotFoundError: its weights cannot be had.
+        MissingDependencyError: its package is not installed.
     """
     if name not in EXTRACTORS:
         raise unknown_name("feature extractor", name, EXTRACTORS)
@@ -218,21 +222,37 @@ def open_extractor(
         from facemask_inpaint.metrics.features.random_convolutions import random_convolutions
 
         return random_convolutions(device)
+    if name == EFFICIENTNET:
+        return EfficientNetExtractor(device)
     return InceptionExtractor(name, weights=weights, device=device, dtype=dtype)
 
 
+def default_extractor() -> str:
+    """Return the name of the extractor that is taken unless one is chosen.
+
+    It is the Inception network; where its weights cannot be had and the extra ``features`` is
+    installed, EfficientNet-Lite0, whose numbers say that they are not comparable with Inception's.
+    """
+    try:
+        _weights_file(None)
+    except WeightsNotFoundError:
+        return EFFICIENTNET if efficientnet.installed() else DEFAULT
+    return DEFAULT
+
+
 def resolve_extractor(
-    extractor: FeatureExtractor | str, device: str | torch.device | None
+    extractor: FeatureExtractor | str | None, device: str | torch.device | None
 ) -> FeatureExtractor:
     """Return an extractor as it is, or open the one of that name.
 
     Args:
-        extractor: an extractor, or a name for :func:`open_extractor`.
+        extractor: an extractor, a name for :func:`open_extractor`, or ``None`` for the default.
         device: of an extractor given by name.
 
     Raises:
         OptionError: an extractor that is on another device.
     """
+    extractor = default_extractor() if extractor is None else extractor
     if isinstance(extractor, str):
         return open_extractor(extractor, device)
     if device is not None and torch.device(device) != extractor.device:

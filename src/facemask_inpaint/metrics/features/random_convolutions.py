@@ -13,11 +13,6 @@ from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.metrics.features.extractors import CustomExtractor, custom
 from facemask_inpaint.metrics.table import RANDOM_CONVOLUTIONS
 
-WARNING = (
-    "features come from untrained random convolutions, a stand-in for the Inception network: "
-    "not comparable with any published number"
-)
-
 _SIDE = 64
 _WIDTHS = (3, 16, 32, 64)
 
@@ -52,12 +47,3 @@ def random_convolutions(device: str | torch.device | None = None) -> CustomExtra
     return custom(
         features, f"{RANDOM_CONVOLUTIONS}: a stand-in, not comparable with published numbers", where
     )
-
-
-def is_stand_in(identity: str | None) -> bool:
-    """Say whether features of this extractor are those of random convolutions.
-
-    Args:
-        identity: of the extractor.
-    """
-    return identity is not None and identity.startswith(RANDOM_CONVOLUTIONS)

@@ -19,7 +19,6 @@ from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images.folders import listed
 from facemask_inpaint.metrics.features._cache import CachedFeature, FeatureCache
 from facemask_inpaint.metrics.features.extractors import FeatureExtractor, resolve_extractor
-from facemask_inpaint.metrics.features.frontends import DEFAULT
 from facemask_inpaint.metrics.features.sets import FeatureSet, FeatureSource, is_feature_array
 from facemask_inpaint.metrics.inputs import (
     OnError,
@@ -49,7 +48,9 @@ class FeatureReader:
 
     Attributes:
         extractor: an extractor, or a name that :func:`~.extractors.open_extractor` knows, such as
-            that of a front end of the Inception network of 2015.
+            that of a front end of the Inception network of 2015. ``None`` is its default front
+            end; where the weights cannot be had and the extra ``features`` is installed,
+            ``"efficientnet-lite0"``.
         device: for an extractor given by name; ``None`` is CUDA when there, else the CPU.
         batch_size: number of images per pass of the network.
         workers: decoding threads; ``None`` for one per processor, at most eight.
@@ -60,7 +61,7 @@ class FeatureReader:
         on_skip: called with every image that is left out, as soon as it is.
     """
 
-    extractor: FeatureExtractor | str = DEFAULT
+    extractor: FeatureExtractor | str | None = None
     device: str | torch.device | None = None
     batch_size: int = 32
     workers: int | None = None

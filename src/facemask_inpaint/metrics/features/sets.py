@@ -17,6 +17,7 @@ from facemask_inpaint.errors import OptionError
 from facemask_inpaint.images import as_tensor, is_dense
 from facemask_inpaint.images.folders import listed
 from facemask_inpaint.metrics.inputs import LOSSY_SUFFIXES, OpenableImages, Skipped
+from facemask_inpaint.metrics.table import EFFICIENTNET, RANDOM_CONVOLUTIONS
 
 LARGEST = 1e30
 """Features beyond this would overflow when they are squared, multiplied and summed."""
@@ -24,6 +25,12 @@ LARGEST = 1e30
 Convention = Literal["n-1", "n"]
 """Divisor of the covariance: ``n-1`` (pytorch-fid, torch-fidelity, clean-fid, torchmetrics,
 Co-Mod-GAN) or ``n`` (StyleGAN2-ADA, MAT)."""
+
+STAND_INS = {
+    EFFICIENTNET: "not comparable with Inception FID, KID, P-IDS or U-IDS",
+    RANDOM_CONVOLUTIONS: "a stand-in without training, not comparable with published numbers",
+}
+"""What is said of the numbers of extractors that take the place of the Inception network."""
 
 Result = TypeVar("Result")
 
@@ -256,9 +263,20 @@ def input_warnings(real: FeatureSet, fake: FeatureSet) -> tuple[str, ...]:
             "lossy files (JPEG, WebP) on one side only, or in other shares: compression alone "
             "moves these scores"
         )
+    warnings += stand_in_warnings(real.identity or fake.identity)
     if (real.identity is None) != (fake.identity is None):
         warnings.append("one side's features are of unknown origin")
     return tuple(warnings)
+
+
+def stand_in_warnings(identity: str | None) -> tuple[str, ...]:
+    """Return what a reader has to know of features that are not those of published scores.
+
+    Args:
+        identity: of the extractor.
+    """
+    starts = (identity or "").startswith
+    return tuple(f"features of {name}: {text}" for name, text in STAND_INS.items() if starts(name))
 
 
 def sensible(values: Tensor, largest: float = LARGEST) -> bool:
