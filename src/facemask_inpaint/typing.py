@@ -6,6 +6,7 @@ Example:
 """
 
 from facemask_inpaint._internal.types import (
+    JSON,
     Blend,
     Conditions,
     ImageArray,
@@ -27,6 +28,7 @@ from facemask_inpaint._internal.types import (
 from facemask_inpaint.masks.label_maps import LabelMapLike
 
 __all__ = [
+    "JSON",
     "Blend",
     "Conditions",
     "ImageArray",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+"""What a JSON or YAML file can hold."""
 
 PathLike: TypeAlias = str | os.PathLike[str]
 """The path of a file or a folder."""

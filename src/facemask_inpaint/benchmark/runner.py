@@ -47,6 +47,7 @@ from facemask_inpaint.data.faces import Faces
 from facemask_inpaint.errors import FacemaskInpaintError, WeightsNotFoundError
 from facemask_inpaint.masks.parsers import Parser, resolve_parser
 from facemask_inpaint.metrics import FeatureMetric, FeatureReader
+from facemask_inpaint.metrics.comparison.results import ComparisonDict
 from facemask_inpaint.metrics.features.extractors import default_extractor
 from facemask_inpaint.metrics.table import (
     EFFICIENTNET,
@@ -263,7 +264,7 @@ class _Job:
             write_records(self.layout.cases, cases)
             write_records(self.layout.timings, collected_timings(self.layout, self.settings))
             write_records(self.layout.scores, scoring.collect(cases))
-            comparison = {}
+            comparison: dict[int, ComparisonDict] = {}
             if compare and scoring.stores:
                 comparison = compare_methods(scoring, exchanges, progress=self._shown)
             with atomic_path(self.layout.comparison) as path:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypedDict, TypeVar
 
 from facemask_inpaint._internal.identity import Identity
 from facemask_inpaint.benchmark.store.journal import Journal
@@ -34,6 +34,18 @@ class Output(NamedTuple):
     settings: Mapping[str, object]
 
 
+class _Target(TypedDict):
+    target: str
+
+
+class _Line(_Target, total=False):
+    """How a file was made; without settings it was begun and not finished."""
+
+    settings: str
+    inputs: dict[str, str]
+    absent: bool
+
+
 class Provenance:
     """The record of the results in a folder.
 
@@ -45,8 +57,8 @@ class Provenance:
         self._out = Path(os.path.realpath(out))
         home = self._out.parent if os.access(self._out.parent, os.W_OK) else self._out
         self._journal = Journal(home, f".{self._out.name}.facemask-inpaint", 0)
-        lines = [line for line in self._journal.read() if isinstance(line.get("target"), str)]
-        self._known = {line.pop("target"): line for line in lines}
+        lines = [line for line in self._journal.read(_Line) if isinstance(line["target"], str)]
+        self._known = {line["target"]: line for line in lines}
         self._begun: dict[str, Identity] = {}
 
     def unfinished(self, items: Iterable[Item], output_of: Callable[[Item], Output]) -> list[Item]:
@@ -71,8 +83,10 @@ class Provenance:
 
     def _is_current(self, output: Output) -> bool:
         """Whether an output is there, made from the same files under the same settings."""
-        lines = [self._known.get(self._name(target), {}) for target in output.targets]
-        if not all(line.get("settings") == _as_text(output.settings) for line in lines):
+        known = [self._known.get(self._name(target)) for target in output.targets]
+        settings = _as_text(output.settings)
+        lines = [line for line in known if line and line.get("settings") == settings]
+        if len(lines) < len(known):
             return False
         targets = zip(lines, output.targets)
         is_there = all(line["absent"] or target.exists() for line, target in targets)
@@ -88,23 +102,23 @@ class Provenance:
             inputs = Identity.of(output.inputs)
         except OSError:  # reading the input says what is wrong with it
             inputs = Identity("", "")
-        for target in output.targets:
-            self._begun[self._name(target)] = inputs
-            self._write(target, settings=None)
+        for name in map(self._name, output.targets):
+            self._begun[name] = inputs
+            self._write({"target": name})
 
     def finish(self, output: Output, *, absent: bool = False) -> None:
         """Record that an output is there, or that there is nothing to write and no old file."""
         for target in output.targets:
             if absent:
                 target.unlink(missing_ok=True)
-            inputs = asdict(self._begun.pop(self._name(target)))
+            name = self._name(target)
+            inputs = asdict(self._begun.pop(name))
             settings = _as_text(output.settings)
-            self._write(target, settings=settings, inputs=inputs, absent=absent)
+            self._write({"target": name, "settings": settings, "inputs": inputs, "absent": absent})
 
-    def _write(self, target: Path, **line: object) -> None:
-        name = self._name(target)
-        self._known[name] = line
-        self._journal.append({"target": name, **line})
+    def _write(self, line: _Line) -> None:
+        self._known[line["target"]] = line
+        self._journal.append(line)
 
     def _name(self, target: Path) -> str:
         return os.path.relpath(os.path.realpath(target), self._out)

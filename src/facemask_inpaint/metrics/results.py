@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 
+from facemask_inpaint._internal.types import JSON
 from facemask_inpaint.errors import OptionError, UnknownNameError
 from facemask_inpaint.metrics.metric import Metric
 from facemask_inpaint.metrics.table import find_metric
@@ -67,7 +67,7 @@ class MetricResult:
         lines = [f"{self.label} {self.value:.6g}{unit} (n = {self.n})"]
         return "\n".join(lines + [f"  warning: {text}" for text in self.warnings])
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, JSON]:
         """Return all fields in terms of JSON (arrays become lists, NumPy scalars numbers)."""
         return {name: plain(getattr(self, name)) for name in self.__dataclass_fields__}
 
@@ -95,14 +95,11 @@ def finite(name: str, value: float) -> float:
     return value
 
 
-def plain(value: object) -> Any:
+def plain(value: object) -> JSON:
     """Return a value in terms of JSON.
 
     Args:
         value: anything; arrays become lists, NaN and infinity ``None``, other objects text.
-
-    Returns:
-        A dict, list, str, int, float, bool or ``None``.
     """
     if isinstance(value, MetricResult):
         return value.to_dict()

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from facemask_inpaint.benchmark.report.format import MINUS, fixed, interval
 from facemask_inpaint.benchmark.report.plots import Point, Scale
 from facemask_inpaint.benchmark.report.text_tables import decimals
 from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import ClassEntry
-from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, p_text
+from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, ComparisonDict, p_text
 
 LEVEL = 0.05
 """Adjusted p-values below this count as a difference."""
-
-_NUMBERS = ("corrected", "low", "high", "p_adjusted")
 
 
 @dataclass(frozen=True)
@@ -143,21 +140,14 @@ def comparisons(run: Run) -> list[ComparisonView]:
             resolution, content["adjustment"], content["smallest_p_adjusted"], differences, methods
         )
         for resolution, content in run.comparison.items()
-        if (differences := _defined(run, content))
+        if (differences := tuple(_defined(run, content)))
     ]
 
 
-def _defined(run: Run, content: Mapping[str, Any]) -> tuple[DifferenceView, ...]:
-    whole = [
-        row
-        for row in content.get("differences", ())
-        if all(row[name] is not None for name in _NUMBERS)
-    ]
-    return tuple(
-        DifferenceView(
-            entry, row["first"], row["second"], row["n"], *(row[name] for name in _NUMBERS)
-        )
-        for entry in run.classes
-        for row in whole
-        if row["group"] == entry.name
-    )
+def _defined(run: Run, content: ComparisonDict) -> Iterator[DifferenceView]:
+    for entry in run.classes:
+        for row in content.get("differences", ()):
+            numbers = (row["corrected"], row["low"], row["high"], row["p_adjusted"])
+            defined = [number for number in numbers if number is not None]
+            if row["group"] == entry.name and len(defined) == len(numbers):
+                yield DifferenceView(entry, row["first"], row["second"], row["n"], *defined)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.benchmark.metrics import in_table_order, metric_row
@@ -12,7 +11,7 @@ from facemask_inpaint.benchmark.report.text_tables import MISSING, Cell, Table, 
 from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import ClassEntry, Score
 from facemask_inpaint.benchmark.store.settings import extractor_of
-from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, p_text
+from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, ComparisonDict, p_text
 from facemask_inpaint.metrics.features.sets import stand_in_warnings
 from facemask_inpaint.metrics.metric import Metric
 
@@ -214,13 +213,13 @@ _COMPARISON_COLUMNS = (
 )
 
 
-def _comparison_lines(comparison: Mapping[str, Any]) -> Iterator[Sequence[object]]:
+def _comparison_lines(comparison: ComparisonDict) -> Iterator[Sequence[object]]:
     for difference in comparison["differences"]:
         row = {**difference, "adjustment": comparison["adjustment"]}
         yield tuple(_short(row[name]) for name in _COMPARISON_COLUMNS)
 
 
-def _comparison_table(run: Run, resolution: int, content: Mapping[str, Any]) -> Table:
+def _comparison_table(run: Run, resolution: int, content: ComparisonDict) -> Table:
     rows = tuple(
         (
             Cell(row["group"]),

@@ -13,6 +13,7 @@ from facemask_inpaint.benchmark.methods import Batch, Method, Predictor
 from facemask_inpaint.benchmark.stages._memory import PeakMemory
 from facemask_inpaint.benchmark.store.failures import FailureLog
 from facemask_inpaint.benchmark.store.journal import Journal
+from facemask_inpaint.benchmark.store.records import TimingLine
 from facemask_inpaint.errors import ImageError
 
 MOST_FAILURES_IN_A_ROW = 16
@@ -103,7 +104,7 @@ class MethodCalls:
         return predictions
 
     def _note(self, batch: Batch, seconds: float) -> None:
-        line = {
+        line: TimingLine = {
             "method": self.method,
             "resolution": batch.resolution,
             "device": self._memory.device_name,

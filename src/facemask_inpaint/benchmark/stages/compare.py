@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from facemask_inpaint import __version__
 from facemask_inpaint._internal.files import atomic_path
@@ -13,6 +13,7 @@ from facemask_inpaint.benchmark.stages.score import CaseGroup, ScoringStage
 from facemask_inpaint.errors import FacemaskInpaintError
 from facemask_inpaint.metrics import FeatureReader, FeatureSet
 from facemask_inpaint.metrics import compare as compare_features
+from facemask_inpaint.metrics.comparison.results import ComparisonDict
 
 REPLICATES = 400
 """Bootstrap resamples: the interval rests on influences, so these need only show the bias."""
@@ -20,9 +21,14 @@ REPLICATES = 400
 Groups = dict[str, FeatureSet]
 
 
+class _KeptComparison(TypedDict):
+    fingerprint: str
+    comparison: ComparisonDict
+
+
 def compare_methods(
     scoring: ScoringStage, exchanges: int | None, *, progress: bool
-) -> dict[int, dict[str, Any]]:
+) -> dict[int, ComparisonDict]:
     """Compare all pairs of methods at each resolution, class by class.
 
     Only cases count that all methods predicted, and with several extractors the features of the
@@ -36,7 +42,7 @@ def compare_methods(
     Returns:
         ``Comparison.to_dict()`` by resolution; a resolution with fewer than two methods is missing.
     """
-    comparisons = {}
+    comparisons: dict[int, ComparisonDict] = {}
     for resolution in scoring.settings.resolutions:
         try:
             reals, methods = _groups(scoring, resolution)
@@ -56,14 +62,13 @@ def _compared(
     methods: Mapping[str, Groups],
     exchanges: int | None,
     progress: bool,
-) -> dict[str, Any]:
+) -> ComparisonDict:
     kept = scoring.layout.work / f"comparison-{resolution}.json"
     fingerprint = _fingerprint(reals, methods, exchanges)
     if kept.exists():
-        before: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+        before: _KeptComparison = json.loads(kept.read_text(encoding="utf-8"))
         if before["fingerprint"] == fingerprint:
-            known: dict[str, Any] = before["comparison"]
-            return known
+            return before["comparison"]
     result = compare_features(
         reals,
         methods,
@@ -73,7 +78,7 @@ def _compared(
         reader=FeatureReader(progress=progress),
     )
     comparison = result.to_dict()
-    content = {"fingerprint": fingerprint, "comparison": comparison}
+    content: _KeptComparison = {"fingerprint": fingerprint, "comparison": comparison}
     with atomic_path(kept) as path:
         path.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
     return comparison

@@ -31,7 +31,7 @@ from facemask_inpaint.benchmark.stages.prepare import PreparedPortraits, write_p
 from facemask_inpaint.benchmark.store.failures import FailureLog
 from facemask_inpaint.benchmark.store.journal import Journal, by_age
 from facemask_inpaint.benchmark.store.layout import Layout
-from facemask_inpaint.benchmark.store.records import CaseRecord
+from facemask_inpaint.benchmark.store.records import CaseLine, CaseRecord
 from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.errors import FacemaskInpaintError, ImageError
 from facemask_inpaint.masks.parsers import Parser
@@ -120,9 +120,9 @@ class PredictionStage:
         self._records = Journal(layout.work, "cases", ranks.rank)
         self._timings = Journal(layout.work, "timings", ranks.rank)
         self._chunks = ranks.shard(_chunks(settings, portraits, batch_size))
-        names = ("method", "resolution", "mask_class", "key")
         known = {
-            tuple(line[name] for name in names): line for line in by_age(self._records.read(*names))
+            (line["method"], line["resolution"], line["mask_class"], line["key"]): line
+            for line in by_age(self._records.read(CaseLine))
         }
         self._metrics = image_rows(settings.metrics)
         self._metric_names = [metric.name for metric in self._metrics]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from PIL import Image
@@ -93,6 +93,14 @@ class PreparedPortraits:
         }
 
 
+class _PreparedLine(TypedDict):
+    key: str
+    resolution: int
+    size: int
+    shares: dict[str, float]
+    source: dict[str, str]
+
+
 class PreparationStage:
     """Reads portraits and label maps, and writes what the run works on.
 
@@ -125,7 +133,7 @@ class PreparationStage:
         Raises:
             OptionError: some are; the message names the first few.
         """
-        lines = self._journal.read("key", "source")
+        lines = self._journal.read(_PreparedLine)
         sources = {line["key"]: Identity(**line["source"]) for line in lines}
         changed = [
             face.key
@@ -168,7 +176,7 @@ class PreparationStage:
 
     def _known(self) -> dict[tuple[int, str], Portrait]:
         known: dict[tuple[int, str], Portrait] = {}
-        for line in self._journal.read("resolution", "key", "size", "shares"):
+        for line in self._journal.read(_PreparedLine):
             position = (line["resolution"], line["key"])
             before = known[position].shares if position in known else {}
             known[position] = Portrait(line["size"], {**before, **line["shares"]})
@@ -199,13 +207,14 @@ class PreparationStage:
         for resolution, names in missing.items():
             try:
                 shares = dict(self._write(face.key, resolution, image, labels, names, present))
-                line = {
+                line: _PreparedLine = {
                     "key": face.key,
                     "resolution": resolution,
                     "size": image.width,
                     "shares": shares,
+                    "source": source,
                 }
-                self._journal.append(line | {"source": source})
+                self._journal.append(line)
             except ImageError as error:
                 self._failures.add("read", error, resolution=resolution, key=face.key)
             except OSError as error:

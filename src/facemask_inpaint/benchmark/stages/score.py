@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import scipy.stats
@@ -56,6 +56,11 @@ class CaseGroup(NamedTuple):
     method: str
     mask_class: str
     keys: tuple[str, ...]
+
+
+class _ScoreLine(TypedDict):
+    fingerprint: str
+    scores: list[dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ class ScoringStage:
     def score(self, *, progress: bool) -> None:
         """Compute this rank's share of the feature scores that are not known yet."""
         journal = Journal(self.layout.work, "scores", self.ranks.rank)
-        known = {line["fingerprint"] for line in journal.read("fingerprint", "scores")}
+        known = {line["fingerprint"] for line in journal.read(_ScoreLine)}
         mine = self.ranks.shard([(group, name) for name in self.stores for group in self.groups])
         bar = progress_bar(mine, "scores", shown=progress and bool(mine), unit="score")
         for group, extractor in bar:
@@ -209,7 +214,7 @@ class ScoringStage:
 
     def _from_features(self) -> list[Score]:
         """Return known feature scores of the predictions as they are now."""
-        lines = Journal(self.layout.work, "scores", self.ranks.rank).read("fingerprint", "scores")
+        lines = Journal(self.layout.work, "scores", self.ranks.rank).read(_ScoreLine)
         known = {line["fingerprint"]: line["scores"] for line in lines}
         collected: list[Score] = []
         for group, extractor in [(group, name) for name in self.stores for group in self.groups]:

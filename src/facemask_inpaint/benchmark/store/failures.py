@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import asdict
+from typing import TypedDict
 
 from facemask_inpaint.benchmark.store.journal import Journal
 from facemask_inpaint.benchmark.store.layout import Layout
@@ -15,6 +16,11 @@ from facemask_inpaint.errors import OptionError
 _log = logging.getLogger(__name__)
 
 _STAGES = ("read", "load", "predict", "write", "measure", "score", "compare", "report")
+
+
+class _FailureLine(TypedDict):
+    stage: str
+    message: str
 
 
 class FailureLog:
@@ -74,7 +80,7 @@ class FailureLog:
         """
         failures = {
             *self._recorded,
-            *(from_dict(Failure, content) for content in self._journal.read("stage", "message")),
+            *(from_dict(Failure, content) for content in self._journal.read(_FailureLine)),
         }
         failures |= {
             failure

@@ -7,9 +7,11 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
-from facemask_inpaint.benchmark.store.records import read_lines
+from facemask_inpaint.benchmark.store.records import CaseLine, read_lines
+
+Line = TypeVar("Line", bound=Mapping[str, object])
 
 
 class Journal:
@@ -40,10 +42,15 @@ class Journal:
                 lead = b"\n" if file.tell() and not _ends_in_newline(self._path) else b""
                 file.write(lead + line.encode() + b"\n")
 
-    def read(self, *needed: str) -> Iterator[dict[str, Any]]:
-        """Yield the whole lines of all ranks that hold the needed names, in the order written."""
+    def read(self, line_type: type[Line]) -> Iterator[Line]:
+        """Yield the whole lines of all ranks, in the order written.
+
+        Args:
+            line_type: a ``TypedDict``; lines that lack one of its required names are left out.
+        """
+        needed: frozenset[str] = line_type.__required_keys__  # type: ignore[attr-defined]
         for path in sorted(self._folder.glob(f"{glob.escape(self._name)}-*.jsonl")):
-            yield from (line for line in read_lines(path) if line.keys() >= set(needed))
+            yield from (cast("Line", line) for line in read_lines(path) if line.keys() >= needed)
 
     def clear(self) -> None:
         """Forget this rank's lines."""
@@ -56,8 +63,8 @@ class Journal:
                 path.unlink(missing_ok=True)
 
 
-def by_age(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return lines of all ranks, oldest first by the time ``at`` that each holds."""
+def by_age(lines: Iterable[CaseLine]) -> list[CaseLine]:
+    """Return lines of all ranks, oldest first."""
     return sorted(lines, key=lambda line: line.get("at", 0))
 
 

@@ -20,6 +20,7 @@ from facemask_inpaint.benchmark.store.records import (
     read_records,
 )
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.metrics.comparison.results import ComparisonDict
 
 FORMAT = 1
 """Version of the folder's layout, kept in ``run.json``."""
@@ -203,7 +204,7 @@ class Run:
         return read_records(self.layout.failures, Failure)
 
     @cached_property
-    def comparison(self) -> Mapping[int, Mapping[str, Any]]:
+    def comparison(self) -> Mapping[int, ComparisonDict]:
         """By resolution what ``metrics.compare`` found, as its ``to_dict()``; empty without any."""
         if not self.layout.comparison.exists():
             return {}

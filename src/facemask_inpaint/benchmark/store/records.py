@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypedDict, TypeVar
 
 from facemask_inpaint._internal.files import atomic_path
+from facemask_inpaint._internal.types import JSON
 from facemask_inpaint.errors import OptionError
 
 Record = TypeVar("Record", "ClassEntry", "MethodEntry", "CaseRecord", "Score", "Timing", "Failure")
@@ -93,6 +94,29 @@ class CaseRecord:
     metrics: Mapping[str, float]
 
 
+class _CaseFields(TypedDict):
+    method: str
+    mask_class: str
+    resolution: int
+    key: str
+    hole_share: float
+    metrics: dict[str, float]
+
+
+class CaseLine(_CaseFields, total=False):
+    """A :class:`CaseRecord` as the ranks remember it.
+
+    Attributes:
+        measured: names of the metrics that were computed, those that are undefined here included.
+        source: the :class:`Identity` of the files that a stored prediction was taken from.
+        at: time of writing in nanoseconds; of two lines on one case the later one holds.
+    """
+
+    measured: list[str]
+    source: dict[str, str]
+    at: int
+
+
 @dataclass(frozen=True)
 class Score:
     """One number of one method on one class at one resolution.
@@ -149,6 +173,22 @@ class Timing:
     n: int
 
 
+class TimingLine(TypedDict):
+    """What one batch of a method cost; seconds are per image.
+
+    Attributes:
+        first: whether the process had called the method before; then it also warmed up.
+    """
+
+    method: str
+    resolution: int
+    device: str
+    seconds: float
+    mebibytes: float | None
+    n: int
+    first: bool
+
+
 @dataclass(frozen=True)
 class Failure:
     """Something that failed and cost nothing else.
@@ -195,8 +235,8 @@ def to_json(record: Record) -> str:
 
 def from_dict(record_type: type[Record], content: Mapping[str, object]) -> Record:
     """Return a record from what its JSON holds."""
-    fields: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
-    return record_type(**fields)
+    fields = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
+    return record_type(**fields)  # type: ignore[arg-type]  # as the record's own JSON has them
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
@@ -221,7 +261,7 @@ def read_records(path: Path, record_type: type[Record]) -> tuple[Record, ...]:
         ) from None
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+def read_lines(path: Path) -> Iterator[dict[str, JSON]]:
     """Yield the JSON objects of a file, line by line, without a line that a kill cut short."""
     if not path.exists():
         return

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 
 from facemask_inpaint.benchmark.store.journal import Journal, by_age
 from facemask_inpaint.benchmark.store.layout import Layout
-from facemask_inpaint.benchmark.store.records import CaseRecord, Timing, from_dict, rounded
+from facemask_inpaint.benchmark.store.records import (
+    CaseLine,
+    CaseRecord,
+    Timing,
+    TimingLine,
+    from_dict,
+    rounded,
+)
 from facemask_inpaint.benchmark.store.settings import Settings
-
-_TIMED = ("method", "resolution", "device", "seconds", "mebibytes", "n", "first")
 
 
 def collected_cases(layout: Layout, settings: Settings) -> list[CaseRecord]:
@@ -22,9 +26,9 @@ def collected_cases(layout: Layout, settings: Settings) -> list[CaseRecord]:
     classes = {entry.name: row for row, entry in enumerate(settings.classes)}
     keys = {key: row for row, key in enumerate(settings.keys)}
     cases: dict[tuple[int, int, int, int], CaseRecord] = {}
-    names = [field.name for field in fields(CaseRecord)]
-    for line in by_age(Journal(layout.work, "cases", 0).read(*names)):
-        case = from_dict(CaseRecord, {name: line[name] for name in names})
+    names = {field.name for field in fields(CaseRecord)}
+    for line in by_age(Journal(layout.work, "cases", 0).read(CaseLine)):
+        case = from_dict(CaseRecord, {name: v for name, v in line.items() if name in names})
         if layout.prediction(case.resolution, case.method, case.mask_class, case.key).exists():
             row = (methods[case.method], case.resolution, classes[case.mask_class], keys[case.key])
             cases[row] = case
@@ -36,8 +40,8 @@ def collected_timings(layout: Layout, settings: Settings) -> list[Timing]:
 
     The first batch of a process only warms up; it counts where there is no other.
     """
-    lines: dict[tuple[str, int, str], list[dict[str, Any]]] = defaultdict(list)
-    for line in Journal(layout.work, "timings", 0).read(*_TIMED):
+    lines: dict[tuple[str, int, str], list[TimingLine]] = defaultdict(list)
+    for line in Journal(layout.work, "timings", 0).read(TimingLine):
         lines[line["method"], line["resolution"], line["device"]].append(line)
     order = {entry.name: row for row, entry in enumerate(settings.methods)}
     timings = []

@@ -6,31 +6,12 @@ import csv
 import io
 import json
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, cast
 
 import numpy as np
 
+from facemask_inpaint._internal.types import JSON
 from facemask_inpaint.metrics.results import plain
-
-_COLUMNS = (
-    "group",
-    "first",
-    "second",
-    "n",
-    "fid_first",
-    "fid_second",
-    "difference",
-    "corrected",
-    "standard_error",
-    "low",
-    "high",
-    "basic_low",
-    "basic_high",
-    "p_value",
-    "p_adjusted",
-    "basis_size",
-)
-
 
 EXCHANGE_TEST = "both methods' predictions of random images exchanged"
 """How a p-value is made, for people."""
@@ -172,6 +153,45 @@ class OverallDifference:
     wilcoxon_p: float
 
 
+class DifferenceDict(TypedDict):
+    """A :class:`FidDifference` in terms of JSON; a number that is not finite is ``None``."""
+
+    group: str
+    first: str
+    second: str
+    n: int
+    fid_first: float | None
+    fid_second: float | None
+    difference: float | None
+    corrected: float | None
+    standard_error: float | None
+    low: float | None
+    high: float | None
+    basic_low: float | None
+    basic_high: float | None
+    p_value: float
+    p_adjusted: float
+    basis_size: int
+    influential: list[tuple[str, float]]
+
+
+_COLUMNS = tuple(name for name in DifferenceDict.__annotations__ if name != "influential")
+
+
+class ComparisonDict(TypedDict):
+    """A :class:`Comparison` in terms of JSON."""
+
+    differences: list[DifferenceDict]
+    overall: list[JSON]
+    confidence: float
+    adjustment: str
+    smallest_p: float
+    smallest_p_adjusted: float
+    friedman_p: float | None
+    warnings: list[str]
+    provenance: JSON
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Differences of FID between methods, per group and overall.
@@ -224,18 +244,19 @@ class Comparison:
         parts.append(f"p: {EXCHANGE_TEST}; adjusted: {self.adjustment}.")
         return "\n".join(parts + [f"warning: {text}" for text in self.warnings])
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> ComparisonDict:
         """Return all numbers, and of each difference the ten images that make it."""
         return {
             "differences": [
-                plain(item.row() | {"influential": item.influential()}) for item in self.differences
+                cast("DifferenceDict", plain(item.row() | {"influential": item.influential()}))
+                for item in self.differences
             ],
             "overall": [plain(vars(item)) for item in self.overall],
             "confidence": self.confidence,
             "adjustment": self.adjustment,
             "smallest_p": self.smallest_p,
             "smallest_p_adjusted": self.smallest_p_adjusted,
-            "friedman_p": plain(self.friedman_p),
+            "friedman_p": cast("float | None", plain(self.friedman_p)),
             "warnings": list(self.warnings),
             "provenance": plain(self.provenance),
         }
