@@ -7,7 +7,11 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-_TORCH = {np.dtype(np.float32): torch.float32, np.dtype(np.int64): torch.int64}
+_TORCH = {
+    np.dtype(np.uint8): torch.uint8,
+    np.dtype(np.int64): torch.int64,
+    np.dtype(np.float32): torch.float32,
+}
 
 
 def is_dense(tensor: Tensor) -> bool:
@@ -32,7 +36,7 @@ def ordered(samples: NDArray[np.generic] | Tensor, dtype: DTypeLike) -> Tensor:
 
     Args:
         samples: an array of a real dtype, or a plain tensor.
-        dtype: float32 or int64.
+        dtype: uint8, int64 or float32.
 
     Returns:
         A tensor, on the device of ``samples`` if that is a tensor, else on the CPU.

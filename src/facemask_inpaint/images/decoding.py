@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -31,15 +32,18 @@ from facemask_inpaint.images.files import (
     fitting_profile,
     read_image,
     result_mode,
-    upright,
+    shared_upright,
 )
-from facemask_inpaint.images.rebuilding import (
-    Rebuild,
-    RebuildArray,
-    RebuildConverted,
-    RebuildImage,
-    RebuildTensor,
+from facemask_inpaint.images.pixels import (
+    BYTES,
+    WHOLE,
+    ArrayPixels,
+    ConvertedPixels,
+    PilPixels,
+    Pixels,
+    Region,
     SampleRange,
+    TensorPixels,
 )
 
 _SLACK = 1e-3
@@ -62,9 +66,10 @@ _EIGHT_BIT_MODES = ("1", "L", "LA", "RGB", "RGBA", *_CONVERTED_MODES)
 class DecodedImage:
     """One image as networks take it, with the way back to the caller's type.
 
+    The caller's image is not copied; its colours are converted when they are asked for.
+
     Attributes:
-        rgb: ``(3, H, W)`` float32 in [-1, 1], on a tensor's own device and otherwise on the CPU.
-        rebuild: makes an image of the caller's type; see :meth:`compose`.
+        pixels: the caller's image.
 
     Example:
         >>> import numpy as np, torch
@@ -75,15 +80,30 @@ class DecodedImage:
         [[255, 255, 255], [0, 0, 0]]
     """
 
-    rgb: Tensor
-    rebuild: Rebuild
+    pixels: Pixels
 
     @property
     def size(self) -> Size:
         """Height and width in pixels."""
-        return self.rgb.shape[1], self.rgb.shape[2]
+        return self.pixels.size
 
-    def compose(self, prediction: Tensor, hole: Tensor, alpha: Tensor | None = None) -> LoadedImage:
+    @cached_property
+    def rgb(self) -> Tensor:
+        """``(3, H, W)`` float32 in [-1, 1], on a tensor's own device and otherwise on the CPU."""
+        return self.pixels.rgb(WHOLE)
+
+    def part(self, region: Region) -> Tensor:
+        """Return the colours ``(3, h, w)`` of a rectangle, given by its rows and columns."""
+        height, width = (len(range(*s.indices(n))) for s, n in zip(region, self.size))
+        return self.rgb if (height, width) == self.size else self.pixels.rgb(region)
+
+    def compose(
+        self,
+        prediction: Tensor,
+        hole: Tensor,
+        alpha: Tensor | None = None,
+        region: Region = WHOLE,
+    ) -> LoadedImage:
         """Return the caller's image with the prediction in the hole.
 
         Every other pixel is the original's, bit for bit.
@@ -95,6 +115,7 @@ class DecodedImage:
             alpha: ``(H, W)`` float in [0, 1], weight of the prediction outside the hole, for soft
                 borders. Known pixels of weight 0 stay as they are. In the hole the weight is
                 always 1, so that nothing hidden shows through.
+            region: rows and columns of the rectangle that the other arguments are about.
 
         Returns:
             A new image of the same type, mode, dtype, size, device and value range, its alpha
@@ -103,16 +124,17 @@ class DecodedImage:
         Raises:
             ImageError: the prediction holds NaN or infinity where it is needed.
         """
-        prediction = prediction.to(self.rgb)
-        changed = hole = hole.to(self.rgb.device)
+        prediction = prediction.to(self.pixels.device, torch.float32)
+        changed = hole = hole.to(self.pixels.device)
         if alpha is not None:
-            weight = torch.where(hole, 1.0, alpha.to(self.rgb))
+            rgb = self.part(region)
+            weight = torch.where(hole, 1.0, alpha.to(rgb))
             changed = weight > 0
-            prediction = torch.where(hole, prediction, torch.lerp(self.rgb, prediction, weight))
+            prediction = torch.where(hole, prediction, torch.lerp(rgb, prediction, weight))
         fresh = prediction[:, changed]
         if not fresh.isfinite().all():
             raise ImageError("the prediction holds NaN or infinity; let the network use float32")
-        return self.rebuild(fresh, changed)
+        return self.pixels.replace(fresh, changed, region)
 
 
 def decode_image(
@@ -155,7 +177,7 @@ def decode_image(
     if isinstance(image, str | os.PathLike):
         return _decode_pil(read_image(os.fspath(image)), value_range, os.fspath(image))
     if isinstance(image, Image.Image):
-        return _decode_pil(upright(image, name), value_range, name)
+        return _decode_pil(shared_upright(image, name), value_range, name)
     if isinstance(image, np.ndarray | Tensor):
         _require_dtype(image, name)
         return _decode_samples(image, _span(image, value_range, name), name)
@@ -231,19 +253,15 @@ def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -
         )
     image = _in_result_mode(image)
     if image.mode in _CONVERTED_MODES:
-        colours = decode_image(np.asarray(image.convert("RGB")))
-        return DecodedImage(colours.rgb, RebuildConverted(image))
+        return DecodedImage(ConvertedPixels(image))
     if image.mode not in _SAMPLED_MODES:
         raise ImageError(
             f"{name} has the PIL mode {image.mode}, which is not one of "
             f"{', '.join(_SAMPLED_MODES + _CONVERTED_MODES)}, P, PA, La and RGBa; convert it first"
         )
-    array = np.asarray(image.convert("L") if image.mode == "1" else image)
-    span = _span(array, None if array.dtype == np.uint8 else value_range, name)
-    samples = _decode_samples(array, span, name)
-    return DecodedImage(
-        samples.rgb, RebuildImage(RebuildArray(array, span), image.mode, image.info)
-    )
+    is_plain = image.mode in _EIGHT_BIT_MODES
+    span = BYTES if is_plain else _span(np.asarray(image), value_range, name)
+    return DecodedImage(PilPixels(image, span))
 
 
 def _in_result_mode(image: Image.Image) -> Image.Image:
@@ -283,7 +301,7 @@ def to_rgb(image: ImageLike, *, name: str = "image") -> Image.Image:
         name = os.fspath(image)
         image = read_image(name)
     elif isinstance(image, Image.Image):
-        image = upright(image, name)
+        image = shared_upright(image, name)
     if isinstance(image, Image.Image):
         image = _in_result_mode(image)
         if image.mode in _EIGHT_BIT_MODES:
@@ -295,19 +313,18 @@ def to_rgb(image: ImageLike, *, name: str = "image") -> Image.Image:
 
 def _decode_samples(samples: ImageArray, span: SampleRange, name: str) -> DecodedImage:
     """Decode one array or tensor whose value range is known."""
-    rebuild: Rebuild
     if isinstance(samples, np.ndarray):
-        rebuild, channels = RebuildArray(samples, span), samples.shape[2:]
-        layout, pattern = "(H, W) or (H, W, C)", "h w ... -> (...) h w"
+        pixels: Pixels = ArrayPixels(samples, span)
+        layout, channels = "(H, W) or (H, W, C)", samples.shape[2:]
     else:
-        rebuild, channels = RebuildTensor(samples, span), samples.shape[:-2]
-        layout, pattern = "(H, W) or (C, H, W)", "... h w -> (...) h w"
+        pixels = TensorPixels(samples, span)
+        layout, channels = "(H, W) or (C, H, W)", samples.shape[:-2]
     if samples.ndim not in (2, 3) or not all(1 <= count <= 4 for count in channels):
         raise ImageError(
             f"{name} has the shape {tuple(samples.shape)}; a {type(samples).__name__} must be "
             f"{layout} with 1 to 4 channels"
         )
-    return DecodedImage(span.to_rgb(rearrange(_floats(samples), pattern)), rebuild)
+    return DecodedImage(pixels)
 
 
 def _floats(samples: ImageArray) -> Tensor:
@@ -330,6 +347,8 @@ def _span(samples: ImageArray, value_range: ValueRange | None, name: str) -> Sam
     """Value range of an image or batch: given, that of its dtype, or inferred."""
     if 0 in samples.shape:
         raise ImageError(f"{name} has the shape {tuple(samples.shape)}, which holds no pixels")
+    if value_range is None and _dtype_name(samples) == "uint8":
+        return BYTES
     least, most = (float(end) for end in _floats(samples).aminmax())
     whole_range = _WHOLE_RANGES.get(_dtype_name(samples))
     if not math.isfinite(least) or not math.isfinite(most):

@@ -84,7 +84,7 @@ def read_image(path: str | Path) -> Image.Image:
 
 def _decoded(image: Image.Image, path: str | Path) -> Image.Image:
     with image:
-        return upright(image, os.fspath(path))
+        return shared_upright(image, os.fspath(path))
 
 
 @contextmanager
@@ -121,6 +121,15 @@ def upright(image: Image.Image, name: str = "image") -> Image.Image:
         >>> upright(image).size
         (3, 4)
     """
+    turned = shared_upright(image, name)
+    return turned.copy() if turned.im is image.im else turned
+
+
+def shared_upright(image: Image.Image, name: str) -> Image.Image:
+    """Return what :func:`upright` does, sharing its pixels with an image that is upright already.
+
+    For images that nobody changes from then on: a copy of a large photo takes time and memory.
+    """
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ImageError(
@@ -132,7 +141,7 @@ def upright(image: Image.Image, name: str = "image") -> Image.Image:
         is_reduced = _is_reduced(image)
         image.load()
         method = _TO_UPRIGHT.get(_orientation(image))
-        turned = image.copy() if method is None else image.transpose(method)
+        turned = image._new(image.im) if method is None else image.transpose(method)
     except Exception as error:
         # Pillow's decoders let through whatever they stumble over, not only OSError.
         raise ImageError(f"{name}: truncated or damaged ({error})") from error

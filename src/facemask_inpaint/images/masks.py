@@ -11,13 +11,14 @@ from contextvars import ContextVar
 from typing import TypeGuard, cast
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint._internal.types import ImageArray, MaskLike, MasksLike, Size
 from facemask_inpaint.errors import MaskError
 from facemask_inpaint.images.arrays import is_dense, ordered
-from facemask_inpaint.images.files import read_image, result_mode, upright
+from facemask_inpaint.images.files import read_image, result_mode, shared_upright
 
 _SCALES = (1, 255, 65535)
 """The values for hole in masks of whole numbers; the smallest that no value exceeds counts."""
@@ -66,15 +67,17 @@ def decode_mask(mask: MaskLike, size: Size, *, name: str = "mask") -> Tensor:
     """
     if isinstance(mask, str | os.PathLike):
         name = os.fspath(mask)
-    unit = _unit_plane(mask, size, name)
-    hole = unit >= 0.5
+    plane, scale = _plane(mask, size, name)
+    hole = _reaches(plane, scale / 2)
     if not hole.any():
-        most = float(unit.max())
+        most = float(plane.max()) / scale
         hint = f" (its largest value is {most:.2g} of 1; is it a label map?)" if most else ""
         raise MaskError(f"{name} is empty: no pixel is hole{hint}")
-    if count := int(((unit > _NEAR) & (unit < 1 - _NEAR)).sum()):
-        _warn(f"{count} of {unit.numel()} pixels of {name} are neither known nor hole; cut at half")
-    share = float(hole.float().mean())
+    blurred = _reaches(plane, _NEAR * scale) & ~_reaches(plane, (1 - _NEAR) * scale)
+    if count := int(blurred.count_nonzero()):
+        total = plane.numel()
+        _warn(f"{count} of {total} pixels of {name} are neither known nor hole; cut at half")
+    share = int(hole.count_nonzero()) / hole.numel()
     if share > _SUSPICIOUS_SHARE and not _LARGE_HOLES_ARE_ALLOWED.get():
         _warn(f"{share:.0%} of {name} is hole: did you invert it? 1, True and 255 mean hole")
     return hole
@@ -100,7 +103,8 @@ def as_hole(mask: MaskLike, size: Size | None = None, *, name: str = "mask") -> 
         >>> as_hole(np.array([[0.2, 0.8]])).tolist()
         [[False, True]]
     """
-    return _unit_plane(mask, size, name) >= 0.5
+    plane, scale = _plane(mask, size, name)
+    return _reaches(plane, scale / 2)
 
 
 def decode_masks(masks: MasksLike, sizes: Sequence[Size]) -> list[Tensor]:
@@ -141,20 +145,31 @@ def _is_batch(mask: MasksLike, sizes: Sequence[Size]) -> TypeGuard[ImageArray]:
     return mask.ndim == 4 or (several and tuple(mask.shape[1:]) == tuple(sizes[0]))
 
 
-def _unit_plane(mask: MaskLike, size: Size | None, name: str) -> Tensor:
-    """``(H, W)`` float32 from 0, known, to 1, hole."""
+def _plane(mask: MaskLike, size: Size | None, name: str) -> tuple[Tensor, int]:
+    """``(H, W)`` from 0, known, to the scale, hole; and the scale."""
     if isinstance(mask, str | os.PathLike):
         mask = read_image(name := os.fspath(mask))
-    return _one_plane(_scaled(_as_tensor(mask, name), name), size, name)
+    values = _as_tensor(mask, name)
+    scale = _scale(values, name)
+    return _one_plane(values, scale, size, name), scale
+
+
+def _reaches(plane: Tensor, threshold: float) -> Tensor:
+    """Where values are at least a threshold; whole numbers are compared as such: no copy."""
+    return plane >= (threshold if plane.is_floating_point() else math.ceil(threshold))
 
 
 def _as_tensor(mask: object, name: str) -> Tensor:
-    """A mask of any type as an int64 or float32 tensor of its own layout."""
+    """A mask of any type as a uint8, int64 or float32 tensor of its own layout."""
     if isinstance(mask, Image.Image):
-        return _as_tensor(_samples(upright(mask, name), name), name)
+        return _as_tensor(_samples(shared_upright(mask, name), name), name)
     if isinstance(mask, np.ndarray) and mask.dtype.kind in "buif":
+        if mask.dtype in (np.bool_, np.uint8):
+            return ordered(mask, np.uint8)
         return ordered(mask, np.float32 if mask.dtype.kind == "f" else np.int64)
     if isinstance(mask, Tensor) and is_dense(mask) and not mask.is_complex():
+        if mask.dtype in (torch.bool, torch.uint8):
+            return ordered(mask, np.uint8)
         return ordered(mask, np.float32 if mask.is_floating_point() else np.int64)
     type_name = f"{mask.dtype} array" if hasattr(mask, "dtype") else type(mask).__name__
     if isinstance(mask, Tensor) and not is_dense(mask):
@@ -180,8 +195,8 @@ def _samples(image: Image.Image, name: str) -> np.ndarray:
     return samples
 
 
-def _scaled(values: Tensor, name: str) -> Tensor:
-    """A mask's values as float32 from 0, known, to 1, hole."""
+def _scale(values: Tensor, name: str) -> int:
+    """The value in a mask that means hole."""
     if not values.numel():
         raise MaskError(f"{name} has the shape {tuple(values.shape)}, which holds no pixels")
     least, most = (float(end) for end in values.aminmax())
@@ -196,10 +211,10 @@ def _scaled(values: Tensor, name: str) -> Tensor:
         raise MaskError(
             f"{name} holds values from {least:g} to {most:g}; needed: bool, 0 and 255, or 0 to 1"
         )
-    return values.float() / scale
+    return scale
 
 
-def _one_plane(values: Tensor, size: Size | None, name: str) -> Tensor:
+def _one_plane(values: Tensor, scale: int, size: Size | None, name: str) -> Tensor:
     """``(H, W)`` of a mask with no channel axis, or one or three channels that hardly differ."""
     if values.ndim == 2:
         _require_size(values, size, name)
@@ -214,9 +229,9 @@ def _one_plane(values: Tensor, size: Size | None, name: str) -> Tensor:
     fitting = [planes for planes in layouts if tuple(planes.shape[1:]) == tuple(size or ())]
     planes = (fitting or layouts)[0]
     _require_size(planes[0], size, name)
-    if bool((planes.amax(0) - planes.amin(0) > _GREY_ENOUGH).any()):
+    if bool((planes.amax(0) - planes.amin(0) > _GREY_ENOUGH * scale).any()):
         raise MaskError(f"{name} is coloured: its three channels differ; pass one channel")
-    return planes.mean(0)
+    return planes.float().mean(0)
 
 
 def _require_size(plane: Tensor, size: Size | None, name: str) -> None:

@@ -49,11 +49,20 @@ class Task:
 
     def composite(self, prediction: Tensor, blend: Blend, border: int) -> LoadedImage:
         """Return the caller's type of image with the network's prediction in the hole."""
-        filled = self.crop.uncrop(prediction, self.image.rgb)
+        rgb, hole = self._region()
+        filled = self.crop.within_region().uncrop(prediction, rgb)
         if blend == "poisson":
-            filled = images.poisson_blend(self.image.rgb, filled, self.hole)
-        alpha = images.feather_alpha(self.hole, border) if blend == "feather" else None
-        return self.image.compose(filled, self.hole, alpha)
+            filled = images.poisson_blend(rgb, filled, hole)
+        alpha = images.feather_alpha(hole, border) if blend == "feather" else None
+        return self.image.compose(filled, hole, alpha, self.crop.region)
+
+    def network_input(self) -> tuple[Tensor, Tensor]:
+        """Return the crop ``(3, h, w)`` and its hole ``(1, h, w)``."""
+        return self.crop.within_region().crop(*self._region())
+
+    def _region(self) -> tuple[Tensor, Tensor]:
+        """The image and its hole around the crop; the rest of a large photo is not decoded."""
+        return self.image.part(self.crop.region), self.hole[self.crop.region]
 
 
 def predict_all(
@@ -85,7 +94,7 @@ def predict_all(
 def _predict(
     network: InpaintingNetwork, batch: Sequence[Task], device: torch.device, dtype: torch.dtype
 ) -> Tensor:
-    crops = [task.crop.crop(task.image.rgb, task.hole) for task in batch]
+    crops = [task.network_input() for task in batch]
     visible = torch.stack([rgb.to(device, dtype) for rgb, _ in crops])
     hole = torch.stack([mask.to(device, dtype) for _, mask in crops])
     generators = [torch.Generator().manual_seed(task.seed) for task in batch]

@@ -17,7 +17,7 @@ to by mirroring at the bottom and right. Three strategies choose it:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import torch
@@ -26,6 +26,7 @@ from torch import Tensor
 from facemask_inpaint import images
 from facemask_inpaint._internal.types import Size, Strategy
 from facemask_inpaint.errors import OptionError, SizeError
+from facemask_inpaint.images.pixels import Region
 from facemask_inpaint.models import InpaintingNetwork
 
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
@@ -53,6 +54,19 @@ class Crop:
     size: Size
     scaled: Size
     padded: Size
+
+    @property
+    def region(self) -> Region:
+        """Rows and columns of the rectangle and of one pixel around it, where there is one."""
+        return (
+            slice(max(self.top - 1, 0), self.top + self.size[0] + 1),
+            slice(max(self.left - 1, 0), self.left + self.size[1] + 1),
+        )
+
+    def within_region(self) -> Crop:
+        """Return the same crop of an image of which there is only the :attr:`region`."""
+        rows, columns = self.region
+        return replace(self, top=self.top - rows.start, left=self.left - columns.start)
 
     def crop(self, rgb: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """Cut the network's input out of an image and its mask.
@@ -94,7 +108,7 @@ class Crop:
         frame[:, rows, columns] = prediction
         return frame
 
-    def _slices(self) -> tuple[slice, slice]:
+    def _slices(self) -> Region:
         return (
             slice(self.top, self.top + self.size[0]),
             slice(self.left, self.left + self.size[1]),
