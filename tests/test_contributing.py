@@ -84,7 +84,9 @@ def test_worked_examples_work(tmp_path: Path) -> None:
     card = block("python", "migan-celebahq-256")
     insert(models / "published" / "migan.py", "_card(\n        name=", f"{card},")
     insert(package / "masks" / "components.py", "HEAD =", block("python", "NECK"))
-    order = '"mine": tuple(reversed(LABEL_NAMES)),'
+    order = block("python", '"mine": LabelOrder').replace(
+        '("background", "neck", "cloth", "hair", ...)', "tuple(reversed(LABEL_NAMES))"
+    )
     insert(package / "labels.py", '"bisenet":', order)
     entry = block("python", 'name="rmse"')
     insert(package / "metrics" / "table.py", 'ImageMetric(\n            name="psnr"', f"{entry},")

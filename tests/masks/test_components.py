@@ -19,7 +19,7 @@ from facemask_inpaint.masks import (
     load_classes,
     parse_classes,
 )
-from facemask_inpaint.masks.components import resolve, select
+from facemask_inpaint.masks.class_tables import resolve, select
 
 EXPECTED = {
     "eyes": ("A", {4, 5}),

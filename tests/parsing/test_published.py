@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {
 
 def _bisenet(salt: str = "") -> LabelNetwork:
     tensors = recipe.official_tensors("face_parsing_bisenet", "manifest.json", salt)
-    channels = LABEL_ORDERS[bisenet.ORDER]
+    channels = LABEL_ORDERS[bisenet.ORDER].labels
     return LabelNetwork(bisenet.from_official(tensors), bisenet.RESOLUTION, channels)
 
 

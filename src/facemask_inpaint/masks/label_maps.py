@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from facemask_inpaint import images
-from facemask_inpaint.errors import LabelMapError, MaskError, UnknownNameError
-from facemask_inpaint.images import formats
-from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES, LABEL_ORDERS
-from facemask_inpaint.masks._tensors import is_tensor, tensor_like
+from facemask_inpaint.errors import LabelMapError, MaskError
+from facemask_inpaint.labels import LABEL_IDS, LabelOrder
+from facemask_inpaint.masks._label_arrays import advice, read_ids, read_plane, with_ids
+from facemask_inpaint.masks._tensors import is_tensor
+from facemask_inpaint.masks.label_orders import in_order_of_faces, named_order
 from facemask_inpaint.masks.morphology import Hole
+from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,28 +30,16 @@ LabelIds: TypeAlias = NDArray[np.uint8]
 IMAGES_PER_FOLDER = 2000
 """Images in each numbered sub-folder of ``CelebAMask-HQ-mask-anno``."""
 
-_COUNT = len(LABEL_NAMES)
-_ID_MODES = ("L", "P", "PA", "LA", "I", "I;16", "I;16L", "I;16B", "I;16N")
-_MOST_LABELS = 32
-"""More different numbers than this in one plane are levels of grey in a photo, not label ids."""
-
-
-def _mirrored_ids() -> list[int]:
-    other_side = {"l_": "r_", "r_": "l_"}
-    paired = [name for name in LABEL_NAMES if name[2:] in ("eye", "brow", "ear")]
-    swapped = {name: other_side[name[:2]] + name[2:] for name in paired}
-    return [LABEL_IDS[swapped.get(name, name)] for name in LABEL_NAMES]
-
-
-_MIRRORED = _mirrored_ids()
-
 
 @dataclass(frozen=True)
 class LabelMap:
     """A merged label map: every pixel has one label.
 
     Attributes:
-        ids: ``(H, W)`` uint8, each one of the nineteen label ids.
+        ids: ``(H, W)``, of the vocabulary's own type: uint8, or uint16 where that is too small.
+        vocabulary: what the ids stand for.
+        label_order: in which the ids were before they were brought into that of CelebAMask-HQ;
+            it decides which labels could be there at all.
 
     Example:
         >>> from facemask_inpaint import data, masks
@@ -57,7 +47,9 @@ class LabelMap:
         (256, 256)
     """
 
-    ids: LabelIds
+    ids: NDArray[Any]
+    vocabulary: Vocabulary = field(default=FACES, repr=False)
+    label_order: LabelOrder | None = field(default=None, repr=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -67,8 +59,11 @@ class LabelMap:
     @cached_property
     def areas(self) -> list[int]:
         """Number of pixels of each label, by id."""
+        count = self.vocabulary.count
+        if self.ids.dtype != np.uint8:
+            return [int(area) for area in np.bincount(self.ids.ravel(), minlength=count)[:count]]
         # Pillow counts bytes as they are; np.bincount widens each to eight bytes first.
-        return Image.fromarray(self.ids).histogram()[:_COUNT]
+        return Image.fromarray(self.ids).histogram()[:count]
 
     def select(self, label_ids: Sequence[int]) -> Hole:
         """Return a new ``(H, W)`` bool array, True where any of these labels is."""
@@ -95,6 +90,9 @@ class Annotation:
         13
     """
 
+    vocabulary: ClassVar[Vocabulary] = FACES
+    label_order: ClassVar[None] = None
+
     shape: tuple[int, int]
     parts: Mapping[int, Hole]
 
@@ -103,7 +101,7 @@ class Annotation:
         """Number of pixels of each part, by id; pixels of two parts count in both."""
         return [
             int(np.count_nonzero(self.parts[label])) if label in self.parts else 0
-            for label in range(_COUNT)
+            for label in range(FACES.count)
         ]
 
     def select(self, label_ids: Sequence[int]) -> Hole:
@@ -134,25 +132,33 @@ LabelSource: TypeAlias = LabelMap | Annotation
 LabelMapLike: TypeAlias = "NDArray[Any] | Tensor | Image.Image | str | Path | LabelMap | Annotation"
 """A label map as ``(H, W)`` integers (NumPy or torch), a PIL image of mode L or P or the path of
 one, or an :class:`Annotation`. Three equal channels, last in arrays, count as one. Label ids are
-in the order of CelebAMask-HQ."""
+in the order of CelebAMask-HQ, unless a vocabulary or a label order is given."""
 
 Ids = TypeVar("Ids", NDArray[Any], "Tensor", Image.Image)
-Mirrored = TypeVar("Mirrored", NDArray[Any], "Tensor", Image.Image, Annotation)
+Mirrored = TypeVar("Mirrored", NDArray[Any], "Tensor", Image.Image, LabelMap, Annotation)
 
 
-def open_label_map(label_map: LabelMapLike) -> LabelSource:
+def open_label_map(
+    label_map: LabelMapLike,
+    vocabulary: Vocabulary = FACES,
+    label_order: str | LabelOrder | None = None,
+) -> LabelSource:
     """Open the label map of one image, whatever form it has.
 
     Args:
         label_map: see :data:`LabelMapLike`.
+        vocabulary: what the ids stand for.
+        label_order: in which ids of faces are, if not in that of CelebAMask-HQ; see
+            :func:`reorder_label_map`.
 
     Returns:
-        A :class:`LabelMap`, or an :class:`Annotation` as it is.
+        A :class:`LabelMap`, or a label map that is open already as it is.
 
     Raises:
         LabelMapError: This is no label map: empty, not two-dimensional, not of whole numbers, or
-            with ids outside the nineteen.
+            with ids that no label has.
         ImageError: A file is missing, damaged or no image.
+        UnknownNameError: There is no such label order.
 
     Example:
         >>> import numpy as np
@@ -163,21 +169,15 @@ def open_label_map(label_map: LabelMapLike) -> LabelSource:
     if isinstance(label_map, LabelMap | Annotation):
         return label_map
     try:
-        ids = _plane(_ids(label_map))
-        if ids.ndim != 2 or not ids.size:
-            raise LabelMapError(f"a label map is (H, W), not of shape {tuple(ids.shape)}")
-        is_jpeg = isinstance(label_map, str | Path) and _is_jpeg(Path(label_map))
-        if is_jpeg and not _is_of_greys(ids):
-            raise LabelMapError("JPEG changes label ids a little everywhere; save them as PNG")
-        return LabelMap(_as_uint8(ids))
+        ids = read_plane(label_map, vocabulary)
+        if label_order is not None:
+            order = named_order(label_order)
+            return LabelMap(in_order_of_faces(ids, order), FACES, order)
+        return LabelMap(vocabulary.checked(ids, advice), vocabulary)
     except LabelMapError as error:
         if isinstance(label_map, str | Path):
             raise LabelMapError(f"{label_map}: {error}") from None
         raise
-
-
-def _is_jpeg(path: Path) -> bool:
-    return formats.written_under(path.suffix) == "JPEG"
 
 
 def read_annotation_folder(folder: str | Path, image_id: int) -> Annotation:
@@ -216,18 +216,20 @@ def read_annotation_folder(folder: str | Path, image_id: int) -> Annotation:
     return Annotation((height, width), {label: part for label, part in parts.items() if part.any()})
 
 
-def flip_label_map(label_map: Mirrored) -> Mirrored:
+def flip_label_map(label_map: Mirrored, vocabulary: Vocabulary = FACES) -> Mirrored:
     """Mirror a label map left to right, so that ``l_`` stays the person's own left side.
 
     Args:
-        label_map: ``(..., H, W)`` integers (NumPy or torch), a PIL image of mode L or P, or an
-            :class:`Annotation`.
+        label_map: ``(..., H, W)`` integers (NumPy or torch), a PIL image of mode L or P, or a
+            label map or annotation that is open, which has a vocabulary of its own.
+        vocabulary: what the ids stand for.
 
     Returns:
-        The same type, with the label ids of left and right eyes, brows and ears exchanged.
+        The same type, with the ids of the vocabulary's mirrored pairs exchanged: of faces, left
+        and right eyes, brows and ears.
 
     Raises:
-        LabelMapError: An id is not one of the nineteen.
+        LabelMapError: There is an id that no label has.
 
     Example:
         >>> import numpy as np
@@ -236,9 +238,13 @@ def flip_label_map(label_map: Mirrored) -> Mirrored:
         array([[1, 0, 5]], dtype=uint8)
     """
     if isinstance(label_map, Annotation):
-        mirrored = {_MIRRORED[label]: part[:, ::-1] for label, part in label_map.parts.items()}
+        swap = FACES.mirrored_ids
+        mirrored = {int(swap[label]): part[:, ::-1] for label, part in label_map.parts.items()}
         return Annotation(label_map.shape, mirrored)
-    swapped = _translate(label_map, _MIRRORED)
+    if isinstance(label_map, LabelMap):
+        return replace(label_map, ids=flip_label_map(label_map.ids, label_map.vocabulary))
+    ids = vocabulary.checked(read_ids(label_map), advice)
+    swapped = with_ids(label_map, vocabulary.mirrored_ids[ids])
     if is_tensor(swapped):
         return swapped.flip(-1)
     if isinstance(swapped, Image.Image):
@@ -246,21 +252,24 @@ def flip_label_map(label_map: Mirrored) -> Mirrored:
     return np.ascontiguousarray(swapped[..., ::-1])
 
 
-def reorder_label_map(label_map: Ids, order: str) -> Ids:
-    """Convert a label map from another label order into that of CelebAMask-HQ.
+def reorder_label_map(label_map: Ids, order: str | LabelOrder) -> Ids:
+    """Convert a label map of a face from another label order into that of CelebAMask-HQ.
 
-    The ids themselves do not show in which order they are, so the caller names it.
+    The ids themselves do not show in which order they are, so the caller names it;
+    :func:`check_label_order` tells whether a face comes out. What this order lacks is not there
+    afterwards: ``labels.LABEL_ORDERS[order].missing``. Where an order does not say whose left it
+    means, sides are told by where the components lie in the face.
 
     Args:
         label_map: ``(..., H, W)`` integers (NumPy or torch) or a PIL image of mode L or P.
-        order: a key of :data:`~facemask_inpaint.labels.LABEL_ORDERS`.
+        order: a key of :data:`~facemask_inpaint.labels.LABEL_ORDERS`, or a record of your own.
 
     Returns:
         The same type, in the order of CelebAMask-HQ.
 
     Raises:
         UnknownNameError: There is no such label order.
-        LabelMapError: An id is not one of the nineteen.
+        LabelMapError: There is an id that the order does not have.
 
     Example:
         >>> import numpy as np
@@ -268,104 +277,7 @@ def reorder_label_map(label_map: Ids, order: str) -> Ids:
         >>> masks.reorder_label_map(np.array([[17]], np.uint8), "bisenet")  # hair
         array([[13]], dtype=uint8)
     """
-    if order not in LABEL_ORDERS:
-        raise UnknownNameError(f"unknown label order {order!r}; known: {', '.join(LABEL_ORDERS)}")
-    return _translate(label_map, [LABEL_IDS[name] for name in LABEL_ORDERS[order]])
-
-
-def _translate(label_map: Ids, table: Sequence[int]) -> Ids:
-    """Replace every id by its entry in ``table``; type, dtype and device stay."""
-    old = _as_uint8(_ids(label_map))
-    new = np.array(table, dtype=np.uint8)[old]
-    if is_tensor(label_map):
-        return tensor_like(new, label_map).to(label_map.dtype)
-    if isinstance(label_map, Image.Image):
-        image = Image.fromarray(new)
-        if label_map.mode == "P":
-            image.putpalette(label_map.getpalette() or [])
-        return image
-    return new.astype(label_map.dtype)
-
-
-def _ids(label_map: LabelMapLike) -> NDArray[Any]:
-    """The numbers of a label map, on the CPU, of whatever integer type they came in."""
-    if isinstance(label_map, str | Path):
-        label_map = images.read_image(label_map)
-    if isinstance(label_map, Image.Image):
-        return _image_ids(images.upright(label_map))
-    if is_tensor(label_map):
-        if not images.is_dense(label_map):
-            raise LabelMapError("a meta, sparse or quantised tensor is not a label map")
-        if label_map.is_floating_point() or label_map.is_complex():  # NumPy does not know them all
-            raise LabelMapError(f"label ids are whole numbers, not {label_map.dtype}")
-        return label_map.detach().cpu().numpy()
-    if isinstance(label_map, np.ndarray):
-        return label_map
-    raise LabelMapError(f"a {type(label_map).__name__} is not a label map")
-
-
-def _image_ids(image: Image.Image) -> NDArray[Any]:
-    """``(H, W)`` samples of an image in a grey or palette mode, or of three equal channels."""
-    samples = np.asarray(image)
-    if image.mode in _ID_MODES:
-        return samples if samples.ndim == 2 else samples[..., 0]
-    plane = _plane(samples)
-    if image.mode not in ("RGB", "RGBA", "RGBX") or plane.ndim != 2:
-        raise LabelMapError(
-            f"an image of mode {image.mode} with colours is not a label map, whose pixels are "
-            f"label ids (modes {', '.join(_ID_MODES)}); for a photo give the masker a parser"
-        )
-    return plane
-
-
-def _plane(ids: NDArray[Any]) -> NDArray[Any]:
-    """``(H, W)`` of ids with one channel behind, or three equal ones and perhaps an alpha."""
-    if ids.ndim != 3 or ids.shape[-1] not in (1, 3, 4):
-        return ids
-    colours = ids[..., :3]
-    return ids[..., 0] if (colours == colours[..., :1]).all() else ids
-
-
-def is_photo(image: NDArray[Any] | Tensor | Image.Image) -> bool:
-    """Return whether an image ``(H, W)`` or with channels is a photo, not a label map.
-
-    A photo has colours, floats, or more levels of grey than there could be labels.
-    """
-    try:
-        plane = _plane(_ids(image))
-    except LabelMapError:
-        return True
-    if plane.ndim != 2 or not np.issubdtype(plane.dtype, np.integer):
-        return plane.dtype != np.bool_
-    return bool(plane.size) and int(plane.max()) >= _COUNT and _is_of_greys(plane)
-
-
-def _is_of_greys(plane: NDArray[Any]) -> bool:
-    return len(np.unique(plane)) > _MOST_LABELS
-
-
-def _as_uint8(ids: NDArray[Any]) -> LabelIds:
-    """The same ids as uint8, refused unless all are among the nineteen."""
-    if not np.issubdtype(ids.dtype, np.integer):
-        raise LabelMapError(f"label ids are whole numbers, not {ids.dtype}")
-    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < _COUNT:
-        present = np.unique(ids)
-        unknown = present[(present < 0) | (present >= _COUNT)].tolist()
-        shown = ", ".join(map(str, unknown[:8])) + (", …" if len(unknown) > 8 else "")
-        raise LabelMapError(
-            f"unknown label ids {shown}: CelebAMask-HQ's run from 0 to {_COUNT - 1}; "
-            f"{_advice(present)}"
-        )
-    return np.ascontiguousarray(ids, dtype=np.uint8)
-
-
-def _advice(numbers: NDArray[Any]) -> str:
-    """What numbers that are no label ids may be instead."""
-    if len(numbers) > _MOST_LABELS:
-        return "so many levels are a photo's, which goes to a masker with a parser"
-    if set(numbers.tolist()) <= {0, 255}:
-        return "0 and 255 are a hole mask's, which needs no masker"
-    return "maps in another order go through reorder_label_map first"
+    return with_ids(label_map, in_order_of_faces(read_ids(label_map), named_order(order)))
 
 
 def _read_part(path: Path) -> Hole:

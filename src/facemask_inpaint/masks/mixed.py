@@ -33,7 +33,6 @@ from facemask_inpaint.masks.label_maps import (
     LabelMap,
     LabelMapLike,
     LabelSource,
-    open_label_map,
 )
 from facemask_inpaint.masks.morphology import Hole, resize_hole
 from facemask_inpaint.masks.semantic import SemanticMasker
@@ -143,7 +142,8 @@ class MixedMaskSampler:
         random: free-form generator, by name (:data:`freeform.GENERATORS`) or as a function of
             ``(size, rng)`` to a mask of that size, of any type that
             :func:`facemask_inpaint.images.decode_mask` takes.
-        masker: cuts the semantic masks; default ``SemanticMasker()``.
+        masker: cuts the semantic masks; default ``SemanticMasker()``. If it covers one object of a
+            class at a time, which one is drawn too, all alike.
         missing: ``"redraw"`` draws among the classes that the image has, by their weights;
             ``"random"`` draws among all and gives a random mask where the drawn one is absent,
             which keeps the classes' frequencies as weighted.
@@ -245,9 +245,9 @@ class MixedMaskSampler:
         # Each kind has its own stream, so that one kind's draws never shift the other's.
         choice, shape = rng.spawn(2)
         if choice.random() < probability:
-            source = open_label_map(self._borrowed(choice) if label_map is None else label_map)
+            source = self.masker.open(self._borrowed(choice) if label_map is None else label_map)
             name = self._draw_class(source, choice)
-            hole = None if name is None else self._semantic(source, name)
+            hole = None if name is None else self._semantic(source, name, choice)
             if hole is not None:
                 return MaskSample(_like(hole, label_map), "semantic", name)
             if probability == 1 and self.missing == "redraw":
@@ -337,10 +337,13 @@ class MixedMaskSampler:
         drawn = self.classes[int(rng.choice(len(weights), p=np.divide(weights, total)))]
         return drawn if drawn in present else None
 
-    def _semantic(self, source: LabelSource, name: str) -> Hole | None:
+    def _semantic(self, source: LabelSource, name: str, rng: np.random.Generator) -> Hole | None:
         """Hole of one class, or None where nothing of the image would stay known."""
         component: Component = self.masker.classes[name]
-        hole = resize_hole(self.masker(source, component), self.size)
+        instance = 0
+        if self.masker.instances == "one":
+            instance = int(rng.integers(self.masker.count(source, component)))
+        hole = resize_hole(self.masker(source, component, instance=instance), self.size)
         return None if hole.all() else hole
 
 

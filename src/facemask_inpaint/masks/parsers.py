@@ -13,9 +13,11 @@ from PIL import Image
 from facemask_inpaint import images
 from facemask_inpaint.errors import ComponentAbsentError, ImageError, LabelMapError, OptionError
 from facemask_inpaint.labels import LABEL_NAMES
+from facemask_inpaint.masks._label_arrays import is_photo
 from facemask_inpaint.masks._tensors import is_tensor, tensor_like
 from facemask_inpaint.masks.components import GLASSES, Component
-from facemask_inpaint.masks.label_maps import LabelIds, is_photo
+from facemask_inpaint.masks.label_maps import LabelIds
+from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +53,7 @@ def resolve_parser(parser: str | Parser | None, **options: Any) -> Parser | None
     return parser
 
 
-def parse_photo(source: Any, parser: Parser) -> ParsedMap | None:
+def parse_photo(source: Any, parser: Parser, vocabulary: Vocabulary = FACES) -> ParsedMap | None:
     """Return the label map of a photo, of the photo's own type; ``None`` if it is no photo.
 
     Photos are images in colour, of floats, or of more levels of grey than there are labels: a path
@@ -62,6 +64,7 @@ def parse_photo(source: Any, parser: Parser) -> ParsedMap | None:
     Args:
         source: photo, label map, or batch.
         parser: labels each photo.
+        vocabulary: of its labels.
 
     Raises:
         ImageError: A file cannot be read, or no face is in it.
@@ -70,24 +73,26 @@ def parse_photo(source: Any, parser: Parser) -> ParsedMap | None:
     if isinstance(source, str | Path):
         image = images.read_image(source)
         try:
-            return parse_photo(image, parser)
+            return parse_photo(image, parser, vocabulary)
         except ImageError as error:
             raise ImageError(f"{source}: {error}") from None
     if isinstance(source, Image.Image):
         upright = images.upright(source)
-        if not is_photo(upright):
+        if not is_photo(upright, vocabulary):
             return None
         return Image.fromarray(_label(upright, parser, upright.size[::-1]))
     if isinstance(source, np.ndarray):
-        return _parse_array(source, parser)
+        return _parse_array(source, parser, vocabulary)
     if is_tensor(source) and source.is_floating_point():
         return _parse_tensor(source, parser)
     return None
 
 
-def _parse_array(photo: NDArray[Any], parser: Parser) -> LabelIds | None:
+def _parse_array(photo: NDArray[Any], parser: Parser, vocabulary: Vocabulary) -> LabelIds | None:
     if photo.ndim == 2 or (photo.ndim == 3 and photo.shape[-1] in (3, 4)):
-        return _label(photo, parser, photo.shape[:2]) if is_photo(photo) else None
+        if not is_photo(photo, vocabulary):
+            return None
+        return _label(photo, parser, photo.shape[:2])
     if photo.ndim == 4 and photo.shape[-1] in (3, 4):
         return np.stack([_label(each, parser, each.shape[:2]) for each in photo])
     return None
@@ -118,7 +123,9 @@ def require_available(parser: Parser, components: Sequence[Component]) -> None:
 
 def unavailable_labels(parser: Parser, component: Component) -> list[str]:
     """Return the names of a component's labels that a parser never finds, glasses apart."""
-    available = getattr(parser, "labels", LABEL_NAMES)
+    available = getattr(parser, "labels", None)
+    if available is None:
+        return []
     needed = (LABEL_NAMES[label] for label in component.label_ids if label != GLASSES)
     return [name for name in needed if name not in available]
 

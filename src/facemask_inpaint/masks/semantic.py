@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args, overload
 
@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemask_inpaint.errors import ComponentAbsentError, LabelMapError, OptionError
-from facemask_inpaint.labels import LABEL_NAMES
+from facemask_inpaint.errors import ComponentAbsentError, OptionError
+from facemask_inpaint.labels import LabelOrder
 from facemask_inpaint.masks import morphology
-from facemask_inpaint.masks._tensors import is_tensor, tensor_like
-from facemask_inpaint.masks.components import (
-    GLASSES,
-    MASK_CLASSES,
-    ClassTable,
-    Component,
-    ComponentLike,
-    load_classes,
-    parse_classes,
-    resolve,
-    select,
+from facemask_inpaint.masks._label_batches import open_batch, require_vocabulary
+from facemask_inpaint.masks._masker_options import (
+    class_table,
+    fraction_or_count,
+    in_pixels,
+    nth_object,
+    require_one_of,
 )
+from facemask_inpaint.masks.availability import given_classes, require_given
+from facemask_inpaint.masks.class_tables import resolve, select
+from facemask_inpaint.masks.components import GLASSES, ClassTable, Component, ComponentLike
+from facemask_inpaint.masks.instances import connected_objects
 from facemask_inpaint.masks.label_maps import (
     Annotation,
     LabelMap,
@@ -32,6 +32,7 @@ from facemask_inpaint.masks.label_maps import (
     LabelSource,
     open_label_map,
 )
+from facemask_inpaint.masks.label_orders import named_order
 from facemask_inpaint.masks.morphology import Hole, Size, resize_hole
 from facemask_inpaint.masks.parsers import (
     Parser,
@@ -40,19 +41,20 @@ from facemask_inpaint.masks.parsers import (
     resolve_parser,
     unavailable_labels,
 )
+from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
+from facemask_inpaint.masks.vocabulary_files import open_vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Missing = Literal["error", "empty"]
 Glasses = Literal["include", "ignore"]
+Instances = Literal["all", "one"]
 
 Mask: TypeAlias = "NDArray[Any] | Tensor | Image.Image"
 """A mask of the type of its label map: a bool or float32 array or tensor, or a PIL image."""
 
 LoadedT = TypeVar("LoadedT", NDArray[Any], "Tensor", Image.Image, LabelMap, Annotation)
-
-Wrap: TypeAlias = Callable[[NDArray[Any]], Any]
 
 
 class SemanticMasker:
@@ -81,10 +83,16 @@ class SemanticMasker:
             with the library) or ``"bisenet"``, or any callable from photo to label map; see
             :mod:`facemask_inpaint.parsing`. With a parser, images in colour, of floats, or of more
             levels of grey than there are labels are photos, and all others label maps.
+        vocabulary: what label ids stand for, and the mask classes: :data:`FACES` unless another
+            is given, as :func:`open_vocabulary` takes it.
+        label_order: in which ids of faces are, if not in that of CelebAMask-HQ; see
+            :func:`reorder_label_map`. Label maps that were opened already are not reordered.
+        instances: whether a mask covers ``"all"`` objects of a class or ``"one"`` of them, the
+            largest connected one unless a call names another. For streets rather than faces.
 
     Raises:
         OptionError: An argument is out of its range.
-        UnknownNameError: There is no such parser.
+        UnknownNameError: There is no such parser, vocabulary or label order.
         WeightsNotFoundError: The parser's weights cannot be fetched.
 
     Example:
@@ -106,16 +114,25 @@ class SemanticMasker:
         min_area: float = 1,
         feather: float = 0,
         parser: str | Parser | None = None,
+        vocabulary: str | Path | Vocabulary = FACES,
+        label_order: str | LabelOrder | None = None,
+        instances: Instances = "all",
     ) -> None:
-        _require_one_of("missing", missing, get_args(Missing))
-        _require_one_of("glasses", glasses, get_args(Glasses))
-        self.classes = _table(classes)
-        self.dilate = _fraction_or_count("dilate", dilate)
+        require_one_of("missing", missing, get_args(Missing))
+        require_one_of("glasses", glasses, get_args(Glasses))
+        require_one_of("instances", instances, get_args(Instances))
+        self.vocabulary = open_vocabulary(vocabulary)
+        self.label_order = None if label_order is None else named_order(label_order)
+        if self.label_order is not None and self.vocabulary.labels != FACES.labels:
+            raise OptionError(f"label_order is of faces; {self.vocabulary.name} has its own ids")
+        self.instances = instances
+        self.classes = class_table(classes, self.vocabulary)
+        self.dilate = fraction_or_count("dilate", dilate)
         self.missing = missing
         self.glasses = glasses
         self.fill_holes = fill_holes
-        self.min_area = _fraction_or_count("min_area", min_area)
-        self.feather = _fraction_or_count("feather", feather)
+        self.min_area = fraction_or_count("min_area", min_area)
+        self.feather = fraction_or_count("feather", feather)
         self.parser = resolve_parser(parser)
 
     @overload
@@ -125,11 +142,17 @@ class SemanticMasker:
         component: ComponentLike,
         *,
         size: Size | None = None,
+        instance: int = 0,
     ) -> NDArray[Any]: ...
 
     @overload
     def __call__(
-        self, label_map: Tensor, component: ComponentLike, *, size: Size | None = None
+        self,
+        label_map: Tensor,
+        component: ComponentLike,
+        *,
+        size: Size | None = None,
+        instance: int = 0,
     ) -> Tensor: ...
 
     @overload
@@ -139,15 +162,26 @@ class SemanticMasker:
         component: ComponentLike,
         *,
         size: Size | None = None,
+        instance: int = 0,
     ) -> Image.Image: ...
 
     @overload
     def __call__(
-        self, label_map: LabelMapLike, component: ComponentLike, *, size: Size | None = None
+        self,
+        label_map: LabelMapLike,
+        component: ComponentLike,
+        *,
+        size: Size | None = None,
+        instance: int = 0,
     ) -> Mask: ...
 
     def __call__(
-        self, label_map: LabelMapLike, component: ComponentLike, *, size: Size | None = None
+        self,
+        label_map: LabelMapLike,
+        component: ComponentLike,
+        *,
+        size: Size | None = None,
+        instance: int = 0,
     ) -> Mask:
         """Cut the mask of one component, or of the union of several.
 
@@ -158,24 +192,29 @@ class SemanticMasker:
                 class), label name, or several of these such as ``{"nose", "mouth"}``.
             size: resolution, or height and width, of the mask. Shrinking marks a pixel as hole if
                 any pixel under it is one.
+            instance: which object, from 0, the largest, if the masker covers one at a time; see
+                :meth:`count`.
 
         Returns:
             The mask, or masks ``(N, H, W)`` of a batch.
 
         Raises:
-            ComponentAbsentError: The component is not there and ``missing`` is ``"error"``.
+            ComponentAbsentError: The component is not there and ``missing`` is ``"error"``, or
+                it cannot be told apart in data of this label order.
+            OptionError: There are not so many objects.
             LabelMapError: This is no label map, or it has unknown ids.
             UnknownNameError: There is no such component.
             ImageError: No face is in a photo.
         """
-        components = resolve(component, self.classes)
+        components = resolve(component, self.classes, self.vocabulary)
         parsed = self.parse(label_map)
         if self.parser and parsed is not label_map and self.missing == "error":
             require_available(self.parser, components)
-        sources, wrap = _open(parsed)
+        sources, wrap = open_batch(parsed, self.vocabulary, self.label_order)
+        require_given(sources[0].label_order, components)
         if self.missing == "error":
             self._require_present(sources, components)
-        holes = [self._mask(source, components, size) for source in sources]
+        holes = [self._mask(source, components, size, instance) for source in sources]
         mask: Mask = wrap(np.stack(holes))
         return mask
 
@@ -198,12 +237,14 @@ class SemanticMasker:
     def all(self, label_map: LabelMapLike, *, size: Size | None = None) -> Mapping[str, Mask]:
         """Cut the masks of all classes: the twelve by :class:`MaskClass`, or your own by name.
 
-        Masks of missing components are empty. Arguments and masks are as for a single request.
+        Masks of missing components are empty; those that data of this label order cannot give
+        are left out. Arguments and masks are as for a single request.
         """
-        sources, wrap = _open(self.parse(label_map))
+        sources, wrap = open_batch(self.parse(label_map), self.vocabulary, self.label_order)
+        classes = given_classes(sources[0].label_order, self.classes)
         return {
             name: wrap(np.stack([self._mask(source, (component,), size) for source in sources]))
-            for name, component in self.classes.items()
+            for name, component in classes.items()
         }
 
     @overload
@@ -229,8 +270,14 @@ class SemanticMasker:
         Raises:
             ImageError: The image cannot be read, or no face is in it.
         """
-        label_map = parse_photo(photo, self.parser) if self.parser else None
+        label_map = parse_photo(photo, self.parser, self.vocabulary) if self.parser else None
         return photo if label_map is None else label_map
+
+    def open(self, label_map: LabelMapLike) -> LabelSource:
+        """Return a label map opened, or the label map of a photo, to cut several masks from."""
+        source = open_label_map(self.parse(label_map), self.vocabulary, self.label_order)
+        require_vocabulary(source, self.vocabulary)
+        return source
 
     def unavailable(self) -> list[str]:
         """Return the names of the classes that the parser can never find in a photo."""
@@ -244,12 +291,20 @@ class SemanticMasker:
 
     def present(self, label_map: LabelMapLike) -> list[str]:
         """Return the names of the classes that occur in a label map, without cutting masks."""
-        source = open_label_map(self.parse(label_map))
-        return [
-            name
-            for name, component in self.classes.items()
-            if self._is_present(source, (component,))
-        ]
+        source = self.open(label_map)
+        classes = given_classes(source.label_order, self.classes)
+        return [name for name, part in classes.items() if self._is_present(source, (part,))]
+
+    def count(self, label_map: LabelMapLike, component: ComponentLike) -> int:
+        """Return how many connected objects of a component one label map has.
+
+        Those with fewer pixels than ``min_area`` do not count, unless there are only such.
+        """
+        source = self.open(label_map)
+        components = resolve(component, self.classes, self.vocabulary)
+        if not self._is_present(source, components):
+            return 0
+        return len(connected_objects(self._union(source, components), self._least(source)))
 
     def select(self, spec: str | Iterable[str]) -> list[str]:
         """Return the names of the classes meant by text such as ``"all"`` or ``"A-D,hair"``.
@@ -257,28 +312,44 @@ class SemanticMasker:
         Raises:
             UnknownNameError: An item is no class of this masker.
         """
-        return select(spec, self.classes)
+        return select(spec, self.classes, self.vocabulary)
 
     def settings(self) -> dict[str, float | str | bool | None]:
         """Return everything but classes and parser that decides what a mask covers, as JSON."""
         names = ("dilate", "glasses", "fill_holes", "min_area")
-        return {name: getattr(self, name) for name in names}
+        values: dict[str, float | str | bool | None] = {n: getattr(self, n) for n in names}
+        if self.vocabulary != FACES:
+            values["vocabulary"] = f"{self.vocabulary.name} {self.vocabulary.digest}"
+        if self.instances != "all":
+            values["instances"] = self.instances
+        return values
 
     def _mask(
-        self, source: LabelSource, components: Sequence[Component], size: Size | None
+        self,
+        source: LabelSource,
+        components: Sequence[Component],
+        size: Size | None,
+        instance: int = 0,
     ) -> NDArray[Any]:
         hole = np.zeros(source.shape, dtype=bool)
         if self._is_present(source, components):
-            for component in components:
-                hole |= self._cut(source, component)
-            reach = _in_pixels(self.dilate, max(source.shape))
+            hole = self._union(source, components)
+            if self.instances == "one":
+                hole = nth_object(connected_objects(hole, self._least(source)), instance)
+            reach = in_pixels(self.dilate, max(source.shape))
             # The sum of the sides reaches every corner; more would only cost memory.
             hole = morphology.dilate(hole, min(reach, sum(source.shape)))
         if size is not None:
             hole = resize_hole(hole, size)
         if not self.feather:
             return hole
-        return morphology.feather(hole, _in_pixels(self.feather, max(hole.shape)))
+        return morphology.feather(hole, in_pixels(self.feather, max(hole.shape)))
+
+    def _union(self, source: LabelSource, components: Sequence[Component]) -> Hole:
+        hole = self._cut(source, components[0])
+        for component in components[1:]:
+            hole |= self._cut(source, component)
+        return hole
 
     def _cut(self, source: LabelSource, component: Component) -> Hole:
         hole = source.select(component.label_ids)
@@ -292,9 +363,12 @@ class SemanticMasker:
         return hole
 
     def _is_present(self, source: LabelSource, components: Iterable[Component]) -> bool:
+        area = sum(self._area(component, source.areas) for component in components)
+        return area >= self._least(source)
+
+    def _least(self, source: LabelSource) -> int:
         height, width = source.shape
-        least = max(1, _in_pixels(self.min_area, height * width))
-        return sum(self._area(component, source.areas) for component in components) >= least
+        return max(1, in_pixels(self.min_area, height * width))
 
     def _area(self, component: Component, areas: Sequence[int]) -> int:
         area = sum(areas[label] for label in component.label_ids)
@@ -312,59 +386,11 @@ class SemanticMasker:
         ]
         if absent:
             names = " + ".join(str(component.name) for component in components)
-            labels = dict.fromkeys(LABEL_NAMES[i] for part in components for i in part.label_ids)
+            label_ids = dict.fromkeys(label for part in components for label in part.label_ids)
+            labels = [self.vocabulary.names[label] for label in label_ids]
             shown = ", ".join(map(str, absent[:8])) + (", …" if len(absent) > 8 else "")
             where = f"label maps [{shown}] of the batch" if len(sources) > 1 else "this label map"
             raise ComponentAbsentError(
                 f"{names} ({', '.join(labels)}) does not occur in {where}; "
                 'missing="empty" gives an empty mask instead'
             )
-
-
-def _open(label_map: LabelMapLike) -> tuple[list[LabelSource], Wrap]:
-    """Sources of one label map or a batch, and what turns ``(N, H, W)`` masks into its type."""
-    batched = False
-    if (isinstance(label_map, np.ndarray) or is_tensor(label_map)) and _is_batch(label_map):
-        sources, batched = [open_label_map(item) for item in label_map], True
-    else:
-        sources = [open_label_map(label_map)]
-    if not sources:
-        raise LabelMapError("the batch holds no label maps")
-
-    def wrap(masks: NDArray[Any]) -> Any:
-        mask = masks if batched else masks[0]
-        if is_tensor(label_map):
-            return tensor_like(mask, label_map)
-        if isinstance(label_map, Image.Image | str | Path):
-            return Image.fromarray(np.round(mask * np.float32(255)).astype(np.uint8))
-        return mask
-
-    return sources, wrap
-
-
-def _is_batch(label_maps: NDArray[Any] | Tensor) -> bool:
-    """Whether three axes are ``(N, H, W)``, not ``(H, W, C)``."""
-    shape = label_maps.shape
-    return label_maps.ndim == 3 and not shape[-1] <= 4 < shape[0]
-
-
-def _table(classes: ClassTable | str | Path | None) -> Mapping[str, Component]:
-    if classes is None:
-        return MASK_CLASSES
-    return parse_classes(classes) if isinstance(classes, Mapping) else load_classes(classes)
-
-
-def _in_pixels(amount: float, whole: int) -> int:
-    """A fraction of ``whole`` when below 1, else the number itself."""
-    return round(amount * whole) if amount < 1 else int(amount)
-
-
-def _fraction_or_count(name: str, amount: float) -> float:
-    if not 0 <= amount < float("inf") or (amount > 1 and amount != int(amount)):
-        raise OptionError(f"{name} must be a fraction below 1 or a whole number, not {amount!r}")
-    return amount
-
-
-def _require_one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise OptionError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}")

@@ -234,7 +234,7 @@ def load(
         CheckpointError: ``weights`` is the file of another network.
     """
     network = open_published("bisenet", SOURCES, ANCHORS, from_official, weights, progress=progress)
-    return LabelNetwork(network.to(device), RESOLUTION, LABEL_ORDERS[ORDER], device=device)
+    return LabelNetwork(network.to(device), RESOLUTION, LABEL_ORDERS[ORDER].labels, device=device)
 
 
 def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:

@@ -1,0 +1,71 @@
+"""One label map or a batch: opened, and masks brought into the type that came in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facemask_inpaint.errors import LabelMapError
+from facemask_inpaint.labels import LabelOrder
+from facemask_inpaint.masks._tensors import is_tensor, tensor_like
+from facemask_inpaint.masks.label_maps import LabelMapLike, LabelSource, open_label_map
+from facemask_inpaint.masks.vocabularies import Vocabulary
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Wrap: TypeAlias = Callable[[NDArray[Any]], Any]
+"""From masks ``(N, H, W)`` to the type of the label map they were cut from."""
+
+
+def open_batch(
+    label_map: LabelMapLike, vocabulary: Vocabulary, label_order: LabelOrder | None
+) -> tuple[list[LabelSource], Wrap]:
+    """Return the sources of one label map or a batch, and what turns masks into its type.
+
+    Raises:
+        LabelMapError: Something is no label map of this vocabulary, or the batch is empty.
+    """
+    batched = False
+    if (isinstance(label_map, np.ndarray) or is_tensor(label_map)) and _is_batch(label_map):
+        sources = [open_label_map(item, vocabulary, label_order) for item in label_map]
+        batched = True
+    else:
+        sources = [open_label_map(label_map, vocabulary, label_order)]
+    if not sources:
+        raise LabelMapError("the batch holds no label maps")
+    require_vocabulary(sources[0], vocabulary)
+
+    def wrap(masks: NDArray[Any]) -> Any:
+        mask = masks if batched else masks[0]
+        if is_tensor(label_map):
+            return tensor_like(mask, label_map)
+        if isinstance(label_map, Image.Image | str | Path):
+            return Image.fromarray(np.round(mask * np.float32(255)).astype(np.uint8))
+        return mask
+
+    return sources, wrap
+
+
+def require_vocabulary(source: LabelSource, vocabulary: Vocabulary) -> None:
+    """Refuse a label map of another vocabulary.
+
+    Raises:
+        LabelMapError: The message names both.
+    """
+    if source.vocabulary.labels != vocabulary.labels:
+        raise LabelMapError(
+            f"this label map is of {source.vocabulary.name}, and the masker cuts "
+            f"{vocabulary.name}: make it with vocabulary={source.vocabulary.name!r}"
+        )
+
+
+def _is_batch(label_maps: NDArray[Any] | Tensor) -> bool:
+    """Whether three axes are ``(N, H, W)``, not ``(H, W, C)``."""
+    shape = label_maps.shape
+    return label_maps.ndim == 3 and not shape[-1] <= 4 < shape[0]
