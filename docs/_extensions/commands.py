@@ -20,7 +20,7 @@ _OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
 
 
 def reference() -> str:
-    """Return the page in Markdown: the group, then a section for every command."""
+    """Return the page in Markdown: a section for every command, and in it those of its own."""
     context = click.Context(main, info_name=PROGRAM)
     sections = [_section(main.commands[name], context) for name in main.list_commands(context)]
     return "\n\n".join(sections) + "\n"
@@ -28,8 +28,13 @@ def reference() -> str:
 
 def _section(command: click.Command, parent: click.Context) -> str:
     context = click.Context(command, info_name=command.name, parent=parent)
+    path = context.command_path.split(" ")[1:]
     usage = f"```text\n{command.get_usage(context).removeprefix('Usage: ')}\n```"
-    parts = [f"## {command.name}", *_help(command.help or ""), usage, *_options(command, context)]
+    heading = f"#{'#' * len(path)} {' '.join(path)}"
+    parts = [heading, *_help(command.help or ""), usage, *_options(command, context)]
+    if isinstance(command, click.Group):
+        names = command.list_commands(context)
+        parts += [_section(command.commands[name], context) for name in names]
     return "\n\n".join(parts)
 
 

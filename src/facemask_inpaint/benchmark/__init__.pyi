@@ -1,9 +1,11 @@
 from . import diagnostics as diagnostics
 from . import metrics as metrics
+from . import protocols as protocols
 from . import report as report
 from . import runner as runner
 from .methods import PredictionFolder as PredictionFolder
 from .metrics import benchmark_metrics as benchmark_metrics
+from .protocols import Protocol as Protocol
 from .runner import run as run
 from .store.layout import Layout as Layout
 from .store.layout import Run as Run

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import SupportsIndex
 
 from facemask_inpaint import SemanticMasker, data
+from facemask_inpaint.benchmark.mask_sources import MaskSource
+from facemask_inpaint.benchmark.store.records import ClassEntry
 from facemask_inpaint.data.faces import Faces
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.metrics import FeatureReader
@@ -50,16 +52,16 @@ def checked_resolutions(resolutions: int | Iterable[int]) -> tuple[int, ...]:
     return tuple(sorted(pixels))
 
 
-def checked_classes(masker: SemanticMasker, classes: str | Iterable[str]) -> list[str]:
-    """Return the names of the classes meant.
+def checked_classes(masks: MaskSource, classes: str | Iterable[str]) -> tuple[ClassEntry, ...]:
+    """Return the entries of the classes meant.
 
     Raises:
         OptionError: this is neither text nor several.
-        UnknownNameError: an item is no class of this masker.
+        UnknownNameError: an item is no class of these masks.
     """
     if not isinstance(classes, str | Iterable):
         raise OptionError(f"classes are names or letters such as 'hair,A-C', not {classes!r}")
-    return masker.select(classes)
+    return masks.select(classes)
 
 
 def checked_masker(masker: SemanticMasker | None) -> SemanticMasker:

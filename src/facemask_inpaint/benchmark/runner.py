@@ -15,17 +15,18 @@ from facemask_inpaint._internal.distributed import Ranks, joined_ranks
 from facemask_inpaint._internal.files import DISK_FULL, atomic_path, remove_abandoned
 from facemask_inpaint._internal.locks import locked
 from facemask_inpaint.benchmark._arguments import (
-    checked_classes,
     checked_dataset,
     checked_folder,
-    checked_masker,
     checked_readers,
-    checked_resolutions,
     whole_number,
 )
+from facemask_inpaint.benchmark._design import Design
 from facemask_inpaint.benchmark._functions import digest_of
+from facemask_inpaint.benchmark.mask_sources import MaskSource
 from facemask_inpaint.benchmark.methods import Method, Methods, open_methods
 from facemask_inpaint.benchmark.metrics import checked_metrics, image_rows, metric_row
+from facemask_inpaint.benchmark.protocols import Protocol
+from facemask_inpaint.benchmark.protocols.leakage import seen_in_training
 from facemask_inpaint.benchmark.report.tables import write_tables
 from facemask_inpaint.benchmark.stages.compare import compare_methods
 from facemask_inpaint.benchmark.stages.predict import PredictionStage
@@ -38,8 +39,6 @@ from facemask_inpaint.benchmark.store.records import write_records
 from facemask_inpaint.benchmark.store.results import collected_cases, collected_timings
 from facemask_inpaint.benchmark.store.settings import (
     Settings,
-    class_entries,
-    masker_record,
     merged_with_earlier,
     write_settings,
 )
@@ -67,6 +66,7 @@ def run(
     resolutions: int | Iterable[int] = (256,),
     seed: int = 0,
     masker: SemanticMasker | None = None,
+    protocol: str | Protocol | None = None,
     metrics: str | Sequence[str] | None = None,
     reader: FeatureReader | Mapping[str, FeatureReader] | None = None,
     parser: str | Parser | None = None,
@@ -101,6 +101,9 @@ def run(
         seed: decides every random draw. An image's own seed depends on this, the class, the
             resolution and the portrait's key, and on nothing else.
         masker: cuts the masks; default ``SemanticMasker()``.
+        protocol: name of one of ``benchmark.protocols.list_protocols()``, or a protocol: decides
+            ``classes``, ``resolutions``, ``seed`` and ``masker``, and, where not given, data split,
+            ``metrics`` and ``reader``. The run records where it deviates.
         metrics: names out of the table of metrics, over the hole such as ``"psnr_hole"`` or whole
             such as ``"psnr"``; a string is one name, or several between commas. ``None`` takes the
             default ones. Diagnostics are always added.
@@ -134,9 +137,16 @@ def run(
     """
     batch_size = whole_number("batch_size", batch_size, 1)
     exchanges = None if exchanges is None else whole_number("exchanges", exchanges, 1)
+    design = Design.of(protocol, classes, resolutions, seed, masker)
+    if design.protocol is not None:
+        if not isinstance(dataset, Faces):
+            dataset = design.protocol.split.open(dataset)
+        metrics = design.protocol.metrics if metrics is None else metrics
+        reader = reader or {
+            name: FeatureReader(name, device) for name in design.protocol.extractors
+        }
     metrics = checked_metrics(metrics, parser is not None)
     dtype = str(resolve_dtype(dtype)).removeprefix("torch.")
-    seed, masker = whole_number("seed", seed), checked_masker(masker)
     readers, opened = checked_readers(reader), open_methods(methods)
     layout, faces = Layout(checked_folder(out)), checked_dataset(dataset)
     with joined_ranks() as ranks:
@@ -146,19 +156,21 @@ def run(
         settings = Settings(
             dataset=faces.name,
             keys=tuple(face.key for face in faces),
-            seed=seed,
+            seed=design.seed,
             dtype=dtype,
-            masker=masker_record(masker),
-            classes=class_entries(masker, checked_classes(masker, classes)),
-            resolutions=checked_resolutions(resolutions),
+            masker=design.masks.record(),
+            classes=design.classes,
+            resolutions=design.resolutions,
             methods=tuple(method.entry for method in opened),
             metrics=metrics,
             extractors={name: reader.network.identity for name, reader in features.items()},
             parser=_parser_name(parser),
+            protocol=design.record(faces, metrics, list(features), dtype),
+            seen=seen_in_training(faces, design.protocol),
         )
         with locked(layout.folder, "benchmark", group=ranks.group):
             job = _Job.begin(settings, layout, ranks, progress)
-            portraits = job.prepare(faces, masker)
+            portraits = job.prepare(faces, design.masks)
             job.predict(opened, portraits, batch_size, device, labeller)
             scoring = job.score(portraits, features)
             job.write_results(scoring, opened, compare, exchanges)
@@ -195,9 +207,9 @@ class _Job:
     def _shown(self) -> bool:
         return self.progress and self._leads
 
-    def prepare(self, faces: Faces, masker: SemanticMasker) -> PreparedPortraits:
+    def prepare(self, faces: Faces, masks: MaskSource) -> PreparedPortraits:
         """Write portraits and masks at every resolution."""
-        stage = PreparationStage(self.layout, self.settings, masker, self.ranks, self.failures)
+        stage = PreparationStage(self.layout, self.settings, masks, self.ranks, self.failures)
         stage.require_same_sources(faces)
         self.failures.begin(self.ranks.world_size)
         if self._leads:

@@ -11,7 +11,7 @@ from facemask_inpaint.cli import options
 from facemask_inpaint.metrics.table import default_metrics, needs_features
 
 if TYPE_CHECKING:
-    from facemask_inpaint.benchmark import Run
+    from facemask_inpaint.benchmark import Protocol, Run
     from facemask_inpaint.benchmark.methods import MethodLike
 
 _SHOWN_FAILURES = 40
@@ -25,6 +25,13 @@ _SHOWN_FAILURES = 40
     required=True,
     help="CelebAMask-HQ, or a folder with images/ and labels/.",
 )
+@click.option(
+    "--protocol",
+    "protocol_name",
+    help="Follow a protocol: it decides classes, masks, sizes and seed, and unless given split, "
+    "metrics and extractor; see `facemask-inpaint protocol list`.",
+)
+@click.option("--keys", type=options.existing, help="List of portraits that the protocol asks for.")
 @click.option("--split", help="Part of the data: test, train … (default: the data set's own).")
 @click.option("--limit", type=options.at_least_one, help="Take the first so many portraits only.")
 @click.option(
@@ -69,6 +76,8 @@ _SHOWN_FAILURES = 40
 @click.option("--out", type=options.anywhere, required=True, help="Folder of the run.")
 def benchmark(
     dataset: Path,
+    protocol_name: str | None,
+    keys: Path | None,
     split: str | None,
     limit: int | None,
     models: tuple[str, ...],
@@ -106,9 +115,18 @@ def benchmark(
     from facemask_inpaint.benchmark.metrics import checked_metrics
 
     options.require_folder(out)
-    faces = data.open_faces(dataset, split)[:limit]
-    masker = SemanticMasker(**options.masker_options(dilate, class_table))
     methods = _methods(models, predictions)
+    followed = _followed(protocol_name)
+    if followed is None:
+        faces = data.open_faces(dataset, split)[:limit]
+        masker = SemanticMasker(**options.masker_options(dilate, class_table))
+        call |= {"classes": classes, "resolutions": resolutions, "masker": masker}
+    else:
+        faces = followed.split.open(dataset, keys)[:limit]
+        masker, resolutions, classes = SemanticMasker(), followed.resolutions, "all"
+        metrics = metrics or ",".join(followed.metrics)
+        extractor = extractor if _is_given("extractor") else followed.extractors
+        call |= {"protocol": followed}
     if check:
         options.check_data(faces, classes, masker, models=len(methods), sides=resolutions)
         return
@@ -117,8 +135,35 @@ def benchmark(
     if needs_features(names):
         readers = options.feature_readers(extractor, weights, own_device(call["device"]))
     call |= {"compare": not no_compare, "report": not no_report, "reader": readers, "out": out}
-    call |= {"classes": classes, "resolutions": resolutions, "masker": masker, "metrics": names}
-    _summarise(bench.run(methods, faces, **call))
+    _summarise(bench.run(methods, faces, metrics=names, **call))
+
+
+_DECIDED = ("split", "classes", "class_table", "dilate", "resolutions", "seed")
+"""Options that a protocol decides."""
+
+
+def _followed(name: str | None) -> Protocol | None:
+    """Return the protocol of a name.
+
+    Raises:
+        UsageError: an option was given that the protocol decides.
+    """
+    from facemask_inpaint.benchmark import protocols
+
+    if name is None:
+        if _is_given("keys"):
+            raise click.UsageError("--keys goes with --protocol; --split names a list of the data")
+        return None
+    if given := [option for option in _DECIDED if _is_given(option)]:
+        shown = "--" + given[0].replace("resolutions", "size").replace("_", "-")
+        raise click.UsageError(f"--protocol {name} decides {shown}: give one of the two")
+    return protocols.find_protocol(name)
+
+
+def _is_given(option: str) -> bool:
+    """Say whether an option stands on the command line."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def _methods(

@@ -118,7 +118,18 @@ def celebamask_hq(
             )
             for key in keys
         ),
+        _trained_on(folder),
     )
+
+
+def _trained_on(root: Path) -> dict[str, frozenset[str]]:
+    """Return which images the training splits hold that the mapping file tells."""
+    trained: dict[str, frozenset[str]] = {"none": frozenset()}
+    if (root / MAPPING_FILE).is_file():
+        mapping = _mapping(root).items()
+        seen = frozenset(key for key, index in mapping if index in _CELEBA["train"])
+        trained["celeba-train"] = seen
+    return trained
 
 
 def find_root(path: str | Path) -> Path | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import overload
 
@@ -85,6 +85,8 @@ class Faces(Sequence[Face]):
     Attributes:
         name: what records and reports call it.
         faces: the portraits, with unique keys.
+        trained_on: training split, as ``models.TRAINING_SPLITS`` names them, to the keys that it
+            holds; empty for a data set that no published network was trained on, as far as known.
 
     Example:
         >>> from pathlib import Path
@@ -96,6 +98,7 @@ class Faces(Sequence[Face]):
 
     name: str
     faces: tuple[Face, ...]
+    trained_on: Mapping[str, frozenset[str]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if not self.faces:

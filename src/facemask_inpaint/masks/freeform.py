@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -196,6 +197,7 @@ def centre(size: int, rng: np.random.Generator) -> Hole:
 
 GENERATORS: dict[str, HoleGenerator] = {
     "mat": mat,
+    "mat_small": partial(mat, small=True),
     "comodgan": comodgan,
     "deepfill": deepfill,
     "lama": lama,

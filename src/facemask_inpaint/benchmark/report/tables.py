@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.benchmark.metrics import in_table_order, metric_row
+from facemask_inpaint.benchmark.protocols.leakage import leaks
 from facemask_inpaint.benchmark.report.text_tables import MISSING, Cell, Table, csv_text, decimals
 from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import ClassEntry, Score
-from facemask_inpaint.benchmark.store.settings import extractor_of
+from facemask_inpaint.benchmark.store.settings import extractor_of, protocol_label
 from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, ComparisonDict, p_text
 from facemask_inpaint.metrics.features.sets import stand_in_warnings
 from facemask_inpaint.metrics.metric import Metric
@@ -37,7 +38,10 @@ def write_tables(run: Run) -> None:
         grids = _grids(run, resolution)
         tables = [_score_table(run, resolution, name, grid) for name, grid in grids.items()]
         _write(
-            run, f"scores-{resolution}", tables, csv_text(_SCORE_COLUMNS, _score_lines(run, grids))
+            run,
+            f"scores-{resolution}",
+            tables,
+            csv_text(_score_columns(run), _score_lines(run, grids)),
         )
         if resolution in run.comparison:
             comparison = run.comparison[resolution]
@@ -46,7 +50,7 @@ def write_tables(run: Run) -> None:
             _write(run, f"comparison-{resolution}", [table], text)
     ranking = list(_ranking_lines(run))
     _write(run, "ranking", [_ranking_table(ranking)], csv_text(_RANKING_COLUMNS, ranking))
-    _write(run, "methods", [_method_table(run)], csv_text(_METHOD_COLUMNS, _method_lines(run)))
+    _write(run, "methods", [_method_table(run)], csv_text(_method_columns(run), _method_lines(run)))
     timings = [tuple(vars(timing).values()) for timing in run.timings]
     _write(run, "timings", [_timing_table(run)], csv_text(_TIMING_COLUMNS, timings))
 
@@ -114,6 +118,7 @@ def _score_table(run: Run, resolution: int, metric: str, grid: Grid) -> Table:
         measure.description[0].upper() + measure.description[1:],
         *_letter_note(run),
         *_notes(run, metric, grid),
+        *protocol_notes(run),
     )
     return Table(_qualified(run, metric, caption), header, tuple(rows), notes)
 
@@ -147,6 +152,14 @@ def _notes(run: Run, metric: str, grid: Grid) -> Iterator[str]:
         yield f"Warning{'' if everywhere else ' (' + ', '.join(names) + ')'}: {text}"
 
 
+def protocol_notes(run: Run) -> Iterator[str]:
+    """Yield the protocol of a run, and where the run does not follow it."""
+    if run.protocol:
+        yield f"Protocol: {protocol_label(run.protocol)}"
+        for text in run.protocol["deviations"]:
+            yield f"Not as the protocol says: {text}"
+
+
 def _span(counts: set[int]) -> str:
     if not counts:
         return MISSING
@@ -154,7 +167,9 @@ def _span(counts: set[int]) -> str:
     return str(most) if least == most else f"{least} to {most}"
 
 
-_SCORE_COLUMNS = ("metric", "method", "class", "letter", "n", "value", "low", "high", "rank")
+def _score_columns(run: Run) -> tuple[str, ...]:
+    columns = ("metric", "method", "class", "letter", "n", "value", "low", "high", "rank")
+    return (*columns, "protocol") if run.protocol else columns
 
 
 def _score_lines(run: Run, grids: Mapping[str, Grid]) -> Iterator[Sequence[object]]:
@@ -165,7 +180,8 @@ def _score_lines(run: Run, grids: Mapping[str, Grid]) -> Iterator[Sequence[objec
                 if score := grid.get((method.name, entry.name)):
                     what = (metric, method.name, entry.name, entry.letter)
                     numbers = (score.n, score.value, score.low, score.high)
-                    yield (*what, *numbers, ranked.get(method.name))
+                    protocol = (run.protocol["sha256"],) if run.protocol else ()
+                    yield (*what, *numbers, ranked.get(method.name), *protocol)
 
 
 RankingLine = tuple[int, str, str, int, int | None, int]
@@ -252,10 +268,13 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-_METHOD_COLUMNS = ("method", "source", "digest", "licence", "resolution", "training")
+def _method_columns(run: Run) -> tuple[str, ...]:
+    columns = ("method", "source", "digest", "licence", "resolution", "training")
+    return (*columns, "seen_at_least", "seen_at_most") if run.seen else columns
 
 
 def _method_lines(run: Run) -> Iterator[Sequence[object]]:
+    seen = {leak.method: (leak.least, leak.most) for leak in leaks(run)}
     for method in run.methods:
         yield (
             method.name,
@@ -264,10 +283,12 @@ def _method_lines(run: Run) -> Iterator[Sequence[object]]:
             method.licence,
             method.resolution,
             method.training,
+            *seen.get(method.name, ()),
         )
 
 
 def _method_table(run: Run) -> Table:
+    seen = {leak.method: (Cell(leak.text),) for leak in leaks(run)}
     rows = tuple(
         (
             Cell(method.name),
@@ -276,11 +297,12 @@ def _method_table(run: Run) -> Table:
             Cell(method.licence or MISSING),
             Cell(_short(method.resolution)),
             Cell(method.training or MISSING),
+            *seen.get(method.name, ()),
         )
         for method in run.methods
     )
     header = ("method", "source", "SHA-256", "licence", "trained at", "trained on")
-    return Table("Models", header, rows)
+    return Table("Models", (*header, *(("images seen in training",) if seen else ())), rows)
 
 
 _TIMING_COLUMNS = ("method", "resolution", "device", "seconds", "mebibytes", "n")

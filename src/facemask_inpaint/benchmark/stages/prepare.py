@@ -12,12 +12,13 @@ from typing import NamedTuple, TypedDict
 import numpy as np
 from PIL import Image
 
-from facemask_inpaint import SemanticMasker, images
+from facemask_inpaint import images
 from facemask_inpaint._internal.concurrency import in_order
 from facemask_inpaint._internal.distributed import Ranks
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint._internal.identity import Identity
 from facemask_inpaint._internal.progress import progress_bar
+from facemask_inpaint.benchmark.mask_sources import MaskSource
 from facemask_inpaint.benchmark.store.failures import FailureLog
 from facemask_inpaint.benchmark.store.journal import Journal
 from facemask_inpaint.benchmark.store.layout import Layout
@@ -25,6 +26,7 @@ from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.errors import FacemaskInpaintError, ImageError, OptionError
 from facemask_inpaint.masks.label_maps import LabelMap, LabelSource
+from facemask_inpaint.masks.morphology import Hole
 
 _COMPRESSION = 1
 """Of PNG files: higher levels take five times as long and save a tenth."""
@@ -107,7 +109,7 @@ class PreparationStage:
     Args:
         layout: of the run.
         settings: of the run.
-        masker: cuts the masks.
+        masks: makes the holes.
         ranks: the processes of the run.
         failures: records what cannot be read.
     """
@@ -116,13 +118,13 @@ class PreparationStage:
         self,
         layout: Layout,
         settings: Settings,
-        masker: SemanticMasker,
+        masks: MaskSource,
         ranks: Ranks,
         failures: FailureLog,
     ) -> None:
         self._layout = layout
         self._settings = settings
-        self._masker = masker
+        self._masks = masks
         self._ranks = ranks
         self._failures = failures
         self._journal = Journal(layout.work, "prepared", ranks.rank)
@@ -200,13 +202,18 @@ class PreparationStage:
             image, labels = face.read_image(), face.read_label_map()
             _require_square(face.image, image.size)
             _require_square(f"label map of {face.image}", labels.shape)
-            present = set(self._masker.present(labels))
+            holes = {
+                resolution: dict(self._masks.holes(face.key, labels, names, resolution))
+                for resolution, names in missing.items()
+            }
         except (FacemaskInpaintError, OSError) as error:
             self._failures.add("read", error, key=face.key)
             return
         for resolution, names in missing.items():
             try:
-                shares = dict(self._write(face.key, resolution, image, labels, names, present))
+                shares = dict(
+                    self._write(face.key, resolution, image, labels, names, holes[resolution])
+                )
                 line: _PreparedLine = {
                     "key": face.key,
                     "resolution": resolution,
@@ -227,7 +234,7 @@ class PreparationStage:
         image: Image.Image,
         labels: LabelSource,
         names: Sequence[str],
-        present: set[str],
+        holes: Mapping[str, Hole],
     ) -> Iterator[tuple[str, float]]:
         """Write the portrait and its masks, and yield each class with the share that is hole."""
         ids = labels.ids if isinstance(labels, LabelMap) else labels.merged()
@@ -237,10 +244,9 @@ class PreparationStage:
         _write_or_compare(portrait, self._layout.original(resolution, key))
         for name in names:
             share, path = 0.0, self._layout.mask(resolution, name, key)
-            if name in present:
-                hole: np.ndarray = self._masker(labels, name, size=resolution)
-                share = float(hole.mean())
-                _write_or_compare(Image.fromarray(hole.astype(np.uint8) * 255), path)
+            if name in holes:
+                share = float(holes[name].mean())
+                _write_or_compare(Image.fromarray(holes[name].astype(np.uint8) * 255), path)
             elif path.exists():
                 raise _other_source(path)
             yield name, share

@@ -183,6 +183,17 @@ class Run:
         """Models, in the order in which they joined the run."""
         return tuple(from_dict(MethodEntry, entry) for entry in self.settings["methods"])
 
+    @property
+    def protocol(self) -> Mapping[str, Any] | None:
+        """Name, version, hash and deviations of the protocol; ``None`` without one."""
+        return self.settings.get("protocol")
+
+    @property
+    def seen(self) -> Mapping[str, int]:
+        """Training split to how many of the portraits were in it; empty where not known."""
+        seen: Mapping[str, int] = self.settings["dataset"].get("seen", {})
+        return seen
+
     @cached_property
     def cases(self) -> tuple[CaseRecord, ...]:
         """Every case that was predicted, by method, resolution, class and key."""

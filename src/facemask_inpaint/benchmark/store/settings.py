@@ -42,6 +42,8 @@ class Settings:
         metrics: names of the metrics that become scores.
         extractors: name to identity of each feature extractor; empty without feature metrics.
         parser: name of what parses predictions; ``None`` without.
+        protocol: name, version, hash and deviations of the protocol; ``None`` without.
+        seen: training split, as cards name them, to the number of portraits that were in it.
     """
 
     dataset: str
@@ -55,6 +57,8 @@ class Settings:
     metrics: tuple[str, ...]
     extractors: Mapping[str, str] = field(default_factory=dict)
     parser: str | None = None
+    protocol: Mapping[str, object] | None = None
+    seen: Mapping[str, int] = field(default_factory=dict)
 
     def extractor_of(self, metric: str) -> str | None:
         """Return the identity of the extractor behind a score, ``None`` where there is none.
@@ -89,6 +93,8 @@ class Settings:
             self.metrics,
             self.extractors,
             self.parser,
+            self.protocol,
+            self.seen,
         )
 
     def _fixed(self) -> dict[str, object]:
@@ -99,6 +105,7 @@ class Settings:
             "seed": self.seed,
             "dtype": self.dtype,
             "parser": self.parser,
+            "protocol": None if self.protocol is None else protocol_label(self.protocol),
         }
         fixed |= {f"masker option {name}": value for name, value in self.masker.items()}
         fixed |= {f"labels of class {entry.name}": list(entry.label_ids) for entry in self.classes}
@@ -110,7 +117,11 @@ class Settings:
     def to_dict(self) -> dict[str, object]:
         """Return the content of ``run.json``, with the versions that made it."""
         content = asdict(self)
-        content["dataset"] = {"name": self.dataset, "keys": list(content.pop("keys"))}
+        dataset = {"name": self.dataset, "keys": list(content.pop("keys"))}
+        seen = content.pop("seen")
+        content["dataset"] = {**dataset, "seen": seen} if seen else dataset
+        if self.protocol is None:
+            del content["protocol"]
         return {"format": FORMAT, **content, "versions": _versions()}
 
     @classmethod
@@ -129,7 +140,18 @@ class Settings:
             tuple(saved["metrics"]),
             saved["extractors"],
             saved["parser"],
+            run.protocol,
+            run.seen,
         )
+
+
+def protocol_label(record: Mapping[str, object]) -> str:
+    """Return the protocol of a run as results show it: name, version, beginning of the hash.
+
+    Args:
+        record: with ``name``, ``version`` and ``sha256``.
+    """
+    return f"{record['name']} v{record['version']} (SHA-256 {str(record['sha256'])[:12]})"
 
 
 def extractor_of(metric: str, extractors: Mapping[str, str]) -> str | None:

@@ -1,0 +1,82 @@
+"""What a run looks at: masks, classes, resolutions and seed, given one by one or by a protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from facemask_inpaint import SemanticMasker
+from facemask_inpaint.benchmark._arguments import (
+    checked_classes,
+    checked_masker,
+    checked_resolutions,
+    whole_number,
+)
+from facemask_inpaint.benchmark.mask_sources import CutMasks, MaskSource
+from facemask_inpaint.benchmark.protocols import Protocol, find_protocol
+from facemask_inpaint.benchmark.store.records import ClassEntry
+from facemask_inpaint.data import Faces
+from facemask_inpaint.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Design:
+    """What decides the holes and the draws of a run.
+
+    Attributes:
+        masks: makes the holes.
+        classes: mask classes, in the order of the tables.
+        resolutions: sides in pixels, ascending.
+        seed: of all draws of the methods.
+        protocol: where all of it comes from; ``None`` without one.
+    """
+
+    masks: MaskSource
+    classes: tuple[ClassEntry, ...]
+    resolutions: tuple[int, ...]
+    seed: int
+    protocol: Protocol | None = None
+
+    @classmethod
+    def of(
+        cls,
+        protocol: str | Protocol | None,
+        classes: str | Iterable[str],
+        resolutions: int | Iterable[int],
+        seed: int,
+        masker: SemanticMasker | None,
+    ) -> Design:
+        """Check the arguments of a run; see :func:`~.runner.run`.
+
+        Raises:
+            OptionError: an argument makes no sense, or the protocol decides it.
+            UnknownNameError: there is no such class or protocol.
+        """
+        if protocol is None:
+            masks = CutMasks(checked_masker(masker))
+            entries = checked_classes(masks, classes)
+            return cls(masks, entries, checked_resolutions(resolutions), whole_number("seed", seed))
+        if (classes, resolutions, seed, masker) != ("all", (256,), 0, None):
+            raise OptionError(
+                "a protocol decides classes, resolutions, seed and masker: leave them out"
+            )
+        chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
+        source = chosen.masks.source()
+        entries = source.select(chosen.masks.classes)
+        return cls(source, entries, chosen.resolutions, chosen.seed, chosen)
+
+    def record(
+        self, faces: Faces, metrics: Sequence[str], extractors: Sequence[str], dtype: str
+    ) -> dict[str, object] | None:
+        """Return what a run writes down of its protocol; ``None`` without one.
+
+        Args:
+            faces: portraits of the run.
+            metrics: names of its metrics.
+            extractors: names of its feature extractors.
+            dtype: of its networks.
+        """
+        if self.protocol is None:
+            return None
+        found = self.protocol.deviations(faces, metrics, extractors, dtype)
+        return self.protocol.record(found)
