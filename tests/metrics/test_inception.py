@@ -19,7 +19,8 @@ from facemask_inpaint.errors import (
     WeightsNotFoundError,
 )
 from facemask_inpaint.metrics import InceptionExtractor
-from facemask_inpaint.metrics.features.extractors import WEIGHTS_VARIABLE, _exact_float32
+from facemask_inpaint.metrics.features._precision import exact_float32
+from facemask_inpaint.metrics.features.extractors import WEIGHTS_VARIABLE
 from facemask_inpaint.metrics.features.frontends import FRONT_ENDS
 from facemask_inpaint.metrics.features.inception import Inception2015
 
@@ -232,7 +233,7 @@ def test_tf32_is_off_inside_and_restored() -> None:
         return cudnn.allow_tf32, matmul.allow_tf32
 
     before = switches()
-    with _exact_float32(torch.device("cuda")):
+    with exact_float32(torch.device("cuda")):
         inside = switches()
     assert inside in (("ieee", "ieee"), (False, False))
     assert switches() == before

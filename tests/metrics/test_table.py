@@ -19,6 +19,7 @@ from facemask_inpaint.errors import OptionError, UnknownNameError
 from facemask_inpaint.metrics import FeatureReader, ImagePair, custom, evaluate
 from facemask_inpaint.metrics.features.extractors import CustomExtractor
 from facemask_inpaint.metrics.features.frontends import DEFAULT, FRONT_ENDS
+from facemask_inpaint.metrics.features.vision_transformers import VISION_TRANSFORMERS
 from facemask_inpaint.metrics.metric import _resolved
 from facemask_inpaint.metrics.table import (
     EFFICIENTNET,
@@ -54,8 +55,9 @@ def test_every_function_of_the_table_exists() -> None:
             assert callable(_resolved(getattr(row, part, None) or row.function))
 
 
-def test_extractors_are_the_front_ends_and_two_without_a_download() -> None:
-    assert {*EXTRACTORS} == {*FRONT_ENDS, EFFICIENTNET, RANDOM_CONVOLUTIONS}
+def test_extractors_are_front_ends_transformers_and_two_without_a_download() -> None:
+    free = {EFFICIENTNET, RANDOM_CONVOLUTIONS}
+    assert {*EXTRACTORS} == {*FRONT_ENDS, *VISION_TRANSFORMERS, *free}
     assert EXTRACTORS[0] == DEFAULT
     with pytest.raises(UnknownNameError, match="unknown feature extractor 'styelgan'"):
         metrics.open_extractor("styelgan")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import facemask_inpaint
 from facemask_inpaint.errors import MaskError, SizeError
-from facemask_inpaint.metrics.features.extractors import _exact_float32
+from facemask_inpaint.metrics.features._precision import exact_float32
 from facemask_inpaint.models import InpaintingNetwork, _registry
 from tests.models.reduced import REDUCED, build
 
@@ -214,6 +214,6 @@ def test_compiled_network_answers_alike(
 def test_cuda_answers_like_the_cpu(architecture: str, batch: tuple[Tensor, Tensor]) -> None:
     network = build(architecture)
     expected = answer(network, *batch)
-    with _exact_float32(torch.device("cuda")):  # the rounding of TF32 is PyTorch's, not ours
+    with exact_float32(torch.device("cuda")):  # the rounding of TF32 is PyTorch's, not ours
         ours = answer(network.cuda(), *(part.cuda() for part in batch))
     torch.testing.assert_close(ours.cpu(), expected, atol=1e-3, rtol=1e-3)

@@ -91,18 +91,18 @@ def extractor_options(*, several: bool) -> Callable[[Command], Command]:
     repeated = " May be repeated: metrics are then named fid@NAME." if several else ""
 
     def decorate(command: Command) -> Command:
-        command = click.option("--weights", type=existing, help="Own copy of the Inception file.")(
-            command
-        )
+        command = click.option(
+            "--weights", type=existing, help="Own copy of the extractor's file."
+        )(command)
         return click.option(
             "--extractor",
             type=click.Choice(EXTRACTORS),
             multiple=several,
             show_default=f"{EXTRACTORS[0]}; {EFFICIENTNET} where the Inception file cannot be had "
             "and the extra [features] is installed",
-            help="Front end of the Inception network, see the docs on metrics; efficientnet-lite0, "
-            "which needs no download and compares with nothing published; or random-convolutions, "
-            f"which needs no weights: for rehearsals.{repeated}",
+            help="Front end of the Inception network, see the docs on metrics; dinov2; clip; "
+            "efficientnet-lite0, which needs no download and compares with nothing published; or "
+            f"random-convolutions, which needs no weights: for rehearsals.{repeated}",
         )(command)
 
     return decorate

