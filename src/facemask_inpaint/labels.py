@@ -116,10 +116,11 @@ _LAPA_LABELS = (
 
 LABEL_ORDERS: Mapping[str, LabelOrder] = {
     "celebamask-hq": LabelOrder(
-        title="CelebAMask-HQ, and all of this library",
+        title="CelebAMask-HQ",
         labels=LABEL_NAMES,
         licence=_CELEBAMASK_LICENCE,
         source="github.com/switchablenorms/CelebAMask-HQ @3f6c45d, g_mask.py",
+        note="The order of everything in this library.",
     ),
     "bisenet": LabelOrder(
         title="BiSeNet of zllrunning (79999_iter.pth) and facexlib (parsing_bisenet.pth)",

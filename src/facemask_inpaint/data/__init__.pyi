@@ -8,9 +8,12 @@ from .celebamask import celebamask_hq as celebamask_hq
 from .checks import DataCheck as DataCheck
 from .checks import Problem as Problem
 from .checks import check as check
+from .checks import label_order_warning as label_order_warning
 from .faces import Face as Face
 from .faces import Faces as Faces
 from .folders import labelled_folder as labelled_folder
 from .folders import open_faces as open_faces
 from .keys import read_keys as read_keys
 from .label_cache import cache_label_maps as cache_label_maps
+from .layouts import LAYOUTS as LAYOUTS
+from .layouts import DataLayout as DataLayout

@@ -13,13 +13,18 @@ from facemask_inpaint._internal.concurrency import in_threads
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.errors import DataSetError, ImageError, LabelMapError
 from facemask_inpaint.labels import LABEL_IDS
+from facemask_inpaint.masks._label_batches import require_vocabulary
 from facemask_inpaint.masks.label_maps import Annotation, LabelSource
+from facemask_inpaint.masks.order_check import order_warning
 from facemask_inpaint.masks.semantic import SemanticMasker
 
 Size = tuple[int, int]
 """Width and height."""
 
 _SHOWN = 40
+_LOOKED_AT = 24
+"""Label maps that are checked for their label order."""
+
 _ASPECT_TOLERANCE = 0.01
 _BYTES_PER_PIXEL = 1.6
 """Of a portrait as PNG: 1.3 on average over portraits of 256 pixels, 1.8 at most."""
@@ -148,7 +153,7 @@ def check(
     Args:
         faces: the data set.
         classes: mask classes to count, as ``SemanticMasker.select`` takes them.
-        masker: decides which classes a portrait has; ``None`` for the twelve.
+        masker: decides which classes a portrait has; ``None`` for those of the data's vocabulary.
         min_count: a class that fewer portraits have gets a warning.
         min_side: so do images with fewer pixels on the shorter side.
         square: count portraits that are not square as unusable, as benchmarks and training do;
@@ -161,6 +166,7 @@ def check(
 
     Raises:
         UnknownNameError: There is no such mask class.
+        LabelMapError: The masker is for label maps of another vocabulary.
 
     Example:
         >>> from facemask_inpaint import data
@@ -168,7 +174,8 @@ def check(
         >>> report.ok, report.counts["ears"]  # doctest: +SKIP
         (True, 1204)
     """
-    masker = masker or SemanticMasker()
+    masker = masker or SemanticMasker(vocabulary=faces.vocabulary)
+    require_vocabulary(faces.vocabulary, masker.vocabulary)
     names = masker.select(classes)
     findings = in_threads(
         partial(_inspect, masker=masker, square=square),
@@ -177,7 +184,16 @@ def check(
         progress=progress,
         description="check",
     )
-    return _summary(faces, findings, names, min_count, min_side)
+    unavailable = faces.unavailable({name: masker.classes[name] for name in names})
+    warning = label_order_warning(faces)
+    return _summary(
+        faces,
+        findings,
+        [name for name in names if name not in unavailable],
+        [*([warning] if warning else []), *unavailable.values()],
+        min_count,
+        min_side,
+    )
 
 
 class _Findings(NamedTuple):
@@ -190,8 +206,28 @@ class _Findings(NamedTuple):
     empty_parts: list[Path]
 
 
+def label_order_warning(faces: Faces) -> str | None:
+    """Return a warning if the label maps of a data set seem to be in another label order.
+
+    A few of them are looked at. Only files with label ids of faces can be in a wrong order.
+
+    Args:
+        faces: the data set.
+    """
+    step = max(1, len(faces) // _LOOKED_AT)
+    files = [face.label_map for face in faces[::step][:_LOOKED_AT] if face.label_map]
+    if faces.vocabulary.labels != LABEL_IDS:
+        return None
+    return order_warning((path for path in files if path.is_file()), faces[0].label_order)
+
+
 def _summary(
-    faces: Faces, findings: Sequence[_Findings], names: Sequence[str], min_count: int, min_side: int
+    faces: Faces,
+    findings: Sequence[_Findings],
+    names: Sequence[str],
+    notes: Sequence[str],
+    min_count: int,
+    min_side: int,
 ) -> DataCheck:
     sizes = Counter(each.image_size for each in findings if each.image_size)
     label_sizes = Counter(each.label_size for each in findings if each.label_size)
@@ -214,7 +250,7 @@ def _summary(
         image_sizes=dict(sizes.most_common()),
         label_sizes=dict(label_sizes.most_common()),
         empty_parts=tuple(path for each in findings for path in each.empty_parts),
-        warnings=(*_size_warnings(sizes, label_sizes, min_side), *few),
+        warnings=(*notes, *_size_warnings(sizes, label_sizes, min_side), *few),
     )
 
 
@@ -239,7 +275,8 @@ def _inspect(face: Face, masker: SemanticMasker, square: bool) -> _Findings:
             f"{face.image} is {_text(image_size)}, its label map {_text((width, height))}: "
             "they do not show the same frame"
         )
-    if not any(source.areas[1:]):
+    background = source.vocabulary.labels.get("background")
+    if not any(area for label, area in enumerate(source.areas) if label != background):
         problems.append(f"{face.label_map} marks nothing but background")
     usable = not problems
     classes = masker.present(source) if usable else []

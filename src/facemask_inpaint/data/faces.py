@@ -12,13 +12,16 @@ from PIL import Image
 from facemask_inpaint import images
 from facemask_inpaint.errors import LabelMapError, OptionError
 from facemask_inpaint.images.folders import compose
-from facemask_inpaint.labels import LABEL_NAMES
+from facemask_inpaint.labels import LABEL_NAMES, LabelOrder
+from facemask_inpaint.masks.availability import unavailable_classes
+from facemask_inpaint.masks.components import Component
 from facemask_inpaint.masks.label_maps import (
     IMAGES_PER_FOLDER,
     LabelSource,
     open_label_map,
     read_annotation_folder,
 )
+from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Face:
         key: name, unique in its data set: the file's stem, composed (NFC).
         image: image file.
         label_map: label map file, or the folder of CelebAMask-HQ's part files; ``None`` without.
+        vocabulary: what the ids in the file stand for.
+        label_order: in which ids of faces are in the file, if not in that of CelebAMask-HQ.
 
     Example:
         >>> from pathlib import Path
@@ -40,6 +45,8 @@ class Face:
     key: str
     image: Path
     label_map: Path | None = None
+    vocabulary: Vocabulary = field(default=FACES, repr=False)
+    label_order: LabelOrder | None = field(default=None, repr=False)
 
     def read_image(self) -> Image.Image:
         """Read the portrait in RGB, upright.
@@ -52,6 +59,8 @@ class Face:
     def read_label_map(self) -> LabelSource:
         """Read the portrait's label map, of its own size: not always that of the image.
 
+        Faces come in the order of CelebAMask-HQ, whatever order the file is in.
+
         Raises:
             LabelMapError: There are none, or this is no label map.
             ImageError: A file is missing or damaged.
@@ -60,7 +69,7 @@ class Face:
             raise LabelMapError(f"{self.image} has no label map")
         if self.label_map.is_dir():
             return read_annotation_folder(self.label_map, int(self.key))
-        return open_label_map(self.label_map)
+        return open_label_map(self.label_map, self.vocabulary, self.label_order)
 
     def source_files(self) -> list[Path]:
         """Return every file that this portrait is read from, if it is there."""
@@ -122,6 +131,19 @@ class Faces(Sequence[Face]):
         if isinstance(index, slice):
             return replace(self, faces=self.faces[index])
         return self.faces[index]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What label ids stand for in this data set."""
+        return self.faces[0].vocabulary
+
+    def unavailable(self, classes: Mapping[str, Component]) -> dict[str, str]:
+        """Return the mask classes that these data can never give, with the reason, by name.
+
+        Args:
+            classes: name to component, as ``SemanticMasker.classes``.
+        """
+        return unavailable_classes(self.faces[0].label_order, classes)
 
     def select(self, keys: Iterable[str]) -> Faces:
         """Return the portraits of these keys, in the order given.

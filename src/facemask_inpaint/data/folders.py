@@ -7,29 +7,45 @@ from pathlib import Path
 from facemask_inpaint.data import celebamask
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.data.keys import KeyList, read_keys
+from facemask_inpaint.data.layouts import LAYOUTS
 from facemask_inpaint.errors import OptionError, unknown_name
 from facemask_inpaint.images.folders import key_of, list_images
+from facemask_inpaint.labels import LabelOrder
+from facemask_inpaint.masks.label_orders import named_order
+from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
+from facemask_inpaint.masks.vocabulary_files import open_vocabulary
 
 IMAGE_FOLDER = "images"
 LABEL_MAP_FOLDER = "labels"
 
 
 def open_faces(
-    path: str | Path, split: str | None = None, *, preferred: str | None = None
+    path: str | Path,
+    split: str | None = None,
+    *,
+    preferred: str | None = None,
+    label_order: str | LabelOrder | None = None,
+    vocabulary: str | Path | Vocabulary | None = None,
 ) -> Faces:
-    """Return portraits with label maps, from a folder in a layout that this library knows.
+    """Return images with label maps, from a folder in a layout that this library knows.
 
     Args:
-        path: CelebAMask-HQ as distributed (see :func:`celebamask_hq`), or a folder with
-            ``images`` and ``labels`` in it (see :func:`labelled_folder`).
+        path: CelebAMask-HQ as distributed (see :func:`celebamask_hq`), another data set as
+            distributed (see :data:`LAYOUTS`), or a folder with ``images`` and ``labels`` in it
+            (see :func:`labelled_folder`).
         split: the part to take. Of CelebAMask-HQ one of CelebA's partition, by default
             ``"test"``; of a folder those listed in ``<split>.txt``, by default all. ``"all"`` is
             everything.
         preferred: the split to take by default where the data set has it, such as ``"train"``.
+        label_order: in which ids of faces are in the label maps, a key of
+            :data:`~facemask_inpaint.labels.LABEL_ORDERS` or a record of your own; by default that
+            of the data set, which is CelebAMask-HQ's in folders of your own.
+        vocabulary: what label ids stand for, as :func:`~facemask_inpaint.masks.open_vocabulary`
+            takes it; by default that of the data set, which is faces in folders of your own.
 
     Raises:
-        OptionError: The layout is neither, or a listed portrait is not there.
-        UnknownNameError: There is no such split.
+        OptionError: The layout is none of these, or a listed portrait is not there.
+        UnknownNameError: There is no such split, label order or vocabulary.
 
     Example:
         >>> from facemask_inpaint import data
@@ -37,22 +53,32 @@ def open_faces(
     """
     root = Path(path)
     if celebamask.find_root(root) is not None:
+        if vocabulary is not None or label_order not in (None, "celebamask-hq"):
+            raise OptionError(f"{root}: the part files of CelebAMask-HQ have names, not label ids")
         return celebamask.celebamask_hq(root, split or preferred or "test")
+    if not (root / LABEL_MAP_FOLDER).is_dir():
+        for layout in LAYOUTS.values():
+            if (found := layout.find_root(root)) is not None:
+                chosen = split or (preferred if preferred in layout.splits else None)
+                return layout.faces(found, chosen, label_order=label_order, vocabulary=vocabulary)
     if not (root / IMAGE_FOLDER).is_dir():
         raise OptionError(
             f"{root} is no data set: it holds neither {celebamask.IMAGE_FOLDER} (CelebAMask-HQ) "
-            f"nor {IMAGE_FOLDER} and {LABEL_MAP_FOLDER}; "
+            f"nor {IMAGE_FOLDER} and {LABEL_MAP_FOLDER}, nor is it laid out like "
+            f"{', '.join(layout.title for layout in LAYOUTS.values())}; "
             "data.labelled_folder takes folders of other names"
         )
     if split is None and preferred and (root / f"{preferred}.txt").is_file():
         split = preferred
     if split in (None, celebamask.ALL):
-        return labelled_folder(root)
+        return labelled_folder(root, label_order=label_order, vocabulary=vocabulary or FACES)
     listed = root / f"{split}.txt"
     if not listed.is_file():
         lists = [file.stem for file in root.glob("*.txt")]
         raise unknown_name(f"split of {root}", str(split), [*lists, celebamask.ALL])
-    return labelled_folder(root, keys=listed)
+    return labelled_folder(
+        root, keys=listed, label_order=label_order, vocabulary=vocabulary or FACES
+    )
 
 
 def labelled_folder(
@@ -61,6 +87,8 @@ def labelled_folder(
     images: str | Path = IMAGE_FOLDER,
     label_maps: str | Path | None = LABEL_MAP_FOLDER,
     keys: KeyList | None = None,
+    label_order: str | LabelOrder | None = None,
+    vocabulary: str | Path | Vocabulary = FACES,
 ) -> Faces:
     """Return portraits of one folder with the label maps of another, paired by file stem.
 
@@ -68,9 +96,12 @@ def labelled_folder(
         root: folder that holds both.
         images: folder of the portraits, in any image format; relative to ``root`` or absolute.
         label_maps: folder of the label maps, likewise: one file per portrait, pixels are ids in the
-            order of CelebAMask-HQ. ``None`` for portraits without.
+            order of CelebAMask-HQ, unless ``label_order`` or ``vocabulary`` say otherwise.
+            ``None`` for portraits without.
         keys: the portraits to take, in this order: file stems, or a text file with one a line;
             ``None`` for all, by name.
+        label_order: in which ids of faces are; see :func:`open_faces`.
+        vocabulary: what label ids stand for; see :func:`open_faces`.
 
     Returns:
         The portraits. One whose label map is missing is among them; ``data.check`` names it.
@@ -100,7 +131,12 @@ def labelled_folder(
     name = image_folder.parent.name if image_folder.name == IMAGE_FOLDER else image_folder.name
     if isinstance(keys, str | Path):
         name += f" {Path(keys).stem}"
-    return Faces(name, tuple(Face(key, by_key[key], maps.get(key)) for key in chosen))
+    order = None if label_order is None else named_order(label_order)
+    name += f" (label order {order.title})" if order else ""
+    labels = open_vocabulary(vocabulary)
+    return Faces(
+        name, tuple(Face(key, by_key[key], maps.get(key), labels, order) for key in chosen)
+    )
 
 
 def _folder(path: Path, content: str) -> Path:

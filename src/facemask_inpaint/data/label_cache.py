@@ -39,7 +39,8 @@ def cache_label_maps(
     whose source files changed in size or time, or are others, is made anew.
 
     Args:
-        faces: portraits with label maps or part files.
+        faces: portraits with label maps or part files. Label maps in another label order are one
+            file each already, and stay where they are.
         folder: where the maps go; made if need be.
         workers: threads; ``None`` for one per processor.
         progress: show a progress bar.
@@ -67,7 +68,11 @@ def cache_label_maps(
         progress=progress,
         description="label maps",
     )
-    failed = [face.key for face in cached if face.label_map and face.label_map.parent in sources]
+    failed = [
+        face.key
+        for face in cached
+        if face.label_map and face.label_map.parent in sources and face.label_order is None
+    ]
     if failed:
         _log.warning(
             "%s: labels that cannot be read and are not cached: %d (%s); data.check says why",
@@ -79,7 +84,7 @@ def cache_label_maps(
 def _cache(face: Face, folder: Path) -> Face:
     target = folder / f"{face.key}.png"
     files = face.label_files()
-    if not files:
+    if not files or face.label_order is not None:
         return face
     source = stamp_of(files)
     if _source_of(target) != source:

@@ -8,6 +8,7 @@ from . import irregular as irregular
 from . import label_maps as label_maps
 from . import mixed as mixed
 from . import morphology as morphology
+from . import order_check as order_check
 from . import semantic as semantic
 from . import vocabularies as vocabularies
 from . import vocabulary_files as vocabulary_files
@@ -36,6 +37,8 @@ from .mixed import MaskSample as MaskSample
 from .mixed import MaskSampler as MaskSampler
 from .mixed import MixedMaskSampler as MixedMaskSampler
 from .morphology import resize_hole as resize_hole
+from .order_check import order_violations as order_violations
+from .order_check import order_warning as order_warning
 from .semantic import SemanticMasker as SemanticMasker
 from .vocabularies import FACES as FACES
 from .vocabularies import Vocabulary as Vocabulary

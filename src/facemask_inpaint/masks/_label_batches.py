@@ -39,7 +39,7 @@ def open_batch(
         sources = [open_label_map(label_map, vocabulary, label_order)]
     if not sources:
         raise LabelMapError("the batch holds no label maps")
-    require_vocabulary(sources[0], vocabulary)
+    require_vocabulary(sources[0].vocabulary, vocabulary)
 
     def wrap(masks: NDArray[Any]) -> Any:
         mask = masks if batched else masks[0]
@@ -52,16 +52,16 @@ def open_batch(
     return sources, wrap
 
 
-def require_vocabulary(source: LabelSource, vocabulary: Vocabulary) -> None:
-    """Refuse a label map of another vocabulary.
+def require_vocabulary(data: Vocabulary, masker: Vocabulary) -> None:
+    """Refuse to cut masks of one vocabulary from label maps of another.
 
     Raises:
         LabelMapError: The message names both.
     """
-    if source.vocabulary.labels != vocabulary.labels:
+    if data.labels != masker.labels:
         raise LabelMapError(
-            f"this label map is of {source.vocabulary.name}, and the masker cuts "
-            f"{vocabulary.name}: make it with vocabulary={source.vocabulary.name!r}"
+            f"the label maps are of {data.name}, and the masker cuts {masker.name}: make it with "
+            f"vocabulary={data.name!r}"
         )
 
 

@@ -256,7 +256,7 @@ def reorder_label_map(label_map: Ids, order: str | LabelOrder) -> Ids:
     """Convert a label map of a face from another label order into that of CelebAMask-HQ.
 
     The ids themselves do not show in which order they are, so the caller names it;
-    :func:`check_label_order` tells whether a face comes out. What this order lacks is not there
+    :func:`order_violations` tells whether a face comes out. What this order lacks is not there
     afterwards: ``labels.LABEL_ORDERS[order].missing``. Where an order does not say whose left it
     means, sides are told by where the components lie in the face.
 

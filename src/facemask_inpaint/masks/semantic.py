@@ -276,7 +276,7 @@ class SemanticMasker:
     def open(self, label_map: LabelMapLike) -> LabelSource:
         """Return a label map opened, or the label map of a photo, to cut several masks from."""
         source = open_label_map(self.parse(label_map), self.vocabulary, self.label_order)
-        require_vocabulary(source, self.vocabulary)
+        require_vocabulary(source.vocabulary, self.vocabulary)
         return source
 
     def unavailable(self) -> list[str]:
