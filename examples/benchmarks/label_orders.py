@@ -57,9 +57,10 @@ def print_table(counts: dict[tuple[str, str], Counter[str]]) -> None:
         shares = {}
         for read in LABEL_ORDERS:
             count = counts[written, read]
-            if written != read and (judged := count["warned"] + count["not warned"]):
-                shares[read] = count["warned"] / judged
+            if written != read:
                 wrong.update(count)
+                if judged := count["warned"] + count["not warned"]:
+                    shares[read] = count["warned"] / judged
         least = min(shares, key=lambda read: shares[read])
         print(f"{written:20}{alarms:>14.1%}   {shares[least]:.1%} (as {least})")
     judged = wrong["warned"] + wrong["not warned"]
