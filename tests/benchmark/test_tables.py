@@ -89,10 +89,10 @@ def test_markdown_marks_the_best_three_and_names_the_stand_in(run: Run) -> None:
 
 def test_latex_is_marked_and_escaped(run: Run) -> None:
     text = (run.layout.tables / "scores-256.tex").read_text(encoding="utf-8")
-    assert r"\textbf{3.25}" in text
-    assert r"\underline{0.02000}" in text
-    assert r"\textit{11.50}" in text
-    assert r"moles 50\% \\" in text
+    assert (
+        r"C full mouth & 80 & \textbf{3.2} & \textit{11.5} & \textbf{3.2} & 40.0 & 50.0 \\" in text
+    )
+    assert r"moles 50\% & 80 & \underline{0.020} & \textbf{0.010}" in text
     assert r"FID $\downarrow$ at 256" in text
 
 

@@ -39,6 +39,9 @@ class Metric:
         needs: what has to be given; see :data:`Need`.
         unit: of the number, such as ``"dB"``; empty for plain numbers.
         digits: significant digits of the largest value of a table's column.
+        decimals: digits after the point in a paper's table; ``None`` for two to three significant
+            ones, row by row.
+        percent: whether a paper's table shows the number in per cent.
         default: whether it is computed unless other metrics are asked for.
         ranks: whether a better value means a better method; diagnostics only say where to look.
     """
@@ -50,6 +53,8 @@ class Metric:
     needs: frozenset[Need] = frozenset()
     unit: str = ""
     digits: int = 4
+    decimals: int | None = None
+    percent: bool = False
     default: bool = False
     ranks: bool = True
 

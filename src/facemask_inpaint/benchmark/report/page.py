@@ -22,8 +22,8 @@ from facemask_inpaint.benchmark.metrics import in_table_order, metric_row
 from facemask_inpaint.benchmark.report import differences, format, plots, provenance, scores
 from facemask_inpaint.benchmark.report.assets import Assets
 from facemask_inpaint.benchmark.report.gallery import Gallery
+from facemask_inpaint.benchmark.report.grids import MARKED
 from facemask_inpaint.benchmark.report.selection import Selection
-from facemask_inpaint.benchmark.report.tables import MARKED
 from facemask_inpaint.benchmark.report.warnings import scoped_warnings
 from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.masks import MaskClass

@@ -9,8 +9,8 @@ from functools import cached_property
 
 from facemask_inpaint.benchmark.metrics import in_table_order, metric_row
 from facemask_inpaint.benchmark.report.format import counted, fixed, interval
+from facemask_inpaint.benchmark.report.grids import MARKED, TOP_THREE_FROM, ranks
 from facemask_inpaint.benchmark.report.plots import Point, Scale
-from facemask_inpaint.benchmark.report.tables import MARKED, TOP_THREE_FROM, ranks
 from facemask_inpaint.benchmark.report.text_tables import decimals
 from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import ClassEntry, Score
@@ -47,7 +47,7 @@ class Board:
         return max(score.n for score in self.of(mask_class))
 
     def ranks(self, mask_class: str) -> dict[str, int]:
-        """Return the rank of each method in one class, see :func:`.tables.ranks`."""
+        """Return the rank of each method in one class, see :func:`.grids.ranks`."""
         return ranks({score.method: score.value for score in self.of(mask_class)}, self.metric)
 
     def points(self, mask_class: str) -> list[Point | None]:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint.benchmark.metrics import in_table_order, metric_row
+from facemask_inpaint.benchmark.metrics import metric_row
 from facemask_inpaint.benchmark.protocols.leakage import leaks
+from facemask_inpaint.benchmark.report.grids import (
+    MARKED,
+    TOP_THREE_FROM,
+    Grid,
+    column_values,
+    heading,
+    letter_note,
+    protocol_notes,
+    qualified,
+    ranks,
+    score_grids,
+    span,
+    warning_notes,
+)
+from facemask_inpaint.benchmark.report.latex import PACKAGES, plain_table
+from facemask_inpaint.benchmark.report.paper_tables import paper_table
 from facemask_inpaint.benchmark.report.text_tables import MISSING, Cell, Table, csv_text, decimals
 from facemask_inpaint.benchmark.store.layout import Run
-from facemask_inpaint.benchmark.store.records import ClassEntry, Score
-from facemask_inpaint.benchmark.store.settings import extractor_of, protocol_label
 from facemask_inpaint.metrics.comparison.results import EXCHANGE_TEST, ComparisonDict, p_text
-from facemask_inpaint.metrics.features.sets import stand_in_warnings
-from facemask_inpaint.metrics.metric import Metric
-
-MARKED = 3
-"""Ranks that are marked, and counted in the ranking."""
-
-TOP_THREE_FROM = 5
-"""So many methods there must be for "among the best three" to say anything."""
-
-Grid = Mapping[tuple[str, str], Score]
-"""Scores of one metric at one resolution by method and class."""
 
 
 def write_tables(run: Run) -> None:
@@ -35,13 +37,14 @@ def write_tables(run: Run) -> None:
     for stale in run.layout.tables.glob("comparison-*"):
         stale.unlink()
     for resolution in run.resolutions:
-        grids = _grids(run, resolution)
+        grids = score_grids(run, resolution)
         tables = [_score_table(run, resolution, name, grid) for name, grid in grids.items()]
         _write(
             run,
             f"scores-{resolution}",
             tables,
             csv_text(_score_columns(run), _score_lines(run, grids)),
+            [paper_table([run], name, resolution).text for name in grids],
         )
         if resolution in run.comparison:
             comparison = run.comparison[resolution]
@@ -55,21 +58,13 @@ def write_tables(run: Run) -> None:
     _write(run, "timings", [_timing_table(run)], csv_text(_TIMING_COLUMNS, timings))
 
 
-def ranks(values: Mapping[str, float], metric: Metric) -> dict[str, int]:
-    """Return the rank of every method, 1 for the best; equal values share one.
-
-    The result is empty if all values are equal, and for diagnostics, which only say where to look.
-    """
-    if len(set(values.values())) < 2 or not metric.ranks:
-        return {}
-    keys = {name: metric.rank_key(value) for name, value in values.items()}
-    return {name: 1 + sum(other < key for other in keys.values()) for name, key in keys.items()}
-
-
-def _write(run: Run, name: str, tables: Sequence[Table], text: str) -> None:
+def _write(
+    run: Run, name: str, tables: Sequence[Table], text: str, latex: Sequence[str] = ()
+) -> None:
+    latex = latex or [plain_table(table, name) for table in tables]
     contents = {
         "md": "\n".join(table.markdown() for table in tables),
-        "tex": "\n".join(table.latex() for table in tables),
+        "tex": "\n".join([PACKAGES, *latex]),
         "csv": text,
     }
     for suffix, content in contents.items():
@@ -77,27 +72,9 @@ def _write(run: Run, name: str, tables: Sequence[Table], text: str) -> None:
             path.write_text(content, encoding="utf-8")
 
 
-def _grids(run: Run, resolution: int) -> dict[str, Grid]:
-    """Return the scores by metric, in the order of the tables."""
-    grids: dict[str, dict[tuple[str, str], Score]] = defaultdict(dict)
-    for score in run.scores:
-        if score.resolution == resolution:
-            grids[score.metric][score.method, score.mask_class] = score
-    return {name: grids[name] for name in in_table_order(grids)}
-
-
-def _column(run: Run, grid: Grid, entry: ClassEntry) -> dict[str, float]:
-    """Return the values of one class by method."""
-    return {
-        method.name: grid[method.name, entry.name].value
-        for method in run.methods
-        if (method.name, entry.name) in grid
-    }
-
-
 def _score_table(run: Run, resolution: int, metric: str, grid: Grid) -> Table:
     measure = metric_row(metric)
-    columns = {entry.name: _column(run, grid, entry) for entry in run.classes}
+    columns = {entry.name: column_values(run, grid, entry) for entry in run.classes}
     ranked = {name: ranks(column, measure) for name, column in columns.items()}
     digits = {name: decimals(column.values(), measure.digits) for name, column in columns.items()}
     rows = []
@@ -111,60 +88,16 @@ def _score_table(run: Run, resolution: int, metric: str, grid: Grid) -> Table:
             )
         rows.append(tuple(row))
     counts = [{score.n for (_, name), score in grid.items() if name == e.name} for e in run.classes]
-    rows.append((Cell("n"), *(Cell(_span(each)) for each in counts)))
+    rows.append((Cell("n"), *(Cell(span(each)) for each in counts)))
     caption = f"{measure.label} {measure.arrow} at {resolution} x {resolution}, {run.dataset}"
-    header = ("method", *(_heading(entry) for entry in run.classes))
+    header = ("method", *(heading(entry) for entry in run.classes))
     notes = (
         measure.description[0].upper() + measure.description[1:],
-        *_letter_note(run),
-        *_notes(run, metric, grid),
+        *letter_note(run),
+        *warning_notes(grid),
         *protocol_notes(run),
     )
-    return Table(_qualified(run, metric, caption), header, tuple(rows), notes)
-
-
-def _qualified(run: Run, metric: str, caption: str) -> str:
-    """Return the caption, naming features that compare with nothing published."""
-    notes = stand_in_warnings(extractor_of(metric, run.settings["extractors"]))
-    return caption + "".join(f" ({note})" for note in notes)
-
-
-def _heading(entry: ClassEntry) -> str:
-    return f"{entry.letter} {entry.name}".strip().replace("_", " ")
-
-
-def _letter_note(run: Run) -> Iterator[str]:
-    letters = [
-        entry.letter for entry in run.classes if entry.letter and not entry.letter_from_study
-    ]
-    if letters:
-        yield f"The letters {', '.join(letters)} are this library's; the study pins C, G and I only"
-
-
-def _notes(run: Run, metric: str, grid: Grid) -> Iterator[str]:
-    """Yield every warning once, with the classes it is about."""
-    concerned: dict[str, dict[str, None]] = defaultdict(dict)
-    for (_, mask_class), score in grid.items():
-        for text in score.warnings:
-            concerned[text][mask_class] = None
-    for text, names in concerned.items():
-        everywhere = len(names) == len({mask_class for _, mask_class in grid})
-        yield f"Warning{'' if everywhere else ' (' + ', '.join(names) + ')'}: {text}"
-
-
-def protocol_notes(run: Run) -> Iterator[str]:
-    """Yield the protocol of a run, and where the run does not follow it."""
-    if run.protocol:
-        yield f"Protocol: {protocol_label(run.protocol)}"
-        for text in run.protocol["deviations"]:
-            yield f"Not as the protocol says: {text}"
-
-
-def _span(counts: set[int]) -> str:
-    if not counts:
-        return MISSING
-    least, most = min(counts), max(counts)
-    return str(most) if least == most else f"{least} to {most}"
+    return Table(qualified(run, metric, caption), header, tuple(rows), notes)
 
 
 def _score_columns(run: Run) -> tuple[str, ...]:
@@ -175,7 +108,7 @@ def _score_columns(run: Run) -> tuple[str, ...]:
 def _score_lines(run: Run, grids: Mapping[str, Grid]) -> Iterator[Sequence[object]]:
     for metric, grid in grids.items():
         for entry in run.classes:
-            ranked = ranks(_column(run, grid, entry), metric_row(metric))
+            ranked = ranks(column_values(run, grid, entry), metric_row(metric))
             for method in run.methods:
                 if score := grid.get((method.name, entry.name)):
                     what = (metric, method.name, entry.name, entry.letter)
@@ -194,8 +127,8 @@ def _ranking_lines(run: Run) -> Iterator[RankingLine]:
     """Yield in how many classes each method is among the best three, and the best."""
     several = len(run.methods) >= TOP_THREE_FROM
     for resolution in run.resolutions:
-        for metric, grid in _grids(run, resolution).items():
-            columns = [ranks(_column(run, grid, e), metric_row(metric)) for e in run.classes]
+        for metric, grid in score_grids(run, resolution).items():
+            columns = [ranks(column_values(run, grid, e), metric_row(metric)) for e in run.classes]
             ranked = [column for column in columns if column]
             for method in run.methods:
                 mine = [column[method.name] for column in ranked if method.name in column]
@@ -259,7 +192,7 @@ def _comparison_table(run: Run, resolution: int, content: ComparisonDict) -> Tab
     confidence = f"{content['confidence']:.0%}"
     header = ("class", "n", "first", "second", "D", confidence, "p", "adjusted p")
     caption = f"Differences of FID at {resolution} x {resolution}, {run.dataset}"
-    return Table(_qualified(run, "fid", caption), header, rows, tuple(notes))
+    return Table(qualified(run, "fid", caption), header, rows, tuple(notes))
 
 
 def _short(value: object) -> str:

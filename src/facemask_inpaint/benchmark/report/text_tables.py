@@ -1,4 +1,4 @@
-"""Tables for people: one content, as Markdown, CSV and LaTeX."""
+"""Tables for people: one content, as Markdown and CSV; :mod:`.latex` sets it in LaTeX."""
 
 from __future__ import annotations
 
@@ -11,17 +11,6 @@ from typing import NamedTuple
 
 MISSING = "\N{EN DASH}"
 _MARKDOWN = {1: "**{}**", 2: "{} ²", 3: "{} ³"}
-_LATEX = {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}", 3: r"\textit{{{}}}"}
-_SPECIAL = {char: f"\\{char}" for char in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "↓": r"$\downarrow$",
-    "↑": r"$\uparrow$",
-    "≤": r"$\leq$",
-    "\N{MULTIPLICATION SIGN}": r"$\times$",
-    MISSING: "--",
-}
 
 
 class Cell(NamedTuple):
@@ -62,29 +51,6 @@ class Table:
             "\n".join([f"### {self.caption}", "", *body, *([""] if notes else []), *notes]) + "\n"
         )
 
-    def latex(self) -> str:
-        """For ``booktabs``: best in bold, second underlined, third in italics."""
-        columns = "l" + "r" * (len(self.header) - 1)
-        rows = [" & ".join(_marked(cell, _LATEX, _tex) for cell in row) for row in self.rows]
-        return (
-            "\n".join(
-                [
-                    r"\begin{table}",
-                    rf"\caption{{{_tex(self.caption)}}}",
-                    rf"\begin{{tabular}}{{{columns}}}",
-                    r"\toprule",
-                    " & ".join(map(_tex, self.header)) + r" \\",
-                    r"\midrule",
-                    *(row + r" \\" for row in rows),
-                    r"\bottomrule",
-                    r"\end{tabular}",
-                    *(rf"\par\footnotesize {_tex(note)}" for note in self.notes),
-                    r"\end{table}",
-                ]
-            )
-            + "\n"
-        )
-
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Comma-separated values below a line of column names; ``None`` is empty."""
@@ -115,7 +81,3 @@ def _marked(cell: Cell, marks: dict[int, str], escape: Callable[[str], str]) -> 
 
 def _bar_escaped(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-def _tex(text: str) -> str:
-    return "".join(_SPECIAL.get(char, char) for char in text)
