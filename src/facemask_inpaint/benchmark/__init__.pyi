@@ -5,6 +5,7 @@ from . import report as report
 from . import runner as runner
 from .methods import PredictionFolder as PredictionFolder
 from .metrics import benchmark_metrics as benchmark_metrics
+from .options import RunOptions as RunOptions
 from .protocols import Protocol as Protocol
 from .runner import run as run
 from .store.layout import Layout as Layout

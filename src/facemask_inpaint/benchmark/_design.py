@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from facemask_inpaint import SemanticMasker
 from facemask_inpaint.benchmark._arguments import (
     checked_classes,
+    checked_dataset,
     checked_masker,
     checked_resolutions,
     whole_number,
@@ -64,6 +66,12 @@ class Design:
         source = chosen.masks.source()
         entries = source.select(chosen.masks.classes)
         return cls(source, entries, chosen.resolutions, chosen.seed, chosen)
+
+    def portraits(self, dataset: Faces | str | Path) -> Faces:
+        """Return the portraits of a run: those given, or the part of a folder that is meant."""
+        if self.protocol is None or isinstance(dataset, Faces):
+            return checked_dataset(dataset)
+        return self.protocol.split.open(dataset)
 
     def record(
         self, faces: Faces, metrics: Sequence[str], extractors: Sequence[str], dtype: str

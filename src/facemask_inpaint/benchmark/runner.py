@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Unpack
 
 import torch
 
-from facemask_inpaint import SemanticMasker
-from facemask_inpaint._internal.devices import own_device, resolve_dtype
+from facemask_inpaint._internal.devices import own_device
 from facemask_inpaint._internal.distributed import Ranks, joined_ranks
 from facemask_inpaint._internal.files import DISK_FULL, atomic_path, remove_abandoned
 from facemask_inpaint._internal.locks import locked
-from facemask_inpaint.benchmark._arguments import (
-    checked_dataset,
-    checked_folder,
-    checked_readers,
-    whole_number,
-)
-from facemask_inpaint.benchmark._design import Design
-from facemask_inpaint.benchmark._functions import digest_of
+from facemask_inpaint.benchmark._arguments import checked_folder, checked_readers
 from facemask_inpaint.benchmark.mask_sources import MaskSource
 from facemask_inpaint.benchmark.methods import Method, Methods, open_methods
-from facemask_inpaint.benchmark.metrics import checked_metrics, image_rows, metric_row
-from facemask_inpaint.benchmark.protocols import Protocol
-from facemask_inpaint.benchmark.protocols.leakage import seen_in_training
+from facemask_inpaint.benchmark.metrics import image_rows, metric_row
+from facemask_inpaint.benchmark.options import Options, RunOptions
 from facemask_inpaint.benchmark.report.tables import write_tables
 from facemask_inpaint.benchmark.stages.compare import compare_methods
 from facemask_inpaint.benchmark.stages.predict import PredictionStage
@@ -58,25 +50,7 @@ from facemask_inpaint.metrics.table import (
 
 
 def run(
-    methods: Methods,
-    dataset: Faces | str | Path,
-    *,
-    out: str | Path,
-    classes: str | Iterable[str] = "all",
-    resolutions: int | Iterable[int] = (256,),
-    seed: int = 0,
-    masker: SemanticMasker | None = None,
-    protocol: str | Protocol | None = None,
-    metrics: str | Sequence[str] | None = None,
-    reader: FeatureReader | Mapping[str, FeatureReader] | None = None,
-    parser: str | Parser | None = None,
-    batch_size: int = 8,
-    device: str | torch.device | None = None,
-    dtype: str | torch.dtype = "float32",
-    compare: bool = True,
-    exchanges: int | None = None,
-    report: bool = True,
-    progress: bool = True,
+    methods: Methods, dataset: Faces | str | Path, *, out: str | Path, **options: Unpack[RunOptions]
 ) -> Run:
     """Fill every component of every portrait with every method, and measure the predictions.
 
@@ -96,33 +70,7 @@ def run(
             one alone, several, or a mapping or pairs under the names that tables shall show.
         dataset: portraits with label maps, or a folder that ``data.open_faces`` knows.
         out: folder of the run.
-        classes: mask classes, as :meth:`SemanticMasker.select` reads them.
-        resolutions: sides in pixels, such as ``(256, 512, 1024)``; one alone will do.
-        seed: decides every random draw. An image's own seed depends on this, the class, the
-            resolution and the portrait's key, and on nothing else.
-        masker: cuts the masks; default ``SemanticMasker()``.
-        protocol: name of one of ``benchmark.protocols.list_protocols()``, or a protocol: decides
-            ``classes``, ``resolutions``, ``seed`` and ``masker``, and, where not given, data split,
-            ``metrics`` and ``reader``. The run records where it deviates.
-        metrics: names out of the table of metrics, over the hole such as ``"psnr_hole"`` or whole
-            such as ``"psnr"``; a string is one name, or several between commas. ``None`` takes the
-            default ones. Diagnostics are always added.
-        reader: how images become features; default the Inception network, or EfficientNet-Lite0
-            where its weights cannot be had and the extra ``features`` is installed. Several
-            readers, as a mapping from names, compute each metric of features by each of them
-            (``fid@name``).
-        parser: labels predictions, for the diagnostic ``agreement``: a name of
-            ``parsing.list_parsers()``, which takes the portraits for aligned ones, or a function
-            from an image ``(H, W, 3)`` uint8 to its label map. ``None`` leaves it out.
-        batch_size: images per call of a method.
-        device: where methods and features are computed; ``None`` is CUDA when there (with ranks,
-            each its own), else the CPU.
-        dtype: floating-point type that networks compute in.
-        compare: whether pairs of methods are compared, with intervals and p-values.
-        exchanges: of the tests, see :func:`~facemask_inpaint.metrics.compare`; ``None`` takes
-            enough for the number of methods.
-        report: whether to write the report page.
-        progress: whether to show progress bars.
+        **options: classes, resolutions, metrics and more; see :class:`~.options.RunOptions`.
 
     Returns:
         The run as it is on disk. What failed is in its ``failures``.
@@ -135,47 +83,23 @@ def run(
         FolderInUseError: another process works in ``out``.
         FacemaskInpaintError: the disk is too full for the results; all predictions are kept.
     """
-    batch_size = whole_number("batch_size", batch_size, 1)
-    exchanges = None if exchanges is None else whole_number("exchanges", exchanges, 1)
-    design = Design.of(protocol, classes, resolutions, seed, masker)
-    if design.protocol is not None:
-        if not isinstance(dataset, Faces):
-            dataset = design.protocol.split.open(dataset)
-        metrics = design.protocol.metrics if metrics is None else metrics
-        reader = reader or {
-            name: FeatureReader(name, device) for name in design.protocol.extractors
-        }
-    metrics = checked_metrics(metrics, parser is not None)
-    dtype = str(resolve_dtype(dtype)).removeprefix("torch.")
-    readers, opened = checked_readers(reader), open_methods(methods)
-    layout, faces = Layout(checked_folder(out)), checked_dataset(dataset)
+    chosen, opened = Options(**options), open_methods(methods)
+    design = chosen.design()
+    chosen = chosen.completed_by(design.protocol)
+    metrics, readers = chosen.metric_names, checked_readers(chosen.reader)
+    layout, faces = Layout(checked_folder(out)), design.portraits(dataset)
     with joined_ranks() as ranks:
-        device = own_device(device)
+        device = own_device(chosen.device)
         features = _features(metrics, readers, device)
-        labeller = resolve_parser(parser, align=False, device=device, progress=False)
-        settings = Settings(
-            dataset=faces.name,
-            keys=tuple(face.key for face in faces),
-            seed=design.seed,
-            dtype=dtype,
-            masker=design.masks.record(),
-            classes=design.classes,
-            resolutions=design.resolutions,
-            methods=tuple(method.entry for method in opened),
-            metrics=metrics,
-            extractors={name: reader.network.identity for name, reader in features.items()},
-            parser=_parser_name(parser),
-            protocol=design.record(faces, metrics, list(features), dtype),
-            seen=seen_in_training(faces, design.protocol),
-        )
+        parser = resolve_parser(chosen.parser, align=False, device=device, progress=False)
+        identities = {name: reader.network.identity for name, reader in features.items()}
+        settings = chosen.settings(design, opened, faces, identities)
         with locked(layout.folder, "benchmark", group=ranks.group):
-            job = _Job.begin(settings, layout, ranks, progress)
+            job = _Job.begin(settings, layout, ranks, chosen)
             portraits = job.prepare(faces, design.masks)
-            job.predict(opened, portraits, batch_size, device, labeller)
-            scoring = job.score(portraits, features)
-            job.write_results(scoring, opened, compare, exchanges)
-            if report:
-                job.report(opened)
+            job.predict(opened, portraits, device, parser)
+            job.write_results(job.score(portraits, features), opened)
+            job.report(opened)
             ranks.barrier()
     return Run.open(layout.folder)
 
@@ -188,16 +112,16 @@ class _Job:
     settings: Settings
     ranks: Ranks
     failures: FailureLog
-    progress: bool
+    options: Options
 
     @classmethod
-    def begin(cls, settings: Settings, layout: Layout, ranks: Ranks, progress: bool) -> _Job:
+    def begin(cls, settings: Settings, layout: Layout, ranks: Ranks, options: Options) -> _Job:
         """Merge the settings with those of the run that is in the folder already."""
         merged = merged_with_earlier(settings, layout)
         if ranks.rank == 0:
             remove_abandoned(layout.folder)
         ranks.barrier()  # all have read the earlier settings
-        return cls(layout, merged, ranks, FailureLog(layout, ranks.rank), progress)
+        return cls(layout, merged, ranks, FailureLog(layout, ranks.rank), options)
 
     @property
     def _leads(self) -> bool:
@@ -205,7 +129,7 @@ class _Job:
 
     @property
     def _shown(self) -> bool:
-        return self.progress and self._leads
+        return self.options.progress and self._leads
 
     def prepare(self, faces: Faces, masks: MaskSource) -> PreparedPortraits:
         """Write portraits and masks at every resolution."""
@@ -228,7 +152,6 @@ class _Job:
         self,
         methods: Sequence[Method],
         portraits: PreparedPortraits,
-        batch_size: int,
         device: torch.device,
         parser: Parser | None,
     ) -> None:
@@ -239,7 +162,7 @@ class _Job:
             portraits,
             self.ranks,
             self.failures,
-            batch_size=batch_size,
+            batch_size=self.options.batch_size,
             device=device,
             parser=parser,
         )
@@ -261,13 +184,7 @@ class _Job:
         self.ranks.barrier()
         return stage
 
-    def write_results(
-        self,
-        scoring: ScoringStage,
-        methods: Sequence[Method],
-        compare: bool,
-        exchanges: int | None,
-    ) -> None:
+    def write_results(self, scoring: ScoringStage, methods: Sequence[Method]) -> None:
         """Write records, comparison and tables; the first rank does that for all."""
         if not self._leads:
             return
@@ -277,7 +194,8 @@ class _Job:
             write_records(self.layout.timings, collected_timings(self.layout, self.settings))
             write_records(self.layout.scores, scoring.collect(cases))
             comparison: dict[int, ComparisonDict] = {}
-            if compare and scoring.stores:
+            if self.options.compare and scoring.stores:
+                exchanges = self.options.exchanges
                 comparison = compare_methods(scoring, exchanges, progress=self._shown)
             with atomic_path(self.layout.comparison) as path:
                 path.write_text(json.dumps(comparison, allow_nan=False) + "\n", encoding="utf-8")
@@ -288,10 +206,10 @@ class _Job:
             raise
 
     def report(self, methods: Sequence[Method]) -> None:
-        """Write the report page; a page that fails costs no numbers."""
+        """Write the report page if it is wanted; a page that fails costs no numbers."""
         from facemask_inpaint.benchmark.report import write_report
 
-        if not self._leads:
+        if not (self._leads and self.options.report):
             return
         try:
             write_report(Run.open(self.layout.folder))
@@ -347,10 +265,3 @@ def _features(
             f"facemask-inpaint[features]' brings; an extractor of your own; or "
             f"{RANDOM_CONVOLUTIONS}, a stand-in for rehearsals"
         ) from error
-
-
-def _parser_name(parser: str | Parser | None) -> str | None:
-    if parser is None or isinstance(parser, str):
-        return parser
-    name = getattr(parser, "__name__", type(parser).__name__)
-    return f"{name} {(digest_of(parser) or '')[:12]}".strip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from facemask_inpaint.benchmark.methods import MethodLike
 
 _SHOWN_FAILURES = 40
+
+
+class _Call(TypedDict):
+    """Options that ``benchmark.run`` takes as they are."""
+
+    seed: int
+    batch_size: int
+    device: str | None
+    dtype: str
+    parser: str | None
+    compare: bool
+    exchanges: int | None
+    report: bool
 
 
 @click.command()
@@ -67,9 +80,15 @@ _SHOWN_FAILURES = 40
     help="Label predictions too (small, bisenet …): the diagnostic 'agreement' says whether a "
     "component came back where it was.",
 )
-@click.option("--no-compare", is_flag=True, help="Leave out intervals and p-values of differences.")
+@click.option(
+    "--no-compare",
+    "compare",
+    flag_value=False,
+    default=True,
+    help="Leave out intervals and p-values of differences.",
+)
 @options.exchanges_option
-@click.option("--no-report", is_flag=True, help="Leave out the page.")
+@click.option("--no-report", "report", flag_value=False, default=True, help="Leave out the page.")
 @click.option(
     "--check", is_flag=True, help="Only say what is wrong with the data and how large the run gets."
 )
@@ -89,11 +108,9 @@ def benchmark(
     metrics: str | None,
     extractor: tuple[str, ...],
     weights: Path | None,
-    no_compare: bool,
-    no_report: bool,
     check: bool,
     out: Path,
-    **call: Any,
+    **call: Unpack[_Call],
 ) -> None:
     """Fill every component of every portrait with every method, and measure the predictions.
 
@@ -113,29 +130,29 @@ def benchmark(
     from facemask_inpaint import benchmark as bench
     from facemask_inpaint._internal.devices import own_device
     from facemask_inpaint.benchmark.metrics import checked_metrics
+    from facemask_inpaint.metrics import FeatureReader
 
     options.require_folder(out)
-    methods = _methods(models, predictions)
-    followed = _followed(protocol_name)
+    chosen: bench.RunOptions = {**call}
+    methods, followed = _methods(models, predictions), _followed(protocol_name)
     if followed is None:
         faces = data.open_faces(dataset, split)[:limit]
         masker = SemanticMasker(**options.masker_options(dilate, class_table))
-        call |= {"classes": classes, "resolutions": resolutions, "masker": masker}
+        chosen |= {"classes": classes, "resolutions": resolutions, "masker": masker}
     else:
         faces = followed.split.open(dataset, keys)[:limit]
         masker, resolutions, classes = SemanticMasker(), followed.resolutions, "all"
         metrics = metrics or ",".join(followed.metrics)
         extractor = extractor if _is_given("extractor") else followed.extractors
-        call |= {"protocol": followed}
+        chosen["protocol"] = followed
     if check:
         options.check_data(faces, classes, masker, models=len(methods), sides=resolutions)
         return
-    names = checked_metrics(metrics, call["parser"] is not None)
-    readers = None
+    chosen["metrics"] = names = checked_metrics(metrics, call["parser"] is not None)
     if needs_features(names):
-        readers = options.feature_readers(extractor, weights, own_device(call["device"]))
-    call |= {"compare": not no_compare, "report": not no_report, "reader": readers, "out": out}
-    _summarise(bench.run(methods, faces, metrics=names, **call))
+        reader = FeatureReader(device=own_device(call["device"]))
+        chosen["reader"] = options.feature_readers(extractor, weights, reader)
+    _summarise(bench.run(methods, faces, out=out, **chosen))
 
 
 _DECIDED = ("split", "classes", "class_table", "dilate", "resolutions", "seed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
@@ -18,7 +18,21 @@ from facemask_inpaint.metrics.table import (
 
 if TYPE_CHECKING:
     from facemask_inpaint.metrics import FeatureReader
-    from facemask_inpaint.metrics.inputs import Skipped
+    from facemask_inpaint.metrics.inputs import OnError, Skipped
+
+
+class _Reading(TypedDict):
+    """Values of the options of :func:`_reader_options` and ``options.extractor_options``."""
+
+    extractor: str | tuple[str, ...] | None
+    weights: Path | None
+    device: str | None
+    dtype: str
+    batch_size: int
+    workers: int | None
+    on_error: OnError
+    cache: Path | None
+    no_cache: bool
 
 
 def _reader_options(command: options.Command) -> options.Command:
@@ -61,7 +75,7 @@ def evaluate(
     null_swaps: int,
     json_file: Path | None,
     csv_file: Path | None,
-    **reading: Any,
+    **reading: Unpack[_Reading],
 ) -> None:
     """Measure the images in FAKE against those in REAL; files pair by stem.
 
@@ -74,7 +88,7 @@ def evaluate(
 
     left_out = _LeftOut()
     names = metric_names(default_metrics() if metrics is None else metrics, metric_rows())
-    readers = _readers(**reading, on_skip=left_out, needs_network=needs_features(names))
+    readers = _readers(reading, left_out, needs_network=needs_features(names))
     scores = evaluate_images(real, fake, names, masks, null_swaps=null_swaps, reader=readers)
     click.echo(str(scores))
     _write(json_file, lambda: scores.to_json(indent=2))
@@ -100,7 +114,7 @@ def compare(
     seed: int,
     json_file: Path | None,
     csv_file: Path | None,
-    **reading: Any,
+    **reading: Unpack[_Reading],
 ) -> None:
     """Say which of several methods filled the same images better, with intervals and p-values.
 
@@ -114,7 +128,7 @@ def compare(
 
     folders = dict(_named_folder(text) for text in methods)
     left_out = _LeftOut()
-    readers = _readers(**reading, on_skip=left_out, needs_network=True)
+    readers = _readers(reading, left_out, needs_network=True)
     result = compare_methods(
         real,
         {name: _by_class(folder) for name, folder in folders.items()},
@@ -131,19 +145,26 @@ def compare(
 
 
 def _readers(
-    device: str | None, cache: Path | None, no_cache: bool, needs_network: bool, **kept: Any
+    reading: _Reading, on_skip: _LeftOut, *, needs_network: bool
 ) -> dict[str, FeatureReader]:
     """Readers by the names of their extractors; one without a network where none is needed."""
     from facemask_inpaint import checkpoints
     from facemask_inpaint.metrics import FeatureReader
 
+    cache = reading["cache"] or checkpoints.cache_folder() / "features"
+    reader = FeatureReader(
+        device=reading["device"],
+        batch_size=reading["batch_size"],
+        workers=reading["workers"],
+        cache=None if reading["no_cache"] else cache,
+        on_error=reading["on_error"],
+        on_skip=on_skip,
+    )
     if not needs_network:
-        for name in ("extractor", "weights", "dtype"):
-            kept.pop(name)
-        return {"": FeatureReader(device=device, **kept)}
-    if cache is None and not no_cache:
-        cache = checkpoints.cache_folder() / "features"
-    return options.feature_readers(device=device, cache=None if no_cache else cache, **kept)
+        return {"": reader}
+    return options.feature_readers(
+        reading["extractor"], reading["weights"], reader, reading["dtype"]
+    )
 
 
 class _LeftOut:

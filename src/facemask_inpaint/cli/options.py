@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
@@ -12,8 +13,6 @@ from facemask_inpaint.errors import LabelMapError
 from facemask_inpaint.metrics.table import EFFICIENTNET, EXTRACTORS, metric_rows
 
 if TYPE_CHECKING:
-    import torch
-
     from facemask_inpaint import SemanticMasker
     from facemask_inpaint._internal.types import Conditions
     from facemask_inpaint.data import Faces
@@ -111,22 +110,29 @@ def extractor_options(*, several: bool) -> Callable[[Command], Command]:
 def feature_readers(
     extractor: str | Sequence[str] | None,
     weights: Path | None,
-    device: str | torch.device | None,
+    reader: FeatureReader,
     dtype: str = "float32",
-    **reading: Any,
 ) -> dict[str, FeatureReader]:
-    """Readers by the names of their extractors; without any name the default one."""
-    from facemask_inpaint.metrics import FeatureReader, open_extractor
+    """Return a reader for each extractor, by name; without any name for the default one.
+
+    Args:
+        extractor: names of extractors.
+        weights: own copy of the Inception file.
+        reader: says how images are read, and the device.
+        dtype: floating-point type that the networks compute in.
+    """
+    from facemask_inpaint.metrics import open_extractor
     from facemask_inpaint.metrics.features.extractors import default_extractor
 
     if not extractor:
         extractor = EXTRACTORS[0] if weights else default_extractor()
     names = [extractor] if isinstance(extractor, str) else extractor
     if weights is None and dtype == "float32":  # loaded when they are needed
-        return {name: FeatureReader(name, device, **reading) for name in names}
+        return {name: replace(reader, extractor=name) for name in names}
+    networks = (open_extractor(name, reader.device, weights=weights, dtype=dtype) for name in names)
     return {
-        name: FeatureReader(open_extractor(name, device, weights=weights, dtype=dtype), **reading)
-        for name in names
+        name: replace(reader, extractor=network, device=None)
+        for name, network in zip(names, networks)
     }
 
 
