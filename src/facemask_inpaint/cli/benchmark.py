@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 import click
 
@@ -11,7 +11,7 @@ from facemask_inpaint.cli import options
 from facemask_inpaint.metrics.table import default_metrics, needs_features
 
 if TYPE_CHECKING:
-    from facemask_inpaint.benchmark import Protocol, Run
+    from facemask_inpaint.benchmark import Protocol, Run, RunOptions
     from facemask_inpaint.benchmark.methods import MethodLike
 
 _SHOWN_FAILURES = 40
@@ -133,7 +133,7 @@ def benchmark(
     from facemask_inpaint.metrics import FeatureReader
 
     options.require_folder(out)
-    chosen: bench.RunOptions = {**call}
+    chosen = cast("RunOptions", call)
     methods, followed = _methods(models, predictions), _followed(protocol_name)
     if followed is None:
         faces = data.open_faces(dataset, split)[:limit]
