@@ -4,10 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo benchmark test test-all web web-test lint format docs clean
+APP := .venv-app
+
+.PHONY: demo app benchmark test test-all web web-test lint format docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/facemask-inpaint demo --out runs/demo
+
+# In an environment of its own: Gradio wants an older Pillow than the rest is tested with.
+app: $(APP)/.installed
+	$(APP)/bin/facemask-inpaint app
 
 benchmark: $(INSTALLED)
 	$(BIN)/python examples/benchmark_portraits.py
@@ -41,9 +47,14 @@ docs: $(INSTALLED)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/_generated .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(APP) build dist docs/_build docs/_generated .pytest_cache .mypy_cache .ruff_cache
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs]"
+	touch $@
+
+$(APP)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(APP)
+	$(APP)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[app]"
 	touch $@

@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -80,7 +81,8 @@ def test_ticks_fill_the_union_of_the_components(studio: Studio, files: Path) -> 
     hole = fmi.SemanticMasker(3)(fmi.data.sample(256).label_map, ["eyes", "full_mouth"])
     filled = np.asarray(answer.composites["harmonic"])
     np.testing.assert_array_equal(filled, expected(hole, blend="poisson"))
-    differs = (np.asarray(answer.hidden) != np.asarray(answer.portrait)).any(axis=-1)
+    preview = studio.preview(ask(files, classes=("eyes", "C"), dilate=3), 256)
+    differs = (np.asarray(preview.image) != np.asarray(answer.portrait)).any(axis=-1)
     np.testing.assert_array_equal(differs, hole)
     assert answer.hole_share == hole.mean()
     assert answer.report() == f"{hole.mean():.1%} of the image inpainted with harmonic"
@@ -267,7 +269,7 @@ def test_foreign_hosts_are_refused(address: str, host: str, status: int) -> None
 @needs_gradio
 @pytest.mark.parametrize("kind", ["text", "half", "odd", "labels", "small", "coloured", "none"])
 def test_refusals_are_sentences_without_folders(
-    address: str, kind: str, files: Path, tmp_path: Path
+    address: str, kind: str, files: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     client = importlib.import_module("gradio_client")
     portrait, labels = files / "portrait.png", files / "labels.png"
@@ -289,13 +291,12 @@ def test_refusals_are_sentences_without_folders(
         given = (portrait, labels)
     sent = [client.handle_file(str(path)) for path in given]
     page = client.Client(address, verbose=False)
-    arguments = (*sent, "small", classes, None, ["harmonic"], 0, 0.01, "none")
-    with pytest.raises(Exception) as refused:  # noqa: PT011  (the client's own, named AppError)
-        page.predict(*arguments, api_name="/inpaint")
-    said = str(refused.value)
-    assert "show_error" not in said
+    arguments = (*sent, "small", "all", classes, None, ["harmonic"], 0, 0.01, "none")
+    said, *results = page.predict(*arguments, api_name="/inpaint")
     assert "/" not in said
     assert kind in said or kind in ("none", "small", "coloured")
+    assert not any(shown["visible"] for shown in results)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @needs_gradio
@@ -311,15 +312,74 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]:
-    """The page as somebody sees it who has just opened it."""
+    """A window in which the page is opened."""
     with (
         serve(["harmonic"], device="cpu") as (address,),
         browser.browser(tmp_path_factory.mktemp("browser")) as tab,
     ):
-        tab.resize(1280, 1400)
         tab.send("Page.navigate", url=address)
-        tab.wait("document.querySelector('#portrait img')?.naturalWidth === 512")
+        tab.wait("document.querySelector('#easel canvas') !== null")
         yield tab
+
+
+def opened(page: browser.Page, width: int, height: int) -> None:
+    """Show the page anew in a window of some size, with the sample portrait and its mask."""
+    page.resize(width, height)
+    page.send("Page.navigate", url=page.run("location.href"))
+    page.wait("document.querySelector('#easel canvas') !== null")
+    page.wait("document.querySelector('#classes input')?.checked")
+    shown(page)
+
+
+def shown(page: browser.Page) -> np.ndarray:
+    """Return what the photo's tab shows, ``(h, w, 3)``, once it has stopped changing."""
+    settle(page, "#easel canvas")
+    before, now = None, part(page, "#easel")
+    while before is None or (before != now).any() or not (np.ptp(now, axis=(0, 1)) > 50).all():
+        time.sleep(1)
+        before, now = now, part(page, "#easel")
+    return now
+
+
+def part(page: browser.Page, selector: str) -> np.ndarray:
+    """What the window shows of an element."""
+    left, top, width, height = map(int, box(page, selector))
+    return page.screenshot()[top : top + height, left : left + width]
+
+
+def box(page: browser.Page, selector: str) -> list[float]:
+    """Left, top, width and height of an element in the window."""
+    place = f"document.querySelector({selector!r}).getBoundingClientRect()"
+    return page.run(f"(box => [box.x, box.y, box.width, box.height])({place})")
+
+
+def is_in_window(page: browser.Page, selector: str) -> bool:
+    """Whether all of an element is seen without scrolling."""
+    left, top, width, height = box(page, selector)
+    inner = page.run("[innerWidth, innerHeight]")
+    return left >= 0 and top >= 0 and left + width <= inner[0] and top + height <= inner[1]
+
+
+def tick(page: browser.Page, mask_class: str) -> None:
+    """Press the mouse on the box of a mask class."""
+    page.click(f"#classes input[name={mask_class!r}]")
+
+
+def inpainted(page: browser.Page, words: str) -> None:
+    """Press the button, and return once the report says something."""
+    settle(page, "#fill")
+    page.click("#fill")
+    page.wait(f"document.querySelector('#report')?.innerText.includes({words!r})")
+
+
+def drop(page: browser.Page, file: Path) -> None:
+    """Replace the photo by another file."""
+    page.click("#portrait button[aria-label='Clear']")
+    page.wait("document.querySelector('#portrait input[type=file]') !== null")
+    root = page.send("DOM.getDocument")["root"]["nodeId"]
+    chooser = page.send("DOM.querySelector", nodeId=root, selector="#portrait input[type=file]")
+    page.send("DOM.setFileInputFiles", files=[str(file)], **chooser)
+    page.wait(f"document.querySelector('#portrait')?.innerText.includes({file.stem!r})")
 
 
 def picture(page: browser.Page, selector: str) -> np.ndarray:
@@ -334,11 +394,8 @@ def picture(page: browser.Page, selector: str) -> np.ndarray:
 
 
 def stroke(page: browser.Page, begin: tuple[float, float], end: tuple[float, float]) -> None:
-    """Drag the mouse over the easel between two points, given as shares of the picture."""
-    left, top, width, height = page.run(
-        "(box => [box.x, box.y, box.width, box.height])"
-        "(document.querySelector('#easel canvas').getBoundingClientRect())"
-    )
+    """Drag the mouse over the easel between two points, given as shares of its canvas."""
+    left, top, width, height = box(page, "#easel canvas")
     points = [(left + width * x, top + height * y) for x, y in np.linspace(begin, end, 12)]
     page.send("Input.dispatchMouseEvent", type="mouseMoved", x=points[0][0], y=points[0][1])
     for kind, (x, y) in [
@@ -362,49 +419,114 @@ def settle(page: browser.Page, selector: str) -> None:
 
 @needs_gradio
 @needs_browser
-def test_first_click_fills_the_sample(page: browser.Page) -> None:
-    settle(page, "#fill")
-    page.click("#fill")
+@pytest.mark.parametrize("size", [(1400, 1000), (400, 850)], ids=["desk", "telephone"])
+def test_photo_button_and_result_are_seen_without_scrolling(
+    page: browser.Page, size: tuple[int, int], tmp_path: Path
+) -> None:
+    opened(page, *size)
+    assert is_in_window(page, "#easel canvas")
+    assert is_in_window(page, "#fill")
+    assert is_in_window(page, "#classes label:last-child")
+    inpainted(page, "inpainted with harmonic")
     page.wait("document.querySelectorAll('#compare img').length === 2")
-    page.wait("document.querySelector('#download-0')?.innerText.includes('harmonic')")
-    sample = fmi.data.sample(512)
-    hole = fmi.SemanticMasker()(sample.label_map, "eyes")
-    filled = fmi.Inpainter.from_pretrained("harmonic", device="cpu")(sample.image, hole)
+    settle(page, "#compare")
+    assert page.run("scrollY") == 0
+    assert is_in_window(page, "#compare")
     before, after = (picture(page, f"#compare img{which}") for which in (":not(.fixed)", ".fixed"))
+    sample = fmi.data.sample(512)
+    sample.image.save(tmp_path / "sample.png")
+    request = InpaintingRequest(
+        portrait=tmp_path / "sample.png", models=("harmonic",), classes=("eyes",)
+    )
     np.testing.assert_array_equal(before, np.asarray(sample.image))
-    np.testing.assert_array_equal(after, np.asarray(filled))
-    assert page.complaints() == []
+    expected = Studio("cpu").inpaint(request).composites["harmonic"]
+    np.testing.assert_array_equal(after, np.asarray(expected))
 
 
 @needs_gradio
 @needs_browser
-def test_strokes_on_an_own_portrait_are_filled(page: browser.Page, tmp_path: Path) -> None:
-    own = fmi.data.sample(256).image.crop((0, 0, 256, 160))
-    own.save(tmp_path / "own.png")
-    settle(page, "#fill")
-    page.click("#portrait button[aria-label='Remove Image']")
-    page.wait("!document.querySelector('#portrait img')")
-    root = page.send("DOM.getDocument")["root"]["nodeId"]
-    chooser = page.send("DOM.querySelector", nodeId=root, selector="#portrait input[type=file]")
-    page.send("DOM.setFileInputFiles", files=[str(tmp_path / "own.png")], **chooser)
-    page.wait("document.querySelector('#portrait img')?.naturalWidth === 256")
-    page.click("#finding button")
-    page.wait("document.querySelector('#labels input[type=file]') !== null")
-    assert "sample" not in page.run("document.querySelector('#labels').innerText")
-    page.click("#classes input")  # the eyes, ticked at first
-    page.click("#paint button")
-    settle(page, "#easel canvas")
-    where = "{block: 'center', behavior: 'instant'}"
-    page.run(f"document.querySelector('#easel canvas').scrollIntoView({where})")
-    stroke(page, (0.3, 0.5), (0.7, 0.5))
-    settle(page, "#fill")
-    page.click("#fill")
-    page.wait("document.querySelector('#compare img.fixed')?.naturalWidth === 256")
-    filled = picture(page, "#compare img.fixed")
-    y, x = np.nonzero((filled != np.asarray(own)).any(axis=-1))
-    assert abs(x.mean() / own.width - 0.5) < 0.1
-    assert abs(y.mean() / own.height - 0.5) < 0.1
-    assert np.ptp(x) > 2 * np.ptp(y)
+def test_ticks_show_at_once_and_strokes_stay(page: browser.Page, tmp_path: Path) -> None:
+    opened(page, 1400, 1000)
+    eyes = shown(page)
+    stroke(page, (0.4, 0.85), (0.6, 0.85))
+    painted = shown(page)
+    tick(page, "nose")
+    page.wait("document.querySelector('#classes input[name=nose]').checked")
+    time.sleep(1)
+    with_nose = shown(page)
+    height = len(eyes)
+    strip, face = slice(int(0.8 * height), height), slice(0, int(0.7 * height))
+    strokes = (painted[strip] != eyes[strip]).any(axis=-1).sum()
+    assert strokes > 1000
+    differs = np.ptp([with_nose[strip], painted[strip]], axis=0).max(axis=-1) > 40
+    assert differs.sum() < 0.1 * strokes
+    assert (with_nose[face] != painted[face]).any(axis=-1).sum() > 1000
+    inpainted(page, "inpainted with harmonic")
+    page.wait("document.querySelectorAll('#compare img').length === 2")
+    changed = (picture(page, "#compare img.fixed") != np.asarray(fmi.data.sample().image)).any(-1)
+    assert changed[400:].sum() > 1000
+    assert changed[:400].sum() > 1000
+
+
+@needs_gradio
+@needs_browser
+def test_wide_photos_are_shown_whole(page: browser.Page, tmp_path: Path) -> None:
+    opened(page, 1400, 1000)
+    wide = Image.new("RGB", (1200, 300), (40, 90, 160))
+    wide.paste((200, 30, 30), (0, 0, 20, 300))
+    wide.paste((30, 200, 30), (1180, 0, 1200, 300))
+    wide.save(tmp_path / "wide.png")
+    tick(page, "eyes")
+    drop(page, tmp_path / "wide.png")
+    page.wait("document.querySelector('#note')?.innerText === ''")
+    photo = shown(page).reshape(-1, 3)
+    assert (abs(photo - np.int16([200, 30, 30])).max(axis=1) < 9).any()
+    assert (abs(photo - np.int16([30, 200, 30])).max(axis=1) < 9).any()
+    stroke(page, (0.4, 0.5), (0.6, 0.5))
+    inpainted(page, "inpainted with harmonic")
+    page.wait("document.querySelector('#compare img.fixed')?.naturalWidth === 1200")
+    settle(page, "#compare")
+    width, height = box(page, "#compare img.fixed")[2:]
+    assert page.run("getComputedStyle(document.querySelector('#compare img')).objectFit") == (
+        "contain"
+    )
+    assert is_in_window(page, "#compare")
+    assert width / height <= 4.1
+
+
+@needs_gradio
+@needs_browser
+def test_errors_stand_where_the_result_was(page: browser.Page, tmp_path: Path) -> None:
+    opened(page, 1400, 1000)
+    inpainted(page, "inpainted with harmonic")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    drop(page, tmp_path / "broken.png")
+    page.wait("document.querySelector('#note')?.innerText.includes('broken.png: not an image')")
+    inpainted(page, "broken.png: not an image")
+    assert page.run("document.querySelector('#compare img')") is None
+    assert is_in_window(page, "#report")
+
+
+@needs_gradio
+@needs_browser
+@needs_small_parser
+def test_one_face_of_a_group_can_be_chosen(page: browser.Page, tmp_path: Path) -> None:
+    group = Image.new("RGB", (900, 400), (90, 110, 130))
+    portraits = Path(__file__).parent / "data_portraits/images"
+    group.paste(Image.open(portraits / "B000490.jpg").resize((360, 360)), (20, 20))
+    group.paste(Image.open(portraits / "J000293.jpg").resize((300, 300)), (500, 40))
+    group.save(tmp_path / "group.png")
+    opened(page, 1400, 1000)
+    drop(page, tmp_path / "group.png")
+    page.wait("document.querySelectorAll('#faces input').length === 3")
+    page.click("#faces label:nth-of-type(3) input")
+    time.sleep(1)
+    shown(page)
+    inpainted(page, "inpainted with harmonic")
+    page.wait("document.querySelector('#compare img.fixed')?.naturalWidth === 900")
+    changed = (picture(page, "#compare img.fixed") != np.asarray(group)).any(axis=(0, 2))
+    assert not changed[:450].any()
+    assert changed[450:].sum() > 40
 
 
 @needs_gradio

@@ -4,5 +4,6 @@ from . import studio as studio
 from .server import serve as serve
 from .studio import InpaintingRequest as InpaintingRequest
 from .studio import InpaintingResult as InpaintingResult
+from .studio import Preview as Preview
 from .studio import Studio as Studio
 from .studio import model_choices as model_choices

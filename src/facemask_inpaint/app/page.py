@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -15,7 +15,7 @@ import gradio as gr
 from gradio.components.image_editor import EditorValue
 from PIL import Image
 
-from facemask_inpaint import data, images, parsing
+from facemask_inpaint import data, parsing
 from facemask_inpaint._internal.types import Blend
 from facemask_inpaint.app.studio import (
     MOST_MODELS,
@@ -24,7 +24,6 @@ from facemask_inpaint.app.studio import (
     Studio,
     model_choices,
     painted_area,
-    read_portrait,
     without_folders,
 )
 from facemask_inpaint.errors import FacemaskInpaintError, UnknownNameError
@@ -33,22 +32,43 @@ from facemask_inpaint.models import card
 
 _log = logging.getLogger(__name__)
 
-_TITLE = "Inpaint a portrait"
-_LEAD = (
-    "Choose what to hide in a portrait: tick components, paint, or both. Then inpaint it with one "
-    "model, or with two to compare."
-)
-_EASEL = (640, 640)
-"""Width and height that the image under the brush fits into."""
+_TITLE = "Inpaint a photo"
+_LEAD = "Tick what to hide, or paint over it; then inpaint it with one model, or two to compare."
+_EASEL = 1024
+"""Longer side in pixels of the photo that is painted on, at most."""
+
+_HEIGHT = "min(62vh, 640px)"
+"""Height of the photo and of the result on the page, as CSS."""
+
+_EVERY_FACE = ("all", "all")
+_PHOTO, _RESULT = "photo", "result"
+"""The two tabs."""
+
+STYLE = """
+main.app { padding: 8px 16px !important; }
+#lead h1 { margin: 0 0 4px; font-size: 20px; }
+#lead p { margin: 0; }
+#compare img { object-fit: contain !important; }
+@media (max-width: 700px) {
+  main.app { padding: 4px 8px !important; }
+  #lead p { display: none; }
+  #easel, #compare, #easel > div, #compare > div { height: 38vh !important; }
+  #easel { min-height: 0; }
+  #classes label { padding: 2px 6px; font-size: 13px; }
+  #fill { position: sticky; bottom: 4px; z-index: 5; }
+}
+"""
+"""Less space around things than Gradio leaves, so that a telephone shows photo and button."""
 
 
 @dataclass(frozen=True)
 class _Inputs:
-    """The page's controls; their order is that of :meth:`_Handlers.inpaint`'s arguments."""
+    """The page's controls; their order is that of the arguments of :func:`_request`."""
 
-    portrait: gr.Image
+    portrait: gr.File
     label_map: gr.File
     parser: gr.Dropdown
+    faces: gr.Radio
     classes: gr.CheckboxGroup
     easel: gr.ImageEditor
     models: gr.Dropdown
@@ -59,12 +79,16 @@ class _Inputs:
 
 @dataclass(frozen=True)
 class _Outputs:
-    """Where the result is shown."""
+    """Where the result is shown, and where the photo is."""
 
+    tabs: gr.Tabs
     report: gr.Markdown
     slider: gr.ImageSlider
-    gallery: gr.Gallery
     downloads: list[gr.DownloadButton]
+
+    def components(self) -> list[gr.Component]:
+        """Return them all, in the order of what handlers return."""
+        return [self.tabs, self.report, self.slider, *self.downloads]
 
 
 def build_page(studio: Studio, folder: Path, *, models: Sequence[str], parser: str) -> gr.Blocks:
@@ -78,18 +102,29 @@ def build_page(studio: Studio, folder: Path, *, models: Sequence[str], parser: s
     """
     handlers = _Handlers(studio, folder)
     with gr.Blocks(title=_TITLE, analytics_enabled=False) as page:
-        gr.Markdown("\n\n".join([f"# {_TITLE}", _LEAD, *_advice(models)]))
+        gr.Markdown("\n\n".join([f"# {_TITLE}", _LEAD, *_advice(models)]), elem_id="lead")
         with gr.Row():
-            with gr.Column():
-                inputs, again, start = _controls(handlers, models, parser)
-            with gr.Column():
-                outputs = _results()
+            with gr.Column(scale=3, min_width=320):
+                easel, note, outputs = _pictures()
+            with gr.Column(scale=2, min_width=320):
+                inputs, again, start = _controls(handlers, easel, models, parser)
         controls = list(vars(inputs).values())
-        shown = [outputs.report, outputs.slider, outputs.gallery, *outputs.downloads]
-        start.click(handlers.inpaint, controls, shown)
-        inputs.portrait.input(handlers.changed, [inputs.portrait], [inputs.label_map, inputs.easel])
-        again.click(handlers.sample, None, [inputs.portrait, inputs.label_map, inputs.easel])
+        marked = [inputs.easel, inputs.faces, note]
+        opened = [*marked, *outputs.components()]
+        start.click(handlers.inpaint, controls, outputs.components(), api_name="inpaint")
+        start.click(None, js="() => scrollTo({top: 0})")  # of a telephone, to the result
+        marks = [control.input for control in (inputs.parser, inputs.faces, inputs.classes)]
+        marks += [inputs.label_map.upload, inputs.label_map.clear, inputs.dilate.submit, page.load]
+        gr.on(marks, handlers.mark, controls, marked, show_progress="hidden")
+        inputs.portrait.change(_none, None, [inputs.label_map]).then(
+            handlers.open, controls, opened, show_progress="hidden"
+        )
+        again.click(handlers.sample, None, [inputs.portrait])
     return page
+
+
+def _none() -> None:
+    """The label map of the photo before is not that of a new one."""
 
 
 def _advice(names: Sequence[str]) -> list[str]:
@@ -101,105 +136,124 @@ def _advice(names: Sequence[str]) -> list[str]:
     return [text for text in advice if text][:1]
 
 
+def _pictures() -> tuple[gr.ImageEditor, gr.Markdown, _Outputs]:
+    with gr.Tabs(elem_id="tabs") as tabs:
+        with gr.Tab("Photo", id=_PHOTO):
+            easel = gr.ImageEditor(
+                type="pil",
+                sources=[],
+                transforms=[],
+                layers=False,
+                canvas_size=(_EASEL, _EASEL),
+                height=_HEIGHT,
+                brush=gr.Brush(default_size=24, colors=["#e63c8c"], color_mode="fixed"),
+                show_label=False,
+                elem_id="easel",
+            )
+            note = gr.Markdown(elem_id="note")
+        with gr.Tab("Result", id=_RESULT):
+            outputs = _Outputs(
+                tabs=tabs,
+                report=gr.Markdown("Nothing has been inpainted yet.", elem_id="report"),
+                slider=gr.ImageSlider(
+                    type="pil",
+                    format="png",
+                    height=_HEIGHT,
+                    visible=False,
+                    elem_id="compare",
+                ),
+                downloads=[
+                    gr.DownloadButton("Download", visible=False, elem_id=f"download-{number}")
+                    for number in range(MOST_MODELS)
+                ],
+            )
+    return easel, note, outputs
+
+
 def _controls(
-    handlers: _Handlers, models: Sequence[str], parser: str
+    handlers: _Handlers, easel: gr.ImageEditor, models: Sequence[str], parser: str
 ) -> tuple[_Inputs, gr.Button, gr.Button]:
-    portrait_file, label_map_file, easel = handlers.sample()
-    portrait = gr.Image(
-        portrait_file,
-        type="filepath",
-        image_mode=None,
-        sources=["upload", "clipboard"],
-        label="Portrait",
-        height=320,
-        elem_id="portrait",
-    )
+    portrait = gr.File(handlers.sample(), type="filepath", show_label=False, elem_id="portrait")
     # Not in a class of its own: Gradio would write stubs for that beside this file.
     portrait.preprocess = _dropped_file
-    again = gr.Button("Use the sample portrait", size="sm", elem_id="sample")
+    classes = gr.CheckboxGroup(
+        [(member.replace("_", " "), member.value) for member in MaskClass],
+        value=[MaskClass.EYES.value],
+        label="Hide",
+        elem_id="classes",
+    )
+    faces = gr.Radio([_EVERY_FACE], value="all", label="Face", visible=False, elem_id="faces")
+    start = gr.Button("Inpaint", variant="primary", elem_id="fill")
     inputs = _Inputs(
         portrait=portrait,
-        classes=gr.CheckboxGroup(
-            [(member.replace("_", " "), member.value) for member in MaskClass],
-            value=[MaskClass.EYES.value],
-            label="Components to hide",
-            elem_id="classes",
-        ),
-        easel=_easel(easel),
+        faces=faces,
+        classes=classes,
+        easel=easel,
         models=gr.Dropdown(
             model_choices(tuple(models)),
             value=list(models),
             multiselect=True,
             max_choices=MOST_MODELS,
-            label="Models",
-            info="One, or two to compare.",
+            label="Models: one, or two to compare",
             elem_id="models",
         ),
-        **_label_map_controls(label_map_file, parser),
-        **_settings(),
+        **_more_controls(parser),
     )
-    return inputs, again, gr.Button("Inpaint", variant="primary", elem_id="fill")
+    return inputs, gr.Button("Use the sample portrait", size="sm", elem_id="sample"), start
 
 
-def _easel(background: EditorValue) -> gr.ImageEditor:
-    with gr.Accordion("Paint", open=False, elem_id="paint"):
-        return gr.ImageEditor(
-            background,
-            type="pil",
-            sources=[],
-            transforms=[],
-            layers=False,
-            canvas_size=_EASEL,
-            brush=gr.Brush(default_size=12, colors=["#e63c8c"], color_mode="fixed"),
-            label="Strokes are inpainted together with the components",
-            elem_id="easel",
-        )
-
-
-def _label_map_controls(label_map: str, parser: str) -> dict[str, Any]:
-    with gr.Accordion("How components are found", open=False, elem_id="finding"), gr.Row():
+def _more_controls(parser: str) -> dict[str, Any]:
+    with gr.Accordion("More", open=False, elem_id="more"):
         return {
-            "label_map": gr.File(
-                label_map,
-                type="filepath",
-                label="Label map (CelebAMask-HQ ids); without one, a parser makes it",
-                height=120,
-                elem_id="labels",
-            ),
             "parser": gr.Dropdown(
                 parsing.list_parsers(),
                 value=parser,
-                label="Parser",
+                label="Parser that finds the components",
                 info="Published ones are fetched when first used.",
             ),
-        }
-
-
-def _settings() -> dict[str, Any]:
-    with gr.Row():
-        return {
-            "seed": gr.Number(0, precision=0, label="Seed"),
+            "label_map": gr.File(
+                type="filepath",
+                label="Label map (CelebAMask-HQ ids) in place of the parser",
+                height=100,
+                elem_id="labels",
+            ),
+            "blend": gr.Radio(list(get_args(Blend)), value=InpaintingRequest.blend, label="Blend"),
             "dilate": gr.Number(
                 InpaintingRequest.dilate,
                 minimum=0,
                 label="Dilate",
                 info="Pixels, or a share of the side below 1.",
             ),
-            "blend": gr.Radio(list(get_args(Blend)), value=InpaintingRequest.blend, label="Blend"),
+            "seed": gr.Number(0, precision=0, label="Seed"),
         }
 
 
-def _results() -> _Outputs:
-    return _Outputs(
-        slider=gr.ImageSlider(type="pil", format="png", label="Compare", elem_id="compare"),
-        report=gr.Markdown(elem_id="report"),
-        downloads=[
-            gr.DownloadButton("Download", visible=False, elem_id=f"download-{number}")
-            for number in range(MOST_MODELS)
-        ],
-        gallery=gr.Gallery(
-            type="pil", format="png", label="Original, hole, composites", elem_id="gallery"
-        ),
+def _request(
+    portrait: str | None,
+    label_map: str | None,
+    parser: str,
+    faces: int | str | None,
+    classes: list[str],
+    easel: EditorValue | None,
+    models: list[str],
+    seed: int | None,
+    dilate: float | None,
+    blend: Blend,
+) -> InpaintingRequest | None:
+    """What the controls say; ``None`` without a photo."""
+    if portrait is None:
+        return None
+    return InpaintingRequest(
+        portrait=portrait,
+        models=tuple(models),
+        label_map=label_map,
+        parser=parser,
+        faces=faces if isinstance(faces, int) else "all",
+        classes=tuple(classes),
+        painted=painted_area(easel["layers"] if easel else []),
+        seed=seed or 0,
+        dilate=dilate or 0,
+        blend=blend,
     )
 
 
@@ -210,62 +264,52 @@ class _Handlers:
         self._studio = studio
         self._folder = folder
 
-    def sample(self) -> tuple[str, str, EditorValue]:
-        """Return the files of the bundled portrait and label map, and the image to paint on."""
-        sample = data.sample()
-        portrait, label_map = self._folder / "sample.png", self._folder / "sample_labels.png"
-        sample.image.save(portrait)
-        Image.fromarray(sample.label_map).save(label_map)
-        return str(portrait), str(label_map), _on_easel(sample.image)
+    def sample(self) -> str:
+        """Return the file of the bundled portrait."""
+        portrait = self._folder / "sample.png"
+        if not portrait.exists():
+            data.sample().image.save(portrait)
+        return str(portrait)
 
-    def changed(self, portrait: str | None) -> tuple[None, EditorValue | None]:
-        """Drop the label map of the old portrait, and return the new one to paint on."""
-        with _errors_on_page():
-            return None, None if portrait is None else _on_easel(read_portrait(portrait))
+    def open(self, *controls: Any) -> list[Any]:
+        """Return a new photo to paint on, and no results."""
+        portrait, label_map, parser, _, classes, _, *more = controls
+        fresh = (portrait, label_map, parser, "all", classes, None, *more)
+        return [*self.mark(*fresh), *_cleared(_PHOTO, "Nothing has been inpainted yet.")]
 
-    def inpaint(
-        self,
-        portrait: str | None,
-        label_map: str | None,
-        parser: str,
-        classes: list[str],
-        easel: EditorValue | None,
-        models: list[str],
-        seed: int | None,
-        dilate: float | None,
-        blend: Blend,
-    ) -> list[Any]:
-        """Return what each of the outputs shows."""
-        if portrait is None:
-            raise gr.Error("Drop a portrait first.")
-        layers = easel["layers"] if easel else []
-        request = InpaintingRequest(
-            portrait=portrait,
-            models=tuple(models),
-            label_map=label_map,
-            parser=parser,
-            classes=tuple(classes),
-            painted=painted_area(layers),
-            seed=seed or 0,
-            dilate=dilate or 0,
-            blend=blend,
-        )
-        with _errors_on_page():
-            return self._shown(self._studio.inpaint(request), Path(portrait).stem)
+    def mark(self, *controls: Any) -> list[Any]:
+        """Return the photo with the components that are ticked, under the strokes."""
+        request, easel = _request(*controls), controls[5]
+        if request is None:
+            return [None, gr.Radio(visible=False), "Drop a photo first."]
+        preview, message = _attempt(lambda: self._studio.preview(request, _EASEL))
+        if preview is None:
+            return [None, gr.Radio(visible=False), message]
+        layers = [] if easel is None else easel["layers"]
+        picture = {"background": preview.image, "layers": layers, "composite": None}
+        chosen = request.faces if request.faces in range(preview.faces) else "all"
+        choices = [_EVERY_FACE, *((str(n + 1), n) for n in range(preview.faces))]
+        faces = gr.Radio(choices, value=chosen, visible=preview.faces > 1)
+        return [picture, faces, without_folders(preview.note)]
+
+    def inpaint(self, *controls: Any) -> list[Any]:
+        """Return what each of the outputs shows: a result, or what was wrong."""
+        request = _request(*controls)
+        if request is None:
+            return _cleared(_RESULT, "Drop a photo first.")
+        result, message = _attempt(lambda: self._studio.inpaint(request))
+        if result is None:
+            return _cleared(_RESULT, message)
+        return self._shown(result, Path(request.portrait).stem)
 
     def _shown(self, result: InpaintingResult, stem: str) -> list[Any]:
         (left, before), (right, after) = result.comparison
         composites = result.composites.items()
-        gallery = [
-            (result.portrait, "original"),
-            (result.hidden, "hole"),
-            *((composite, name) for name, composite in composites),
-        ]
         unused = [gr.DownloadButton(visible=False)] * (MOST_MODELS - len(composites))
         return [
+            gr.Tabs(selected=_RESULT),
             result.report(),
-            gr.ImageSlider((before, after), label=f"{left} | {right}"),
-            gallery,
+            gr.ImageSlider((before, after), label=f"{left} | {right}", visible=True),
             *(self._download(name, composite, stem) for name, composite in composites),
             *unused,
         ]
@@ -277,26 +321,24 @@ class _Handlers:
         return gr.DownloadButton(f"Download {name} (PNG)", value=str(target), visible=True)
 
 
-def _dropped_file(payload: Any) -> str | None:
-    """The file that was dropped; the studio, not Gradio, checks that it is an image."""
-    return None if payload is None else payload.path
+def _cleared(tab: str, message: str) -> list[Any]:
+    """What the outputs show in place of a result."""
+    hidden = [gr.DownloadButton(visible=False)] * MOST_MODELS
+    return [gr.Tabs(selected=tab), message, gr.ImageSlider(None, visible=False), *hidden]
 
 
-@contextmanager
-def _errors_on_page() -> Iterator[None]:
-    """Show errors on the page, without the folders of this machine."""
+def _attempt(work: Callable[[], Any]) -> tuple[Any, str]:
+    """What some work returns; or ``None`` and what was wrong, without folders of this machine."""
     try:
-        yield
+        return work(), ""
     except FacemaskInpaintError as error:
-        raise gr.Error(without_folders(str(error))) from error
+        return None, without_folders(str(error))
     except Exception as error:
         _log.exception("an event of the page failed")
         text = f"This did not work ({type(error).__name__}: {error}); the terminal says more."
-        raise gr.Error(without_folders(text)) from error
+        return None, without_folders(text)
 
 
-def _on_easel(portrait: Image.Image) -> EditorValue:
-    """The image to paint on; the studio stretches strokes on a smaller copy back."""
-    background = images.to_rgb(portrait)
-    background.thumbnail(_EASEL)
-    return {"background": background, "layers": [], "composite": None}
+def _dropped_file(payload: Any) -> str | None:
+    """The file that was dropped; the studio, not Gradio, checks that it is an image."""
+    return None if payload is None else payload.path

@@ -108,6 +108,8 @@ def _launch(build: Callable[[], gradio.Blocks], port: int | None, share: bool) -
     """
     import gradio
 
+    from facemask_inpaint.app.page import STYLE
+
     for _ in range(_ATTEMPTS):
         page = build()
         try:
@@ -116,6 +118,7 @@ def _launch(build: Callable[[], gradio.Blocks], port: int | None, share: bool) -
                 server_port=port,
                 share=share,
                 theme=gradio.themes.Default(font=_FONTS, font_mono="monospace"),
+                css=STYLE,
                 footer_links=[],
                 ssr_mode=False,
                 prevent_thread_lock=True,

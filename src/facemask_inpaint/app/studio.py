@@ -1,4 +1,4 @@
-"""What the page does, without the page: from ticks and strokes to inpainted images."""
+"""What the page does, without the page: from ticks and strokes to masks and inpainted images."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ import functools
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from facemask_inpaint import images, models, parsing
+from facemask_inpaint._internal.identity import stamp_of
 from facemask_inpaint._internal.types import Blend
-from facemask_inpaint.errors import LabelMapError, MaskError, OptionError
+from facemask_inpaint.errors import ImageError, LabelMapError, MaskError, OptionError
 from facemask_inpaint.images import contact_sheets
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.masks import SemanticMasker
 from facemask_inpaint.masks.label_maps import LabelMapLike
+from facemask_inpaint.parsing import FaceParser, PhotoParser
+from facemask_inpaint.parsing.crops import Crop
+from facemask_inpaint.parsing.photos import FaceChoice
+from facemask_inpaint.parsing.protocol import LabelIds
 
 MOST_MODELS = 2
 """How many models are compared at most: the left and the right of one slider."""
@@ -41,9 +47,11 @@ class InpaintingRequest:
 
     Attributes:
         portrait: path of the image.
-        models: one or two of the names that ``Inpainter.from_pretrained`` takes.
+        models: one or two of the names that ``Inpainter.from_pretrained`` takes; none for a
+            preview.
         label_map: path of the portrait's label map, of its size; without one the parser makes it.
         parser: one of ``parsing.list_parsers()``.
+        faces: which faces of a group photo: ``"all"``, or one by its number, 0 being the largest.
         classes: mask classes to hide, by name or letter.
         painted: strokes, ``(h, w)`` bool, of any size; they are stretched over the portrait.
         seed: of all random draws.
@@ -56,9 +64,10 @@ class InpaintingRequest:
     """
 
     portrait: str | Path
-    models: tuple[str, ...]
+    models: tuple[str, ...] = ()
     label_map: str | Path | None = None
     parser: str = "small"
+    faces: FaceChoice = "all"
     classes: tuple[str, ...] = ()
     painted: NDArray[np.bool_] | None = None
     seed: int = 0
@@ -67,24 +76,38 @@ class InpaintingRequest:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """A portrait with what is to be hidden, before anything is inpainted.
+
+    Attributes:
+        image: the portrait in RGB, at most so large as asked for, its hole tinted; the faces of a
+            group are framed and numbered.
+        faces: how many faces there are to choose from; 0 where the parser does not say.
+        note: what was not found, in words; empty if everything was.
+    """
+
+    image: Image.Image
+    faces: int
+    note: str
+
+
+@dataclass(frozen=True)
 class InpaintingResult:
     """The result of a request.
 
     Attributes:
         portrait: the original image, upright.
-        hidden: the image with its hole covered in one colour.
         composites: the inpainted images by model, in the order of the request.
         absent: names of the requested mask classes that the portrait does not have.
         hole_share: share of the image that was hole, in [0, 1].
 
     Example:
         >>> image = Image.new("RGB", (4, 4))
-        >>> print(InpaintingResult(image, image, {"lite": image}, ("hat",), 0.25).report())
+        >>> print(InpaintingResult(image, {"lite": image}, ("hat",), 0.25).report())
         25.0% of the image inpainted with lite; not in this portrait: hat
     """
 
     portrait: Image.Image
-    hidden: Image.Image
     composites: Mapping[str, Image.Image]
     absent: tuple[str, ...]
     hole_share: float
@@ -97,7 +120,7 @@ class InpaintingResult:
     def report(self) -> str:
         """Return one line for people: how much was inpainted, and what was not found."""
         models = " and ".join(self.composites)
-        absent = f"; not in this portrait: {', '.join(self.absent)}" if self.absent else ""
+        absent = f"; {_not_found(self.absent)}" if self.absent else ""
         return f"{self.hole_share:.1%} of the image inpainted with {models}{absent}"
 
 
@@ -119,11 +142,39 @@ class Studio:
     """
 
     def __init__(self, device: str | None = None, folders: Mapping[str, str] | None = None) -> None:
-        parser = functools.partial(parsing.load_parser, device=device)
         self._device = device
         self._folders = dict(folders or {})
         self._inpainter = functools.lru_cache(maxsize=MOST_MODELS)(self._load)
-        self._parser = functools.lru_cache(maxsize=1)(parser)
+        self._parser = functools.lru_cache(maxsize=2)(self._load_parser)
+        self._parsed = functools.lru_cache(maxsize=4)(self._parse)
+        self._found = functools.lru_cache(maxsize=4)(self._find_faces)
+
+    def preview(self, request: InpaintingRequest, size: int) -> Preview:
+        """Return the portrait with what is to be hidden tinted.
+
+        Args:
+            request: without models, strokes apart: those are on the page already.
+            size: longer side in pixels that the image has at most.
+
+        Raises:
+            ImageError: the portrait cannot be read.
+            LabelMapError: the label map is invalid, or of another size than the portrait.
+            OptionError: an option makes no sense.
+            UnknownNameError: no class or parser has this name.
+        """
+        portrait = read_portrait(request.portrait)
+        shown = images.to_rgb(portrait)
+        shown.thumbnail((size, size))
+        try:
+            hole, absent = self._hole(replace(request, painted=None), portrait)
+            faces = self._faces(request)
+        except ImageError as error:  # no face is in it; strokes can still say what to hide
+            return Preview(shown, 0, str(error))
+        small_hole = images.resample_hole(torch.from_numpy(hole), (shown.height, shown.width))
+        tinted = contact_sheets.tint_hole(shown, small_hole.numpy())
+        if len(faces) > 1:
+            _number_faces(tinted, faces, tinted.width / portrait.width)
+        return Preview(tinted, len(faces), _not_found(absent))
 
     def inpaint(self, request: InpaintingRequest) -> InpaintingResult:
         """Hide what is asked for, and inpaint it with every model.
@@ -141,12 +192,14 @@ class Studio:
             raise OptionError(f"choose one model, or {MOST_MODELS} to compare, not {len(names)}")
         portrait = read_portrait(request.portrait)
         hole, absent = self._hole(request, portrait)
+        if not hole.any():
+            why = f" ({_not_found(absent)})" if absent else ""
+            raise MaskError(f"there is nothing to inpaint{why}; tick another component, or paint")
         composites = {
             name: self._model(name)(portrait, hole, seed=request.seed, blend=request.blend)
             for name in names
         }
-        hidden = contact_sheets.paint_hole(portrait, hole)
-        return InpaintingResult(portrait, hidden, composites, absent, float(hole.mean()))
+        return InpaintingResult(portrait, composites, absent, float(hole.mean()))
 
     def _model(self, name: str) -> Inpainter:
         """A model, loaded again if its files have changed."""
@@ -155,6 +208,9 @@ class Studio:
 
     def _load(self, source: str, stamp: str) -> Inpainter:
         return Inpainter.from_pretrained(source, device=self._device)
+
+    def _load_parser(self, name: str, faces: FaceChoice) -> FaceParser:
+        return parsing.load_parser(name, face=faces, device=self._device)
 
     def _hole(
         self, request: InpaintingRequest, portrait: Image.Image
@@ -169,22 +225,38 @@ class Studio:
             hole |= np.asarray(strokes)
         if request.classes:
             masker = SemanticMasker(request.dilate, missing="empty")
-            label_map = self._label_map(request, portrait)
+            label_map = self._label_map(request)
             for name in masker.select(request.classes):
                 own_hole = np.asarray(masker(label_map, name)).astype(bool)
                 _require_size(own_hole, portrait)
                 if not own_hole.any():
                     absent.append(name)
                 hole |= own_hole
-        if not hole.any():
-            why = f" (not in this portrait: {', '.join(absent)})" if absent else ""
-            raise MaskError(f"there is nothing to inpaint{why}; tick another component, or paint")
         return hole, tuple(absent)
 
-    def _label_map(self, request: InpaintingRequest, portrait: Image.Image) -> LabelMapLike:
+    def _label_map(self, request: InpaintingRequest) -> LabelMapLike:
         if request.label_map is not None:
             return request.label_map
-        return self._parser(request.parser)(portrait)
+        path = Path(request.portrait)
+        return self._parsed(path, stamp_of([path]), request.parser, request.faces)
+
+    def _faces(self, request: InpaintingRequest) -> list[Crop]:
+        """The faces to choose from, the largest first."""
+        if request.label_map is not None:
+            return []
+        path = Path(request.portrait)
+        return self._found(path, stamp_of([path]), request.parser)
+
+    def _parse(self, path: Path, stamp: str, parser: str, faces: FaceChoice) -> LabelIds:
+        try:
+            return self._parser(parser, faces)(read_portrait(path))
+        except ImageError as error:
+            advice = "untick all components and paint over what to hide"
+            raise ImageError(f"{error}; without a face, {advice}") from error
+
+    def _find_faces(self, path: Path, stamp: str, parser: str) -> list[Crop]:
+        finder = self._parser(parser, "all")
+        return finder.find_faces(read_portrait(path)) if isinstance(finder, PhotoParser) else []
 
 
 def read_portrait(path: str | Path) -> Image.Image:
@@ -231,6 +303,21 @@ def model_choices(first: tuple[str, ...] = ()) -> list[tuple[str, str]]:
         name: f"{name} (fetched when first used)" for name in ready[False] if name not in names
     }
     return [(caption, name) for name, caption in names.items()]
+
+
+def _not_found(absent: tuple[str, ...]) -> str:
+    return f"not in this portrait: {', '.join(absent)}" if absent else ""
+
+
+def _number_faces(image: Image.Image, faces: list[Crop], scale: float) -> None:
+    """Draw a frame around each face of a group, with its number from 1; crops are of a photo."""
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(max(14, image.width // 30))
+    for number, crop in enumerate(faces, start=1):
+        corners = [crop.to_photo(x, y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
+        frame = [(x * scale, y * scale) for x, y in corners]
+        draw.polygon(frame, outline="white", width=2)
+        draw.text(frame[0], f" {number}", "white", font, stroke_width=2, stroke_fill="black")
 
 
 def _require_size(hole: NDArray[np.bool_], portrait: Image.Image) -> None:

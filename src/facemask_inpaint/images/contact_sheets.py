@@ -17,6 +17,10 @@ _INK = (40, 40, 40)
 _HOLE = (230, 60, 140)
 
 
+_TINT = 0.6
+"""Opacity of the colour over a hole that is to be seen through."""
+
+
 @dataclass(frozen=True)
 class SheetEntry:
     """One entry of a sheet: a caption and the images under it, side by side."""
@@ -35,6 +39,16 @@ def paint_hole(image: Image.Image, hole: NDArray[np.bool_]) -> Image.Image:
     pixels = np.array(to_rgb(image))
     pixels[hole] = _HOLE
     return Image.fromarray(pixels)
+
+
+def tint_hole(image: Image.Image, hole: NDArray[np.bool_]) -> Image.Image:
+    """Return a copy of an image as RGB, one colour over its hole that lets the image through.
+
+    Example:
+        >>> tint_hole(Image.new("L", (1, 1)), np.array([[True]])).getpixel((0, 0))
+        (138, 36, 84)
+    """
+    return Image.blend(to_rgb(image), paint_hole(image, hole), _TINT)
 
 
 def contact_sheet(
