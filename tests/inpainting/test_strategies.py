@@ -109,6 +109,8 @@ def test_paste_is_exact_without_resampling() -> None:
     window = choose_crop("crop", FREE, hole, 0.5)
     seen, _ = window.crop(rgb, torch.zeros_like(hole))
     assert torch.equal(window.uncrop(seen, rgb), rgb)
+    part = (slice(0, 25), slice(15, 50))
+    assert torch.equal(window.within(part).uncrop(seen, rgb[:, *part]), rgb[:, *part])
 
 
 def test_resampled_known_pixels_stay_close_to_a_plain_resize() -> None:

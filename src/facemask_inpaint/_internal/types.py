@@ -61,8 +61,17 @@ MasksLike: TypeAlias = MaskLike | Sequence[MaskLike]
 ImageSource: TypeAlias = PathLike | Iterable[ImageLike] | ImageArray
 """Many images: a folder, a list of paths, an iterable of images, or a batch."""
 
-Strategy: TypeAlias = Literal["pad", "resize", "crop"]
-"""How a network sees an image of another size; see ``inpainting.strategies``."""
+CropStrategy: TypeAlias = Literal["pad", "resize", "crop"]
+"""How a network sees an image of another size, whatever the image shows."""
+
+Strategy: TypeAlias = CropStrategy | Literal["face"]
+"""How a network sees an image; see ``inpainting.strategies``."""
+
+FaceChoice: TypeAlias = int | Literal["largest", "all"]
+"""Which faces of a photo: ``"largest"``, ``"all"``, or one by its number, 0 being the largest."""
+
+Match: TypeAlias = Literal["tone"]
+"""What a prediction takes over from the image around the hole: its colours and its grain."""
 
 Blend: TypeAlias = Literal["none", "feather", "poisson"]
 """How the border of a hole is treated: not at all, by cross-fading, or in the gradient domain."""
@@ -94,16 +103,3 @@ class Conditions(TypedDict, total=False):
     guidance_scale: float | None
     sampling: Literal["official", "balanced", "fast"] | None
     refine: bool | None
-
-
-class InpaintingOptions(Conditions, total=False):
-    """The options of a call of :class:`~facemask_inpaint.Inpainter`, which documents them."""
-
-    seed: PerImage[int]
-    strategy: Strategy | None
-    margin: float
-    blend: Blend
-    border: int
-    batch_size: int
-    value_range: ValueRange | None
-    progress: bool

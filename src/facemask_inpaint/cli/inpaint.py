@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from facemask_inpaint import Inpainter
-    from facemask_inpaint._internal.types import Conditions, InpaintingOptions
+    from facemask_inpaint._internal.types import Conditions
     from facemask_inpaint.cli.provenance import Provenance
+    from facemask_inpaint.inpainting.options import InpaintingOptions
 
 
 @click.command()

@@ -1,4 +1,10 @@
+from . import face_view as face_view
+from . import framing as framing
 from . import inpainter as inpainter
+from . import options as options
 from . import pretrained as pretrained
+from . import results as results
 from . import strategies as strategies
 from .inpainter import Inpainter as Inpainter
+from .results import FoundFace as FoundFace
+from .results import Inpainted as Inpainted

@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import SupportsIndex
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from facemask_inpaint import images
-from facemask_inpaint._internal.types import Blend, LoadedImage, PerImage
+from facemask_inpaint._internal.types import PerImage
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.inpainting.strategies import Crop
+from facemask_inpaint.inpainting._canvas import Canvas
+from facemask_inpaint.inpainting._plans import Part
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models._conditions import joined_conditions
 
@@ -24,45 +24,27 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One image to inpaint once.
+    """A part of one image's hole to inpaint once.
 
     Attributes:
-        image: the decoded image.
-        hole: ``(H, W)`` bool.
-        crop: what the network sees of the image.
+        canvas: the image, in which the prediction is put.
+        part: of the hole, and what the network sees of the image.
         seed: of this sample's random draws.
         conditions: what the network is told, by name.
     """
 
-    image: images.DecodedImage
-    hole: Tensor
-    crop: Crop
+    canvas: Canvas
+    part: Part
     seed: int
     conditions: Mapping[str, object]
 
-    def of_sample(self, number: int) -> Task:
-        """Return the task for another sample of the image; number 0 has the caller's own seed."""
-        if number == 0:
-            return self
-        sequence = np.random.SeedSequence((abs(self.seed), number))
-        return replace(self, seed=int(sequence.generate_state(1, np.uint64)[0] >> 1))
 
-    def composite(self, prediction: Tensor, blend: Blend, border: int) -> LoadedImage:
-        """Return the caller's type of image with the network's prediction in the hole."""
-        rgb, hole = self._region()
-        filled = self.crop.within_region().uncrop(prediction, rgb)
-        if blend == "poisson":
-            filled = images.poisson_blend(rgb, filled, hole)
-        alpha = images.feather_alpha(hole, border) if blend == "feather" else None
-        return self.image.compose(filled, hole, alpha, self.crop.region)
-
-    def network_input(self) -> tuple[Tensor, Tensor]:
-        """Return the crop ``(3, h, w)`` and its hole ``(1, h, w)``."""
-        return self.crop.within_region().crop(*self._region())
-
-    def _region(self) -> tuple[Tensor, Tensor]:
-        """The image and its hole around the crop; the rest of a large photo is not decoded."""
-        return self.image.part(self.crop.region), self.hole[self.crop.region]
+def seed_of_sample(seed: int, number: int) -> int:
+    """Return the seed of one of several samples of an image; number 0 has the caller's own."""
+    if number == 0:
+        return seed
+    sequence = np.random.SeedSequence((abs(seed), number))
+    return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
 
 def predict_all(
@@ -74,7 +56,7 @@ def predict_all(
     dtype: torch.dtype,
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield every task's index and prediction ``(3, h, w)``, in batches of crops of one size."""
-    sizes = [task.crop.padded for task in tasks]
+    sizes = [task.part.view.padded for task in tasks]
     queue = sorted(range(len(tasks)), key=sizes.__getitem__)
     while queue:
         batch = [index for index in queue[:batch_size] if sizes[index] == sizes[queue[0]]]
@@ -94,7 +76,7 @@ def predict_all(
 def _predict(
     network: InpaintingNetwork, batch: Sequence[Task], device: torch.device, dtype: torch.dtype
 ) -> Tensor:
-    crops = [task.network_input() for task in batch]
+    crops = [task.canvas.seen_in(task.part.view) for task in batch]
     visible = torch.stack([rgb.to(device, dtype) for rgb, _ in crops])
     hole = torch.stack([mask.to(device, dtype) for _, mask in crops])
     generators = [torch.Generator().manual_seed(task.seed) for task in batch]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal, Unpack, get_args, overload
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from facemask_inpaint import images
 from facemask_inpaint._internal.progress import progress_bar
@@ -17,13 +19,14 @@ from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint._internal.types import (
     Blend,
     Conditions,
+    FaceChoice,
     ImageLike,
     ImagesLike,
     ImagesT,
-    InpaintingOptions,
     LoadedImage,
     LoadedImages,
     MasksLike,
+    Match,
     PathLike,
     PerImage,
     Strategy,
@@ -34,12 +37,28 @@ from facemask_inpaint.export import export_network
 from facemask_inpaint.inpainting._batches import (
     Task,
     predict_all,
+    seed_of_sample,
     seeds_of_images,
 )
+from facemask_inpaint.inpainting._canvas import Border, Canvas
+from facemask_inpaint.inpainting._plans import Rules, plan_image
 from facemask_inpaint.inpainting._pretrained_network import PretrainedNetwork
-from facemask_inpaint.inpainting.strategies import choose_crop
+from facemask_inpaint.inpainting._requests import (
+    MaskClasses,
+    Request,
+    classes_of_images,
+    single_images,
+    sources_of_images,
+)
+from facemask_inpaint.inpainting.framing import framing_of
+from facemask_inpaint.inpainting.options import InpaintingOptions
+from facemask_inpaint.inpainting.results import Inpainted
+from facemask_inpaint.inpainting.strategies import check_strategy
+from facemask_inpaint.masks.label_maps import LabelMapLike
+from facemask_inpaint.masks.parsers import Parser
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models._conditions import conditions_of_images
+from facemask_inpaint.parsing.photos import check_face
 
 
 class Inpainter(PretrainedNetwork):
@@ -118,7 +137,7 @@ class Inpainter(PretrainedNetwork):
     def __call__(  # type: ignore[overload-overlap]
         self,
         image: ImagesT,
-        mask: MasksLike,
+        mask: MasksLike | None = None,
         *,
         num_samples: Literal[1] = 1,
         **options: Unpack[InpaintingOptions],
@@ -127,7 +146,7 @@ class Inpainter(PretrainedNetwork):
     def __call__(  # type: ignore[overload-overlap]
         self,
         image: PathLike,
-        mask: MasksLike,
+        mask: MasksLike | None = None,
         *,
         num_samples: Literal[1] = 1,
         **options: Unpack[InpaintingOptions],
@@ -136,7 +155,7 @@ class Inpainter(PretrainedNetwork):
     def __call__(  # type: ignore[overload-overlap]
         self,
         image: Sequence[ImageLike],
-        mask: MasksLike,
+        mask: MasksLike | None = None,
         *,
         num_samples: Literal[1] = 1,
         **options: Unpack[InpaintingOptions],
@@ -145,7 +164,7 @@ class Inpainter(PretrainedNetwork):
     def __call__(
         self,
         image: ImagesT,
-        mask: MasksLike,
+        mask: MasksLike | None = None,
         *,
         num_samples: int,
         **options: Unpack[InpaintingOptions],
@@ -154,7 +173,7 @@ class Inpainter(PretrainedNetwork):
     def __call__(
         self,
         image: PathLike | Sequence[ImageLike],
-        mask: MasksLike,
+        mask: MasksLike | None = None,
         *,
         num_samples: int,
         **options: Unpack[InpaintingOptions],
@@ -164,20 +183,43 @@ class Inpainter(PretrainedNetwork):
     def __call__(
         self,
         image: ImagesLike,
-        mask: MasksLike,
+        mask: MasksLike | None = None,
         *,
+        num_samples: int = 1,
+        **options: Unpack[InpaintingOptions],
+    ) -> object:
+        """Inpaint the hole of one image, of a list of images, or of a batch.
+
+        The arguments are those of :meth:`inpaint`, which also says which faces it found.
+
+        Returns:
+            Images of the same arrangement, type, size, device and value range as ``image``; with
+            ``num_samples`` above 1, a list of that many.
+        """
+        return self.inpaint(image, mask, num_samples=num_samples, **options).images
+
+    @ordinary_torch()
+    def inpaint(
+        self,
+        image: ImagesLike,
+        mask: MasksLike | None = None,
+        *,
+        label_map: PerImage[LabelMapLike] | None = None,
+        parser: str | Parser | None = None,
+        faces: FaceChoice = "all",
         seed: PerImage[int] = 0,
         num_samples: int = 1,
         strategy: Strategy | None = None,
         margin: float = 0.5,
-        blend: Blend = "none",
+        blend: Blend | None = None,
         border: int = 8,
+        match: Match | None = None,
         batch_size: int = 8,
         value_range: ValueRange | None = None,
         progress: bool = False,
         **conditions: Unpack[Conditions],
-    ) -> object:
-        """Inpaint the hole of one image, of a list of images, or of a batch.
+    ) -> Inpainted:
+        """Inpaint as a call does, and say which faces were found and filled.
 
         Known pixels are returned bit for bit unless ``blend`` is ``"feather"``; hidden pixels have
         no influence. Conditions that the network's ``condition_spec()`` lacks are refused.
@@ -186,49 +228,89 @@ class Inpainter(PretrainedNetwork):
             image: a path, PIL image, array ``(H, W, 3)`` or tensor ``(3, H, W)``, a list of these,
                 or a batch ``(N, H, W, 3)`` or ``(N, 3, H, W)``; of any size.
             mask: 1 / True / 255 = hole, of the image's size; one for all images, or one each.
+                ``None`` cuts it from the label map or the photo, as ``mask_class`` says.
+            label_map: label ids of the image in the order of CelebAMask-HQ; for several images one
+                each. Faces are found in it.
+            parser: finds faces where no label map is given: a name such as ``"small"``, the default
+                where a mask class or the strategy ``"face"`` needs one, or any callable from a
+                photo to its label map.
+            faces: ``"all"``, ``"largest"`` or a number, 0 being the largest: the faces that
+                ``mask_class`` means, and that the strategy ``"face"`` frames.
             seed: of all random draws; one for all images, or one each.
             num_samples: samples per image; more than one needs a network that draws.
-            strategy: ``"pad"``, ``"resize"`` or ``"crop"``; ``None`` takes the network's own.
+            strategy: ``"pad"``, ``"resize"``, ``"crop"`` or ``"face"``; ``None`` is ``"face"``
+                where faces are found that do not lie as the network knows them, else the network's
+                own.
             margin: context around the hole for ``"crop"``, as a share of the hole's longer side.
-            blend: ``"none"``, ``"feather"`` (cross-fade) or ``"poisson"`` (gradient domain).
+            blend: ``"none"``, ``"feather"`` (cross-fade) or ``"poisson"`` (gradient domain);
+                ``None`` is ``"poisson"`` for faces that were turned and scaled, else ``"none"``.
             border: width of the feather in pixels.
+            match: ``"tone"`` gives the prediction the colours at the hole's rim and the grain of
+                its surroundings.
             batch_size: images per call of the network; halved when memory runs out.
             value_range: (low, high) of float images; by default inferred as [0, 1] or [-1, 1].
             progress: show a progress bar.
-            **conditions: what the network is told, such as ``mask_class`` or ``prompt``.
-
-        Returns:
-            Images of the same arrangement, type, size, device and value range as ``image``; with
-            ``num_samples`` above 1, a list of that many.
+            **conditions: what the network is told, such as ``mask_class`` or ``prompt``. Where no
+                mask is given, ``mask_class`` says what to hide: ``"eyes"``, ``"eyes,hair"``, or for
+                several images one each. Only a network that takes a mask class is told it then.
 
         Raises:
-            ImageError: an image cannot be read.
+            ImageError: an image cannot be read, or a face is needed and there is none.
             MaskError: a mask is empty, of another size, or not a mask.
+            LabelMapError: a label map is of another size, or none.
+            ComponentAbsentError: no chosen face shows the mask class.
             SizeError: the network cannot take the image under this strategy.
             OptionError: an argument makes no sense, alone or for this network.
-        """
-        self._check_options(num_samples, batch_size, blend)
-        decoded, regroup = images.decode_images(image, value_range=value_range)
-        holes = images.decode_masks(mask, [each.size for each in decoded])
-        seeds = seeds_of_images(seed, len(decoded))
-        per_image = self._conditions_of_images(conditions, len(decoded))
-        crops = [choose_crop(strategy, self.network, hole, margin) for hole in holes]
-        tasks = [
-            Task(*inputs).of_sample(number)
-            for inputs in zip(decoded, holes, crops, seeds, per_image)
-            for number in range(num_samples)
-        ]
-        composites = self._composites(tasks, batch_size, blend, border, progress)
-        samples = [regroup(composites[number::num_samples]) for number in range(num_samples)]
-        return samples if num_samples > 1 else samples[0]
 
-    def _check_options(self, num_samples: int, batch_size: int, blend: str) -> None:
+        Example:
+            >>> import facemask_inpaint as fmi
+            >>> sample = fmi.data.sample(256)
+            >>> inpainter = fmi.Inpainter.from_pretrained("lite", device="cpu")
+            >>> result = inpainter.inpaint(sample.image, mask_class="eyes")
+            >>> result.images.size, len(result.faces)
+            ((256, 256), 1)
+        """
+        self._check_options(num_samples, batch_size, blend, match)
+        decoded, regroup = images.decode_images(image, value_range=value_range)
+        sizes = [each.size for each in decoded]
+        holes: Sequence[Tensor | None] = [None] * len(decoded)
+        if mask is not None:
+            holes = images.decode_masks(mask, sizes)
+        classes = classes_of_images(conditions.get("mask_class"), len(decoded))
+        told = self._told(conditions, classes, len(decoded), cut=mask is None)
+        seeds = seeds_of_images(seed, len(decoded))
+        rules = self._rules(strategy, faces, margin)
+        sources = sources_of_images(
+            label_map,
+            parser,
+            len(decoded),
+            needed=mask is None or strategy == "face",
+            device=self.device,
+        )
+        requests = map(Request, single_images(image), holes, classes, sources)
+        plans = [
+            plan_image(index, *each, rules) for index, each in enumerate(zip(decoded, requests))
+        ]
+        border_of = Border(blend, border, match)
+        canvases = [[Canvas(plan, border_of) for plan in plans] for _ in range(num_samples)]
+        self._fill(canvases, seeds, told, batch_size, progress)
+        samples = [regroup([canvas.result() for canvas in sample]) for sample in canvases]
+        return Inpainted(
+            samples if num_samples > 1 else samples[0],
+            tuple(plan.hole.cpu().numpy() for plan in plans),
+            tuple(face for plan in plans for face in plan.faces),
+        )
+
+    def _check_options(
+        self, num_samples: int, batch_size: int, blend: Blend | None, match: Match | None
+    ) -> None:
         if num_samples < 1 or batch_size < 1:
             raise OptionError("num_samples and batch_size must be at least 1")
-        if blend not in get_args(Blend):
-            raise OptionError(
-                f"unknown blend {blend!r}; choose one of {', '.join(get_args(Blend))}"
-            )
+        for name, value, known in (("blend", blend, Blend), ("match", match, Match)):
+            if value is not None and value not in get_args(known):
+                raise OptionError(
+                    f"unknown {name} {value!r}; choose one of {', '.join(get_args(known))}"
+                )
         resolution = self.network.native_resolution or self.network.size_multiple
         if num_samples > 1 and not self.network.latent_spec(1, resolution, resolution):
             raise OptionError(
@@ -255,19 +337,66 @@ class Inpainter(PretrainedNetwork):
         name = self.network.architecture or type(self.network).__name__
         return conditions_of_images(spec, values, count, name)
 
-    def _composites(
-        self, tasks: list[Task], batch_size: int, blend: Blend, border: int, progress: bool
-    ) -> list[LoadedImage]:
-        """The tasks' results, in the tasks' order."""
-        composites: dict[int, LoadedImage] = {}
-        bar = progress_bar(total=len(tasks), shown=progress, unit="image")
+    def _told(
+        self,
+        conditions: Mapping[str, object],
+        classes: Sequence[MaskClasses | None],
+        count: int,
+        *,
+        cut: bool,
+    ) -> list[dict[str, object]]:
+        """What the network is told for each image; where masks are ``cut``, by its own classes."""
+        known = self.network.condition_spec().get("mask_class")
+        if not cut:
+            return self._conditions_of_images(conditions, count)
+        others = {name: value for name, value in conditions.items() if name != "mask_class"}
+        if known is not None:
+            names = [each[0] if each and len(each) == 1 else None for each in classes]
+            others["mask_class"] = [name if name in known.choices else None for name in names]
+        return self._conditions_of_images(others, count)
+
+    def _rules(self, strategy: Strategy | None, faces: FaceChoice, margin: float) -> Rules:
+        if strategy is not None:
+            check_strategy(strategy)
+        framing = "celebahq" if self.card is None else self.card.framing
+        return Rules(
+            self.network,
+            framing_of(framing),
+            strategy,
+            framing != "none",
+            check_face(faces, "faces"),
+            margin,
+        )
+
+    def _fill(
+        self,
+        canvases: Sequence[Sequence[Canvas]],
+        seeds: Sequence[int],
+        told: Sequence[Mapping[str, object]],
+        batch_size: int,
+        progress: bool,
+    ) -> None:
+        """Fill every image of every sample: first their faces, then what is left."""
+        first, then = (
+            [
+                Task(canvas, part, seed_of_sample(seed, number), conditions)
+                for number, sample in enumerate(canvases)
+                for canvas, seed, conditions in zip(sample, seeds, told)
+                for part in parts(canvas.plan)
+            ]
+            for parts in (attrgetter("parts"), attrgetter("rest"))
+        )
+        bar = progress_bar(total=len(first) + len(then), shown=progress, unit="image")
         with bar, _steps_shown(self.network, progress):
-            for index, prediction in predict_all(
-                self.network, tasks, batch_size, device=self.device, dtype=self.dtype
-            ):
-                composites[index] = tasks[index].composite(prediction, blend, border)
-                bar.update()
-        return [composites[index] for index in range(len(tasks))]
+            for tasks in (first, then):
+                if tasks is then:
+                    for canvas in {task.canvas for task in tasks}:
+                        canvas.show_filled()
+                for index, prediction in predict_all(
+                    self.network, tasks, batch_size, device=self.device, dtype=self.dtype
+                ):
+                    tasks[index].canvas.fill(tasks[index].part, prediction)
+                    bar.update()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Which part of an image a network sees, and at what scale.
 
 A :class:`Crop` is a rectangle of the image, the size it is resampled to, and the size it is padded
-to by mirroring at the bottom and right. Three strategies choose it:
+to by mirroring at the bottom and right. Three strategies choose it whatever the image shows:
 
 ``"pad"``
     The whole image at its own scale, padded to the next size that the network takes. Nothing is
@@ -11,28 +11,57 @@ to by mirroring at the bottom and right. Three strategies choose it:
     networks expect a whole face, so this is the default of networks of a fixed size.
 ``"crop"``
     One square around the whole hole (both eyes, say) with a margin, resampled to the network's
-    native resolution where that is fixed. For small faces in large photos.
+    native resolution where that is fixed. For holes in large photos that are no face's.
+
+The fourth, ``"face"``, looks for faces, and gives the network each of them as it lies in the images
+that the network was trained on; see ``face_view`` and ``framing``.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Protocol, get_args
 
 import torch
 from torch import Tensor
 
 from facemask_inpaint import images
-from facemask_inpaint._internal.types import Size, Strategy
+from facemask_inpaint._internal.types import CropStrategy, Size, Strategy
 from facemask_inpaint.errors import OptionError, SizeError
 from facemask_inpaint.images.pixels import Region
 from facemask_inpaint.models import InpaintingNetwork
 
-STRATEGIES: tuple[str, ...] = get_args(Strategy)
+STRATEGIES: tuple[str, ...] = get_args(CropStrategy)
+"""Those that choose a :class:`Crop`."""
 
 
-def default_strategy(network: InpaintingNetwork) -> Strategy:
+class View(Protocol):
+    """What a network sees of an image, and the way back."""
+
+    @property
+    def padded(self) -> Size:
+        """Height and width of what the network gets."""
+        ...
+
+    def region(self, size: Size) -> Region:
+        """Return the rows and columns that it needs of an image of ``size`` (height, width)."""
+        ...
+
+    def within(self, region: Region) -> View:
+        """Return the same view of an image of which there is only a region."""
+        ...
+
+    def crop(self, rgb: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+        """Cut the network's input out of an image and its mask; see :meth:`Crop.crop`."""
+        ...
+
+    def uncrop(self, prediction: Tensor, rgb: Tensor) -> Tensor:
+        """Return a copy of an image ``(3, H, W)`` with the prediction in place."""
+        ...
+
+
+def default_strategy(network: InpaintingNetwork) -> CropStrategy:
     """Return the network's own, else ``"resize"`` if its resolution is fixed, else ``"pad"``."""
     return network.preferred_strategy or ("resize" if _is_tied(network) else "pad")
 
@@ -55,18 +84,13 @@ class Crop:
     scaled: Size
     padded: Size
 
-    @property
-    def region(self) -> Region:
-        """Rows and columns of the rectangle and of one pixel around it, where there is one."""
-        return (
-            slice(max(self.top - 1, 0), self.top + self.size[0] + 1),
-            slice(max(self.left - 1, 0), self.left + self.size[1] + 1),
-        )
+    def region(self, size: Size) -> Region:
+        """Return the rows and columns of the rectangle."""
+        return self._slices()
 
-    def within_region(self) -> Crop:
-        """Return the same crop of an image of which there is only the :attr:`region`."""
-        rows, columns = self.region
-        return replace(self, top=self.top - rows.start, left=self.left - columns.start)
+    def within(self, region: Region) -> Crop:
+        """Return the same crop of an image of which there is only a region."""
+        return replace(self, top=self.top - region[0].start, left=self.left - region[1].start)
 
     def crop(self, rgb: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """Cut the network's input out of an image and its mask.
@@ -98,14 +122,19 @@ class Crop:
         return visible[:, grid[0], grid[1]], hole[grid][None]
 
     def uncrop(self, prediction: Tensor, rgb: Tensor) -> Tensor:
-        """Return a copy of ``rgb`` ``(3, H, W)`` with the ``prediction`` ``(3, h, w)`` in place."""
+        """Return a copy of an image with the prediction in place.
+
+        Args:
+            prediction: ``(3, h, w)`` of the size ``padded``.
+            rgb: ``(3, H, W)`` float, the image, or a region of it that the crop may stand out of.
+        """
         height, width = self.scaled
         prediction = prediction[:, :height, :width].to(rgb)
         if self.scaled != self.size:
             prediction = images.resize(prediction[None], self.size)[0]
-        rows, columns = self._slices()
         frame = rgb.clone()
-        frame[:, rows, columns] = prediction
+        theirs, ours = zip(*map(_overlap, rgb.shape[1:], self._slices()))
+        frame[:, theirs[0], theirs[1]] = prediction[:, ours[0], ours[1]]
         return frame
 
     def _slices(self) -> Region:
@@ -116,7 +145,7 @@ class Crop:
 
 
 def choose_crop(
-    strategy: Strategy | None, network: InpaintingNetwork, hole: Tensor, margin: float
+    strategy: CropStrategy | None, network: InpaintingNetwork, hole: Tensor, margin: float
 ) -> Crop:
     """Choose what a network sees of an image.
 
@@ -131,8 +160,7 @@ def choose_crop(
         SizeError: the network cannot take the image under this strategy.
     """
     strategy = strategy or default_strategy(network)
-    if strategy not in STRATEGIES:
-        raise OptionError(f"unknown strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}")
+    check_strategy(strategy)
     if not 0 <= margin < math.inf:
         raise OptionError(f"margin must be a number that is not negative, got {margin}")
     top, left = 0, 0
@@ -146,6 +174,24 @@ def choose_crop(
             size, _resolution_for(size, network.native_resolution, network.larger_resolution)
         )
     return Crop(top, left, size, scaled, _next_size(scaled, network))
+
+
+def check_strategy(strategy: Strategy) -> None:
+    """Refuse what is no strategy.
+
+    Raises:
+        OptionError: there is no such strategy.
+    """
+    known = (*STRATEGIES, "face")
+    if strategy not in known:
+        raise OptionError(f"unknown strategy {strategy!r}; choose one of {', '.join(known)}")
+
+
+def _overlap(length: int, stretch: slice) -> tuple[slice, slice]:
+    """What a line and a stretch of it share: its places on the line, and in the stretch."""
+    first = min(max(0, stretch.start), length)
+    stop = max(min(length, stretch.stop), first)
+    return slice(first, stop), slice(first - stretch.start, stop - stretch.start)
 
 
 def _is_tied(network: InpaintingNetwork) -> bool:

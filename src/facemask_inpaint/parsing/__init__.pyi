@@ -1,5 +1,7 @@
 from . import bisenet as bisenet
 from . import crops as crops
+from . import faces as faces
+from . import five_landmarks as five_landmarks
 from . import label_network as label_network
 from . import landmark_layouts as landmark_layouts
 from . import landmarks as landmarks
@@ -9,6 +11,10 @@ from . import protocol as protocol
 from . import registry as registry
 from . import segformer as segformer
 from . import small as small
+from .faces import LabelledFace as LabelledFace
+from .faces import labelled_faces as labelled_faces
+from .five_landmarks import FiveLandmarks as FiveLandmarks
+from .five_landmarks import read_landmarks as read_landmarks
 from .label_network import LabelNetwork as LabelNetwork
 from .landmarks import LandmarkParser as LandmarkParser
 from .landmarks import label_map_from_landmarks as label_map_from_landmarks

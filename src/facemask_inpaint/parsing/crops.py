@@ -131,7 +131,7 @@ class Crop:
             scores: ``(K, h, w)`` float32, the network's scores for the crop.
             size: width and height of the photo.
         """
-        region = self._region(size)
+        region = self.region(size)
         shape = (region[1].stop - region[1].start, region[0].stop - region[0].start)
         back = self._to_grid(scores.shape[1:], region)
         best = np.full(shape[::-1], -np.inf, dtype=np.float32)
@@ -153,7 +153,7 @@ class Crop:
     def _extract_upright(self, photo: Image.Image, resolution: int) -> Image.Image:
         left, top = self.x - self.width / 2, self.y - self.height / 2
         right, bottom = left + self.width, top + self.height
-        rows, columns = self._region(photo.size)
+        rows, columns = self.region(photo.size)
         before = (max(0, math.ceil(-left)), max(0, math.ceil(-top)))
         beyond = (
             max(0, math.ceil(right - photo.width)),
@@ -169,8 +169,12 @@ class Crop:
             (resolution, resolution), Image.Resampling.BILINEAR, (left, top, right, bottom)
         )
 
-    def _region(self, size: tuple[int, int]) -> tuple[slice, slice]:
-        """Rows and columns of the photo's pixels around the crop; never none."""
+    def region(self, size: tuple[int, int]) -> tuple[slice, slice]:
+        """Return the rows and columns of the pixels around the crop; never none.
+
+        Args:
+            size: width and height of the photo.
+        """
         corners = [self.to_photo(x, y) for x in (0, 1) for y in (0, 1)]
         spans = []
         for places, extent in zip(zip(*corners), size):

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from facemask_inpaint._internal.types import ImageLike
+from facemask_inpaint._internal.types import FaceChoice, ImageLike
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images import to_rgb
-from facemask_inpaint.labels import LABEL_IDS
+from facemask_inpaint.labels import LABEL_IDS, OVAL
 from facemask_inpaint.parsing._face_crops import find_faces
 from facemask_inpaint.parsing.crops import Crop
+from facemask_inpaint.parsing.faces import LabelledFace, Region, everything, owners, within
 from facemask_inpaint.parsing.label_network import LabelNetwork
 from facemask_inpaint.parsing.left_right import assign_left_right
 from facemask_inpaint.parsing.protocol import LabelIds
-
-FaceChoice: TypeAlias = int | Literal["largest", "all"]
-"""Which faces of a photo: ``"largest"``, ``"all"``, or one by its number, 0 being the largest."""
 
 _REFINEMENTS = 4
 """How often a crop is set anew after what was found in it."""
@@ -37,6 +34,8 @@ _WIDER = 2.5
 
 _BEYOND_CROP = [LABEL_IDS[name] for name in ("hair", "hat", "ear_r", "neck_l", "neck", "cloth")]
 """Labels that go on outside a face's crop; skin there is a hand's."""
+
+_OWN = [LABEL_IDS[name] for name in OVAL]
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,8 @@ class PhotoParser:
         photo = to_rgb(image)
         if not self.align:
             scored = self._score(photo, Crop.whole(photo.size))
-            return assign_left_right(self._label_map(scored, photo.size))
-        faces = self._scored_faces(photo)
+            return assign_left_right(self._labels(scored, everything(photo.size[::-1])))
+        faces = self.labelled_faces(photo)
         if not faces:
             raise ImageError(
                 "no face was found in this image: it takes one whose eyes, nose or mouth are "
@@ -105,11 +104,26 @@ class PhotoParser:
                 "aligned already is parsed as it is with load_parser(…, align=False) in Python"
             )
         label_map = np.zeros(photo.size[::-1], dtype=np.uint8)
-        owner = _owners([face.crop for face in faces], label_map.shape)
         for index in choose_faces(self.face, len(faces)):
-            ids = np.where(owner == index, self._compose(photo, faces[index]), 0)
-            label_map |= assign_left_right(ids.astype(np.uint8))
+            label_map[faces[index].region] |= faces[index].label_map
         return label_map
+
+    def labelled_faces(self, image: ImageLike) -> list[LabelledFace]:
+        """Return every face of a photo with the labels around it, the largest first.
+
+        Args:
+            image: the photo.
+
+        Returns:
+            Faces; none where none was found.
+        """
+        photo = to_rgb(image)
+        faces = self._scored_faces(photo)
+        crops = [face.crop for face in faces]
+        return [
+            self._labelled(photo, face, owners(crops, self._region(photo, face)) == index)
+            for index, face in enumerate(faces)
+        ]
 
     def find_faces(self, image: ImageLike) -> list[Crop]:
         """Return the crops of the faces in a photo, in the order of their numbers.
@@ -162,24 +176,40 @@ class PhotoParser:
             previous, scored = scored, self._score(photo, crop)
         return scored if scored.crop.is_close(previous.crop, _SLACK) else None
 
-    def _label_map(self, scored: ScoredCrop, size: tuple[int, int]) -> LabelIds:
-        """Label map of a photo of which one crop was scored; background elsewhere."""
-        label_map = np.zeros(size[::-1], dtype=np.uint8)
-        best = scored.crop.uncrop(scored.scores, size)
-        label_map[best.region] = np.where(best.inside, self.network.ids[best.channels], 0)
+    def _labelled(
+        self, photo: Image.Image, face: ScoredCrop, own: NDArray[np.bool_]
+    ) -> LabelledFace:
+        """One face with the pixels of its region that are its ``own``."""
+        region = self._region(photo, face)
+        ids = np.where(own, self._compose(photo, face, region), 0).astype(np.uint8)
+        score = _confidence(face.scores, self.network.ids)
+        return LabelledFace(face.crop, region, assign_left_right(ids), score)
+
+    def _region(self, photo: Image.Image, face: ScoredCrop) -> Region:
+        return face.crop.scaled(_WIDER).region(photo.size)
+
+    def _labels(self, scored: ScoredCrop, region: Region) -> LabelIds:
+        """Label map of a region of a photo around a scored crop; background beyond the crop."""
+        rows, columns = region
+        best = scored.crop.uncrop(scored.scores, (columns.stop, rows.stop))
+        label_map = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=np.uint8)
+        label_map[within(best.region, region)] = np.where(
+            best.inside, self.network.ids[best.channels], 0
+        )
         return label_map
 
-    def _compose(self, photo: Image.Image, face: ScoredCrop) -> LabelIds:
-        """Label map of one face: its crop, and what goes on from there beyond the crop."""
+    def _compose(self, photo: Image.Image, face: ScoredCrop, region: Region) -> LabelIds:
+        """Label map of a face's region: its crop, and what goes on from there beyond the crop."""
         best = face.crop.uncrop(face.scores, photo.size)
         if best.inside.size == photo.width * photo.height and best.inside.all():
-            return self._label_map(face, photo.size)
-        wide = self._label_map(self._score(photo, face.crop.scaled(_WIDER)), photo.size)
+            return self._labels(face, region)
+        wide = self._labels(self._score(photo, face.crop.scaled(_WIDER)), region)
         label_map = np.where(np.isin(wide, _BEYOND_CROP), wide, 0)
-        label_map[best.region][best.inside] = self.network.ids[best.channels[best.inside]]
+        inner = within(best.region, region)
+        label_map[inner][best.inside] = self.network.ids[best.channels[best.inside]]
         patches, count = ndimage.label(label_map > 0)
         connected = np.zeros(count + 1, dtype=bool)
-        connected[patches[best.region][best.inside]] = True
+        connected[patches[inner][best.inside]] = True
         return np.where(connected[patches], label_map, 0)
 
 
@@ -199,8 +229,12 @@ def choose_faces(face: FaceChoice, count: int) -> range:
     return range(index, index + 1)
 
 
-def check_face(face: FaceChoice) -> FaceChoice:
+def check_face(face: FaceChoice, name: str = "face") -> FaceChoice:
     """Return a choice of faces as it is, if it is one.
+
+    Args:
+        face: the choice.
+        name: what messages call it.
 
     Raises:
         OptionError: It is none.
@@ -208,21 +242,13 @@ def check_face(face: FaceChoice) -> FaceChoice:
     is_number = isinstance(face, int) and not isinstance(face, bool) and face >= 0
     if face not in ("largest", "all") and not is_number:
         raise OptionError(
-            f'face must be "largest", "all", or a number from 0 (the largest), not {face!r}'
+            f'{name} must be "largest", "all", or a number from 0 (the largest), not {face!r}'
         )
     return face
 
 
-def _owners(crops: list[Crop], shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """Index of the crop that each pixel belongs to: the nearest in units of its width."""
-    owner = np.zeros(shape, dtype=np.intp)
-    if len(crops) == 1:
-        return owner
-    rows, columns = np.ogrid[: shape[0], : shape[1]]
-    nearest = np.full(shape, np.inf, dtype=np.float32)
-    for index, crop in enumerate(crops):
-        distance = np.hypot(rows + 0.5 - crop.y, columns + 0.5 - crop.x) / crop.width
-        closer = distance < nearest
-        owner[closer] = index
-        nearest[closer] = distance[closer]
-    return owner
+def _confidence(scores: NDArray[np.float32], ids: LabelIds) -> float:
+    """Mean probability of the labels of the face's own pixels, from scores ``(K, h, w)``."""
+    shares = np.exp(scores - scores.max(axis=0))
+    inside = np.isin(ids[scores.argmax(axis=0)], _OWN)
+    return float((1 / shares.sum(axis=0))[inside].mean()) if inside.any() else 0.0

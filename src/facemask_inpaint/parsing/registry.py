@@ -12,7 +12,7 @@ from facemask_inpaint.errors import unknown_name
 if TYPE_CHECKING:
     import torch
 
-    from facemask_inpaint.parsing.photos import FaceChoice
+    from facemask_inpaint._internal.types import FaceChoice
     from facemask_inpaint.parsing.protocol import FaceParser
 
 PARSERS: Mapping[str, str] = {

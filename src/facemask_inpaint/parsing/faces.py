@@ -1,0 +1,113 @@
+"""Single faces in an image: where each is, its labels, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facemask_inpaint.parsing._face_crops import find_faces
+from facemask_inpaint.parsing.crops import Crop
+from facemask_inpaint.parsing.five_landmarks import FiveLandmarks, read_landmarks
+from facemask_inpaint.parsing.protocol import LabelIds
+
+Region = tuple[slice, slice]
+"""Rows and columns of an image."""
+
+_SEARCHED = 512
+"""Longer side in pixels of the copy of a label map in which faces are looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFace:
+    """One face of an image with the labels around it.
+
+    Attributes:
+        crop: a square around the face with the margin of portraits, upright or turned with it.
+        region: rows and columns of the image that ``label_map`` is for.
+        label_map: ``(h, w)`` uint8 label ids; what belongs to other faces is background.
+        score: how sure the parser is of the face's labels, from 0 to 1.
+
+    Example:
+        >>> from facemask_inpaint import data, parsing
+        >>> (face,) = parsing.labelled_faces(data.sample(256).label_map)
+        >>> face.score, face.label_map.shape
+        (1.0, (256, 256))
+    """
+
+    crop: Crop
+    region: Region
+    label_map: LabelIds
+    score: float = 1.0
+
+    @cached_property
+    def landmarks(self) -> FiveLandmarks:
+        """Eyes, nose and corners of the mouth, in pixels of the image.
+
+        Raises:
+            ComponentAbsentError: too few of them are labelled.
+        """
+        rows, columns = self.region
+        return read_landmarks(self.label_map).moved(columns.start, rows.start)
+
+
+def labelled_faces(label_map: LabelIds) -> list[LabelledFace]:
+    """Return the faces in a label map, the largest first.
+
+    A face is a patch of facial skin with at least two of eyes, nose and mouth in it. Faces that
+    touch are taken for one; each of the other pixels belongs to the nearest face.
+
+    Args:
+        label_map: ``(H, W)`` uint8 label ids of a whole image.
+
+    Returns:
+        Faces with a score of 1; none where there is no face.
+    """
+    height, width = label_map.shape
+    step = -(-max(height, width) // _SEARCHED)
+    crops = find_faces(label_map[::step, ::step], Crop.whole((width, height)))
+    owner = owners(crops, everything(label_map.shape))
+    return [
+        LabelledFace(
+            crop,
+            everything(label_map.shape),
+            np.where(owner == index, label_map, 0).astype(np.uint8),
+        )
+        for index, crop in enumerate(crops)
+    ]
+
+
+def everything(shape: tuple[int, ...]) -> Region:
+    """Return all rows and columns of an image of a shape (height, width)."""
+    return slice(0, shape[0]), slice(0, shape[1])
+
+
+def within(inner: Region, outer: Region) -> Region:
+    """Return the rows and columns of an image as counted from the start of a region around them."""
+    rows, columns = (
+        slice(span.start - around.start, span.stop - around.start)
+        for span, around in zip(inner, outer)
+    )
+    return rows, columns
+
+
+def owners(crops: list[Crop], region: Region) -> NDArray[np.intp]:
+    """Return the index of the crop that each pixel belongs to: the nearest in units of its width.
+
+    Args:
+        crops: of the faces of an image; at least one counts.
+        region: rows and columns of the image.
+    """
+    rows, columns = (np.arange(span.start, span.stop) + 0.5 for span in region)
+    owner = np.zeros((len(rows), len(columns)), dtype=np.intp)
+    if len(crops) < 2:
+        return owner
+    nearest = np.full(owner.shape, np.inf, dtype=np.float32)
+    for index, crop in enumerate(crops):
+        distance = np.hypot(rows[:, None] - crop.y, columns[None] - crop.x) / crop.width
+        closer = distance < nearest
+        owner[closer] = index
+        nearest[closer] = distance[closer]
+    return owner
