@@ -194,7 +194,7 @@ class _Job:
             write_records(self.layout.timings, collected_timings(self.layout, self.settings))
             write_records(self.layout.scores, scoring.collect(cases))
             comparison: dict[int, ComparisonDict] = {}
-            if self.options.compare and scoring.stores:
+            if self.options.compare:
                 exchanges = self.options.exchanges
                 comparison = compare_methods(scoring, exchanges, progress=self._shown)
             with atomic_path(self.layout.comparison) as path:
@@ -241,7 +241,7 @@ def _features(
         metric.get_ready(torch.device("cpu"))
     rows = [row for row in map(metric_row, metrics) if isinstance(row, FeatureMetric)]
     chosen = dict(readers)
-    if rows and not chosen:
+    if needs_features(metrics) and not chosen:
         name = default_extractor()
         chosen = {name: FeatureReader(name, device)}
     needed = {

@@ -14,6 +14,7 @@ from facemask_inpaint.cli.export import export
 from facemask_inpaint.cli.inpaint import inpaint
 from facemask_inpaint.cli.mask import mask
 from facemask_inpaint.cli.models import convert, models
+from facemask_inpaint.cli.privacy import privacy
 from facemask_inpaint.cli.protocol import protocol
 from facemask_inpaint.cli.report import report
 from facemask_inpaint.cli.train import train
@@ -40,6 +41,7 @@ for command in (
     benchmark,
     protocol,
     report,
+    privacy,
     train,
     app,
 ):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 import click
 
 from facemask_inpaint.cli import options
-from facemask_inpaint.metrics.table import default_metrics, needs_features
+from facemask_inpaint.metrics.table import default_metrics, needs_features, of_face_networks
 
 if TYPE_CHECKING:
     from facemask_inpaint.benchmark import Protocol, Run, RunOptions
@@ -75,6 +75,7 @@ class _Call(TypedDict):
 )
 @options.metrics_option(default_metrics(in_hole=True), " Diagnostics are always added.")
 @options.extractor_options(several=True)
+@options.face_options
 @click.option(
     "--parser",
     help="Label predictions too (small, bisenet …): the diagnostic 'agreement' says whether a "
@@ -107,6 +108,8 @@ def benchmark(
     resolutions: tuple[int, ...],
     metrics: str | None,
     extractor: tuple[str, ...],
+    embedders: tuple[str, ...],
+    finders: tuple[str, ...],
     weights: Path | None,
     check: bool,
     out: Path,
@@ -148,7 +151,8 @@ def benchmark(
     if check:
         options.check_data(faces, classes, masker, models=len(methods), sides=resolutions)
         return
-    chosen["metrics"] = names = checked_metrics(metrics, call["parser"] is not None)
+    names = checked_metrics(metrics, call["parser"] is not None)
+    chosen["metrics"] = names = of_face_networks(names, embedders, finders)
     if needs_features(names):
         reader = FeatureReader(device=own_device(call["device"]))
         chosen["reader"] = options.feature_readers(extractor, weights, reader)

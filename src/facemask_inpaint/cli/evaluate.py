@@ -14,6 +14,7 @@ from facemask_inpaint.metrics.table import (
     metric_names,
     metric_rows,
     needs_features,
+    of_face_networks,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def _reader_options(command: options.Command) -> options.Command:
 @click.option("--masks", type=options.existing, help="Masks, 255 = hole: pixel metrics in it too.")
 @click.option("--null-swaps", default=0, show_default=True, help="Refits for P-IDS' reference.")
 @options.extractor_options(several=True)
+@options.face_options
 @_reader_options
 def evaluate(
     real: Path,
@@ -73,6 +75,8 @@ def evaluate(
     metrics: str | None,
     masks: Path | None,
     null_swaps: int,
+    embedders: tuple[str, ...],
+    finders: tuple[str, ...],
     json_file: Path | None,
     csv_file: Path | None,
     **reading: Unpack[_Reading],
@@ -83,11 +87,13 @@ def evaluate(
     Example:
         facemask-inpaint evaluate faces/ filled/ --masks masks/
         facemask-inpaint evaluate faces/ filled/ --metrics fid --json fid.json
+        facemask-inpaint evaluate faces/ filled/ --metrics l1 --identity dlib --landmarks dlib-68
     """
     from facemask_inpaint.metrics import evaluate as evaluate_images
 
     left_out = _LeftOut()
     names = metric_names(default_metrics() if metrics is None else metrics, metric_rows())
+    names = of_face_networks(names, embedders, finders)
     readers = _readers(reading, left_out, needs_network=needs_features(names))
     scores = evaluate_images(real, fake, names, masks, null_swaps=null_swaps, reader=readers)
     click.echo(str(scores))

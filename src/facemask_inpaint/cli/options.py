@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 import click
 
 from facemask_inpaint.errors import LabelMapError
+from facemask_inpaint.metrics.faces.cards import face_networks
 from facemask_inpaint.metrics.table import EFFICIENTNET, EXTRACTORS, metric_rows
 
 if TYPE_CHECKING:
@@ -105,6 +106,25 @@ def extractor_options(*, several: bool) -> Callable[[Command], Command]:
         )(command)
 
     return decorate
+
+
+def face_options(command: Command) -> Command:
+    """``--identity`` and ``--landmarks``: what face networks say about predictions."""
+    command = click.option(
+        "--landmarks",
+        "finders",
+        type=click.Choice(face_networks("landmarks")),
+        multiple=True,
+        help="Measure by this landmark finder too: landmark errors, faces found. May be repeated.",
+    )(command)
+    return click.option(
+        "--identity",
+        "embedders",
+        type=click.Choice(face_networks("embedding")),
+        multiple=True,
+        help="Measure by this face recogniser too: distance, recognised, re-identified. May be "
+        "repeated.",
+    )(command)
 
 
 def feature_readers(

@@ -14,6 +14,12 @@ from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
 from .extrapolation import ExtrapolatedResult as ExtrapolatedResult
 from .extrapolation import fid_infinity as fid_infinity
+from .faces.cards import FACE_NETWORKS as FACE_NETWORKS
+from .faces.cards import FaceNetworkCard as FaceNetworkCard
+from .faces.landmarks import landmarks as landmarks
+from .faces.networks import embedder as embedder
+from .faces.networks import landmark_finder as landmark_finder
+from .faces.scores import identity as identity
 from .features.extractors import FeatureExtractor as FeatureExtractor
 from .features.extractors import InceptionExtractor as InceptionExtractor
 from .features.extractors import custom as custom

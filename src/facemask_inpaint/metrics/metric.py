@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ class FeatureMetric(Metric):
 
     def with_extractor(self, name: str) -> FeatureMetric:
         """Return the row for features of one of several extractors: ``fid@clean``."""
-        return replace(self, name=f"{self.name}@{name}", label=f"{self.label} ({name})")
+        label = f"{self.label} ({name})"
+        return replace(self, name=f"{self.name}@{name}", label=label, extractor=name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,4 +188,4 @@ def _resolved(function: Any) -> Any:
     if callable(function):
         return function
     module, _, name = function.partition(":")
-    return getattr(importlib.import_module(module), name)
+    return attrgetter(name)(importlib.import_module(module))

@@ -9,6 +9,7 @@ documentation. A metric is added by one entry and one function. Functions are gi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from facemask_inpaint.errors import OptionError, unknown_name
 from facemask_inpaint.metrics.metric import HOLE, FeatureMetric, ImageMetric
@@ -43,6 +44,49 @@ NEIGHBOURS = 5
 """The k of precision, recall, density and coverage: that of Naeem et al. (2020)."""
 
 _PACKAGE = "facemask_inpaint.metrics"
+
+
+def _bound_to(row: FeatureMetric | ImageMetric, extractor: str) -> bool:
+    return isinstance(row, FeatureMetric) and row.extractor == extractor
+
+
+def _of_faces(
+    name: str,
+    label: str,
+    better: Literal["lower", "higher"],
+    meaning: str,
+    function: str,
+    *,
+    extractor: str = "dlib",
+    ranks: bool = False,
+) -> FeatureMetric:
+    """Return the row of a mean over pairs of faces; the recogniser's do not rank, see the docs."""
+    module = f"{_PACKAGE}.faces.{function}"
+    return FeatureMetric(
+        name=name,
+        label=label,
+        better=better,
+        meaning=meaning,
+        function=module,
+        interval=f"{module}.interval",
+        needs=frozenset({"features", "pairs"}),
+        extractor=extractor,
+        ranks=ranks,
+    )
+
+
+def _landmark_error(component: str, meaning: str) -> FeatureMetric:
+    suffix = "" if component == "overall" else f"_{component}"
+    return _of_faces(
+        f"landmark_error{suffix}",
+        f"landmark error{suffix.replace('_', ' of ')}",
+        "lower",
+        f"mean distance of the landmarks{meaning}, in distances of the outer eye corners",
+        f"landmarks:{component}",
+        extractor="dlib-68",
+        ranks=True,
+    )
+
 
 METRICS: dict[str, FeatureMetric | ImageMetric] = {
     metric.name: metric
@@ -147,6 +191,48 @@ METRICS: dict[str, FeatureMetric | ImageMetric] = {
             min_samples=2,
             extractor=CLIP,
         ),
+        _of_faces(
+            "identity_distance",
+            "identity distance",
+            "lower",
+            "distance of the face embeddings, in the recogniser's own measure",
+            "scores:distance",
+        ),
+        _of_faces(
+            "identity_cosine",
+            "identity cosine distance",
+            "lower",
+            "1 less the cosine of the angle between the face embeddings",
+            "scores:cosine",
+        ),
+        _of_faces(
+            "recognised",
+            "recognised",
+            "higher",
+            "share of faces that the recogniser takes for the same person",
+            "scores:recognised",
+        ),
+        _of_faces(
+            "reidentified",
+            "rank-1 re-identified",
+            "higher",
+            "share of faces whose own original is the nearest of all originals",
+            "scores:reidentified",
+        ),
+        _landmark_error("overall", ""),
+        _landmark_error("eyes", " of the eyes"),
+        _landmark_error("eyebrows", " of the eyebrows"),
+        _landmark_error("nose", " of the nose"),
+        _landmark_error("mouth", " of the mouth"),
+        _landmark_error("jaw", " of the jaw"),
+        _of_faces(
+            "faces_found",
+            "faces found",
+            "higher",
+            "share of predictions in which a face is found",
+            "landmarks:found",
+            extractor="dlib-68",
+        ),
         ImageMetric(
             name="l1",
             label="L1",
@@ -190,6 +276,13 @@ METRICS: dict[str, FeatureMetric | ImageMetric] = {
     )
 }
 """All metrics by name, in the order of the tables."""
+
+IDENTITY_METRICS = tuple(name for name, row in METRICS.items() if _bound_to(row, "dlib"))
+"""Names of the metrics of a face recogniser, by default dlib's; ``"recognised@NAME"`` is that of
+another."""
+
+LANDMARK_METRICS = tuple(name for name, row in METRICS.items() if _bound_to(row, "dlib-68"))
+"""Names of the metrics of a landmark finder, likewise."""
 
 
 def register(metric: FeatureMetric | ImageMetric) -> None:
@@ -291,12 +384,37 @@ def default_metrics(*, in_hole: bool = False) -> tuple[str, ...]:
 
 
 def needs_features(names: Iterable[str]) -> bool:
-    """Say whether any of these metrics is computed from features.
+    """Say whether any of these metrics is computed from the features of a chosen extractor.
 
     Args:
-        names: of metrics; unknown ones count as needing none.
+        names: of metrics; those that are bound to an extractor, and unknown ones, count as needing
+            none.
     """
-    return not feature_metrics().keys().isdisjoint(names)
+    rows = feature_metrics()
+    return any(name in rows and rows[name].extractor is None for name in names)
+
+
+def of_face_networks(
+    metrics: Sequence[str], embedders: Sequence[str], finders: Sequence[str]
+) -> tuple[str, ...]:
+    """Return names of metrics with all those of some recognisers and landmark finders.
+
+    Example:
+        >>> of_face_networks(["fid"], [], ["dlib-5"])[1]
+        'landmark_error@dlib-5'
+
+    Args:
+        metrics: names to begin with.
+        embedders: names of face recognisers.
+        finders: names of landmark finders.
+    """
+    further = [
+        name if _bound_to(METRICS[name], network) else f"{name}@{network}"
+        for networks, names in ((embedders, IDENTITY_METRICS), (finders, LANDMARK_METRICS))
+        for network in networks
+        for name in names
+    ]
+    return tuple(dict.fromkeys([*metrics, *further]))
 
 
 def by_extractor(
@@ -326,7 +444,8 @@ def metric_names(metrics: str | Sequence[str], known: Iterable[str]) -> tuple[st
     """Return names of metrics, each once.
 
     Args:
-        metrics: the names; a string is one name, or several between commas.
+        metrics: the names; a string is one name, or several between commas. Those of features may
+            name their extractor, as in ``"fid@clean"``.
         known: all names there are.
 
     Raises:
@@ -337,9 +456,10 @@ def metric_names(metrics: str | Sequence[str], known: Iterable[str]) -> tuple[st
         metrics = [name.strip() for name in metrics.split(",") if name.strip()]
     names = tuple(metrics) if isinstance(metrics, Iterable) else (metrics,)
     known = tuple(known)
+    features = feature_metrics()
     for name in names:
         if not isinstance(name, str):
             raise OptionError(f"metrics are given by their names, such as ('fid',), not {name!r}")
-        if name not in known:
+        if name not in known and name.partition("@")[0] not in features:
             raise unknown_name("metric", name, known)
     return tuple(dict.fromkeys(names))

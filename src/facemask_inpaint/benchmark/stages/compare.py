@@ -86,7 +86,9 @@ def _compared(
 
 def _groups(scoring: ScoringStage, resolution: int) -> tuple[Groups, dict[str, Groups]]:
     """Return features by class: of the portraits, and by method of their predictions."""
-    extractor = next(iter(scoring.stores))
+    extractor = scoring.compared_extractor
+    if extractor is None:
+        return {}, {}
     groups = [group for group in scoring.groups if group.resolution == resolution]
     names = list(dict.fromkeys(group.method for group in groups))
     by_class: dict[str, dict[str, CaseGroup]] = {}

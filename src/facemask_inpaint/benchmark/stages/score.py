@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 import numpy as np
-import scipy.stats
 
 from facemask_inpaint import __version__
 from facemask_inpaint._internal.distributed import Ranks
 from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
-from facemask_inpaint.benchmark.metrics import benchmark_metrics, in_table_order
+from facemask_inpaint.benchmark.metrics import in_table_order, metric_row
 from facemask_inpaint.benchmark.stages.prepare import PreparedPortraits
 from facemask_inpaint.benchmark.store.failures import FailureLog
 from facemask_inpaint.benchmark.store.features import FeatureStore, blocks
@@ -34,9 +33,9 @@ from facemask_inpaint.benchmark.store.records import (
 )
 from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.errors import FacemaskInpaintError
-from facemask_inpaint.metrics import FeatureMetric, FeaturePair, FeatureSet
+from facemask_inpaint.metrics import FeatureMetric, FeaturePair, FeatureSet, pair_means
 from facemask_inpaint.metrics.evaluation import feature_scores
-from facemask_inpaint.metrics.table import by_extractor
+from facemask_inpaint.metrics.table import by_extractor, needs_features
 from facemask_inpaint.models import TRAINING_SPLITS
 
 CONFIDENCE = 0.95
@@ -86,9 +85,19 @@ class ScoringStage:
     @cached_property
     def feature_metrics(self) -> dict[str, list[FeatureMetric]]:
         """Metrics of features, by the extractor that makes them."""
-        rows = [benchmark_metrics()[name] for name in self.settings.metrics]
+        rows = [metric_row(name) for name in self.settings.metrics]
         features = [row for row in rows if isinstance(row, FeatureMetric)]
         return by_extractor(features, list(self.settings.extractors))
+
+    @cached_property
+    def compared_extractor(self) -> str | None:
+        """Name of the extractor by whose FID methods are compared; ``None`` without one."""
+        chosen = (
+            name
+            for name, rows in self.feature_metrics.items()
+            if needs_features(row.name.partition("@")[0] for row in rows)
+        )
+        return next(chosen, None)
 
     @cached_property
     def groups(self) -> list[CaseGroup]:
@@ -273,8 +282,5 @@ def leakage(dataset: str, entry: MethodEntry) -> str | None:
 
 def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     """Return Student's 95 % interval of a mean; none of a single value."""
-    if len(values) < 2:
-        return None, None
-    centre, error = float(np.mean(values)), float(scipy.stats.sem(values))
-    reach = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
-    return rounded(centre - reach), rounded(centre + reach)
+    limits = pair_means.mean_interval(np.array(values), CONFIDENCE)
+    return (rounded(limits[0]), rounded(limits[1])) if limits else (None, None)

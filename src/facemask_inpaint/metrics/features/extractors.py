@@ -15,6 +15,7 @@ from facemask_inpaint._internal.devices import resolve_device
 from facemask_inpaint._internal.torch_state import ordinary_torch, without_draws
 from facemask_inpaint.checkpoints.sources import Source
 from facemask_inpaint.errors import OptionError, WeightsNotFoundError, unknown_name
+from facemask_inpaint.metrics.faces.cards import FACE_NETWORKS
 from facemask_inpaint.metrics.features import efficientnet
 from facemask_inpaint.metrics.features._precision import exact_float32, feature_dtype
 from facemask_inpaint.metrics.features.efficientnet import EfficientNetExtractor
@@ -210,7 +211,8 @@ def open_extractor(
         name: a front end of the Inception network, such as ``"stylegan"``; ``"dinov2"`` or
             ``"clip"``, see :class:`~.vision_transformers.VisionTransformerExtractor`;
             ``"efficientnet-lite0"``, whose weights the extra ``features`` installs; or
-            ``"random-convolutions"``, see :func:`random_convolutions`.
+            ``"random-convolutions"``, see :func:`random_convolutions`. Face recognisers and
+            landmark finders (``"dlib"``, ``"dlib-68"``) are extractors too.
         device: ``None`` is CUDA when there, else the CPU.
         weights: local copy of the published file of this network; ``None`` downloads it.
         dtype: ``"float32"``, ``"float16"`` or ``"bfloat16"``.
@@ -220,8 +222,12 @@ def open_extractor(
         WeightsNotFoundError: its weights cannot be had.
         MissingDependencyError: its package is not installed.
     """
+    if name in FACE_NETWORKS:
+        from facemask_inpaint.metrics.faces.networks import open_face_network
+
+        return open_face_network(name, device)
     if name not in EXTRACTORS:
-        raise unknown_name("feature extractor", name, EXTRACTORS)
+        raise unknown_name("feature extractor", name, (*EXTRACTORS, *FACE_NETWORKS))
     if name == RANDOM_CONVOLUTIONS:
         from facemask_inpaint.metrics.features.random_convolutions import random_convolutions
 

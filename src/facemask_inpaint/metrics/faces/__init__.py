@@ -1,0 +1,1 @@
+"""What a face recogniser and a landmark finder say about filled faces."""
