@@ -121,6 +121,8 @@ NONSENSE: dict[str, tuple[object, ...]] = {
     "masks.class_weights": (
         {"hairs": 5.0}, {"hair": -5.0}, {"hair": NAN}, {"hair": "x"}, [1], "hair",
     ),
+    "masks.vocabulary": ("facess", "", 3, None),
+    "masks.instances": ("two", 1, None),
     "masks.dilate": (-0.1, NAN, INF, True, 10**6),
     "masks.adaptive": (-1.0, NAN, INF, True, 100),
     "stepps": (4,), "losses.": (1,), "": (1,), "loss.r1": (1,), "losses.r1.x": (1,), "self": (1,),
@@ -155,7 +157,7 @@ def test_what_makes_no_sense_is_refused_in_a_file_too(name: str) -> None:
     [
         lambda: Losses(hole_l1=-1),
         lambda: Losses(hole_l1=0, adversarial=0),
-        lambda: Losses(class_weights={"hairs": 1}),
+        lambda: Recipe(name="x", architecture="lite", losses=Losses(class_weights={"hairs": 1})),
         lambda: Masks(classes="hair", class_weights={"eyes": 2}),
         lambda: Masks(classes="hair,eyes", class_weights={"hair": 0, "eyes": 0}),
         lambda: Masks(random="matt"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import SupportsIndex
 
@@ -14,7 +15,10 @@ from facemask_inpaint.benchmark.mask_sources import MaskSource
 from facemask_inpaint.benchmark.store.records import ClassEntry
 from facemask_inpaint.data.faces import Faces
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.masks.vocabularies import Vocabulary, require_vocabulary
 from facemask_inpaint.metrics import FeatureReader
+
+_log = logging.getLogger(__name__)
 
 LARGEST_RESOLUTION = 8192
 
@@ -64,16 +68,35 @@ def checked_classes(masks: MaskSource, classes: str | Iterable[str]) -> tuple[Cl
     return masks.select(classes)
 
 
-def checked_masker(masker: SemanticMasker | None) -> SemanticMasker:
-    """Return the masker, or one with default options.
+def given_classes(
+    entries: Sequence[ClassEntry], masker: SemanticMasker, faces: Faces
+) -> tuple[ClassEntry, ...]:
+    """Return the classes that the data can give; of the others a warning is logged.
+
+    Raises:
+        OptionError: none is left.
+    """
+    reasons = faces.unavailable({entry.name: masker.classes[entry.name] for entry in entries})
+    given = tuple(entry for entry in entries if entry.name not in reasons)
+    if not given:
+        raise OptionError("; ".join(reasons.values()))
+    for reason in reasons.values():
+        _log.warning("left out: %s", reason)
+    return given
+
+
+def checked_masker(masker: SemanticMasker | None, vocabulary: Vocabulary) -> SemanticMasker:
+    """Return the masker, or one with default options for label maps of a vocabulary.
 
     Raises:
         OptionError: this is none.
+        LabelMapError: it is for other label maps.
     """
     if masker is None:
-        return SemanticMasker()
+        return SemanticMasker(vocabulary=vocabulary)
     if not isinstance(masker, SemanticMasker):
         raise OptionError(f"masker is a SemanticMasker, not a {type(masker).__name__}")
+    require_vocabulary(vocabulary, masker.vocabulary)
     return masker
 
 

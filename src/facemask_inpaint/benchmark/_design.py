@@ -12,6 +12,7 @@ from facemask_inpaint.benchmark._arguments import (
     checked_dataset,
     checked_masker,
     checked_resolutions,
+    given_classes,
     whole_number,
 )
 from facemask_inpaint.benchmark.mask_sources import CutMasks, MaskSource
@@ -19,6 +20,7 @@ from facemask_inpaint.benchmark.protocols import Protocol, find_protocol
 from facemask_inpaint.benchmark.store.records import ClassEntry
 from facemask_inpaint.data import Faces
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.masks import FACES
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,19 @@ class Design:
         resolutions: int | Iterable[int],
         seed: int,
         masker: SemanticMasker | None,
+        faces: Faces | None = None,
     ) -> Design:
         """Check the arguments of a run; see :func:`~.runner.run`.
 
         Raises:
             OptionError: an argument makes no sense, or the protocol decides it.
             UnknownNameError: there is no such class or protocol.
+            LabelMapError: the masker is for other label maps than those of the faces.
         """
         if protocol is None:
-            masks = CutMasks(checked_masker(masker))
+            masks = CutMasks(checked_masker(masker, faces.vocabulary if faces else FACES))
             entries = checked_classes(masks, classes)
+            entries = given_classes(entries, masks.masker, faces) if faces else entries
             return cls(masks, entries, checked_resolutions(resolutions), whole_number("seed", seed))
         if (classes, resolutions, seed, masker) != ("all", (256,), 0, None):
             raise OptionError(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypedDict
 
 import torch
 
 from facemask_inpaint import SemanticMasker
 from facemask_inpaint._internal.devices import resolve_dtype
-from facemask_inpaint.benchmark._arguments import whole_number
+from facemask_inpaint.benchmark._arguments import checked_dataset, whole_number
 from facemask_inpaint.benchmark._design import Design
 from facemask_inpaint.benchmark._functions import digest_of
 from facemask_inpaint.benchmark.methods import Method
@@ -36,7 +37,7 @@ class RunOptions(TypedDict, total=False):
             the default.
         seed: decides every random draw; default 0. An image's own seed depends on this, the class,
             the resolution and the portrait's key, and on nothing else.
-        masker: cuts the masks; default ``SemanticMasker()``.
+        masker: cuts the masks; default ``SemanticMasker()``, for label maps as the data set has.
         protocol: name of one of ``benchmark.protocols.list_protocols()``, or a protocol: decides
             ``classes``, ``resolutions``, ``seed`` and ``masker``, and, where not given, data split,
             ``metrics`` and ``reader``. The run records where it deviates. Default ``None``.
@@ -105,14 +106,20 @@ class Options:
             whole_number("exchanges", self.exchanges, 1)
         resolve_dtype(self.dtype)
 
-    def design(self) -> Design:
+    def design(self, dataset: Faces | str | Path) -> Design:
         """Return what the run looks at.
+
+        Args:
+            dataset: of the run; its label maps decide which mask classes there are.
 
         Raises:
             OptionError: an option makes no sense, or the protocol decides it.
             UnknownNameError: there is no such class or protocol.
         """
-        return Design.of(self.protocol, self.classes, self.resolutions, self.seed, self.masker)
+        faces = checked_dataset(dataset) if self.protocol is None else None
+        return Design.of(
+            self.protocol, self.classes, self.resolutions, self.seed, self.masker, faces
+        )
 
     def completed_by(self, protocol: Protocol | None) -> Options:
         """Return these options with a protocol's metrics and extractors where none are given."""

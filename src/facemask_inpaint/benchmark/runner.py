@@ -37,6 +37,7 @@ from facemask_inpaint.benchmark.store.settings import (
 from facemask_inpaint.data.faces import Faces
 from facemask_inpaint.errors import FacemaskInpaintError, WeightsNotFoundError
 from facemask_inpaint.masks.parsers import Parser, resolve_parser
+from facemask_inpaint.masks.vocabularies import Vocabulary
 from facemask_inpaint.metrics import FeatureMetric, FeatureReader
 from facemask_inpaint.metrics.comparison.results import ComparisonDict
 from facemask_inpaint.metrics.features.extractors import default_extractor
@@ -84,7 +85,7 @@ def run(
         FacemaskInpaintError: the disk is too full for the results; all predictions are kept.
     """
     chosen, opened = Options(**options), open_methods(methods)
-    design = chosen.design()
+    design = chosen.design(dataset)
     chosen = chosen.completed_by(design.protocol)
     metrics, readers = chosen.metric_names, checked_readers(chosen.reader)
     layout, faces = Layout(checked_folder(out)), design.portraits(dataset)
@@ -97,7 +98,7 @@ def run(
         with locked(layout.folder, "benchmark", group=ranks.group):
             job = _Job.begin(settings, layout, ranks, chosen)
             portraits = job.prepare(faces, design.masks)
-            job.predict(opened, portraits, device, parser)
+            job.predict(opened, portraits, device, parser, faces.vocabulary)
             job.write_results(job.score(portraits, features), opened)
             job.report(opened)
             ranks.barrier()
@@ -154,6 +155,7 @@ class _Job:
         portraits: PreparedPortraits,
         device: torch.device,
         parser: Parser | None,
+        vocabulary: Vocabulary,
     ) -> None:
         """Let every method predict every hole, and measure each prediction."""
         stage = PredictionStage(
@@ -165,6 +167,7 @@ class _Job:
             batch_size=self.options.batch_size,
             device=device,
             parser=parser,
+            vocabulary=vocabulary,
         )
         stage.run(methods, progress=self._shown)
         self.ranks.barrier()

@@ -36,7 +36,8 @@ class _Call(TypedDict):
     "dataset",
     type=options.existing,
     required=True,
-    help="CelebAMask-HQ, or a folder with images/ and labels/.",
+    help="Folder of CelebAMask-HQ or another data set as distributed, or one with images/ and "
+    "labels/.",
 )
 @click.option(
     "--protocol",
@@ -64,6 +65,8 @@ class _Call(TypedDict):
 @options.classes_option()
 @options.class_table_option
 @options.dilate_option
+@options.label_order_option
+@options.vocabulary_option
 @click.option(
     "--size",
     "resolutions",
@@ -105,6 +108,8 @@ def benchmark(
     classes: str,
     class_table: Path | None,
     dilate: float | None,
+    label_order: str | None,
+    vocabulary: str | None,
     resolutions: tuple[int, ...],
     metrics: str | None,
     extractor: tuple[str, ...],
@@ -139,8 +144,9 @@ def benchmark(
     chosen = cast("RunOptions", call)
     methods, followed = _methods(models, predictions), _followed(protocol_name)
     if followed is None:
-        faces = data.open_faces(dataset, split)[:limit]
-        masker = SemanticMasker(**options.masker_options(dilate, class_table))
+        faces = data.open_faces(dataset, split, label_order=label_order, vocabulary=vocabulary)
+        faces, masker_options = faces[:limit], options.masker_options(dilate, class_table)
+        masker = SemanticMasker(vocabulary=faces.vocabulary, **masker_options)
         chosen |= {"classes": classes, "resolutions": resolutions, "masker": masker}
     else:
         faces = followed.split.open(dataset, keys)[:limit]
@@ -151,6 +157,7 @@ def benchmark(
     if check:
         options.check_data(faces, classes, masker, models=len(methods), sides=resolutions)
         return
+    options.warn_of_label_order(faces)
     names = checked_metrics(metrics, call["parser"] is not None)
     chosen["metrics"] = names = of_face_networks(names, embedders, finders)
     if needs_features(names):
@@ -159,7 +166,10 @@ def benchmark(
     _summarise(bench.run(methods, faces, out=out, **chosen))
 
 
-_DECIDED = ("split", "classes", "class_table", "dilate", "resolutions", "seed")
+_DECIDED = (
+    *("split", "classes", "class_table", "dilate", "label_order", "vocabulary", "resolutions"),
+    "seed",
+)
 """Options that a protocol decides."""
 
 

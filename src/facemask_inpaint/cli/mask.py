@@ -12,6 +12,9 @@ from facemask_inpaint.cli import options
 from facemask_inpaint.errors import FacemaskInpaintError
 from facemask_inpaint.labels import LABEL_NAMES
 
+_LOOKED_AT = 24
+"""Images among which label maps are checked for their label order."""
+
 if TYPE_CHECKING:
     from facemask_inpaint import SemanticMasker
     from facemask_inpaint._internal.types import ImageLike
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 @options.classes_option()
 @options.class_table_option
 @options.dilate_option
+@options.label_order_option
+@options.vocabulary_option
 @click.option(
     "--parser",
     default="small",
@@ -49,6 +54,8 @@ def mask(
     classes: str,
     class_table: Path | None,
     dilate: float | None,
+    label_order: str | None,
+    vocabulary: str | None,
     parser: str,
     face: str,
     size: int | None,
@@ -57,26 +64,38 @@ def mask(
 ) -> None:
     """Make masks of the components in IMAGES, a photo or label map, or a folder of them.
 
-    Images whose samples are label ids (CelebAMask-HQ) are label maps, all others photos; those are
-    turned upright. Writes OUT/<class>/<stem>.png, 255 = hole, for each component that an image
-    has. Failures are listed at the end. Masks that are already there, made from the same file with
-    the same options, are left as they are.
+    Images whose samples are label ids are label maps, all others photos; those are turned upright.
+    Label ids are in the order of CelebAMask-HQ unless --label-order names another one; with
+    --vocabulary, all images are label maps of something else than faces. Writes
+    OUT/<class>/<stem>.png, 255 = hole, for each component that an image has. Failures are listed at
+    the end. Masks that are already there, made from the same file with the same options, are left
+    as they are.
 
     \b
     Examples:
         facemask-inpaint mask photo.jpg --classes hair,eyes --out masks
         facemask-inpaint mask labels/ --classes A-L --out masks
+        facemask-inpaint mask LaPa/test/labels --label-order lapa --out masks
     """
-    from facemask_inpaint import SemanticMasker
+    from facemask_inpaint import SemanticMasker, masks
     from facemask_inpaint._internal.locks import locked
     from facemask_inpaint.cli.provenance import Provenance
     from facemask_inpaint.images import folders
 
     options.require_folder(out)
-    masker_options = options.masker_options(dilate, class_table)
-    masker = SemanticMasker(missing="empty", parser=_ParserOnDemand(parser, face), **masker_options)
-    names = masker.select(classes)
+    masker = SemanticMasker(
+        missing="empty",
+        parser=None if vocabulary else _ParserOnDemand(parser, face),
+        vocabulary=vocabulary or masks.FACES,
+        label_order=label_order,
+        **options.masker_options(dilate, class_table),
+    )
+    names = _available(masker, masker.select(classes))
     settings = {"parser": parser, "face": face, "size": size, **masker.settings()}
+    if label_order is not None:
+        settings["label_order"] = label_order
+    if vocabulary is None:
+        _warn_of_order(folders.list_images(images), label_order)
     with locked(out, "mask"):
         provenance = Provenance(out)
         outputs = {
@@ -92,6 +111,27 @@ def mask(
         click.echo(f"photos: the {parser} parser never finds {', '.join(unavailable)}", err=True)
     skipped = len(outputs) * len(names) - sum(map(len, outputs.values()))
     _report(out, written, failures, skipped)
+
+
+def _available(masker: SemanticMasker, names: list[str]) -> list[str]:
+    """The classes that the label order can give; the others are named on stderr."""
+    from facemask_inpaint.masks.availability import unavailable_classes
+
+    reasons = unavailable_classes(masker.label_order, {n: masker.classes[n] for n in names})
+    for reason in reasons.values():
+        click.echo(f"left out: {reason}", err=True)
+    if len(reasons) == len(names):
+        raise click.ClickException("none of these classes is available")
+    return [name for name in names if name not in reasons]
+
+
+def _warn_of_order(paths: Sequence[Path], label_order: str | None) -> None:
+    """Say on stderr if label maps among the images seem to be in another order."""
+    from facemask_inpaint.masks import order_warning
+
+    step = max(1, len(paths) // _LOOKED_AT)
+    if warning := order_warning(paths[::step][:_LOOKED_AT], label_order):
+        click.echo(f"warning: {warning}", err=True)
 
 
 class _ParserOnDemand:
@@ -184,15 +224,17 @@ def _write(
     provenance: Provenance,
 ) -> list[bool]:
     """Write the masks of an image; which of its components it has."""
+    from PIL import Image
+
     from facemask_inpaint import images
 
     for output in outputs.values():
         provenance.begin(output)
-    label_map = masker.parse(images.read_image(path))
+    label_map = masker.open(images.read_image(path))
     holes = {name: masker(label_map, name, size=size) for name in outputs}
-    present = {name: hole for name, hole in holes.items() if hole.getbbox() is not None}
+    present = {name: hole for name, hole in holes.items() if hole.any()}
     for name, hole in present.items():
-        images.save_image(hole, outputs[name].targets[0])
+        images.save_image(Image.fromarray(hole).convert("L"), outputs[name].targets[0])
     for name, output in outputs.items():
         provenance.finish(output, absent=name not in present)
     return [name in present for name in outputs]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 import click
 
 from facemask_inpaint.errors import LabelMapError
+from facemask_inpaint.labels import LABEL_ORDERS
 from facemask_inpaint.metrics.faces.cards import face_networks
 from facemask_inpaint.metrics.table import EFFICIENTNET, EXTRACTORS, metric_rows
 
@@ -53,6 +54,25 @@ def dilate_option(command: Command) -> Command:
         type=float,
         help="Dilate masks by this many pixels, or by a share of the side when below 1 "
         "(default: 0.01).",
+    )(command)
+
+
+def label_order_option(command: Command) -> Command:
+    """Add ``--label-order``: in which order the ids in label maps of faces are."""
+    return click.option(
+        "--label-order",
+        type=click.Choice(list(LABEL_ORDERS)),
+        help="Order of the ids in label maps of faces (default: the data set's own, else that of "
+        "CelebAMask-HQ).",
+    )(command)
+
+
+def vocabulary_option(command: Command) -> Command:
+    """Add ``--vocabulary``: what the ids in label maps of other things than faces stand for."""
+    return click.option(
+        "--vocabulary",
+        help="What label ids stand for, if not faces: cityscapes, ade20k, lip, atr, or a JSON or "
+        "YAML file with labels of your own.",
     )(command)
 
 
@@ -254,6 +274,14 @@ def check_data(
         click.echo(f"disk space with {models} model(s): about {space:,.1f} GB")
     if unusable := len(found.keys) - len(found.usable):
         raise click.ClickException(f"{unusable} of {len(found.keys)} portraits cannot be used")
+
+
+def warn_of_label_order(faces: Faces) -> None:
+    """Say on stderr if the label maps seem to be in another order than they are read in."""
+    from facemask_inpaint import data
+
+    if warning := data.label_order_warning(faces):
+        click.echo(f"warning: {warning}", err=True)
 
 
 def failure(path: Path, error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
@@ -36,6 +36,7 @@ _ENDS = {
 @click.option(
     "--validation-split", help="Held-out part for validation, e.g. test (default: no validation)."
 )
+@options.label_order_option
 @click.option(
     "--masks",
     type=click.Choice(["random", "semantic", "mixed"]),
@@ -66,6 +67,7 @@ def train(
     data: Path | None,
     split: str | None,
     validation_split: str | None,
+    label_order: str | None,
     masks: str | None,
     check: bool,
     skip_unreadable: bool,
@@ -99,12 +101,14 @@ def train(
         return
     if data is None:
         raise click.UsageError("--data is needed: a folder of portraits with label maps")
-    validation = open_faces(data, validation_split) if validation_split else None
-    faces = _portraits(data, split, validation)
+    reading = _reading(chosen, label_order)
+    validation = open_faces(data, validation_split, **reading) if validation_split else None
+    faces = _portraits(data, split, validation, reading)
     if check:
         for portraits in filter(None, (faces, validation)):
             _check(portraits, chosen)
         return
+    options.warn_of_label_order(faces)
     out = out or Path("runs") / chosen.name
     for assumption in chosen.assumptions:
         click.echo(f"not known from the recipe's source: {assumption}", err=True)
@@ -131,17 +135,32 @@ def _list_recipes() -> None:
 
 
 def _check(portraits: Faces, recipe: Recipe) -> None:
-    from facemask_inpaint import SemanticMasker
-
-    masker = SemanticMasker(dilate=recipe.masks.dilate)
-    options.check_data(portraits, recipe.masks.classes, masker)
+    options.check_data(portraits, recipe.masks.classes, recipe.masks.masker())
 
 
-def _portraits(data: Path, split: str | None, held_out: Faces | None) -> Faces:
+class _Reading(TypedDict):
+    """Keyword arguments of ``open_faces``: what label ids stand for."""
+
+    label_order: str | None
+    vocabulary: str | None
+
+
+def _reading(recipe: Recipe, label_order: str | None) -> _Reading:
+    """How label maps are read: as the recipe says, unless it is of faces."""
+    from facemask_inpaint.masks import FACES
+
+    vocabulary = recipe.masks.vocabulary
+    return {
+        "label_order": label_order,
+        "vocabulary": None if vocabulary == FACES.name else vocabulary,
+    }
+
+
+def _portraits(data: Path, split: str | None, held_out: Faces | None, reading: _Reading) -> Faces:
     """The training data, without what is held out unless the split was named."""
     from facemask_inpaint.data import open_faces
 
-    faces = open_faces(data, split, preferred="train")
+    faces = open_faces(data, split, preferred="train", **reading)
     return faces if split or held_out is None else faces.without(face.key for face in held_out)
 
 

@@ -13,10 +13,10 @@ from facemask_inpaint._internal.concurrency import in_threads
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.errors import DataSetError, ImageError, LabelMapError
 from facemask_inpaint.labels import LABEL_IDS
-from facemask_inpaint.masks._label_batches import require_vocabulary
 from facemask_inpaint.masks.label_maps import Annotation, LabelSource
 from facemask_inpaint.masks.order_check import order_warning
 from facemask_inpaint.masks.semantic import SemanticMasker
+from facemask_inpaint.masks.vocabularies import require_vocabulary
 
 Size = tuple[int, int]
 """Width and height."""

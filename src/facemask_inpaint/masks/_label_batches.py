@@ -14,7 +14,7 @@ from facemask_inpaint.errors import LabelMapError
 from facemask_inpaint.labels import LabelOrder
 from facemask_inpaint.masks._tensors import is_tensor, tensor_like
 from facemask_inpaint.masks.label_maps import LabelMapLike, LabelSource, open_label_map
-from facemask_inpaint.masks.vocabularies import Vocabulary
+from facemask_inpaint.masks.vocabularies import Vocabulary, require_vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,19 +50,6 @@ def open_batch(
         return mask
 
     return sources, wrap
-
-
-def require_vocabulary(data: Vocabulary, masker: Vocabulary) -> None:
-    """Refuse to cut masks of one vocabulary from label maps of another.
-
-    Raises:
-        LabelMapError: The message names both.
-    """
-    if data.labels != masker.labels:
-        raise LabelMapError(
-            f"the label maps are of {data.name}, and the masker cuts {masker.name}: make it with "
-            f"vocabulary={data.name!r}"
-        )
 
 
 def _is_batch(label_maps: NDArray[Any] | Tensor) -> bool:

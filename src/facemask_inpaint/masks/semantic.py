@@ -13,7 +13,7 @@ from PIL import Image
 from facemask_inpaint.errors import ComponentAbsentError, OptionError
 from facemask_inpaint.labels import LabelOrder
 from facemask_inpaint.masks import morphology
-from facemask_inpaint.masks._label_batches import open_batch, require_vocabulary
+from facemask_inpaint.masks._label_batches import open_batch
 from facemask_inpaint.masks._masker_options import (
     class_table,
     fraction_or_count,
@@ -41,7 +41,7 @@ from facemask_inpaint.masks.parsers import (
     resolve_parser,
     unavailable_labels,
 )
-from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
+from facemask_inpaint.masks.vocabularies import FACES, Vocabulary, require_vocabulary
 from facemask_inpaint.masks.vocabulary_files import open_vocabulary
 
 if TYPE_CHECKING:
@@ -207,10 +207,10 @@ class SemanticMasker:
             ImageError: No face is in a photo.
         """
         components = resolve(component, self.classes, self.vocabulary)
-        parsed = self.parse(label_map)
+        parsed, order = self._parsed(label_map)
         if self.parser and parsed is not label_map and self.missing == "error":
             require_available(self.parser, components)
-        sources, wrap = open_batch(parsed, self.vocabulary, self.label_order)
+        sources, wrap = open_batch(parsed, self.vocabulary, order)
         require_given(sources[0].label_order, components)
         if self.missing == "error":
             self._require_present(sources, components)
@@ -240,7 +240,8 @@ class SemanticMasker:
         Masks of missing components are empty; those that data of this label order cannot give
         are left out. Arguments and masks are as for a single request.
         """
-        sources, wrap = open_batch(self.parse(label_map), self.vocabulary, self.label_order)
+        parsed, order = self._parsed(label_map)
+        sources, wrap = open_batch(parsed, self.vocabulary, order)
         classes = given_classes(sources[0].label_order, self.classes)
         return {
             name: wrap(np.stack([self._mask(source, (component,), size) for source in sources]))
@@ -275,7 +276,8 @@ class SemanticMasker:
 
     def open(self, label_map: LabelMapLike) -> LabelSource:
         """Return a label map opened, or the label map of a photo, to cut several masks from."""
-        source = open_label_map(self.parse(label_map), self.vocabulary, self.label_order)
+        parsed, order = self._parsed(label_map)
+        source = open_label_map(parsed, self.vocabulary, order)
         require_vocabulary(source.vocabulary, self.vocabulary)
         return source
 
@@ -283,11 +285,8 @@ class SemanticMasker:
         """Return the names of the classes that the parser can never find in a photo."""
         if self.parser is None:
             return []
-        return [
-            name
-            for name, component in self.classes.items()
-            if unavailable_labels(self.parser, component)
-        ]
+        classes = self.classes.items()
+        return [name for name, part in classes if unavailable_labels(self.parser, part)]
 
     def present(self, label_map: LabelMapLike) -> list[str]:
         """Return the names of the classes that occur in a label map, without cutting masks."""
@@ -323,6 +322,11 @@ class SemanticMasker:
         if self.instances != "all":
             values["instances"] = self.instances
         return values
+
+    def _parsed(self, label_map: LabelMapLike) -> tuple[LabelMapLike, LabelOrder | None]:
+        """A label map, or that of a photo, and the order of its ids, which parsers do not share."""
+        parsed = self.parse(label_map)
+        return parsed, self.label_order if parsed is label_map else None
 
     def _mask(
         self,

@@ -151,6 +151,19 @@ class Vocabulary:
         return f"unknown label ids {shown}: {owner}'s run from {low} to {high}{ignored}"
 
 
+def require_vocabulary(data: Vocabulary, masker: Vocabulary) -> None:
+    """Refuse to cut masks of one vocabulary from label maps of another.
+
+    Raises:
+        LabelMapError: The message names both.
+    """
+    if data.labels != masker.labels:
+        raise LabelMapError(
+            f"the label maps are of {data.name}, and the masker cuts {masker.name}: make it with "
+            f"vocabulary={data.name!r}"
+        )
+
+
 def normalised(name: str) -> str:
     """Return a name in lower case, with underscores."""
     return name.strip().lower().replace("-", "_").replace(" ", "_")

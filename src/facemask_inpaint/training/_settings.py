@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from facemask_inpaint._internal.settings import Range, as_type
 from facemask_inpaint.errors import OptionError, UnknownNameError, unknown_name
-from facemask_inpaint.masks import SemanticMasker
+from facemask_inpaint.masks import SemanticMasker, Vocabulary
 
 Settings = TypeVar("Settings")
 
@@ -80,8 +80,15 @@ def read(settings: type[Settings], data: Any, where: str) -> Settings:
         raise OptionError(f"{where}: {error}") from None
 
 
-def weights_by_name(weights: Mapping[str, float], where: str) -> dict[str, float]:
+def weights_by_name(
+    weights: Mapping[str, float], where: str, vocabulary: Vocabulary
+) -> dict[str, float]:
     """Return weights under the names of the mask classes, whether names or letters are given.
+
+    Args:
+        weights: by name or letter.
+        where: name of the setting, for messages.
+        vocabulary: of the label maps.
 
     Raises:
         UnknownNameError: There is no such class.
@@ -89,20 +96,20 @@ def weights_by_name(weights: Mapping[str, float], where: str) -> dict[str, float
     """
     by_name: dict[str, float] = {}
     for key, weight in weights.items():
-        names = class_names(key, where)
+        names = class_names(key, where, vocabulary)
         if len(names) != 1:
             raise OptionError(f"{where}: {key!r} is not one class but {len(names)}")
         by_name[names[0]] = weight
     return by_name
 
 
-def class_names(text: str, where: str) -> list[str]:
+def class_names(text: str, where: str, vocabulary: Vocabulary) -> list[str]:
     """Return the names of the mask classes that text such as ``"A-D,hair"`` means.
 
     Raises:
         UnknownNameError: An item is no mask class, or there is none.
     """
     try:
-        return [str(name) for name in SemanticMasker().select(text)]
+        return [str(name) for name in SemanticMasker(vocabulary=vocabulary).select(text)]
     except UnknownNameError as error:
         raise UnknownNameError(f"{where}: {error}") from None

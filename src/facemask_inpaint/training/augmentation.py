@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,15 +11,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facemask_inpaint.masks import flip_label_map
+from facemask_inpaint.masks import FACES, Vocabulary, flip_label_map
 from facemask_inpaint.training.recipes import Augmentation
 
-LabelIds = NDArray[np.uint8]
-"""``(S, S)`` label ids."""
+LabelIds = NDArray[Any]
+"""``(S, S)`` label ids, uint8 or uint16."""
 
 
 def augment(
-    image: Tensor, label_map: LabelIds, augmentation: Augmentation, rng: np.random.Generator
+    image: Tensor,
+    label_map: LabelIds,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+    vocabulary: Vocabulary = FACES,
 ) -> tuple[Tensor, LabelIds]:
     """Change an image and its label map alike.
 
@@ -27,6 +32,7 @@ def augment(
         label_map: ``(S, S)`` label ids.
         augmentation: which changes are made.
         rng: decides them; the same draws are taken whatever is switched on.
+        vocabulary: of the label ids; its pairs change places in a mirrored image.
 
     Returns:
         Image and label map, of the same shapes.
@@ -35,7 +41,7 @@ def augment(
     angle = rng.uniform(-1, 1) * augmentation.rotation
     jitter = rng.uniform(-1, 1, size=(3, 3)) * augmentation.colour_jitter
     if mirrored:
-        image, label_map = image.flip(-1), flip_label_map(label_map)
+        image, label_map = image.flip(-1), flip_label_map(label_map, vocabulary)
     if angle:
         image, label_map = _rotated(image, label_map, angle)
     if augmentation.colour_jitter:
@@ -52,8 +58,8 @@ def _rotated(image: Tensor, label_map: LabelIds, degrees: float) -> tuple[Tensor
         batch: Tensor = F.grid_sample(x[None], grid, mode, "reflection", align_corners=False)
         return batch[0]
 
-    ids = sampled(torch.from_numpy(np.array(label_map))[None].float(), "nearest")
-    return sampled(image, "bilinear"), ids[0].byte().numpy()
+    ids = sampled(torch.from_numpy(label_map.astype(np.float32))[None], "nearest")
+    return sampled(image, "bilinear"), ids[0].numpy().astype(label_map.dtype)
 
 
 def _jittered(image: Tensor, draws: NDArray[np.float64]) -> Tensor:

@@ -89,7 +89,7 @@ class TrainingImages(Dataset[Batch]):
         index = self._index(epoch, rank)
         image, label_map = self._read(index)
         rng = np.random.default_rng((self.seed, epoch, index, _AUGMENTATION))
-        image, label_map = augment(image, label_map, self.augmentation, rng)
+        image, label_map = augment(image, label_map, self.augmentation, rng, self.faces.vocabulary)
         sample = self.sampler(label_map, index=index, epoch=epoch)
         hole = torch.from_numpy(np.ascontiguousarray(sample.mask)).float()[None, None]
         keys, classes = (self.faces[index].key,), (str(sample.mask_class or ""),)

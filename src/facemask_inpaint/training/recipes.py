@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint._internal.settings import Range, parse_yaml
 from facemask_inpaint.errors import OptionError, unknown_name
-from facemask_inpaint.masks import GENERATORS
+from facemask_inpaint.masks import FACES, GENERATORS, SemanticMasker, open_vocabulary
+from facemask_inpaint.masks.semantic import Instances, Missing
 from facemask_inpaint.models import list_architectures
 from facemask_inpaint.training._settings import (
     RANGE,
@@ -47,12 +48,15 @@ class Masks:
         classes: mask classes that semantic masks are drawn from, such as ``"A-D,hair"``.
         class_weights: mask class to its relative weight in the draw; others have weight 1.
         dilate: how far semantic masks are grown, as ``SemanticMasker`` takes it.
+        vocabulary: what the label ids of the data stand for: a name such as ``"cityscapes"``, or
+            the path of a file, as :func:`~facemask_inpaint.masks.open_vocabulary` takes it.
+        instances: whether a semantic mask hides ``"all"`` objects of a class, or ``"one"``.
         adaptive: how strongly the probabilities of classes and kinds follow the validation
             errors: 0 not at all, 1 in proportion to the error.
 
     Raises:
         OptionError: A value is out of its range.
-        UnknownNameError: There is no such generator or mask class.
+        UnknownNameError: There is no such generator, mask class or vocabulary.
 
     Example:
         >>> from facemask_inpaint.training import Masks
@@ -66,14 +70,17 @@ class Masks:
     classes: str = "all"
     class_weights: Mapping[str, float] = weights_by_class()
     dilate: float = number(0.01, 0, 4096)
+    vocabulary: str = FACES.name
+    instances: Instances = "all"
     adaptive: float = number(0.0, 0, 10)
 
     def __post_init__(self) -> None:
         check(self)
+        vocabulary = open_vocabulary(self.vocabulary)
         if self.random not in GENERATORS:
             raise unknown_name("free-form generator of masks.random", self.random, GENERATORS)
-        drawn = class_names(self.classes, "masks.classes")
-        weights = weights_by_name(self.class_weights, "masks.class_weights")
+        drawn = class_names(self.classes, "masks.classes", vocabulary)
+        weights = weights_by_name(self.class_weights, "masks.class_weights", vocabulary)
         if foreign := [name for name in weights if name not in drawn]:
             raise OptionError(
                 f"masks.class_weights.{foreign[0]}: masks are drawn from {', '.join(drawn)} only"
@@ -87,6 +94,15 @@ class Masks:
         """Chance of a semantic mask, whatever the kind."""
         fixed = SEMANTIC_PROBABILITY[self.kind]
         return self.semantic_probability if fixed is None else fixed
+
+    def masker(self, missing: Missing = "error") -> SemanticMasker:
+        """Return the masker that cuts these masks; ``missing`` is its own argument."""
+        return SemanticMasker(
+            dilate=self.dilate,
+            missing=missing,
+            vocabulary=self.vocabulary,
+            instances=self.instances,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +149,6 @@ class Losses:
 
     Raises:
         OptionError: A value is out of its range, or no loss is left.
-        UnknownNameError: There is no such mask class.
 
     Example:
         >>> from facemask_inpaint.training import Losses
@@ -156,8 +171,6 @@ class Losses:
             raise OptionError(
                 "losses: nothing would be learnt; give hole_l1, adversarial or perceptual a weight"
             )
-        weights = weights_by_name(self.class_weights, "losses.class_weights")
-        object.__setattr__(self, "class_weights", weights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +241,8 @@ class Recipe:
 
     Raises:
         OptionError: A value is out of its range, or two do not fit together.
-        UnknownNameError: There is no such architecture.
+        UnknownNameError: There is no such architecture, or no mask class that a loss is weighted
+            for.
 
     Example:
         >>> from facemask_inpaint.training import Losses, Recipe
@@ -266,6 +280,12 @@ class Recipe:
             raise OptionError(f"a recipe's name is letters, digits and spaces, not {self.name!r}")
         if self.architecture not in list_architectures():
             raise unknown_name("architecture", self.architecture, list_architectures())
+        weights = weights_by_name(
+            self.losses.class_weights,
+            "losses.class_weights",
+            open_vocabulary(self.masks.vocabulary),
+        )
+        object.__setattr__(self, "losses", replace(self.losses, class_weights=weights))
         if self.batch_size % self.gradient_accumulation:
             raise OptionError(
                 f"{self.name}: batch_size {self.batch_size} is no multiple of "

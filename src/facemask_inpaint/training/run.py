@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -19,7 +20,7 @@ from facemask_inpaint.data import Faces
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.inpainting.inpainter import Inpainter
-from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler, SemanticMasker
+from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler
 from facemask_inpaint.metrics import FeatureReader
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.training import perceptual, state
@@ -34,6 +35,8 @@ from facemask_inpaint.training.validation import Validation
 
 PREPARATION_IMAGES = 2000
 """Largest number of training images shown to a network that prepares itself by some."""
+
+_log = logging.getLogger(__name__)
 
 MAY_CHANGE = {
     *("epochs", "steps", "minutes", "validate_every", "save_every"),
@@ -130,7 +133,7 @@ def _trainer(
     """Gather what a run needs; nothing is written before everything is at hand."""
     saved = _checkpoint(recipe, faces, out)
     dataset = TrainingImages(
-        faces, recipe.resolution, _sampler(recipe), recipe.augmentation, recipe.seed
+        faces, recipe.resolution, _sampler(recipe, faces), recipe.augmentation, recipe.seed
     )
     with reading(faces, progress=progress):
         pair = _pair(recipe, dataset, is_new=saved is None)
@@ -197,13 +200,31 @@ def _differences(recipe: Recipe, faces: Faces, saved: Mapping[str, Any]) -> list
     return differing if same_data else [*differing, "set of portraits"]
 
 
-def _sampler(recipe: Recipe) -> MixedMaskSampler:
-    masks = recipe.masks
+def _sampler(recipe: Recipe, faces: Faces) -> MixedMaskSampler:
+    """The recipe's masks, of those classes that the data can give.
+
+    Raises:
+        OptionError: The data can give none of them, or are of another vocabulary.
+    """
+    masks, masker = recipe.masks, recipe.masks.masker()
+    if masker.vocabulary.labels != faces.vocabulary.labels:
+        raise OptionError(
+            f"{faces.name} has label maps of {faces.vocabulary.name}, the recipe masks of "
+            f"{masker.vocabulary.name}: set masks.vocabulary={faces.vocabulary.name}"
+        )
+    names = masker.select(masks.classes)
+    reasons = faces.unavailable({name: masker.classes[name] for name in names})
+    if len(reasons) == len(names) and masks.probability:
+        raise OptionError("; ".join(reasons.values()))
+    for reason in reasons.values():
+        _log.warning("left out: %s", reason)
+    given = [name for name in names if name not in reasons] or names
+    weights = {name: value for name, value in masks.class_weights.items() if name in given}
     options: dict[str, Any] = {
-        "classes": masks.classes,
-        "class_weights": dict(masks.class_weights) or None,
+        "classes": given,
+        "class_weights": weights or None,
         "random": masks.random,
-        "masker": SemanticMasker(dilate=masks.dilate),
+        "masker": masker,
     }
     if masks.adaptive:
         return AdaptiveMaskSampler(

@@ -13,7 +13,7 @@ from torch import Tensor
 from facemask_inpaint import metrics
 from facemask_inpaint.data import Faces
 from facemask_inpaint.images import contact_sheets
-from facemask_inpaint.masks import GENERATORS, RANDOM, SemanticMasker
+from facemask_inpaint.masks import GENERATORS, RANDOM
 from facemask_inpaint.metrics.metric import HOLE
 from facemask_inpaint.metrics.table import image_metrics
 from facemask_inpaint.models import InpaintingNetwork
@@ -64,13 +64,16 @@ class Validation:
         limit: int = 32,
         reader: metrics.FeatureReader | None = None,
     ) -> None:
-        masker = SemanticMasker(dilate=masks.dilate, missing="empty")
+        masker = masks.masker(missing="empty")
+        unavailable = faces.unavailable(masker.classes)
         with reading(faces[:limit]):
             pairs = [read_square(face, resolution) for face in faces[:limit]]
         images = torch.stack([image for image, _ in pairs])
         self.reader = reader
         self.groups: list[_Group] = []
         for name in masker.select(masks.classes):
+            if name in unavailable:
+                continue
             holes = np.stack([masker(label_map, name) for _, label_map in pairs])
             self._add(str(name), images, torch.from_numpy(holes))
         draw = GENERATORS[masks.random]

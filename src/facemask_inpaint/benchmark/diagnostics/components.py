@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemask_inpaint.benchmark.diagnostics.colour import Pixels, to_lab
-from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES
+from facemask_inpaint.labels import LABEL_IDS
 from facemask_inpaint.masks.label_maps import LabelMapLike, open_label_map
 from facemask_inpaint.masks.morphology import Hole
+from facemask_inpaint.masks.vocabularies import Vocabulary
 
 PAIRS = {"eyes": ("l_eye", "r_eye"), "brows": ("l_brow", "r_brow"), "ears": ("l_ear", "r_ear")}
 """Components that come left and right. Parsers mix them up, so both count as one."""
@@ -44,9 +45,11 @@ def asymmetry(
 
     Returns:
         CIELAB units, at least 0, of the worst pair; ``None`` where no pair was hidden, or a side
-        of it is not visible in the original.
+        of it is not visible in the original; and of anything but faces.
     """
     source = open_label_map(label_map)
+    if source.vocabulary.labels != LABEL_IDS:
+        return None
     pairs = []
     for pair in PAIRS.values():
         ids = [LABEL_IDS[name] for name in pair]
@@ -78,9 +81,10 @@ def agreement(
         Intersection over union by component, 0 where the component is missing or misplaced. Left
         and right count as one (``"eyes"``); what the original lacks has no entry.
     """
-    source, predicted = open_label_map(label_map), open_label_map(parsed)
+    source = open_label_map(label_map)
+    predicted = open_label_map(parsed, source.vocabulary)
     overlaps = {}
-    for name, ids in _components(label_ids).items():
+    for name, ids in _components(label_ids, source.vocabulary).items():
         expected = source.select(ids)
         if expected.any():
             got = _nearest(predicted.select(ids), expected.shape)
@@ -133,12 +137,12 @@ def _reduced(patch: NDArray[_Number]) -> NDArray[np.float64]:
     return means
 
 
-def _components(label_ids: Sequence[int]) -> dict[str, list[int]]:
+def _components(label_ids: Sequence[int], vocabulary: Vocabulary) -> dict[str, list[int]]:
     """Return labels by the name of their component, left and right together."""
     side = {label: name for name, pair in PAIRS.items() for label in pair}
     components: dict[str, list[int]] = {}
     for label in label_ids:
-        name = LABEL_NAMES[label]
+        name = vocabulary.names[label]
         components.setdefault(side.get(name, name), []).append(label)
     return components
 

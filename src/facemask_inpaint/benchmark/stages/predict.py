@@ -34,7 +34,9 @@ from facemask_inpaint.benchmark.store.layout import Layout
 from facemask_inpaint.benchmark.store.records import CaseLine, CaseRecord
 from facemask_inpaint.benchmark.store.settings import Settings
 from facemask_inpaint.errors import FacemaskInpaintError, ImageError
+from facemask_inpaint.masks.label_maps import LabelSource, open_label_map
 from facemask_inpaint.masks.parsers import Parser
+from facemask_inpaint.masks.vocabularies import Vocabulary
 
 _AHEAD = 6
 """Chunks that are read while a method is at work."""
@@ -58,7 +60,7 @@ class _Case(NamedTuple):
     key: str
     original: Image.Image
     hole: np.ndarray
-    labels: np.ndarray
+    labels: LabelSource
     unpredicted: bool
     unmeasured: bool
     source: Identity | None
@@ -96,6 +98,7 @@ class PredictionStage:
         batch_size: images per call of a method.
         device: where methods compute.
         parser: labels predictions.
+        vocabulary: of the label maps.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class PredictionStage:
         batch_size: int,
         device: torch.device,
         parser: Parser | None,
+        vocabulary: Vocabulary,
     ) -> None:
         self._layout = layout
         self._settings = settings
@@ -116,6 +120,7 @@ class PredictionStage:
         self._failures = failures
         self._device = device
         self._parser = parser
+        self._vocabulary = vocabulary
         self._label_ids = {entry.name: entry.label_ids for entry in settings.classes}
         self._records = Journal(layout.work, "cases", ranks.rank)
         self._timings = Journal(layout.work, "timings", ranks.rank)
@@ -255,7 +260,7 @@ class PredictionStage:
             key,
             original,
             np.asarray(mask) > 0,
-            np.asarray(labels),
+            open_label_map(labels, self._vocabulary),
             unpredicted=not self._is_predicted(name, chunk, key),
             unmeasured=not self._is_done(name, chunk, key),
             source=Identity.of(files) if files else None,

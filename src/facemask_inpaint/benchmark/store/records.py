@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint._internal.types import JSON
 from facemask_inpaint.errors import OptionError
+
+if TYPE_CHECKING:
+    from facemask_inpaint._internal.types import JSON
 
 Record = TypeVar("Record", "ClassEntry", "MethodEntry", "CaseRecord", "Score", "Timing", "Failure")
 
