@@ -24,7 +24,8 @@ from facemask_inpaint.metrics import (
     pids,
     uids,
 )
-from facemask_inpaint.metrics._svm import Hyperplane, SquaredHingeSVM, exact_step
+from facemask_inpaint.metrics._newton_systems import _BorderedKernel, exact_step
+from facemask_inpaint.metrics._svm import Hyperplane, SquaredHingeSVM
 
 from . import synth
 from .conftest import DATA, write_folder
@@ -320,3 +321,56 @@ def test_folders_pair_by_stem(reader: FeatureReader, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="extra"):
         pids(real, fake, reader=reader)
     assert uids(real, fake, reader=reader).n == 12
+
+
+def test_pids_and_uids_share_one_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = []
+    fit = SquaredHingeSVM.fit
+    monkeypatch.setattr(
+        SquaredHingeSVM, "fit", lambda *args, **more: fits.append(1) or fit(*args, **more)
+    )
+    real, fake = np.random.default_rng(77).normal(size=(2, 60, 8))
+    first, second = pids(real, fake), uids(real, fake)
+    assert len(fits) == 1
+    assert float(second) == discriminative_scores(real, fake).uids.value
+    fake[3] += 5  # the same array with other content is fitted anew
+    assert float(pids(real, fake)) != float(first)
+    assert len(fits) == 2
+
+
+def test_what_is_remembered_cannot_be_changed() -> None:
+    real, fake = np.random.default_rng(78).normal(size=(2, 60, 8))
+    before = discriminative_scores(real, fake).real_decisions
+    before[:] = 0
+    assert discriminative_scores(real, fake).real_decisions.any()
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.05, 1.0])
+def test_sizes_around_the_width_reach_the_optimum(shift: float) -> None:
+    # Many rows enter and leave where there are about as many rows as columns.
+    rows = np.concatenate([synth.features(120, 256, 1), synth.features(120, 256, 2, shift=shift)])
+    signs = np.repeat([1.0, -1.0], 120)
+    theirs = LinearSVC(dual=False, tol=1e-11, max_iter=10_000).fit(rows, signs > 0)
+    expected = np.append(theirs.coef_[0], theirs.intercept_)
+    for form in ("kernel", "primal"):
+        svm = SquaredHingeSVM(torch.from_numpy(rows), form=form)
+        plane = svm.fit(torch.from_numpy(signs))
+        gap = np.linalg.norm(weights_of(plane) - expected)
+        assert gap <= 1e-5 * np.linalg.norm(expected)
+        assert plane.relative_gradient <= 1e-11
+
+
+def test_rows_that_enter_and_leave_border_a_factor() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(80, 100, generator=generator, dtype=torch.float64)
+    system = _BorderedKernel(rows @ rows.T, 0.5)
+    active = torch.rand(80, generator=generator) < 0.8
+    vector = torch.randn(80, generator=generator, dtype=torch.float64)
+    for _ in range(12):
+        assert system.factorise(active)
+        part = active.nonzero()[:, 0]
+        matrix = system.matrix[part][:, part] + 0.5 * torch.eye(len(part))
+        expected = torch.zeros(80, dtype=torch.float64)
+        expected[part] = torch.linalg.solve(matrix, vector[part])
+        torch.testing.assert_close(system.solve(vector), expected, rtol=0, atol=1e-12)
+        active = active ^ (torch.rand(80, generator=generator) < 0.03)

@@ -1,4 +1,4 @@
-from ._svm import ConvergenceError as ConvergenceError
+from ._newton_systems import ConvergenceError as ConvergenceError
 from .comparison.multiplicity import holm as holm
 from .comparison.paired import PairedFrechet as PairedFrechet
 from .comparison.results import Comparison as Comparison

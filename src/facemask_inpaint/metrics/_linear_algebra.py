@@ -10,7 +10,7 @@ _BLOCK = 256
 
 
 def gram(rows: Tensor) -> Tensor:
-    """Return ``rows^T rows``, ``(d, d)`` of ``(n, d)``, both float64."""
+    """Return ``rows^T rows``, ``(d, d)`` of ``(n, d)``, both of one floating-point type."""
     if rows.device.type != "cpu":
         return rows.T @ rows
     # NumPy sees that both factors are one array and computes one triangle; PyTorch does not.
@@ -67,12 +67,14 @@ def lower_gram(rows: Tensor) -> Tensor:
 
     The lower half is all that Cholesky factors and symmetric eigenvalue routines read.
     """
+    if rows.device.type == "cpu":
+        return gram(rows)
     width = rows.shape[1]
-    gram = rows.new_zeros(width, width)
+    lower = rows.new_zeros(width, width)
     for start in range(0, width, _BLOCK):
         block = slice(start, start + _BLOCK)
-        gram[block, : block.stop] = rows[:, block].mT @ rows[:, : block.stop]
-    return gram
+        lower[block, : block.stop] = rows[:, block].mT @ rows[:, : block.stop]
+    return lower
 
 
 def symmetric_gram(rows: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ dimensions can be separated whatever they show when n + n' <= d + 1, and then bo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -228,49 +228,78 @@ def discriminative_scores(
     first, second = _feature_set(real), _feature_set(fake)
     common_identity(first.identity, second.identity)
     x, y = _checked(first.values, second.values)
-    svm = SquaredHingeSVM(torch.cat([x, y]))
-    labels = torch.ones(len(x) + len(y), dtype=torch.float64, device=x.device)
-    labels[len(x) :] = -1
-    plane = svm.fit(labels, tolerance=tolerance)
-    same = (x == y).all(dim=1) if len(x) == len(y) else None
-    decisions = _decisions(svm.decide(plane), len(x), same)
-    generator = np.random.default_rng(seed)
-    null = []
-    for _ in range(null_swaps):
-        exchanged = _exchanged(labels, len(x), generator)
-        refit = svm.decide(svm.fit(exchanged, tolerance=tolerance))
-        null.append(_decisions(refit, len(x), same).scores(exchanged))
+    fit = _recent_fit(x, y, null_swaps, seed, tolerance)
     common = DiscriminativeScore(
         name="",
         value=0.0,
         n=min(len(x), len(y)),
         warnings=input_warnings(first, second) + separability_warnings(len(x), len(y), x.shape[1]),
-        provenance=provenance(first, second) | _fit_record(plane),
+        provenance=provenance(first, second) | _fit_record(fit.plane),
         dimension=x.shape[1],
-        ties=decisions.ties,
+        ties=fit.decisions.ties,
     )
-    return _named_scores(common, decisions, labels, null, plane)
+    return _named_scores(common, fit)
 
 
-def _named_scores(
-    common: DiscriminativeScore,
-    decisions: _Decisions,
-    labels: Tensor,
-    null: Sequence[tuple[float | None, float]],
-    plane: Hyperplane,
-) -> DiscriminativeScores:
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """What both scores are read from; ``null`` holds P-IDS (None without pairs) and U-IDS."""
+
+    plane: Hyperplane
+    decisions: _Decisions
+    scores: tuple[float | None, float]
+    null: tuple[tuple[float | None, float], ...]
+
+
+_RECENT: dict[tuple[object, ...], _Fit] = {}
+_REMEMBERED = 4
+
+
+def _recent_fit(real: Tensor, fake: Tensor, null_swaps: int, seed: int, tolerance: float) -> _Fit:
+    """Fit, unless the same numbers were fitted lately: one fit gives P-IDS and U-IDS."""
+    key = (_digest(real), _digest(fake), str(real.device), null_swaps, seed, tolerance)
+    fit = _RECENT.get(key) or _fit(real, fake, null_swaps, seed, tolerance)
+    _RECENT.pop(key, None)
+    _RECENT[key] = fit
+    for old in [*_RECENT][:-_REMEMBERED]:
+        _RECENT.pop(old, None)
+    return fit
+
+
+def _digest(values: Tensor) -> tuple[object, ...]:
+    content = values.contiguous().view(torch.uint8).cpu().numpy().data
+    return values.shape, values.dtype, hashlib.sha256(content).digest()
+
+
+def _fit(real: Tensor, fake: Tensor, null_swaps: int, seed: int, tolerance: float) -> _Fit:
+    svm = SquaredHingeSVM(torch.cat([real, fake]))
+    labels = torch.ones(len(real) + len(fake), dtype=torch.float64, device=real.device)
+    labels[len(real) :] = -1
+    plane = svm.fit(labels, tolerance=tolerance)
+    same = (real == fake).all(dim=1) if len(real) == len(fake) else None
+    decisions = _decisions(svm.decide(plane), len(real), same)
+    generator = np.random.default_rng(seed)
+    null = []
+    for _ in range(null_swaps):
+        exchanged = _exchanged(labels, len(real), generator)
+        refit = svm.decide(svm.fit(exchanged, tolerance=tolerance))
+        null.append(_decisions(refit, len(real), same).scores(exchanged))
+    return _Fit(plane, decisions, decisions.scores(labels), tuple(null))
+
+
+def _named_scores(common: DiscriminativeScore, fit: _Fit) -> DiscriminativeScores:
     """Both scores, of which ``common`` holds everything but name, value and null reference."""
-    paired, unpaired = decisions.scores(labels)
-    null_paired = tuple(score for score, _ in null if score is not None)
-    null_unpaired = tuple(score for _, score in null)
+    paired, unpaired = fit.scores
+    null_paired = tuple(score for score, _ in fit.null if score is not None)
+    null_unpaired = tuple(score for _, score in fit.null)
     return DiscriminativeScores(
         uids=replace(common, name="uids", value=unpaired, null=null_unpaired),
         pids=None
         if paired is None
         else replace(common, name="pids", value=paired, null=null_paired),
-        plane=plane,
-        real_decisions=decisions.real.cpu().numpy(),
-        fake_decisions=decisions.fake.cpu().numpy(),
+        plane=fit.plane,
+        real_decisions=fit.decisions.real.cpu().numpy().copy(),
+        fake_decisions=fit.decisions.fake.cpu().numpy().copy(),
     )
 
 
