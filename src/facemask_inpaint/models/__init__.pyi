@@ -17,6 +17,7 @@ from . import pipeline as pipeline
 from . import pixelhacker as pixelhacker
 from . import repaint as repaint
 from . import tformer as tformer
+from ._bibtex import bibtex as bibtex
 from ._cards import card as card
 from ._cards import list_cards as list_cards
 from ._cards import list_pretrained as list_pretrained
