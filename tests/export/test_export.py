@@ -31,6 +31,7 @@ from facemask_inpaint.export import ExportConfig, OnnxNetwork, checks, tracing, 
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.metrics import FeatureReader, random_convolutions
 from facemask_inpaint.models import InpaintingNetwork
+from facemask_inpaint.models._denoising import DenoisingStep
 from tests.models.reduced import build
 
 onnx = pytest.importorskip("onnx")
@@ -57,6 +58,24 @@ class Drawing(InpaintingNetwork):
         mean = F.avg_pool2d(masked_image, 9, stride=1, padding=4)
         colour = latents["colour"][:, :, None, None]
         return torch.tanh(mean + hole * (colour + latents["grain"]) / 4)
+
+
+class Denoising(InpaintingNetwork):
+    """A diffusion network, small enough to be traced in a second."""
+
+    architecture = "ldm"
+    native_resolution = 64
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unet = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+    def denoising_step(self, h: int, w: int) -> DenoisingStep:
+        def predict(sample: Tensor, timestep: Tensor) -> Tensor:
+            noise: Tensor = self.unet(sample) + timestep[:, None, None, None] / 1000
+            return noise
+
+        return DenoisingStep(predict, {"sample": (3, h, w), "timestep": ()}, [0.9, 0.5])
 
 
 def _network(name: str) -> InpaintingNetwork:
@@ -227,6 +246,33 @@ def stop(*arguments):
 checks.check_network = stop
 Inpainter(Drawing(), device="cpu").export(sys.argv[1], pipeline=False)
 """
+
+
+def test_diffusion_network_gives_one_step(tmp_path: Path) -> None:
+    network = Denoising().eval()
+    with pytest.raises(OptionError, match="pipeline=False"):
+        Inpainter(network, device="cpu").export(tmp_path / "whole")
+    assert not (tmp_path / "whole").exists()
+    folder = Inpainter(network, device="cpu").export(tmp_path / "step", pipeline=False, size=32)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "step.onnx"]
+    config = ExportConfig.read(folder)
+    assert (config.step["sample"], list(config.alphas_cumprod)) == ((3, 32, 32), [0.9, 0.5])
+    sample, timestep = torch.randn(5, 3, 32, 32), torch.arange(5)
+    feeds = {"sample": sample.numpy(), "timestep": timestep.numpy()}
+    predicted = checks.open_session(folder / "step.onnx").run(None, feeds)[0]
+    with torch.no_grad():
+        expected = network.denoising_step(32, 32).predict(sample, timestep)
+    np.testing.assert_allclose(predicted, expected, atol=1e-5)
+    with pytest.raises(CheckpointError, match=r"one step of ldm"):
+        Inpainter.from_onnx(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ldm", "moebius", "repaint"])
+def test_every_diffusion_network_exports_its_step(name: str, tmp_path: Path) -> None:
+    inpainter = Inpainter(build(name), device="cpu")
+    folder = inpainter.export(tmp_path / name, pipeline=False, size=64)
+    assert ExportConfig.read(folder).largest_difference["step"] <= 1e-5
 
 
 @pytest.mark.slow

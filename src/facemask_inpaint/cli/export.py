@@ -21,7 +21,8 @@ from facemask_inpaint.cli import options
     "--pipeline/--no-pipeline",
     default=True,
     show_default=True,
-    help="Write pipeline.onnx too, from pixels to pixels.",
+    help="Write pipeline.onnx too, from pixels to pixels. Without it, a diffusion network "
+    "gives step.onnx, one denoising step.",
 )
 @click.option("--dtype", default="float32", show_default=True, help="Or float16.")
 def export(name: str, out: Path, size: int | None, pipeline: bool, dtype: str) -> None:

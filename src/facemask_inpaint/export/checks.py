@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -82,9 +82,9 @@ def check_network(path: Path, network: InpaintingNetwork, sizes: list[Size], dty
         expected = network(image, mask, latents=latents).numpy()
         feeds = {"image": image, "mask": mask} | latents
         where = f"{n} image{'s' * (n > 1)} of {size[0]}x{size[1]}"
-        predicted = _run(session, {name: value.numpy() for name, value in feeds.items()}, where)
+        predicted = run(session, {name: value.numpy() for name, value in feeds.items()}, where)
         apart = np.abs(predicted - expected).max() / max(1.0, np.abs(expected).max())
-        worst = max(worst, _accepted(float(apart), TOLERANCE[dtype], where))
+        worst = max(worst, accepted(float(apart), TOLERANCE[dtype], where))
     return worst
 
 
@@ -114,11 +114,11 @@ def check_pipeline(
         hole = _masks(1, size)[0].numpy()
         feeds = {"image": pixels[None], "mask": 255 * hole[None].astype(np.uint8)}
         where = f"an image of {size[0]}x{size[1]} in the pipeline"
-        (composite,) = _run(session, feeds, where)
+        (composite,) = run(session, feeds, where)
         if not np.array_equal(composite[~hole], pixels[~hole]):
             raise ExportError(f"the export differs from PyTorch: {where} has changed known pixels")
         apart = np.abs(composite.astype(int) - fill(pixels, hole)).max()
-        worst = max(worst, int(_accepted(int(apart), LEVELS[dtype], where)))
+        worst = max(worst, int(accepted(int(apart), LEVELS[dtype], where)))
     return worst
 
 
@@ -138,7 +138,14 @@ def _masks(n: int, size: Size) -> torch.Tensor:
     return masks
 
 
-def _run(session: onnxruntime.InferenceSession, feeds: Mapping[str, Any], where: str) -> np.ndarray:
+def run(
+    session: onnxruntime.InferenceSession, feeds: Mapping[str, np.ndarray], where: str
+) -> np.ndarray:
+    """Return the one output of a graph.
+
+    Raises:
+        ExportError: it cannot be run; ``where`` names the case.
+    """
     try:
         output: np.ndarray = session.run(None, dict(feeds))[0]
         return output
@@ -147,7 +154,12 @@ def _run(session: onnxruntime.InferenceSession, feeds: Mapping[str, Any], where:
         raise ExportError(f"the exported graph fails for {where}: {reason}") from error
 
 
-def _accepted(apart: float, tolerance: float, where: str) -> float:
+def accepted(apart: float, tolerance: float, where: str) -> float:
+    """Return a difference that is small enough.
+
+    Raises:
+        ExportError: it is not; ``where`` names the case.
+    """
     if not apart <= tolerance:
         raise ExportError(
             f"the export differs from PyTorch by {apart:.2g} for {where}; {tolerance:.2g} is "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from facemask_inpaint.errors import CheckpointError
 CONFIG_NAME = "config.json"
 NETWORK_NAME = "model.onnx"
 PIPELINE_NAME = "pipeline.onnx"
+STEP_NAME = "step.onnx"
 
 FORMAT = "facemask-inpaint onnx 1"
 """First entry of ``config.json``; the number changes with the meaning of the others."""
@@ -30,8 +31,16 @@ CONVENTIONS = {
         "mask": "(N, H, W) uint8, 1 or 255 = hole, 0 = known",
         "composite": "(N, H, W, 3) uint8 RGB; known pixels are those of the image",
     },
+    "step": {
+        "sample": "(N, C, h, w) float32: the state, and behind it what the network is shown",
+        "timestep": "(N,) int64, 0 to 999",
+        "prediction": "(N, C', h, w) float32: the noise in the state",
+    },
 }
-"""What the inputs and outputs of both graphs hold."""
+"""What the inputs and outputs of each graph hold."""
+
+GRAPHS = {"network": NETWORK_NAME, "pipeline": PIPELINE_NAME, "step": STEP_NAME}
+"""File of each graph."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +64,10 @@ class ExportConfig:
         weights_sha256: hash of the network's weights in float32.
         options: constructor arguments of the network.
         sha256: hash of each graph, by file name.
-        largest_difference: between the graphs and PyTorch when they were checked: ``network`` in
-            units of the prediction, ``pipeline`` in levels of 255.
+        largest_difference: between the graphs and PyTorch when they were checked: ``network``
+            and ``step`` in units of the prediction, ``pipeline`` in levels of 255.
+        step: shape of each input of a diffusion network's step, for one image.
+        alphas_cumprod: share of the clean image's variance at each of its timesteps.
     """
 
     architecture: str
@@ -75,13 +86,13 @@ class ExportConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
     largest_difference: Mapping[str, float] = field(default_factory=dict)
+    step: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    alphas_cumprod: Sequence[float] = ()
 
     def to_json(self) -> str:
         """Return the text of ``config.json``."""
         conventions = {
-            name: text
-            for name, text in CONVENTIONS.items()
-            if name == "network" or PIPELINE_NAME in self.sha256
+            name: text for name, text in CONVENTIONS.items() if GRAPHS[name] in self.sha256
         }
         values = {"format": FORMAT} | asdict(self) | {"conventions": conventions}
         return json.dumps(values, indent=2) + "\n"
@@ -102,9 +113,8 @@ class ExportConfig:
                 raise CheckpointError(f"{path} is not of the form {FORMAT!r}; export it again")
             values.pop("conventions", None)
             values["size"] = None if values["size"] is None else tuple(values["size"])
-            values["latents"] = {
-                str(name): tuple(map(int, shape)) for name, shape in values["latents"].items()
-            }
+            for name in ("latents", "step"):
+                values[name] = {key: tuple(map(int, shape)) for key, shape in values[name].items()}
             return cls(**values)
         except CheckpointError:
             raise

@@ -13,7 +13,7 @@ from facemask_inpaint._internal.files import sha256_of
 from facemask_inpaint.errors import CheckpointError, IntegrityError
 from facemask_inpaint.export._extra import require
 from facemask_inpaint.export.checks import open_session
-from facemask_inpaint.export.folders import NETWORK_NAME, ExportConfig, is_exported
+from facemask_inpaint.export.folders import NETWORK_NAME, STEP_NAME, ExportConfig, is_exported
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models._registry import blank
 
@@ -41,6 +41,9 @@ class OnnxNetwork(InpaintingNetwork):
     def __init__(self, folder: str | Path, *, threads: int = 0) -> None:
         super().__init__()
         require("onnxruntime")
+        if (Path(folder) / STEP_NAME).is_file():
+            architecture = ExportConfig.read(folder).architecture
+            raise CheckpointError(f"{folder} holds one step of {architecture}, no whole network")
         if not is_exported(folder):
             raise CheckpointError(f"{folder} holds no config.json + {NETWORK_NAME}")
         self.config = ExportConfig.read(folder)

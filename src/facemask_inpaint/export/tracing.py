@@ -63,8 +63,8 @@ def trace_network(
         size: height and width of the example that is traced; different ones where they are free.
         dynamic: whether height and width are free too.
     """
-    n, free = EXAMPLE_BATCH, {0: _FREE}
-    plane = {0: _FREE, 2: _FREE, 3: _FREE} if dynamic else free
+    n, free = EXAMPLE_BATCH, {0: FREE}
+    plane = {0: FREE, 2: FREE, 3: FREE} if dynamic else free
     mask = torch.zeros(n, 1, *size)
     mask[:, :, size[0] // 4 : size[0] // 2, size[1] // 4 : size[1] // 2] = 1
     latents = network.draw_latents(n, *size, generator=torch.Generator().manual_seed(0))
@@ -98,7 +98,7 @@ def trace_exit(framing: Framing) -> onnx.ModelProto:
     """Return the graph from ``image``, ``mask`` and ``prediction`` to ``composite``."""
     pixels = _pixels()
     masked_image, _ = Entry(framing)(*pixels)
-    free = {0: _FREE} if framing.square else {0: _FREE, 2: _FREE, 3: _FREE}
+    free = {0: FREE} if framing.square else {0: FREE, 2: FREE, 3: FREE}
     return to_onnx(
         Exit(framing),
         [*pixels, masked_image],
@@ -108,8 +108,8 @@ def trace_exit(framing: Framing) -> onnx.ModelProto:
     )
 
 
-_FREE = torch.export.Dim.DYNAMIC
-FREE_PIXELS = {0: _FREE, 1: _FREE, 2: _FREE}
+FREE = torch.export.Dim.DYNAMIC
+FREE_PIXELS = {0: FREE, 1: FREE, 2: FREE}
 
 
 def _pixels() -> list[Tensor]:

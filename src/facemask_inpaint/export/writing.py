@@ -18,11 +18,14 @@ from facemask_inpaint.errors import ExportError, OptionError
 from facemask_inpaint.export._extra import require
 from facemask_inpaint.export.folders import (
     CONFIG_NAME,
+    GRAPHS,
     NETWORK_NAME,
     PIPELINE_NAME,
+    STEP_NAME,
     ExportConfig,
 )
 from facemask_inpaint.export.framing import Framing
+from facemask_inpaint.models._denoising import DenoisingStep
 from facemask_inpaint.models._model_card import FRAMINGS
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.float32 import Float32Module
@@ -39,11 +42,8 @@ patches that contextual attention compares into the graph."""
 REFUSED: dict[str, str] = {
     "harmonic": "it solves a system of equations instead of running a network",
     "latentcode": "it draws its codes one after the other, each from those before",
-    "latentpaint": "it runs many steps, with a draw in each",
-    "ldm": "it runs many steps, with a draw in each",
-    "moebius": "it runs many steps, with a draw in each",
-    "pixelhacker": "it runs many steps, with a draw in each",
-    "repaint": "it runs many steps, with a draw in each",
+    "latentpaint": "its two passes share features, which the exporter ties to one number of images",
+    "pixelhacker": "its attention chooses by their values how many tokens go together",
 }
 """Networks that are no single graph, and why."""
 
@@ -72,7 +72,8 @@ def export_network(
         card: where the weights come from.
         size: side of the square that the graph takes; ``None`` leaves height and width free where
             the network takes any, and means its own side elsewhere.
-        pipeline: whether to write the graph from pixels to pixels too.
+        pipeline: whether to write the graph from pixels to pixels too. Of a diffusion network,
+            which has none, ``False`` writes one denoising step.
         dtype: ``"float32"`` or ``"float16"``.
 
     Returns:
@@ -88,20 +89,28 @@ def export_network(
     require_exportable(network, dtype)
     _require_free(Path(folder))
     fixed = _fixed_size(network, size)
+    step = _step_of(network, fixed, pipeline)
+    names = [STEP_NAME] if step else [NETWORK_NAME, PIPELINE_NAME] if pipeline else [NETWORK_NAME]
     with _only_size(network, fixed), ExitStack() as files:
         config = _describe(network, card, fixed, dtype)
-        names = [NETWORK_NAME, PIPELINE_NAME] if pipeline else [NETWORK_NAME]
         # The graphs are renamed before the config, without which a folder is no export.
         paths = {
             name: files.enter_context(atomic_path(Path(folder) / name, durable=True))
             for name in (CONFIG_NAME, *names)
         }
-        apart = _write_graphs(network, config, paths, fill)
+        if step is None:
+            apart = _write_graphs(network, config, paths, fill)
+        else:
+            apart = _write_step(network, step, paths[STEP_NAME])
+            config = dataclasses.replace(
+                config, step=step.inputs, alphas_cumprod=step.alphas_cumprod, latents={}
+            )
         hashes = {name: sha256_of(paths[name]) for name in names}
         config = dataclasses.replace(config, sha256=hashes, largest_difference=apart)
         paths[CONFIG_NAME].write_text(config.to_json(), encoding="utf-8")
-    if not pipeline:
-        (Path(folder) / PIPELINE_NAME).unlink(missing_ok=True)
+    for name in GRAPHS.values():
+        if name not in names:
+            (Path(folder) / name).unlink(missing_ok=True)
     return Path(folder)
 
 
@@ -129,6 +138,22 @@ def require_exportable(network: InpaintingNetwork, dtype: str = "float32") -> No
         )
 
 
+def _step_of(network: InpaintingNetwork, size: int | None, pipeline: bool) -> DenoisingStep | None:
+    """The step to export, at the size that it takes; ``None`` for networks that have none.
+
+    Raises:
+        OptionError: a pipeline is asked for.
+    """
+    side = size or network.native_resolution or 256
+    step = network.denoising_step(side, side)
+    if step is not None and pipeline:
+        raise OptionError(
+            f"{network.architecture} cannot be exported as one graph: it runs many steps, with a "
+            "draw in each; pipeline=False (--no-pipeline) exports one step"
+        )
+    return step
+
+
 def framing_of(network: InpaintingNetwork, config: ExportConfig) -> Framing:
     """Return how the pipeline's graph brings images to a network."""
     if config.strategy == "pad":
@@ -145,11 +170,8 @@ def _write_graphs(
     from facemask_inpaint.export import assembly, checks, tracing
 
     sizes = checks.check_sizes(network, config.size)
-    try:
+    with _tracing(config.architecture):
         model = tracing.trace_network(network, sizes[0], dynamic=config.size is None)
-    except Exception as error:  # the exporter wraps whatever went wrong in types of its own
-        reason = str(error.__cause__ or error).strip().splitlines()[0][:200]
-        raise ExportError(f"{config.architecture} cannot be traced to ONNX: {reason}") from error
     if config.dtype == "float16":
         model = _narrowed(model)
     bare = type(model)()
@@ -166,6 +188,29 @@ def _write_graphs(
         side = config.size[0] if config.size else max(sizes[0])
         apart["pipeline"] = checks.check_pipeline(paths[PIPELINE_NAME], fill, side, config.dtype)
     return apart
+
+
+def _write_step(network: InpaintingNetwork, step: DenoisingStep, path: Path) -> dict[str, float]:
+    """Write the graph of a step to a temporary path; return how far it is from PyTorch."""
+    from facemask_inpaint.export import steps
+
+    with _tracing(network.architecture):
+        path.write_bytes(steps.trace_step(network, step).SerializeToString())
+    return {"step": steps.check_step(path, step)}
+
+
+@contextmanager
+def _tracing(architecture: str) -> Iterator[None]:
+    """Say in one sentence what cannot be traced.
+
+    Raises:
+        ExportError: something went wrong inside.
+    """
+    try:
+        yield
+    except Exception as error:  # the exporter wraps whatever went wrong in types of its own
+        reason = str(error.__cause__ or error).strip().splitlines()[0][:200]
+        raise ExportError(f"{architecture} cannot be traced to ONNX: {reason}") from error
 
 
 @lru_cache(maxsize=8)

@@ -100,7 +100,8 @@ class Inpainter(PretrainedNetwork):
             format: ``"onnx"``.
             size: side in pixels of the square that the graph takes; ``None`` leaves height and
                 width free where the network takes any.
-            pipeline: whether to write ``pipeline.onnx`` too.
+            pipeline: whether to write ``pipeline.onnx`` too. Diffusion networks, which run many
+                steps, have no such graph; for them ``False`` writes ``step.onnx``, one step.
             dtype: what the graph computes in, ``"float32"`` or ``"float16"``.
 
         Returns:

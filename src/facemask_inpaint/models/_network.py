@@ -13,6 +13,7 @@ from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint._internal.torch_state import has_ordinary_defaults, ordinary_defaults
 from facemask_inpaint.errors import MaskError, OptionError, SizeError
 from facemask_inpaint.models._conditions import BatchConditions, ConditionSpec, check_conditions
+from facemask_inpaint.models._denoising import DenoisingStep
 from facemask_inpaint.models.layers.step_draws import StepDraws
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
@@ -167,6 +168,13 @@ class InpaintingNetwork(nn.Module):
     def under(self, conditions: BatchConditions) -> InpaintingNetwork:
         """Return the network for conditions on which its draws depend; itself by default."""
         return self
+
+    def denoising_step(self, h: int, w: int) -> DenoisingStep | None:
+        """Return what is computed at each step for images of ``h`` x ``w``.
+
+        ``None``, by default, where the network predicts at once.
+        """
+        return None
 
     def default_conditions(self, mask_classes: Iterable[str]) -> dict[str, object]:
         """Return the conditions that count where none are given, for records; JSON can hold them.

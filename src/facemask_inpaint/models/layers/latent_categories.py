@@ -22,6 +22,7 @@ from facemask_inpaint.models._conditions import (
     ConditionSpec,
     steps_condition,
 )
+from facemask_inpaint.models._denoising import DenoisingStep
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers import kl_autoencoder
 from facemask_inpaint.models.layers.diffusion import TRAINED_STEPS, DDIMSchedule
@@ -117,6 +118,22 @@ class LatentCategoryNetwork(InpaintingNetwork):
             "steps": steps_condition(self.steps, TRAINED_STEPS),
             "guidance_scale": guidance,
         }
+
+    @override
+    def denoising_step(self, h: int, w: int) -> DenoisingStep:
+        """Return the U-Net with its table of tokens.
+
+        See :meth:`InpaintingNetwork.denoising_step`. The first :data:`PROMPT_LENGTH` rows of the
+        table are the wanted prompt, the others the unwanted one.
+        """
+        shown = 2 * LATENT_CHANNELS + 1  # the state, the mask, and the known part's latents
+        inputs = {
+            "sample": (shown, h // CELL, w // CELL),
+            "timestep": (),
+            "tokens": (PROMPT_LENGTH,),
+        }
+        alphas = noise_schedule(self.steps).alphas_cumprod.tolist()
+        return DenoisingStep(self.epsilon, inputs, alphas)
 
     @override
     @torch.no_grad()

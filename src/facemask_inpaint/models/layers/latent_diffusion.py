@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models._conditions import BatchConditions, ConditionSpec, steps_condition
+from facemask_inpaint.models._denoising import DenoisingStep
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.checks import require_multiple
 from facemask_inpaint.models.layers.diffusion import (
@@ -134,6 +135,14 @@ class LatentDiffusionNetwork(InpaintingNetwork):
     def condition_spec(self) -> ConditionSpec:
         """Return the condition ``steps``."""
         return {"steps": steps_condition(self.steps, TRAINED_STEPS - 1)}
+
+    @override
+    def denoising_step(self, h: int, w: int) -> DenoisingStep:
+        """Return the U-Net; see :meth:`InpaintingNetwork.denoising_step`."""
+        channels, *grid = latent_shape(h, w)
+        channels += _CONDITION_CHANNELS if self.conditioned else 0
+        inputs = {"sample": (channels, *grid), "timestep": ()}
+        return DenoisingStep(self.epsilon, inputs, self.schedule().alphas_cumprod.tolist())
 
     @override
     def under(self, conditions: BatchConditions) -> LatentDiffusionNetwork:

@@ -18,9 +18,15 @@ from facemask_inpaint.models._conditions import (
     ConditionSpec,
     steps_condition,
 )
+from facemask_inpaint.models._denoising import DenoisingStep
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.checks import require_multiple
-from facemask_inpaint.models.layers.diffusion import TRAINED_STEPS, add_noise
+from facemask_inpaint.models.layers.diffusion import (
+    TRAINED_STEPS,
+    add_noise,
+    alphas_cumprod,
+    linear_betas,
+)
 from facemask_inpaint.models.layers.diffusion_unet import BLOCKS, GROUPS, UNetShape
 from facemask_inpaint.models.layers.float32 import upcast
 from facemask_inpaint.models.layers.harmonic_fill import harmonic_fill
@@ -103,6 +109,12 @@ class RePaint(InpaintingNetwork):
         presets = Condition(value_type=str, meaning="name of a preset", choices=tuple(PRESETS))
         steps = steps_condition(self.sampling.steps, TRAINED_STEPS, minimum=2)
         return {"sampling": presets, "steps": steps}
+
+    @override
+    def denoising_step(self, h: int, w: int) -> DenoisingStep:
+        """Return the U-Net; see :meth:`InpaintingNetwork.denoising_step`."""
+        inputs = {"sample": (_CHANNELS, h, w), "timestep": ()}
+        return DenoisingStep(self.unet, inputs, alphas_cumprod(linear_betas()).tolist())
 
     @override
     def under(self, conditions: BatchConditions) -> RePaint:
