@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import onnx
 import torch
+from torch import Tensor, nn
 
 from facemask_inpaint import Inpainter, models
 from facemask_inpaint.errors import ExportError, OptionError
@@ -68,7 +69,32 @@ def made_up(name: str) -> Inpainter:
     if name == "lite":
         return Inpainter.from_pretrained("lite", device="cpu")
     torch.manual_seed(0)
-    return Inpainter(models.create(name), device="cpu")
+    network = models.create(name).eval()
+    keep_in_range(network, network.native_resolution or 256)
+    return Inpainter(network, device="cpu")
+
+
+@torch.inference_mode()
+def keep_in_range(network: models.InpaintingNetwork, side: int) -> None:
+    """Scale down weights whose outputs have a deviation above 1 (Mishkin and Matas, 2016).
+
+    PyTorch's initial weights let some networks reach values of ten thousand, whose rounding alone
+    is more than an export may differ by.
+    """
+
+    def scale_down(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
+        deviation = output.std().clamp(min=1)
+        for parameter in module.parameters(recurse=False):
+            parameter /= deviation
+        return output / deviation
+
+    layers = [each for each in network.modules() if isinstance(each, nn.Conv2d | nn.Linear)]
+    handles = [layer.register_forward_hook(scale_down) for layer in layers]
+    mask = torch.zeros(1, 1, side, side)
+    mask[..., side // 4 : side // 2, side // 4 : side // 2] = 1
+    network(torch.rand(1, 3, side, side) * 2 - 1, mask)
+    for handle in handles:
+        handle.remove()
 
 
 def measure(name: str, folder: Path) -> Row:

@@ -248,6 +248,17 @@ Inpainter(Drawing(), device="cpu").export(sys.argv[1], pipeline=False)
 """
 
 
+def test_half_precision_stays_within_its_tolerance(drawing: Path, tmp_path: Path) -> None:
+    folder = Inpainter(Drawing(), device="cpu").export(tmp_path / "half", dtype="float16")
+    config = ExportConfig.read(folder)
+    assert config.dtype == "float16"
+    assert 1e-5 < config.largest_difference["network"] <= 2e-2
+    image, hole = _image(64, 64)
+    apart = Inpainter.from_onnx(folder)(image, hole, seed=4).astype(int)
+    apart -= Inpainter.from_onnx(drawing)(image, hole, seed=4)
+    assert np.abs(apart).max() <= 3
+
+
 def test_diffusion_network_gives_one_step(tmp_path: Path) -> None:
     network = Denoising().eval()
     with pytest.raises(OptionError, match="pipeline=False"):

@@ -229,9 +229,13 @@ def _default_draws(network: InpaintingNetwork, size: tuple[int, int]) -> dict[st
 
 def _narrowed(model: onnx.ModelProto) -> onnx.ModelProto:
     """The graph in float16, with float32 inputs and outputs."""
+    import onnx_ir  # comes with onnxscript
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    return convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
+    narrowed = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
+    in_order = onnx_ir.from_proto(narrowed)  # the casts stand behind the nodes that read them
+    in_order.graph.sort()
+    return onnx_ir.to_proto(in_order)
 
 
 def _describe(
