@@ -213,7 +213,7 @@ def test_convert_and_use(tmp_path: Path, faces: Path, official_lama: Path) -> No
         (["convert", "lama", "{f}/notes.png", "--out", "{o}"], "notes.png"),
         (["convert", "lama", "{f}/foreign.pt", "--out", "{o}"], "foreign.pt"),
         (["convert", "lama", "{f}/notes.png", "{f}/notes.png", "--out", "{o}"], "one file"),
-        (["demo", "--image", "{f}/images/a.png", "--out", "{o}"], "--labels"),
+        (["demo", "--labels", "{f}/labels/a.png", "--out", "{o}"], "--image"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_one_clear_line(

@@ -15,6 +15,7 @@ from . import training as training
 from . import typing as typing
 from . import verification as verification
 from .inpainting import Inpainter as Inpainter
+from .inpainting import fill as fill
 from .masks import MaskClass as MaskClass
 from .masks import MixedMaskSampler as MixedMaskSampler
 from .masks import SemanticMasker as SemanticMasker

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from facemask_inpaint import images, models, parsing
 from facemask_inpaint._internal.identity import stamp_of
-from facemask_inpaint._internal.types import Blend
+from facemask_inpaint._internal.types import Blend, FaceChoice
 from facemask_inpaint.errors import ImageError, LabelMapError, MaskError, OptionError
 from facemask_inpaint.images import contact_sheets
 from facemask_inpaint.inpainting import pretrained
@@ -25,7 +25,6 @@ from facemask_inpaint.masks import SemanticMasker
 from facemask_inpaint.masks.label_maps import LabelMapLike
 from facemask_inpaint.parsing import FaceParser, PhotoParser
 from facemask_inpaint.parsing.crops import Crop
-from facemask_inpaint.parsing.photos import FaceChoice
 from facemask_inpaint.parsing.protocol import LabelIds
 
 MOST_MODELS = 2

@@ -24,15 +24,15 @@ class Job(NamedTuple):
 
     Attributes:
         image: its file.
-        partner: file of its mask or label map.
-        make_mask: returns the mask, or the path of its file.
+        partner: file of its mask or label map; ``None`` for a photo, in which a parser looks.
+        make_mask: returns the mask, or the path of its file; ``None`` for a photo.
         targets: files to write, one per sample.
         mask_settings: how the mask is made of a label map; its mask class, where that is known.
     """
 
     image: Path
-    partner: Path
-    make_mask: Callable[[], PILImage | Path]
+    partner: Path | None
+    make_mask: Callable[[], PILImage | Path] | None
     targets: list[Path]
     mask_settings: Mapping[str, object]
 
@@ -46,12 +46,13 @@ class Job(NamedTuple):
         """Return what the job makes, for the record of the folder."""
         from facemask_inpaint.cli.provenance import Output
 
-        return Output(self.targets, [self.image, self.partner], {**settings, **self.mask_settings})
+        inputs = [self.image] if self.partner is None else [self.image, self.partner]
+        return Output(self.targets, inputs, {**settings, **self.mask_settings})
 
     def mask(self) -> PILImage | Path | None:
         """Return the mask; ``None`` where the image does not have the component."""
         try:
-            return self.make_mask()
+            return None if self.make_mask is None else self.make_mask()
         except ComponentAbsentError:
             return None
 
@@ -91,6 +92,26 @@ def jobs_from_label_maps(
             own = {"class": name, "label_ids": masker.classes[name].label_ids, **settings}
             jobs.append(Job(path, label_map, partial(_cut, masker, label_map, name), targets, own))
     return jobs
+
+
+def jobs_from_photos(image: Path, classes: str, out: Path, samples: int) -> list[Job]:
+    """List photos and mask classes; what hides them is found out when a photo is inpainted."""
+    from facemask_inpaint import SemanticMasker
+    from facemask_inpaint.images import folders
+
+    names = SemanticMasker().select(classes)
+    many = image.is_dir() or len(names) > 1
+    return [
+        Job(
+            path,
+            None,
+            None,
+            _targets(out / name if len(names) > 1 else out, path, many, samples),
+            {"class": name},
+        )
+        for path in folders.list_images(image)
+        for name in names
+    ]
 
 
 def _paired(image: Path, partner: Path, partner_name: str) -> list[tuple[Path, Path]]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from facemask_inpaint.masks.label_maps import LabelMapLike
+    from facemask_inpaint.parsing.alignment import Box
+
 
 _LAST = ("hair", "head")
 _FIRST = ("nose", "full_mouth", "mouth_and_nose", "lips", "eyebrows", "eyes", "eyes_and_eyebrows")
@@ -30,8 +33,13 @@ def _from_the_best(name: str) -> int:
 @options.compute_options
 @options.classes_option()
 @options.dilate_option
-@click.option("--image", type=options.existing, help="Own portrait (default: the bundled one).")
-@click.option("--labels", "label_map", type=options.existing, help="Label map of --image.")
+@click.option("--image", type=options.existing, help="Own photo (default: the bundled one).")
+@click.option(
+    "--labels",
+    "label_map",
+    type=options.existing,
+    help="Label map of --image (default: found by the parser that ships).",
+)
 @click.option(
     "--out",
     type=options.anywhere,
@@ -53,60 +61,72 @@ def demo(
 ) -> None:
     """Hide every component of a portrait, inpaint it, and lay the results out on one sheet.
 
+    In an own photo the largest face is found first; the sheet shows that face.
+
     \b
     Example:
         facemask-inpaint demo --out runs/demo
-        facemask-inpaint demo --model lama --image me.jpg --labels me_labels.png
+        facemask-inpaint demo --image me.jpg --model lama
     """
-    if (image is None) != (label_map is None):
-        raise click.UsageError("--image and --labels belong together")
+    if label_map is not None and image is None:
+        raise click.UsageError("--labels belongs to --image")
     from facemask_inpaint import Inpainter
     from facemask_inpaint._internal.locks import locked
 
     options.require_folder(out)
-    portrait, holes = _portrait_and_holes(image, label_map, classes, dilate)
+    portrait, labels, box = _portrait(image, label_map)
+    holes = _holes(portrait, labels, classes, dilate)
     inpainter = Inpainter.from_pretrained(model, device=device, dtype=dtype)
     composites = inpainter(
         [portrait] * len(holes),
         list(holes.values()),
+        label_map=[labels] * len(holes),
         seed=seed,
         batch_size=batch_size,
         progress=True,
     )
     advice = inpainter.card.advice if inpainter.card is not None else ""
     with locked(out, "demo"):
-        sheet = _write(out, portrait, holes, composites, title=model, note=advice)
+        sheet = _write(out, portrait, holes, composites, box=box, title=model, note=advice)
     click.echo(f"{len(holes)} mask classes inpainted with {model}; look at {sheet}")
 
 
-def _portrait_and_holes(
-    image: Path | None, label_map: Path | None, classes: str, dilate: float | None
-) -> tuple[Image.Image, dict[str, NDArray[np.bool_]]]:
-    """The portrait, and the holes of the components that it has by mask class."""
-    import numpy as np
-
-    from facemask_inpaint import SemanticMasker, data, images
+def _portrait(image: Path | None, label_map: Path | None) -> tuple[Image.Image, LabelMapLike, Box]:
+    """The portrait, its label map, and the rectangle of it that the sheet shows."""
+    from facemask_inpaint import data, images, parsing
     from facemask_inpaint.parsing.alignment import face_box
 
-    masker = SemanticMasker(missing="empty", **options.masker_options(dilate))
-    source: NDArray[np.uint8] | Path
-    if image is None or label_map is None:
+    if image is None:
         sample = data.sample(512)
         box = face_box(sample.label_map)
         portrait = sample.image.crop(box)
-        source = sample.label_map[box[1] : box[3], box[0] : box[2]]
-    else:
-        portrait, source = images.read_image(image), label_map
+        return portrait, sample.label_map[box[1] : box[3], box[0] : box[2]], (0, 0, *portrait.size)
+    portrait = images.read_image(image)
+    if label_map is not None:
+        return portrait, label_map, (0, 0, *portrait.size)
+    labels = parsing.load_parser("small")(portrait)
+    return portrait, labels, face_box(labels)
+
+
+def _holes(
+    portrait: Image.Image, labels: LabelMapLike, classes: str, dilate: float | None
+) -> dict[str, NDArray[np.bool_]]:
+    """The holes of the components that a portrait has, by mask class."""
+    import numpy as np
+
+    from facemask_inpaint import SemanticMasker
+
+    masker = SemanticMasker(missing="empty", **options.masker_options(dilate))
     holes: dict[str, NDArray[np.bool_]] = {}
     for name in sorted(masker.select(classes), key=_from_the_best):
-        hole = np.asarray(masker(source, name)).astype(bool)
-        if label_map is not None:
-            options.require_size(label_map, hole.shape[::-1], portrait.size)
+        hole = np.asarray(masker(labels, name)).astype(bool)
+        if isinstance(labels, Path):
+            options.require_size(labels, hole.shape[::-1], portrait.size)
         if hole.any():
             holes[name] = hole
         else:
             click.echo(f"{name}: not in this image, left out")
-    return portrait, holes
+    return holes
 
 
 def _write(
@@ -115,6 +135,7 @@ def _write(
     holes: Mapping[str, NDArray[np.bool_]],
     composites: Sequence[Image.Image],
     *,
+    box: Box,
     title: str,
     note: str,
 ) -> Path:
@@ -129,7 +150,8 @@ def _write(
         suffix = formats.exact_suffix(composite.mode) or ".png"
         images.save_image(composite, out / f"{name}_filled{suffix}")
         caption = f"{name}  {hole.mean():.1%}"
-        entries.append(contact_sheets.SheetEntry(caption, (portrait, hidden, composite)))
+        shown = tuple(each.crop(box) for each in (portrait, hidden, composite))
+        entries.append(contact_sheets.SheetEntry(caption, shown))
     sheet = contact_sheets.contact_sheet(
         entries, title=f"{title}: original, hole, composite", note=note
     )

@@ -15,8 +15,9 @@ from facemask_inpaint.cli._inpainting_jobs import (
     check_targets,
     jobs_from_label_maps,
     jobs_from_masks,
+    jobs_from_photos,
 )
-from facemask_inpaint.errors import FacemaskInpaintError, OptionError
+from facemask_inpaint.errors import ComponentAbsentError, FacemaskInpaintError, OptionError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,6 +40,18 @@ if TYPE_CHECKING:
 @options.classes_option(default=None)
 @options.class_table_option
 @options.dilate_option
+@click.option(
+    "--parser",
+    help="Finds the faces of photos: small (the default, no download), bisenet, segformer, "
+    "landmarks.",
+)
+@click.option(
+    "--faces",
+    type=options.FaceNumber(),
+    default="all",
+    show_default=True,
+    help="Which faces of a photo: all, largest, or a number from 0, the largest.",
+)
 @options.model_option
 @options.compute_options
 @options.condition_options
@@ -51,15 +64,20 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--strategy",
-    type=click.Choice(["pad", "resize", "crop"]),
-    help="What the network sees of an image; see the docs.",
+    type=click.Choice(["pad", "resize", "crop", "face"]),
+    help="What the network sees of an image (default: its faces as it knows them, where they are "
+    "found); see the docs.",
 )
 @click.option(
     "--blend",
     type=click.Choice(["none", "feather", "poisson"]),
-    default="none",
-    show_default=True,
-    help="What to do at the border of the hole.",
+    help="What to do at the border of the hole (default: poisson for faces that are framed, else "
+    "none).",
+)
+@click.option(
+    "--match",
+    type=click.Choice(["tone"]),
+    help="tone: take over the colours and the grain around the hole.",
 )
 @click.option(
     "--sampling",
@@ -72,7 +90,13 @@ if TYPE_CHECKING:
     default=None,
     help="Refine large images at several scales (LaMa).",
 )
-@click.option("--out", type=options.anywhere, required=True, help="File, or folder for many.")
+@click.option(
+    "--out",
+    type=options.anywhere,
+    default="inpainted",
+    show_default=True,
+    help="File, or folder for many.",
+)
 @click.option(
     "--overwrite", is_flag=True, help="Also inpaint images whose results are already there."
 )
@@ -91,18 +115,23 @@ def inpaint(
     num_samples: int,
     **call: Unpack[InpaintingOptions],
 ) -> None:
-    """Inpaint the hole of IMAGE, an image or a folder of images.
+    """Inpaint IMAGE, a photo or a folder of photos: hide mask classes, or what a mask says.
 
-    Masks and label maps are paired with images by file stem. Results keep each image's format
-    (JPEG is lossy, so known pixels are exact in PNG, lossless WebP and TIFF only), or become PNG
-    where that format cannot hold them. Failures are listed at the end; the other images are
-    inpainted all the same. Of many images those are skipped whose results are already there, made
-    from the same files with the same model and options, so an interrupted run can be continued.
+    With --classes alone the faces are found in the photo, and each is inpainted as the network
+    knows faces; several classes give one result each. Masks and label maps are paired with images
+    by file stem.
+
+    Results keep each image's format (JPEG is lossy, so known pixels are exact in PNG, lossless WebP
+    and TIFF only), or become PNG where that format cannot hold them. Failures are listed at the
+    end; the other images are inpainted all the same. Of many images those are skipped whose results
+    are already there, made from the same files with the same model and options, so an interrupted
+    run can be continued.
 
     \b
     Example:
+        facemask-inpaint inpaint photo.jpg --classes eyes,hair
+        facemask-inpaint inpaint photos/ --classes eyes --model lama --match tone --out filled
         facemask-inpaint inpaint face.png --mask hole.png --model lama --out filled.png
-        facemask-inpaint inpaint faces/ --mask masks/ --out filled
         facemask-inpaint inpaint faces/ --labels labels/ --classes hair,eyes --out filled
         facemask-inpaint inpaint faces/ --labels labels/ --classes eyes --out filled \\
             --model diffusers:owner/pipeline --steps 30
@@ -128,7 +157,8 @@ def inpaint(
             )
             return
         inpainter = Inpainter.from_pretrained(model, device=device, dtype=dtype)
-        run = _Run(inpainter, num_samples, call, provenance, settings)
+        kind = _Run if left[0].partner else _PhotoRun
+        run = kind(inpainter, num_samples, call, provenance, settings)
         run.inpaint_all(left)
     run.report(f"with {model} in {out}", skipped=len(jobs) - len(left))
 
@@ -151,7 +181,13 @@ def _jobs(
     if masks is None and label_maps is not None and classes is not None:
         masker = SemanticMasker(**masker_options)
         return jobs_from_label_maps(image, label_maps, masker, classes, out, samples)
-    raise click.UsageError("give either --mask, or --labels with --classes, e.g. hair,eyes")
+    if masks is None and label_maps is None and classes is not None:
+        if masker_options:
+            raise click.UsageError("--class-table and --dilate belong to --labels")
+        return jobs_from_photos(image, classes, out, samples)
+    raise click.UsageError(
+        "give --classes, e.g. hair,eyes, and --labels if you have them; or --mask"
+    )
 
 
 def _settings(
@@ -167,6 +203,11 @@ def _settings(
 
 class _Run:
     """Inpaints in batches; failures are kept for the end and stop nothing else."""
+
+    @property
+    def _at_a_time(self) -> int:
+        """How many images are inpainted together."""
+        return self._call["batch_size"]
 
     def __init__(
         self,
@@ -190,7 +231,7 @@ class _Run:
         """Do all jobs, one batch after the other."""
         self._inpainter.check_conditions(**options.conditions(self._call))
         self._total = len(jobs)
-        size = self._call["batch_size"]
+        size = self._at_a_time
         for start in options.progress(range(0, len(jobs), size)):
             batch = jobs[start : start + size]
             try:
@@ -217,15 +258,24 @@ class _Run:
             self._failures.append(options.failure(job.image, error))
 
     def _inpaint(self, batch: Sequence[Job]) -> None:
-        from facemask_inpaint import images
-
         if self._provenance is not None:
             for job in batch:
                 self._provenance.begin(job.output(self._settings))
+        present = self._write(batch)
+        if self._provenance is not None:
+            for job in batch:
+                self._provenance.finish(job.output(self._settings), absent=job not in present)
+        self._inpainted += len(present)
+        self._absent += len(batch) - len(present)
+
+    def _write(self, batch: Sequence[Job]) -> list[Job]:
+        """Write the results of a batch; which of its jobs had anything to inpaint."""
+        from facemask_inpaint import images
+
         masks = [(job, mask) for job in batch if (mask := job.mask()) is not None]
         originals = [images.read_image(job.image) for job, _ in masks]
         for (job, mask), original in zip(masks, originals):
-            if not isinstance(mask, Path):
+            if job.partner is not None and not isinstance(mask, Path):
                 options.require_size(job.partner, mask.size, original.size)
         present = [job for job, _ in masks]
         if present:
@@ -236,14 +286,37 @@ class _Run:
             for number, composites in enumerate(samples):
                 for job, composite in zip(present, composites):
                     images.save_image(composite, job.targets[number])
-        if self._provenance is not None:
-            for job in batch:
-                self._provenance.finish(job.output(self._settings), absent=job not in present)
-        self._inpainted += len(present)
-        self._absent += len(batch) - len(present)
+        return present
 
     def _mask_classes(self, batch: Sequence[Job]) -> Conditions:
         """The mask classes of a batch, for a network that can be told them."""
         if "mask_class" not in self._inpainter.network.condition_spec():
             return {}
         return {"mask_class": [job.mask_class for job in batch]}
+
+
+class _PhotoRun(_Run):
+    """Inpaints photos one by one, and says of each which faces were found."""
+
+    _at_a_time = 1
+
+    def _write(self, batch: Sequence[Job]) -> list[Job]:
+        """Write the results of one photo; see :meth:`_Run._write`."""
+        from facemask_inpaint import images
+        from facemask_inpaint._internal.progress import ProgressBar
+
+        (job,) = batch
+        call: InpaintingOptions = {**self._call, "mask_class": job.mask_class}
+        name = f"{job.image.name}, {job.mask_class}"
+        try:
+            original = images.read_image(job.image)
+            result = self._inpainter.inpaint(original, num_samples=self._num_samples, **call)
+        except ComponentAbsentError:
+            ProgressBar.write(f"{name}: not in this photo, left out")
+            return []
+        number = self._num_samples
+        composites = result.images if number > 1 else [result.images]
+        for composite, target in zip(cast("list[Image.Image]", composites), job.targets):
+            images.save_image(composite, target)
+        ProgressBar.write(f"{name}: {result}; {', '.join(map(str, job.targets))}")
+        return [job]

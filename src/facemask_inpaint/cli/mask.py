@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,7 +17,7 @@ _LOOKED_AT = 24
 
 if TYPE_CHECKING:
     from facemask_inpaint import SemanticMasker
-    from facemask_inpaint._internal.types import ImageLike
+    from facemask_inpaint._internal.types import FaceChoice, ImageLike
     from facemask_inpaint.cli.provenance import Output, Provenance
     from facemask_inpaint.masks.label_maps import LabelIds
     from facemask_inpaint.parsing import FaceParser
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--face",
+    type=options.FaceNumber(),
     default="largest",
     show_default=True,
     help="Which faces of a photo: largest, all, or a number from 0, the largest.",
@@ -57,7 +58,7 @@ def mask(
     label_order: str | None,
     vocabulary: str | None,
     parser: str,
-    face: str,
+    face: FaceChoice,
     size: int | None,
     out: Path,
     overwrite: bool,
@@ -142,14 +143,14 @@ class _ParserOnDemand:
         face: which faces of a photo.
     """
 
-    def __init__(self, name: str, face: str) -> None:
+    def __init__(self, name: str, face: FaceChoice) -> None:
         from facemask_inpaint.errors import unknown_name
         from facemask_inpaint.parsing import list_parsers
 
         if name not in list_parsers():
             raise unknown_name("parser", name, list_parsers())
         self.name = name
-        self.face: int | Literal["largest", "all"] = _face(face)
+        self.face = face
         self._parser: FaceParser | None = None
 
     def __call__(self, image: ImageLike) -> LabelIds:
@@ -164,16 +165,6 @@ class _ParserOnDemand:
     def labels(self) -> Sequence[str]:
         """Names of the labels that it finds; all of them while nothing has been asked for."""
         return getattr(self._parser, "labels", LABEL_NAMES)
-
-
-def _face(text: str) -> int | Literal["largest", "all"]:
-    if text == "largest":
-        return "largest"
-    if text == "all":
-        return "all"
-    if text.isdecimal():
-        return int(text)
-    raise click.UsageError(f"--face {text}: largest, all, or a number from 0, the largest")
 
 
 def _write_all(

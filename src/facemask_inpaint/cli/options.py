@@ -86,6 +86,21 @@ def model_option(command: Command) -> Command:
     )(command)
 
 
+class FaceNumber(click.ParamType["int | str"]):
+    """Which faces of a photo: ``largest``, ``all``, or a number from 0, the largest."""
+
+    name = "largest|all|NUMBER"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Return the number, or the word."""
+        text = str(value)
+        if text not in ("largest", "all") and not text.isdecimal():
+            self.fail(f"{text!r} is neither largest nor all nor a number from 0", param, ctx)
+        return int(text) if text.isdecimal() else text
+
+
 def exchanges_option(command: Command) -> Command:
     """Add ``--exchanges``: the number of exchanges in tests of differences."""
     return click.option(

@@ -1,10 +1,13 @@
 from . import face_view as face_view
+from . import filling as filling
 from . import framing as framing
 from . import inpainter as inpainter
 from . import options as options
 from . import pretrained as pretrained
 from . import results as results
 from . import strategies as strategies
+from .filling import Filled as Filled
+from .filling import fill as fill
 from .inpainter import Inpainter as Inpainter
 from .results import FoundFace as FoundFace
 from .results import Inpainted as Inpainted

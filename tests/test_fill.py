@@ -1,0 +1,178 @@
+"""Photos as people have them, in one call and in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image, ImageDraw
+
+import facemask_inpaint as fmi
+from facemask_inpaint.cli import main
+from facemask_inpaint.errors import ImageError
+from facemask_inpaint.images.pixels import PilPixels, Region
+
+PORTRAITS = Path(__file__).parent / "data_portraits/images"
+FAR = {"device": "cpu"}
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def ground(width: int, height: int) -> Image.Image:
+    """A ground without a face."""
+    coarse = np.random.default_rng(3).integers(60, 180, (4, 5, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def placed(photo: Image.Image, key: str, side: int, corner: tuple[int, int]) -> Image.Image:
+    """A photo with one of the bundled portraits in it."""
+    photo.paste(Image.open(PORTRAITS / f"{key}.jpg").resize((side, side)), corner)
+    return photo
+
+
+@pytest.fixture(scope="module")
+def group() -> Image.Image:
+    """Two people, the larger one on the left."""
+    photo = placed(ground(900, 450), "B000490", 380, (30, 40))
+    return placed(photo, "J000293", 300, (540, 60))
+
+
+def changed(photo: Image.Image, result: fmi.inpainting.Filled[Image.Image]) -> np.ndarray:
+    """Which pixels are others than before, all of them in the mask."""
+    differs = (np.asarray(photo) != np.asarray(result.image)).any(axis=-1)
+    assert not (differs & ~result.mask).any()
+    return differs
+
+
+def test_group_photo(group: Image.Image) -> None:
+    everybody = fmi.fill(group, "eyes", model="harmonic", **FAR)
+    assert str(everybody) == "2 faces, filled"
+    assert changed(group, everybody)[:, :450].any()
+    second = fmi.fill(group, ["eyes", "full_mouth"], model="harmonic", faces=1, **FAR)
+    assert str(second).startswith("2 faces, filled 1: at (")
+    assert not changed(group, second)[:, :450].any()
+    with pytest.raises(ImageError, match="face 2"):
+        fmi.fill(group, "eyes", model="harmonic", faces=2, **FAR)
+
+
+def test_photo_without_a_face() -> None:
+    photo = ground(640, 480)
+    with pytest.raises(ImageError, match=r'no face was found in this image.*strategy="crop"'):
+        fmi.fill(photo, "eyes", **FAR)
+    hole = np.zeros((480, 640), dtype=bool)
+    hole[200:240, 300:360] = True
+    inpainter = fmi.Inpainter.from_pretrained("lite", device="cpu")
+    result = np.asarray(inpainter(photo, hole, strategy="crop"))
+    np.testing.assert_array_equal(result[~hole], np.asarray(photo)[~hole])
+
+
+def cartoon() -> Image.Image:
+    """A face as children draw it."""
+    image = Image.new("RGB", (400, 400), "skyblue")
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((80, 60, 320, 360), fill="yellow", outline="black", width=4)
+    for x in (150, 250):
+        draw.ellipse((x - 22, 150, x + 22, 200), fill="white", outline="black", width=3)
+        draw.ellipse((x - 6, 170, x + 6, 190), fill="black")
+    draw.arc((140, 220, 260, 310), 20, 160, fill="red", width=8)
+    return image
+
+
+def test_cartoon_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ImageError, match="no face was found in this image"):
+        fmi.fill(cartoon(), "full_mouth", **FAR)
+
+
+def test_twelve_megapixels_are_decoded_around_the_face_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    photo = placed(ground(4000, 3000), "M001172", 420, (2900, 400))
+    decoded: list[int] = []
+    read = PilPixels.rgb
+
+    def counting(self: PilPixels, region: Region) -> object:
+        rgb = read(self, region)
+        decoded.append(rgb[0].numel())
+        return rgb
+
+    monkeypatch.setattr(PilPixels, "rgb", counting)
+    result = fmi.fill(photo, "eyes", **FAR)
+    assert str(result) == "1 face, filled"
+    assert max(decoded) < 1_000_000
+    rows, columns = np.nonzero(changed(photo, result))
+    assert len(rows) > 500
+    assert 400 <= rows.min() <= rows.max() < 820
+    assert 2900 <= columns.min() <= columns.max() < 3320
+
+
+def test_thumbnail() -> None:
+    thumbnail = Image.open(PORTRAITS / "B000490.jpg").resize((64, 64))
+    result = fmi.fill(thumbnail, "full_mouth", **FAR)
+    assert result.image.size == (64, 64)
+    assert changed(thumbnail, result).sum() > 20
+
+
+def test_results_are_of_the_given_type_and_can_be_saved(tmp_path: Path) -> None:
+    sample = fmi.data.sample(256)
+    inpainter = fmi.Inpainter.from_pretrained("harmonic", device="cpu")
+    result = fmi.fill(np.asarray(sample.image) / np.float32(255), "nose", model=inpainter)
+    assert result.image.dtype == np.float32
+    result.save(tmp_path / "nose.png")
+    sample.image.save(tmp_path / "face.png")
+    again = fmi.fill(tmp_path / "face.png", "nose", model="harmonic", **FAR)
+    np.testing.assert_array_equal(
+        np.asarray(again.image), np.asarray(Image.open(tmp_path / "nose.png"))
+    )
+
+
+@pytest.fixture
+def photos(tmp_path: Path, group: Image.Image) -> Path:
+    """A folder of a group photo, a bald portrait and a photo without a face."""
+    (tmp_path / "photos").mkdir()
+    group.save(tmp_path / "photos/group.png")
+    Image.open(PORTRAITS / "B001279.jpg").save(tmp_path / "photos/bald.png")
+    ground(320, 240).save(tmp_path / "photos/empty.png")
+    return tmp_path / "photos"
+
+
+def test_folder_of_photos_says_a_line_each_and_goes_on_where_it_was(photos: Path) -> None:
+    out = photos.parent / "out"
+    arguments = ("inpaint", photos, "--classes", "hair", "--model", "harmonic", "--out", out)
+    first = call(*arguments)
+    assert first.exit_code == 1
+    assert f"group.png, hair: 2 faces, filled; {out / 'group.png'}" in first.output
+    assert "bald.png, hair: " in first.output
+    assert "1 failed: empty.png: no face was found" in first.output
+    before = (out / "group.png").stat().st_mtime_ns
+    again = call(*arguments)
+    assert "group.png, hair" not in again.output
+    assert (out / "group.png").stat().st_mtime_ns == before
+    more = call(*arguments, "--faces", 0, "--match", "tone")
+    assert "group.png, hair: 2 faces, filled 1: at" in more.output
+
+
+def test_one_photo_needs_nothing_but_its_classes(
+    photos: Path, group: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    result = call("inpaint", "group.png", "--classes", "eyes,lips", "--model", "harmonic")
+    assert result.exit_code == 0, result.output
+    for name in ("eyes", "lips"):
+        filled = fmi.fill(group, name, model="harmonic", **FAR)
+        with Image.open(photos / "inpainted" / name / "group.png") as image:
+            np.testing.assert_array_equal(np.asarray(image), np.asarray(filled.image))
+
+
+def test_demo_of_an_own_photo(photos: Path) -> None:
+    out = photos.parent / "demo"
+    result = call(
+        *("demo", "--image", photos / "group.png", "--classes", "eyes,nose"),
+        *("--model", "harmonic", "--out", out),
+    )
+    assert result.exit_code == 0, result.output
+    assert "2 mask classes inpainted with harmonic" in result.output
+    assert {path.name for path in out.iterdir()} >= {"eyes_filled.png", "contact_sheet.png"}
