@@ -252,3 +252,34 @@ def load(script: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_street_scenes_are_drawn_trained_on_and_compared(tmp_path: Path) -> None:
+    arguments = ("--out", "run", "--scenes", "8", "--steps", "2")
+    text = output("street_scenes.py", *arguments, cwd=tmp_path)
+    assert "Cityscapes train: 8 portraits, 0 of them unusable" in text
+    scores = re.findall(r"^(\w+) +(harmonic|mixed) +L1 in the hole (0\.\d+)$", text, re.MULTILINE)
+    classes = {"road", "building", "vegetation", "person", "car", "signs"}
+    assert {(name, method) for name, method, _ in scores} == {
+        (name, method) for name in classes for method in ("harmonic", "mixed")
+    }
+    assert (tmp_path / "run" / "benchmark" / "report.html").is_file()
+
+
+def test_people_are_drawn_masked_mirrored_and_trained_on(tmp_path: Path) -> None:
+    arguments = ("--out", "run", "--people", "4", "--steps", "2")
+    text = output("human_parsing.py", *arguments, cwd=tmp_path)
+    feet, arms, left, mirrored = (int(count) for count in re.findall(r": (\d+) pixels", text))
+    assert left < arms - left == mirrored  # the right arm is longer, and the left one in a mirror
+    assert feet
+    assert "a draw: arms" in text
+    assert (tmp_path / "run" / "lite" / "model" / "config.json").is_file()
+
+
+@pytest.mark.parametrize("limit", [8, pytest.param(None, marks=pytest.mark.slow)])
+def test_wrong_label_orders_are_noticed(limit: int | None, tmp_path: Path) -> None:
+    portraits = EXAMPLES.parent / "tests" / "data_portraits" if limit else PORTRAITS
+    text = output("benchmarks/label_orders.py", str(portraits.resolve()), cwd=tmp_path)
+    rows = re.findall(r"^[\w-]+ +([\d.]+)% +([\d.]+)% \(as ", text, re.MULTILINE)
+    assert len(rows) == 9
+    assert all(float(alarms) <= 1 and float(warned) >= 95 for alarms, warned in rows)

@@ -9,6 +9,7 @@ from pathlib import Path
 from facemask_inpaint.data.faces import Face, Faces
 from facemask_inpaint.errors import OptionError, unknown_name
 from facemask_inpaint.images.folders import compose
+from facemask_inpaint.images.formats import image_suffixes
 from facemask_inpaint.labels import LabelOrder
 from facemask_inpaint.masks.label_orders import named_order
 from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
@@ -115,7 +116,9 @@ class DataLayout:
         ending = self.images.rpartition("*")[2]
         files = []
         for image in sorted(root.glob(self.images.format(split=folder))):
-            key = image.name.removesuffix(ending)
+            if image.suffix.lower() not in image_suffixes():
+                continue
+            key = image.name.removesuffix(ending) if ending else image.stem
             place = {"split": folder, "folder": image.parent.name, "key": key}
             files.append((compose(key), image, root / self.label_maps.format(**place)))
         label_maps = {label_map for _, _, label_map in files}

@@ -62,8 +62,8 @@ class Vocabulary:
         ids = [*self.labels.values(), *self.ignored]
         if not self.labels or not 0 <= min(ids) <= max(ids) <= LARGEST_ID:
             raise LabelMapError(f"{self.name}: label ids are numbers from 0 to {LARGEST_ID:,}")
-        if twice := next((label for label in ids if ids.count(label) > 1), None):
-            raise LabelMapError(f"{self.name}: two labels have the id {twice}")
+        if twice := [label for label in ids if ids.count(label) > 1]:
+            raise LabelMapError(f"{self.name}: two labels have the id {twice[0]}")
         if unknown := [name for pair in self.mirrored for name in pair if name not in self.labels]:
             raise LabelMapError(f"{self.name}: mirrored names no label {unknown[0]!r}")
 

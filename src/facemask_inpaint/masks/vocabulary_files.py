@@ -19,7 +19,7 @@ from facemask_inpaint.masks.vocabularies import FACES, Vocabulary, normalised
 _NAME = re.compile(r"[\w.-]{1,64}")
 _KEYS: Mapping[str, object] = {
     "name": str,
-    "labels": Sequence[str] | Mapping[str, int],
+    "labels": Sequence[str],
     "first_id": int,
     "mirrored": Sequence[tuple[str, str]],
     "ignored": Sequence[int],
@@ -122,8 +122,10 @@ def _checked(table: Mapping[str, Any]) -> dict[str, Any]:
         raise unknown_name("key of a vocabulary", str(unknown[0]), _KEYS)
     if missing := [key for key in ("name", "labels") if not table.get(key)]:
         raise LabelMapError(f"a vocabulary needs {' and '.join(missing)}")
+    with_ids = isinstance(table["labels"], Mapping)
+    hints = {**_KEYS, "labels": Mapping[str, int]} if with_ids else _KEYS
     try:
-        values = {key: as_type(_KEYS[key], value, key) for key, value in table.items()}
+        values = {key: as_type(hints[key], value, key) for key, value in table.items()}
     except OptionError as error:
         raise LabelMapError(str(error)) from None
     if not _NAME.fullmatch(values["name"]):
