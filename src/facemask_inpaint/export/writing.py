@@ -84,8 +84,6 @@ def export_network(
         ExportError: the graph cannot be made, or differs from the network; nothing was written.
         MissingDependencyError: the ``onnx`` extra is not installed.
     """
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        require(name)
     require_exportable(network, dtype)
     _require_free(Path(folder))
     fixed = _fixed_size(network, size)
@@ -108,9 +106,8 @@ def export_network(
         hashes = {name: sha256_of(paths[name]) for name in names}
         config = dataclasses.replace(config, sha256=hashes, largest_difference=apart)
         paths[CONFIG_NAME].write_text(config.to_json(), encoding="utf-8")
-    for name in GRAPHS.values():
-        if name not in names:
-            (Path(folder) / name).unlink(missing_ok=True)
+    for name in set(GRAPHS.values()) - set(names):
+        (Path(folder) / name).unlink(missing_ok=True)
     return Path(folder)
 
 
@@ -118,8 +115,11 @@ def require_exportable(network: InpaintingNetwork, dtype: str = "float32") -> No
     """Refuse what cannot be exported.
 
     Raises:
+        MissingDependencyError: the ``onnx`` extra is not installed.
         OptionError: with the reason, in one sentence.
     """
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        require(package)
     name = network.architecture or type(network).__name__
     if dtype not in ("float32", "float16"):
         raise OptionError(f"a graph computes in float32 or float16, not in {dtype}")
