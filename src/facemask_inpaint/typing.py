@@ -23,6 +23,7 @@ from facemask_inpaint._internal.types import (
     PathLike,
     PerImage,
     Size,
+    StateDict,
     Strategy,
     ValueRange,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "PathLike",
     "PerImage",
     "Size",
+    "StateDict",
     "Strategy",
     "ValueRange",
 ]

@@ -26,6 +26,7 @@ def _content(step: int) -> dict:
     optimiser.param_groups[0]["params"][0].grad = weight
     optimiser.step()
     return {
+        "step": step,
         "recipe": "name: x\n",
         "pair": {"generator.w": weight, "generator.n": torch.tensor(3), "t": weight.t()},
         "optimisers": {"generator": optimiser.state_dict()},
@@ -39,7 +40,7 @@ def _content(step: int) -> dict:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for step in (4, 8, 12):
-        state.save(tmp_path / "checkpoints", step, _content(step))
+        state.save(tmp_path / "checkpoints", _content(step))
     return tmp_path / "checkpoints"
 
 
@@ -50,9 +51,8 @@ def _newest(folder: Path) -> Path:
 def _step(folder: Path) -> int:
     found = state.newest(folder)
     assert found is not None
-    step = found.pop("step")
-    assert state.digest(found) == state.digest(_content(step))
-    return step
+    assert state.digest(found) == state.digest(_content(found["step"]))
+    return found["step"]
 
 
 def test_a_state_comes_back_as_it_was(folder: Path) -> None:
@@ -187,7 +187,7 @@ def test_something_else_under_the_name(name: str, folder: Path) -> None:
     OTHERS[name](_newest(folder))
     assert _step(folder) == 8
     # The run goes on; what was in its way is set aside, and never counts as one of those kept.
-    state.save(folder, 10, _content(10))
+    state.save(folder, _content(10))
     assert _step(folder) == 10
     assert sorted(path.name for path in folder.iterdir() if not path.name.endswith(".bad")) == [
         "step-000000008.pt",

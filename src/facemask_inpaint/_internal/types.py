@@ -13,6 +13,12 @@ from torch import Tensor
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 """What a JSON or YAML file can hold."""
 
+State: TypeAlias = (
+    "Tensor | bool | int | float | str | Sequence[State] | Mapping[str, State] | None"
+)
+StateDict: TypeAlias = Mapping[str, State]
+"""What a checkpoint holds of something: tensors and plain values by name, nested."""
+
 PathLike: TypeAlias = str | os.PathLike[str]
 """The path of a file or a folder."""
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,10 @@ from facemask_inpaint.models.lama.generator import FourierUnit
 
 if TYPE_CHECKING:
     import onnx
+
+Argument: TypeAlias = Tensor | tuple[Tensor, ...]
+FreeAxes: TypeAlias = dict[int, object] | tuple[dict[int, object], ...]
+"""Which axes of an argument are free, each with a value of ``torch.export.Dim``."""
 
 OPSET = 18
 """Version of the operators in the graphs; onnxruntime knows it from 1.14 on."""
@@ -68,8 +72,8 @@ def trace_network(
     mask = torch.zeros(n, 1, *size)
     mask[:, :, size[0] // 4 : size[0] // 2, size[1] // 4 : size[1] // 2] = 1
     latents = network.draw_latents(n, *size, generator=torch.Generator().manual_seed(0))
-    arguments: list[Any] = [torch.zeros(n, 3, *size), mask]
-    shapes: list[Any] = [plane, plane]
+    arguments: list[Argument] = [torch.zeros(n, 3, *size), mask]
+    shapes: list[FreeAxes] = [plane, plane]
     if latents:
         arguments.append(tuple(latents.values()))
         shapes.append(tuple(free for _ in latents))
@@ -121,8 +125,8 @@ def _pixels() -> list[Tensor]:
 
 def to_onnx(
     module: nn.Module,
-    arguments: Sequence[Any],
-    shapes: Sequence[Any],
+    arguments: Sequence[Argument],
+    shapes: Sequence[FreeAxes],
     *,
     inputs: Sequence[str],
     outputs: Sequence[str],

@@ -108,5 +108,4 @@ def sources_of_images(
             raise OptionError(f"{len(label_maps)} label maps for {count} images; give one each")
         return list(label_maps)
     name = parser or ("small" if needed else None)
-    options = {"device": device} if isinstance(name, str) else {}
-    return [resolve_parser(name, **options)] * count
+    return [resolve_parser(name, device=device)] * count

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks.mixed import MixedMaskSampler
 
+if TYPE_CHECKING:
+    from facemask_inpaint._internal.types import StateDict
+    from facemask_inpaint.masks.freeform import HoleGenerator
+    from facemask_inpaint.masks.label_maps import LabelMapLike
+    from facemask_inpaint.masks.mixed import MissingPolicy, Schedule
+    from facemask_inpaint.masks.semantic import SemanticMasker
+
 RANDOM = "random"
 """Name of free-form masks among the errors, beside those of the mask classes."""
+
+
+class SamplerOptions(TypedDict, total=False):
+    """Further options of :class:`MixedMaskSampler`, which documents them."""
+
+    classes: str | Iterable[str] | None
+    class_weights: Mapping[str, float] | None
+    random: str | HoleGenerator
+    masker: SemanticMasker | None
+    missing: MissingPolicy
+    bank: Sequence[LabelMapLike] | None
+    schedule: Schedule | None
 
 
 class AdaptiveMaskSampler(MixedMaskSampler):
@@ -46,7 +65,7 @@ class AdaptiveMaskSampler(MixedMaskSampler):
         *,
         strength: float = 1.0,
         bounds: tuple[float, float] = (0.1, 0.9),
-        **options: Any,
+        **options: Unpack[SamplerOptions],
     ) -> None:
         if options.get("schedule") is not None:
             raise OptionError("an adaptive sampler has no schedule: errors decide")
@@ -83,14 +102,14 @@ class AdaptiveMaskSampler(MixedMaskSampler):
             low, high = self.bounds
             self.semantic_probability = min(max(odds / (1 + odds), low), high)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return the present probabilities, for a checkpoint."""
         return {
             "class_weights": list(self.class_weights),
             "semantic_probability": self.semantic_probability,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Take up the probabilities that :meth:`state_dict` returned."""
-        self.class_weights = list(state["class_weights"])
-        self.semantic_probability = float(state["semantic_probability"])
+        self.class_weights = list(cast("list[float]", state["class_weights"]))
+        self.semantic_probability = float(cast("float", state["semantic_probability"]))

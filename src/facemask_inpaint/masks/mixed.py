@@ -40,6 +40,8 @@ from facemask_inpaint.masks.semantic import SemanticMasker
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from facemask_inpaint._internal.types import StateDict
+
 Kind = Literal["random", "semantic"]
 MissingPolicy = Literal["redraw", "random"]
 
@@ -103,7 +105,7 @@ class MaskSampler(Protocol):
     """
 
     def __call__(
-        self, label_map: Any, /, *, index: int, epoch: int = 0
+        self, label_map: LabelMapLike | None, /, *, index: int, epoch: int = 0
     ) -> MaskSample[NDArray[np.bool_] | Tensor]:
         """Draw the mask of one image; see :meth:`MixedMaskSampler.__call__`."""
         ...
@@ -112,11 +114,11 @@ class MaskSampler(Protocol):
         """Take note of validation errors by mask class, ``"random"`` for free-form masks."""
         ...
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return what a checkpoint must hold."""
         ...
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Take up what :meth:`state_dict` returned."""
         ...
 
@@ -201,7 +203,7 @@ class MixedMaskSampler:
     @overload
     def __call__(
         self,
-        label_map: NDArray[Any] | Image.Image | str | Path | LabelMap | Annotation | None,
+        label_map: NDArray[np.generic] | Image.Image | str | Path | LabelMap | Annotation | None,
         *,
         index: int,
         epoch: int = 0,
@@ -214,7 +216,7 @@ class MixedMaskSampler:
 
     def __call__(
         self, label_map: LabelMapLike | None, *, index: int, epoch: int = 0
-    ) -> MaskSample[Any]:
+    ) -> MaskSample[NDArray[np.bool_] | Tensor]:
         """Draw the mask of one image.
 
         Args:
@@ -295,11 +297,11 @@ class MixedMaskSampler:
             errors: mask class to a positive error; ``"random"`` to that under free-form masks.
         """
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return what a checkpoint must hold: nothing, for the draws follow from the arguments."""
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Take up what :meth:`state_dict` returned."""
 
     def probability(self, epoch: int) -> float:
@@ -358,7 +360,7 @@ def _warn_of_random_mask(classes: Sequence[str]) -> None:
     )
 
 
-def _like(hole: Hole, label_map: LabelMapLike | None) -> Any:
+def _like(hole: Hole, label_map: LabelMapLike | None) -> Hole | Tensor:
     return tensor_like(hole, label_map) if is_tensor(label_map) else hole
 
 

@@ -20,6 +20,7 @@ from facemask_inpaint.masks.label_maps import LabelIds
 from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 Parser: TypeAlias = Callable[[Any], LabelIds]
@@ -29,12 +30,20 @@ ParsedMap: TypeAlias = "NDArray[np.uint8] | Tensor | Image.Image"
 """Label map of a photo, or of a batch, of the photo's own type."""
 
 
-def resolve_parser(parser: str | Parser | None, **options: Any) -> Parser | None:
+def resolve_parser(
+    parser: str | Parser | None,
+    *,
+    align: bool = True,
+    device: torch.device | str | None = None,
+    progress: bool = True,
+) -> Parser | None:
     """Return a parser by its name, a parser as it is, or none.
 
     Args:
         parser: name, parser, or ``None``.
-        **options: of :func:`facemask_inpaint.parsing.load_parser`, where a name is given.
+        align: whether photos are aligned for a parser given by name.
+        device: where it runs; CUDA if available, else the CPU.
+        progress: show a progress bar while its weights are fetched.
 
     Raises:
         UnknownNameError: No parser has this name.
@@ -45,7 +54,7 @@ def resolve_parser(parser: str | Parser | None, **options: Any) -> Parser | None
         # Here, so that masks alone need no parser.
         from facemask_inpaint.parsing import load_parser
 
-        return load_parser(parser, **options)
+        return load_parser(parser, align=align, device=device, progress=progress)
     if parser is not None and not callable(parser):
         raise OptionError(
             f"parser must be a name or a callable from photo to label map, not {parser!r}"
@@ -53,7 +62,7 @@ def resolve_parser(parser: str | Parser | None, **options: Any) -> Parser | None
     return parser
 
 
-def parse_photo(source: Any, parser: Parser, vocabulary: Vocabulary = FACES) -> ParsedMap | None:
+def parse_photo(source: object, parser: Parser, vocabulary: Vocabulary = FACES) -> ParsedMap | None:
     """Return the label map of a photo, of the photo's own type; ``None`` if it is no photo.
 
     Photos are images in colour, of floats, or of more levels of grey than there are labels: a path
@@ -88,7 +97,9 @@ def parse_photo(source: Any, parser: Parser, vocabulary: Vocabulary = FACES) -> 
     return None
 
 
-def _parse_array(photo: NDArray[Any], parser: Parser, vocabulary: Vocabulary) -> LabelIds | None:
+def _parse_array(
+    photo: NDArray[np.generic], parser: Parser, vocabulary: Vocabulary
+) -> LabelIds | None:
     if photo.ndim == 2 or (photo.ndim == 3 and photo.shape[-1] in (3, 4)):
         if not is_photo(photo, vocabulary):
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models._building import build
 from facemask_inpaint.training.dataset import Batch
 from facemask_inpaint.training.discriminators import DiscriminatorOutput, PatchDiscriminator
+
+if TYPE_CHECKING:
+    from facemask_inpaint.models.mat import Discriminator
 
 Generators = Sequence[torch.Generator]
 """One random generator per image, so that an image's draws do not depend on its batch."""
@@ -48,7 +51,7 @@ class AdversarialPair(nn.Module):
 
     @classmethod
     def create(
-        cls, generator: InpaintingNetwork, resolution: int, options: Mapping[str, Any]
+        cls, generator: InpaintingNetwork, resolution: int, options: Mapping[str, object]
     ) -> AdversarialPair:
         """Pair a generator with an untrained discriminator.
 
@@ -123,7 +126,7 @@ class MIGANPair(AdversarialPair):
 
     @classmethod
     def create(
-        cls, generator: InpaintingNetwork, resolution: int, options: Mapping[str, Any]
+        cls, generator: InpaintingNetwork, resolution: int, options: Mapping[str, object]
     ) -> AdversarialPair:
         """Pair a generator with MAT's discriminator of the final image."""
         return cls(generator, _mat_discriminator(resolution, options).final)
@@ -153,7 +156,7 @@ class MATPair(AdversarialPair):
 
     @classmethod
     def create(
-        cls, generator: InpaintingNetwork, resolution: int, options: Mapping[str, Any]
+        cls, generator: InpaintingNetwork, resolution: int, options: Mapping[str, object]
     ) -> AdversarialPair:
         """Pair a generator with MAT's own discriminator."""
         return cls(generator, _mat_discriminator(resolution, options))
@@ -209,10 +212,10 @@ TRAINABLE: Mapping[str, type[AdversarialPair]] = {
 
 def create_pair(
     architecture: str,
-    options: Mapping[str, Any],
+    options: Mapping[str, object],
     *,
     resolution: int,
-    discriminator_options: Mapping[str, Any],
+    discriminator_options: Mapping[str, object],
 ) -> AdversarialPair:
     """Create the untrained generator and discriminator of an architecture.
 
@@ -245,7 +248,7 @@ def _chance(generator: torch.Generator) -> float:
     return torch.rand((), generator=generator).item()
 
 
-def _mat_discriminator(resolution: int, options: Mapping[str, Any]) -> Any:
+def _mat_discriminator(resolution: int, options: Mapping[str, object]) -> Discriminator:
     from facemask_inpaint.models.mat import Discriminator
 
     if "resolution" in options:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from facemask_inpaint._internal import distributed
+from facemask_inpaint._internal.types import State
 from facemask_inpaint.training import optimisation
 from facemask_inpaint.training.adversarial import AdversarialPair
 from facemask_inpaint.training.dataset import Batch
@@ -20,6 +21,22 @@ Loss = Callable[[Batch], tuple[Tensor, Terms]]
 
 _GENERATOR_PHASE, _DISCRIMINATOR_PHASE, _GLOBAL_PHASE = range(3)
 """Last number of the seed: what the draws of a step are for."""
+
+
+class LearnerState(TypedDict):
+    """What a checkpoint holds of a :class:`Learner`.
+
+    Attributes:
+        pair: weights of generator and discriminator.
+        average: weights of the averaged generator.
+        optimisers: state of each optimiser.
+        step: number of steps done.
+    """
+
+    pair: dict[str, Tensor]
+    average: dict[str, Tensor]
+    optimisers: dict[str, dict[str, State]]
+    step: int
 
 
 class Learner:
@@ -80,7 +97,7 @@ class Learner:
         )
         return terms
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> LearnerState:
         """Return weights and optimisers, for a checkpoint."""
         return {
             "pair": self.pair.state_dict(),
@@ -89,7 +106,7 @@ class Learner:
             "step": self.step,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: LearnerState) -> None:
         """Take up what :meth:`state_dict` returned."""
         self.pair.load_state_dict(state["pair"])
         self.average.load_state_dict(state["average"])

@@ -7,9 +7,18 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from facemask_inpaint._internal.files import atomic_path
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+Sums: TypeAlias = dict[str, list[float]]
+"""Sum and number of the values of each loss."""
+
+LogLine: TypeAlias = "Mapping[str, float | LogLine]"
+"""Numbers by name, in groups."""
 
 EVERY = 10
 """Steps whose means make one line of the log."""
@@ -24,9 +33,9 @@ class TrainingLog:
         sums: what :meth:`state_dict` returned.
     """
 
-    def __init__(self, folder: Path, step: int = 0, sums: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, folder: Path, step: int = 0, sums: Sums | None = None) -> None:
         self.path = folder / "log.jsonl"
-        self._sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self._sums: Sums = defaultdict(lambda: [0.0, 0.0])
         self._sums.update({name: list(pair) for name, pair in (sums or {}).items()})
         self._drop_after(step)
         self._board = _board(folder)
@@ -45,19 +54,18 @@ class TrainingLog:
             return None
         means = {name: total / count for name, (total, count) in self._sums.items()}
         self._sums.clear()
-        line = {"step": step, **means}
-        self.write(line)
-        return line
+        self.write(step, means)
+        return means
 
-    def write(self, line: Mapping[str, Any]) -> None:
-        """Append a line, and add its numbers to TensorBoard."""
+    def write(self, step: int, values: LogLine) -> None:
+        """Append a line with the number of the step, and add its numbers to TensorBoard."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps({"step": step, **values}) + "\n")
         if self._board is not None:
-            for name, value in _numbers(line):
-                self._board.add_scalar(name, value, line["step"])
+            for name, value in _numbers(values):
+                self._board.add_scalar(name, value, step)
 
-    def state_dict(self) -> dict[str, list[float]]:
+    def state_dict(self) -> Sums:
         """Return the sums of the steps since the last line, for a checkpoint."""
         return {name: list(pair) for name, pair in self._sums.items()}
 
@@ -84,17 +92,17 @@ def _step(line: str) -> int:
         return -1
 
 
-def _numbers(line: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+def _numbers(values: LogLine, prefix: str = "") -> list[tuple[str, float]]:
     numbers: list[tuple[str, float]] = []
-    for name, value in line.items():
+    for name, value in values.items():
         if isinstance(value, Mapping):
             numbers += _numbers(value, f"{prefix}{name}/")
-        elif isinstance(value, int | float) and name != "step":
+        else:
             numbers.append((prefix + name, value))
     return numbers
 
 
-def _board(folder: Path) -> Any:
+def _board(folder: Path) -> SummaryWriter | None:
     if importlib.util.find_spec("tensorboard") is None:
         return None
     from torch.utils.tensorboard import SummaryWriter

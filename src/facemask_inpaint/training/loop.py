@@ -7,10 +7,11 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from types import FrameType
+from typing import Literal
 
 import torch
 
@@ -27,6 +28,7 @@ from facemask_inpaint.training.log import TrainingLog
 from facemask_inpaint.training.objective import Objective, Terms
 from facemask_inpaint.training.readable import reading
 from facemask_inpaint.training.recipes import Recipe
+from facemask_inpaint.training.state import TrainingState
 from facemask_inpaint.training.validation import Validation, hole_errors, score_lines
 
 _log = logging.getLogger(__name__)
@@ -76,7 +78,7 @@ class Trainer:
         out: Path,
         *,
         device: torch.device,
-        saved: Mapping[str, Any] | None = None,
+        saved: TrainingState | None = None,
         validation: Validation | None = None,
         workers: int = 0,
         progress: bool = True,
@@ -174,7 +176,7 @@ class Trainer:
         if self.log is not None:
             means = self.log.record(step, {name: float(value) for name, value in terms.items()})
             if means is not None:
-                shown = {name: f"{value:.3g}" for name, value in means.items() if name != "step"}
+                shown = {name: f"{value:.3g}" for name, value in means.items()}
                 bar.set_postfix(shown, refresh=False)
         if recipe.validate_every and (step % recipe.validate_every == 0 or step == self.steps):
             self._validate()
@@ -192,7 +194,7 @@ class Trainer:
         step, average = self.learner.step, self.learner.average
         scores = self.validation.measure(average)
         if self.log is not None:
-            self.log.write({"step": step, "validation": scores})
+            self.log.write(step, {"validation": scores})
             title = f"{self.recipe.name}, step {step}: original, hole, composite"
             sheet = self.validation.sheet(average, title)
             images.save_image(sheet, self.out / "samples" / f"step-{step:09d}.jpg")
@@ -204,7 +206,8 @@ class Trainer:
     def _save(self) -> None:
         if self.log is None:
             return
-        content = {
+        content: TrainingState = {
+            "step": self.learner.step,
             "recipe": self.recipe.to_yaml(),
             "data": digest(self.dataset.faces),
             "learner": self.learner.state_dict(),
@@ -212,9 +215,9 @@ class Trainer:
             "log": self.log.state_dict(),
             "seconds": self.seconds,
         }
-        state.save(self.out / "checkpoints", self.learner.step, content)
+        state.save(self.out / "checkpoints", content)
 
-    def _resume(self, saved: Mapping[str, Any]) -> None:
+    def _resume(self, saved: TrainingState) -> None:
         """Continue from a checkpoint.
 
         Raises:
@@ -274,7 +277,7 @@ def _require_equal_parts(recipe: Recipe) -> None:
 def _stop_signals(trainer: Trainer) -> Iterator[None]:
     """Let SIGTERM, and the first interrupt from the keyboard, end the run after its step."""
 
-    def stop(number: int, frame: Any) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         _log.warning("%s: saving after this step", signal.Signals(number).name)
         trainer.asked_to_stop = True
         signal.signal(signal.SIGINT, signal.default_int_handler)

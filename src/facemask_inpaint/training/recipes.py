@@ -296,7 +296,7 @@ class Recipe:
         """Return the number of steps of the whole run over so many images."""
         return self.steps or max(1, round(self.epochs * images / self.batch_size))
 
-    def changed(self, /, **changes: Any) -> Recipe:
+    def changed(self, /, **changes: object) -> Recipe:
         """Return a copy with other values.
 
         Args:
@@ -315,8 +315,10 @@ class Recipe:
             target = data[part] if part else data
             if name not in target:
                 raise unknown_name(f"setting of {part or 'a recipe'}", name, target)
-            is_part = is_dataclass(value) and not isinstance(value, type)
-            target[name] = asdict(value) if is_part else value
+            if is_dataclass(value) and not isinstance(value, type):
+                target[name] = asdict(value)
+            else:
+                target[name] = value
         return read(type(self), data, "recipe")
 
     def to_yaml(self) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from facemask_inpaint.errors import OptionError
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler
+from facemask_inpaint.masks.adaptive import SamplerOptions
 from facemask_inpaint.metrics import FeatureReader
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.training import perceptual, state
@@ -163,7 +164,7 @@ class Prepared(Protocol):
         """Take what it needs from images ``(3, S, S)`` in [-1, 1], one after the other."""
 
 
-def _checkpoint(recipe: Recipe, faces: Faces, out: Path) -> dict[str, Any] | None:
+def _checkpoint(recipe: Recipe, faces: Faces, out: Path) -> state.TrainingState | None:
     """The newest checkpoint of this run; one of another run beside it is passed over.
 
     Raises:
@@ -185,7 +186,7 @@ def _checkpoint(recipe: Recipe, faces: Faces, out: Path) -> dict[str, Any] | Non
     return None
 
 
-def _differences(recipe: Recipe, faces: Faces, saved: Mapping[str, Any]) -> list[str]:
+def _differences(recipe: Recipe, faces: Faces, saved: state.TrainingState) -> list[str]:
     """Settings in which a checkpoint belongs to another run."""
     try:
         old, new = (Recipe.from_yaml(text) for text in (saved["recipe"], recipe.to_yaml()))
@@ -220,7 +221,7 @@ def _sampler(recipe: Recipe, faces: Faces) -> MixedMaskSampler:
         _log.warning("left out: %s", reason)
     given = [name for name in names if name not in reasons] or names
     weights = {name: value for name, value in masks.class_weights.items() if name in given}
-    options: dict[str, Any] = {
+    options: SamplerOptions = {
         "classes": given,
         "class_weights": weights or None,
         "random": masks.random,

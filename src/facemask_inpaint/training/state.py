@@ -9,14 +9,17 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import torch
 from torch import Tensor
 
 from facemask_inpaint import checkpoints
 from facemask_inpaint._internal.files import atomic_path
+from facemask_inpaint._internal.types import StateDict
 from facemask_inpaint.errors import CheckpointError
+from facemask_inpaint.training.learner import LearnerState
+from facemask_inpaint.training.log import Sums
 
 KEPT = 2
 """Checkpoints that are kept; the older one is there in case the newest is damaged on disk."""
@@ -27,7 +30,29 @@ _MAX_VALUES = 1_000_000
 _log = logging.getLogger(__name__)
 
 
-def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
+class TrainingState(TypedDict):
+    """A run after some step.
+
+    Attributes:
+        step: number of steps done.
+        recipe: as YAML.
+        data: digest of the portraits.
+        learner: weights and optimisers.
+        sampler: state of the mask sampler.
+        log: losses since the last line of the log.
+        seconds: spent in training steps.
+    """
+
+    step: int
+    recipe: str
+    data: str
+    learner: LearnerState
+    sampler: StateDict
+    log: Sums
+    seconds: float
+
+
+def save(folder: Path, state: TrainingState) -> Path:
     """Write a checkpoint, and remove all but the newest few.
 
     Checkpoints of a later step, which a run that continues from here did not use, are damaged or
@@ -35,26 +60,25 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
     Args:
         folder: of the checkpoints.
-        step: number of steps done.
-        state: nested dictionaries, lists and tuples of tensors and plain values.
+        state: of the run.
 
     Returns:
         The file that was written.
     """
+    step = state["step"]
     path = folder / f"step-{step:09d}.pt"
-    content = {"step": step, **state}
     for other in _newest_first(folder):
         if _step(other) > step or (other == path and other.is_dir()):
             _set_aside(other)
     with atomic_path(path, durable=True) as temporary:
-        torch.save({_DIGEST: digest(content), **content}, temporary)
+        torch.save({_DIGEST: digest(state), **state}, temporary)
     for old in _newest_first(folder)[KEPT:]:
         with suppress(OSError):  # a folder of that name
             old.unlink()
     return path
 
 
-def usable(folder: Path) -> Iterator[dict[str, Any]]:
+def usable(folder: Path) -> Iterator[TrainingState]:
     """Yield the intact checkpoints, newest first; a warning is logged for every other."""
     for path in _newest_first(folder):
         try:
@@ -63,19 +87,19 @@ def usable(folder: Path) -> Iterator[dict[str, Any]]:
             _log.warning("%s; trying the checkpoint before", error)
 
 
-def newest(folder: Path) -> dict[str, Any] | None:
+def newest(folder: Path) -> TrainingState | None:
     """Return the newest intact checkpoint; ``None`` if there is none."""
     return next(usable(folder), None)
 
 
-def digest(state: Any) -> str:
+def digest(state: object) -> str:
     """Return the SHA-256 over every number and name of a nested state.
 
     Raises:
         CheckpointError: It has more values than any run keeps.
     """
     hasher, left = hashlib.sha256(), _MAX_VALUES
-    pending = [state]
+    pending: list[object] = [state]
     while pending:
         value = pending.pop()
         left -= 1
@@ -96,7 +120,7 @@ def digest(state: Any) -> str:
     return hasher.hexdigest()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> TrainingState:
     """Read a checkpoint and verify its hash.
 
     Raises:
@@ -114,7 +138,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: damaged: its content has another hash than when written")
     if content["step"] != _step(path):
         raise CheckpointError(f"{path}: holds step {content['step']}, not that of its name")
-    return content
+    return cast("TrainingState", content)
 
 
 def _newest_first(folder: Path) -> list[Path]:
