@@ -66,6 +66,7 @@ def _reader_options(command: options.Command) -> options.Command:
 @options.metrics_option(default_metrics())
 @click.option("--masks", type=options.existing, help="Masks, 255 = hole: pixel metrics in it too.")
 @click.option("--null-swaps", default=0, show_default=True, help="Refits for P-IDS' reference.")
+@click.option("--explain", is_flag=True, help="Say why P-IDS and U-IDS are what they are.")
 @options.extractor_options(several=True)
 @options.face_options
 @_reader_options
@@ -75,6 +76,7 @@ def evaluate(
     metrics: str | None,
     masks: Path | None,
     null_swaps: int,
+    explain: bool,
     embedders: tuple[str, ...],
     finders: tuple[str, ...],
     json_file: Path | None,
@@ -87,16 +89,20 @@ def evaluate(
     Example:
         facemask-inpaint evaluate faces/ filled/ --masks masks/
         facemask-inpaint evaluate faces/ filled/ --metrics fid --json fid.json
+        facemask-inpaint evaluate faces/ filled/ --metrics pids,uids --explain
         facemask-inpaint evaluate faces/ filled/ --metrics l1 --identity dlib --landmarks dlib-68
     """
     from facemask_inpaint.metrics import evaluate as evaluate_images
+    from facemask_inpaint.metrics import explain_ids
 
     left_out = _LeftOut()
     names = metric_names(default_metrics() if metrics is None else metrics, metric_rows())
     names = of_face_networks(names, embedders, finders)
-    readers = _readers(reading, left_out, needs_network=needs_features(names))
+    readers = _readers(reading, left_out, needs_network=explain or needs_features(names))
     scores = evaluate_images(real, fake, names, masks, null_swaps=null_swaps, reader=readers)
     click.echo(str(scores))
+    for name, reader in readers.items() if explain else ():
+        click.echo(f"\n{name}: {explain_ids(real, fake, reader=reader)}")
     _write(json_file, lambda: scores.to_json(indent=2))
     _write(csv_file, scores.to_csv)
     options.require_none_failed(left_out.reasons)

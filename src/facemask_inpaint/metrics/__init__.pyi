@@ -38,6 +38,8 @@ from .features.vision_transformers import (
 from .frechet import StatisticsSource as StatisticsSource
 from .frechet import fid as fid
 from .frechet import frechet_distance as frechet_distance
+from .ids_explanation import IdsExplanation as IdsExplanation
+from .ids_explanation import explain_ids as explain_ids
 from .inputs import MaskSource as MaskSource
 from .kernel import KernelResult as KernelResult
 from .kernel import cmmd as cmmd

@@ -145,7 +145,7 @@ def _scores(real: Tensor, fake: Tensor, k: int) -> tuple[float, float, float, fl
     real_radii, fake_radii = (_squared_radii(rows, k) * _SHRUNK for rows in (real, fake))
     precise = torch.zeros(len(fake), dtype=torch.bool, device=real.device)
     recalled = covered = inside = 0
-    for start, squared in _distance_blocks(real, fake):
+    for start, squared in distance_blocks(real, fake):
         in_real = squared < real_radii[start : start + len(squared), None]
         precise |= in_real.any(dim=0)
         covered += int(in_real.any(dim=1).sum())
@@ -162,14 +162,19 @@ def _scores(real: Tensor, fake: Tensor, k: int) -> tuple[float, float, float, fl
 def _squared_radii(rows: Tensor, k: int) -> Tensor:
     """Squared distance ``(n,)`` of each row from its k-th nearest other row."""
     radii = []
-    for start, squared in _distance_blocks(rows, rows):
+    for start, squared in distance_blocks(rows, rows):
         squared.diagonal(start).fill_(0)  # itself, the nearest of all
         radii.append(squared.kthvalue(k + 1, dim=1).values)
     return torch.cat(radii)
 
 
-def _distance_blocks(first: Tensor, second: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Squared distances of some rows at a time from all others, with the number of the first."""
+def distance_blocks(first: Tensor, second: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield squared distances ``(m, n')`` of m rows at a time, with the number of the first.
+
+    Args:
+        first: ``(n, d)`` rows.
+        second: ``(n', d)`` rows, from which they are measured.
+    """
     norms = second.square().sum(dim=1)
     for start in range(0, len(first), _BLOCK):
         block = first[start : start + _BLOCK]
