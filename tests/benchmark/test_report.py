@@ -124,6 +124,13 @@ class TestFile:
         for warning in found:
             assert f"<span>{escape(spanning(warning.texts))}</span>" in text
 
+    def test_what_changes_the_meaning_stands_beside_the_headline(self, page_file: Path) -> None:
+        text = page_file.read_text(encoding="utf-8")
+        head = text[: text.index('class="teaser"')]
+        caveats = re.findall(r'<p class="lede caveat">(.*?)</p>', head)
+        assert "stand-in" in caveats[0]
+        assert caveats[1].startswith("harmonic learns nothing")
+
     def test_same_run_gives_same_bytes(self, run: Run, page_file: Path, tmp_path: Path) -> None:
         again = write_report(Run.open(run.folder), tmp_path / "again.html")
         assert again.read_bytes() == page_file.read_bytes()
@@ -365,6 +372,12 @@ class TestBrowser:
         page.run("document.querySelector('input[name=metric][value=fid]').focus()")
         page.press("ArrowRight")
         assert page.run(shown) == "uids"
+
+    def test_prints_with_all_images_and_metrics(self, page: browser.Page) -> None:
+        printed = base64.b64decode(page.send("Page.printToPDF")["data"])
+        assert printed.startswith(b"%PDF")
+        assert printed.count(b"/Subtype /Image") > 20
+        assert page.run('document.querySelectorAll("img[data-image]:not([src])").length') == 0
 
     def test_every_control_has_a_name_and_a_visible_focus(self, page: browser.Page) -> None:
         nameless = (

@@ -8,9 +8,12 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
+from facemask_inpaint.benchmark.metrics import metric_row
 from facemask_inpaint.benchmark.report import Selection
+from facemask_inpaint.benchmark.report.format import fixed
 from facemask_inpaint.benchmark.report.page import environment
 from facemask_inpaint.benchmark.report.plots import COLOURS, Point, Scale
+from facemask_inpaint.benchmark.report.scores import Board
 from facemask_inpaint.benchmark.report.selection import cross_section, extremes, spread
 from facemask_inpaint.benchmark.report.warnings import gathered, spanning
 from facemask_inpaint.benchmark.store.records import CaseRecord, Score
@@ -144,6 +147,26 @@ class TestParts:
         assert drawn.count("whisker") == 1
         assert 'x1="13.20%" x2="31.60%"' in drawn
         assert 'aria-label="a 2; b 4"' in drawn
+
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            (0.0, "0"),
+            (0.0004, "<0.001"),
+            (-0.0004, ">\N{MINUS SIGN}0.001"),
+            (-2.5, "\N{MINUS SIGN}2.500"),
+        ],
+    )
+    def test_no_number_is_shown_as_zero_that_is_not(self, value: float, expected: str) -> None:
+        assert fixed(value, 3) == expected
+
+    def test_small_scores_keep_their_digits_beside_large_ones(self) -> None:
+        values = {"a": 0.0213, "b": 40.0}
+        scores = {
+            ("nose", name): Score(name, "nose", 64, "fid", v, 9) for name, v in values.items()
+        }
+        board = Board(64, metric_row("fid"), (), {"a": 0, "b": 1}, scores)
+        assert fixed(values["a"], board.digits("nose")) == "0.021"
 
     def test_warnings_merge_when_only_numbers_differ(self) -> None:
         def score(text: str) -> Score:

@@ -19,10 +19,14 @@ def counted(count: int, noun: str) -> str:
 
 
 def fixed(value: float, digits: int) -> str:
-    """Return a number with so many digits after the point, a true minus sign, and no ``-0``."""
+    """Return a number with so many digits after the point and a true minus sign.
+
+    Zero is ``0``, and what would be rounded to it ``<0.001``.
+    """
     text = f"{value:.{digits}f}"
     if float(text) == 0:
-        text = text.lstrip("-")
+        least = f"{10.0**-digits:.{digits}f}"
+        return "0" if value == 0 else f"<{least}" if value > 0 else f">{MINUS}{least}"
     return text.replace("-", MINUS)
 
 

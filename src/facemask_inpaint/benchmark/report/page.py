@@ -19,13 +19,15 @@ from markupsafe import Markup
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
 from facemask_inpaint.benchmark.metrics import in_table_order, metric_row
+from facemask_inpaint.benchmark.protocols.leakage import leaks
 from facemask_inpaint.benchmark.report import differences, format, plots, provenance, scores
 from facemask_inpaint.benchmark.report.assets import Assets
 from facemask_inpaint.benchmark.report.gallery import Gallery
 from facemask_inpaint.benchmark.report.grids import MARKED
 from facemask_inpaint.benchmark.report.selection import Selection
-from facemask_inpaint.benchmark.report.warnings import scoped_warnings
+from facemask_inpaint.benchmark.report.warnings import caveats, scoped_warnings
 from facemask_inpaint.benchmark.store.layout import Run
+from facemask_inpaint.benchmark.store.settings import protocol_label
 from facemask_inpaint.masks import MaskClass
 
 
@@ -81,6 +83,8 @@ def render(run: Run, selection: Selection) -> str:
             settings=provenance.shown_settings(run),
             mask_text=provenance.mask_text(run),
             warnings=scoped_warnings(run),
+            caveats=list(caveats(run)),
+            leaks={leak.method: leak.text for leak in leaks(run)},
             metrics=[metric_row(name) for name in metrics],
         )
     )
@@ -107,6 +111,7 @@ def environment() -> Environment:
         "descriptions": {str(mask_class): mask_class.description for mask_class in MaskClass},
         "interval": format.interval,
         "outline": plots.outline,
+        "protocol_label": protocol_label,
         "source": _source,
     }
     return jinja

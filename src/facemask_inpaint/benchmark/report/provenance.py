@@ -12,7 +12,9 @@ from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import Failure, Timing
 
 _MOST_FAILURES = 200
-_SHOWN_ELSEWHERE = frozenset({"format", "dataset", "classes", "methods", "resolutions", "metrics"})
+_SHOWN_ELSEWHERE = frozenset(
+    {"format", "dataset", "classes", "methods", "resolutions", "metrics", "protocol"}
+)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from facemask_inpaint.benchmark.store.records import ClassEntry, Score
 from facemask_inpaint.metrics.metric import Metric
 
 _FEWEST_DIGITS = 2
+_FEWEST_SIGNIFICANT = 2
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,11 @@ class Board:
         ends = (end for score in scores for end in (score.value, score.low, score.high))
         return Scale.of([end for end in ends if end is not None])
 
-    @cached_property
-    def digits(self) -> int:
-        """Digits after the point that all scores are shown with."""
-        return max(_FEWEST_DIGITS, decimals(score.value for score in self.scores.values()))
+    def digits(self, mask_class: str) -> int:
+        """Return the digits after the point that the scores of one class are shown with."""
+        sizes = [abs(score.value) for score in self.of(mask_class) if score.value]
+        least = decimals([min(sizes)], _FEWEST_SIGNIFICANT) if sizes else 0
+        return max(_FEWEST_DIGITS, decimals(sizes), least)
 
     @property
     def has_intervals(self) -> bool:
@@ -101,8 +103,9 @@ class Board:
     def _point(self, score: Score | None) -> Point | None:
         if score is None:
             return None
-        value = fixed(score.value, self.digits)
-        title = f"{score.method} {value} {interval(score.low, score.high, self.digits)}".rstrip()
+        digits = self.digits(score.mask_class)
+        value = fixed(score.value, digits)
+        title = f"{score.method} {value} {interval(score.low, score.high, digits)}".rstrip()
         index = self.methods[score.method]
         return Point(index, score.method, score.value, score.low, score.high, title)
 

@@ -27,6 +27,7 @@ const nearby = new IntersectionObserver(
   { rootMargin: "600px" },
 );
 all("img[data-image]").forEach((image) => nearby.observe(image));
+addEventListener("beforeprint", () => all("img[data-image]").forEach(fill));
 
 const originalsButton = document.getElementById("originals");
 
