@@ -69,14 +69,17 @@ class Crop:
         """Return the smallest square around a photo of ``size`` (width, height)."""
         return cls(size[0] / 2, size[1] / 2, max(size), max(size))
 
-    def tiles(self) -> list[Crop]:
-        """Return nine overlapping crops of half its width and height that cover it, if upright."""
-        width, height = self.width / 2, self.height / 2
-        return [
-            Crop(self.x + across * width, self.y + along * height, width, height)
-            for along in (-0.5, 0.0, 0.5)
-            for across in (-0.5, 0.0, 0.5)
-        ]
+    @classmethod
+    def cover(cls, size: tuple[int, int], share: float) -> list[Crop]:
+        """Return squares that cover a photo, each overlapping the next by half of its side.
+
+        Args:
+            size: width and height of the photo.
+            share: side of the squares as a share of the photo's longer side.
+        """
+        side = share * max(size)
+        across, along = (_spread(extent, side) for extent in size)
+        return [cls(x, y, side, side) for y in along for x in across]
 
     def scaled(self, factor: float) -> Crop:
         """Return the same crop with so many times the width and height."""
@@ -192,3 +195,11 @@ class Crop:
             *(cos * right, sin * right, grid[1] / 2 + (cos * dx + sin * dy) * right),
             *(-sin * down, cos * down, grid[0] / 2 + (cos * dy - sin * dx) * down),
         )
+
+
+def _spread(extent: float, side: float) -> list[float]:
+    """Middles of stretches of a line that cover it and overlap by half at least."""
+    if extent <= side:
+        return [extent / 2]
+    gaps = math.ceil((extent - side) / (side / 2))
+    return [side / 2 + number * (extent - side) / gaps for number in range(gaps + 1)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,17 @@ _SLACK = 2.0
 """How much more than usual a crop that was set anew so often may still move."""
 
 _SAME_FACE = 0.3
-"""Crops whose centres are closer than this share of their width show one face."""
+"""Crops whose centres are closer than this share of a width show one face."""
+
+_QUARTERS = (math.pi / 2, -math.pi / 2, math.pi)
+"""Angles in radians by which a photo may lie on its side or upside down."""
+
+_SEARCHES = ((1 / 2, 0.0), (1 / 4, 0.0), *((1 / 2, roll) for roll in _QUARTERS))
+"""Windows in which smaller faces are searched, as shares of the photo's longer side, and how they
+are turned: the first always, each of the others where no face has been found by then."""
+
+_SURE = 0.9
+"""Confidence in a face's labels below which it is also parsed turned by quarters."""
 
 _WIDER = 2.5
 """How much larger than a face's crop the crop is in which hair and clothes around it are found."""
@@ -145,23 +156,35 @@ class PhotoParser:
     def _scored_faces(self, photo: Image.Image) -> list[ScoredCrop]:
         """The best crop of each face with its scores, the largest first."""
         whole = self._score(photo, Crop.square_around(photo.size))
-        faces = self._refined(photo, self._crops_in(whole), whole)
-        if not faces:
-            tiles = [self._score(photo, tile) for tile in whole.crop.tiles()]
-            crops = [crop for scored in tiles for crop in self._crops_in(scored)]
-            faces = self._refined(photo, crops, whole)
-        return faces
+        faces = self._refined(photo, self._crops_in(whole), whole, [])
+        if any(face is whole for face in faces):
+            return faces
+        for share, roll in _SEARCHES:
+            windows = [
+                self._score(photo, replace(crop, roll=roll))
+                for crop in Crop.cover(photo.size, share)
+            ]
+            crops = [crop for window in windows for crop in self._crops_in(window)]
+            faces = self._refined(photo, crops, whole, faces)
+            if faces:
+                break
+        return sorted(faces, key=lambda face: -face.crop.width)
 
     def _refined(
-        self, photo: Image.Image, crops: list[Crop], whole: ScoredCrop
+        self,
+        photo: Image.Image,
+        crops: list[Crop],
+        whole: ScoredCrop,
+        known: list[ScoredCrop],
     ) -> list[ScoredCrop]:
-        """The best crop of each face that also looks like one from close by, the largest first."""
-        faces: list[ScoredCrop] = []
+        """The known faces and the best crops of those that also look like one from close by."""
+        faces = list(known)
         for crop in sorted(crops, key=lambda crop: -crop.width):
-            scored = self._refine(photo, crop, whole)
-            if scored and all(scored.crop.distance(face.crop) > _SAME_FACE for face in faces):
-                faces.append(scored)
-        return sorted(faces, key=lambda face: -face.crop.width)
+            if _is_new(crop, faces):
+                scored = self._turned(photo, self._refine(photo, crop, whole))
+                if scored and _is_new(scored.crop, faces):
+                    faces.append(scored)
+        return faces
 
     def _refine(self, photo: Image.Image, crop: Crop, whole: ScoredCrop) -> ScoredCrop | None:
         """Set a crop anew until it fits its face; ``None`` if it never does: then it was none."""
@@ -176,14 +199,29 @@ class PhotoParser:
             previous, scored = scored, self._score(photo, crop)
         return scored if scored.crop.is_close(previous.crop, _SLACK) else None
 
+    def _turned(self, photo: Image.Image, face: ScoredCrop | None) -> ScoredCrop | None:
+        """The face, or the same turned by quarters where its labels are more certain then."""
+        if face is None or self._confidence(face) >= _SURE:
+            return face
+        turned = [
+            self._refine(photo, replace(face.crop, roll=face.crop.roll + roll), face)
+            for roll in _QUARTERS
+        ]
+        return max([face, *filter(None, turned)], key=self._confidence)
+
+    def _confidence(self, face: ScoredCrop) -> float:
+        """Mean probability of the labels of a face's own pixels."""
+        shares = np.exp(face.scores - face.scores.max(axis=0))
+        inside = np.isin(self.network.ids[face.scores.argmax(axis=0)], _OWN)
+        return float((1 / shares.sum(axis=0))[inside].mean()) if inside.any() else 0.0
+
     def _labelled(
         self, photo: Image.Image, face: ScoredCrop, own: NDArray[np.bool_]
     ) -> LabelledFace:
         """One face with the pixels of its region that are its ``own``."""
         region = self._region(photo, face)
         ids = np.where(own, self._compose(photo, face, region), 0).astype(np.uint8)
-        score = _confidence(face.scores, self.network.ids)
-        return LabelledFace(face.crop, region, assign_left_right(ids), score)
+        return LabelledFace(face.crop, region, assign_left_right(ids), self._confidence(face))
 
     def _region(self, photo: Image.Image, face: ScoredCrop) -> Region:
         return face.crop.scaled(_WIDER).region(photo.size)
@@ -211,6 +249,13 @@ class PhotoParser:
         connected = np.zeros(count + 1, dtype=bool)
         connected[patches[inner][best.inside]] = True
         return np.where(connected[patches], label_map, 0)
+
+
+def _is_new(crop: Crop, faces: list[ScoredCrop]) -> bool:
+    """Whether a crop shows none of the faces: they neither lie in its middle nor it in theirs."""
+    return all(
+        min(crop.distance(face.crop), face.crop.distance(crop)) > _SAME_FACE for face in faces
+    )
 
 
 def choose_faces(face: FaceChoice, count: int) -> range:
@@ -245,10 +290,3 @@ def check_face(face: FaceChoice, name: str = "face") -> FaceChoice:
             f'{name} must be "largest", "all", or a number from 0 (the largest), not {face!r}'
         )
     return face
-
-
-def _confidence(scores: NDArray[np.float32], ids: LabelIds) -> float:
-    """Mean probability of the labels of the face's own pixels, from scores ``(K, h, w)``."""
-    shares = np.exp(scores - scores.max(axis=0))
-    inside = np.isin(ids[scores.argmax(axis=0)], _OWN)
-    return float((1 / shares.sum(axis=0))[inside].mean()) if inside.any() else 0.0
