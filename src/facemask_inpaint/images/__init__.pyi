@@ -22,3 +22,5 @@ from .masks import decode_masks as decode_masks
 from .opening import is_file as is_file
 from .resampling import resample_hole as resample_hole
 from .resampling import resize as resize
+from .resampling import resize_part as resize_part
+from .resampling import resize_strips as resize_strips

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,6 +29,47 @@ def resize(rgb: Tensor, size: tuple[int, int]) -> Tensor:
     # Half types have no antialiased kernel on every device.
     work = rgb.float() if rgb.element_size() < 4 else rgb
     return F.interpolate(work, size, mode="bicubic", antialias=True).to(rgb.dtype)
+
+
+def resize_strips(strips: Iterable[Tensor], size: tuple[int, int]) -> Tensor:
+    """Resample an image that comes in strips of rows, from top to bottom.
+
+    Interpolation is separable, so the result is that of :func:`resize` for the whole image, bit for
+    bit, and no more than the strips' own width has to be kept at full height.
+
+    Args:
+        strips: ``(C, h, W)`` each, of a float dtype.
+        size: height and width to reach.
+
+    Returns:
+        ``(C, *size)`` of the same dtype.
+
+    Example:
+        >>> resize_strips([torch.zeros(3, 4, 8), torch.zeros(3, 4, 8)], (4, 6)).shape
+        torch.Size([3, 4, 6])
+    """
+    narrow = [resize(strip[None], (strip.shape[-2], size[1])) for strip in strips]
+    return resize(torch.cat(narrow, dim=2), size)[0]
+
+
+def resize_part(rgb: Tensor, size: tuple[int, int], region: tuple[slice, slice]) -> Tensor:
+    """Resample an image of which only a part is needed, as :func:`resize` does, bit for bit.
+
+    Args:
+        rgb: ``(C, H, W)`` of any float dtype.
+        size: height and width of the whole result.
+        region: rows and columns of the part.
+
+    Returns:
+        ``(C, h, w)``, the part, of the same dtype.
+
+    Example:
+        >>> resize_part(torch.zeros(3, 4, 4), (8, 8), (slice(2, 5), slice(0, 4))).shape
+        torch.Size([3, 3, 4])
+    """
+    rows, columns = region
+    wide = resize(rgb[None], (rgb.shape[-2], size[1]))[..., columns]
+    return resize(wide, (size[0], wide.shape[-1]))[0, :, rows]
 
 
 def resample_hole(hole: Tensor, size: tuple[int, int]) -> Tensor:

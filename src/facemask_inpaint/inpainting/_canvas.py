@@ -13,7 +13,7 @@ from facemask_inpaint._internal.types import Blend, LoadedImage, Match
 from facemask_inpaint.images.pixels import Region
 from facemask_inpaint.inpainting._plans import Part, Plan, region_of
 from facemask_inpaint.inpainting.face_view import FaceView
-from facemask_inpaint.inpainting.strategies import View
+from facemask_inpaint.inpainting.strategies import Crop, View
 from facemask_inpaint.parsing.faces import within
 
 
@@ -62,6 +62,8 @@ class Canvas:
 
     def seen_in(self, view: View) -> tuple[Tensor, Tensor]:
         """Return what a network gets to see: ``(3, h, w)`` and the hole ``(1, h, w)``."""
+        if isinstance(view, Crop):
+            return view.crop_from(self._part, self.unknown)
         region = view.region(self.plan.image.size)
         return view.within(region).crop(self._part(region), self.unknown[region])
 

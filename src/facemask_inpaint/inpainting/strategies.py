@@ -20,6 +20,7 @@ that the network was trained on; see ``face_view`` and ``framing``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, get_args
 
@@ -34,6 +35,10 @@ from facemask_inpaint.models import InpaintingNetwork
 
 STRATEGIES: tuple[str, ...] = get_args(CropStrategy)
 """Those that choose a :class:`Crop`."""
+
+
+_STRIP = 256
+"""Rows of an image that are decoded at a time."""
 
 
 class View(Protocol):
@@ -105,21 +110,36 @@ class Crop:
             The crop ``(3, h, w)`` float with 0 in the hole, and its hole ``(1, h, w)`` bool, both
             of the size ``padded``.
         """
-        rows, columns = self._slices()
-        hole = hole[rows, columns]
-        known = (~hole).to(rgb.dtype)[None]
-        visible = rgb[:, rows, columns] * known
+        return self.crop_from(lambda region: rgb[:, *region], hole)
+
+    def crop_from(self, read: Callable[[Region], Tensor], hole: Tensor) -> tuple[Tensor, Tensor]:
+        """Cut the network's input out of an image that is read strip by strip; see :meth:`crop`.
+
+        Args:
+            read: returns the colours ``(3, h, w)`` of the rows and columns of a rectangle.
+            hole: ``(H, W)`` bool.
+        """
+        strips = (self._strip(read, hole, start) for start in range(0, self.size[0], _STRIP))
+        total = images.resize_strips(strips, self.scaled)
+        hole = images.resample_hole(hole[self._slices()], self.scaled)
+        visible = total[:3]
         if self.scaled != self.size:
-            total = images.resize(torch.cat([visible, known])[None], self.scaled)[0]
-            hole = images.resample_hole(hole, self.scaled)
-            known = (~hole).to(rgb.dtype)[None]
             weight = torch.where(hole, 1.0, total[3:]).clamp_min(0.1)
-            visible = (total[:3] / weight).clamp(-1, 1) * known
+            visible = (visible / weight).clamp(-1, 1) * (~hole).to(total.dtype)[None]
         grid = torch.meshgrid(
-            *(_mirrored(have, want, rgb.device) for have, want in zip(self.scaled, self.padded)),
+            *(_mirrored(have, want, total.device) for have, want in zip(self.scaled, self.padded)),
             indexing="ij",
         )
         return visible[:, grid[0], grid[1]], hole[grid][None]
+
+    def _strip(self, read: Callable[[Region], Tensor], hole: Tensor, start: int) -> Tensor:
+        """Some rows of the rectangle ``(4, h, w)``: known colours, and what is known."""
+        rows, columns = self._slices()
+        top = rows.start + start
+        region = (slice(top, min(top + _STRIP, rows.stop)), columns)
+        rgb = read(region)
+        known = (~hole[region]).to(rgb.dtype)[None]
+        return torch.cat([rgb * known, known])
 
     def uncrop(self, prediction: Tensor, rgb: Tensor) -> Tensor:
         """Return a copy of an image with the prediction in place.
@@ -130,11 +150,9 @@ class Crop:
         """
         height, width = self.scaled
         prediction = prediction[:, :height, :width].to(rgb)
-        if self.scaled != self.size:
-            prediction = images.resize(prediction[None], self.size)[0]
         frame = rgb.clone()
         theirs, ours = zip(*map(_overlap, rgb.shape[1:], self._slices()))
-        frame[:, theirs[0], theirs[1]] = prediction[:, ours[0], ours[1]]
+        frame[:, theirs[0], theirs[1]] = images.resize_part(prediction, self.size, ours)
         return frame
 
     def _slices(self) -> Region:

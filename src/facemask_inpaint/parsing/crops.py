@@ -15,6 +15,9 @@ from facemask_inpaint.parsing.protocol import LabelIds
 Affine = tuple[float, float, float, float, float, float]
 """Rows of the map from a position in Pillow's output to that in its input."""
 
+_REDUCING_GAP = 3.0
+"""A photo is reduced, where it is, to so many times the resolution at least."""
+
 _SAME_SIZE = 1.2
 _SAME_PLACE = 0.08
 _SAME_ROLL = 0.2
@@ -162,12 +165,18 @@ class Crop:
             max(0, math.ceil(right - photo.width)),
             max(0, math.ceil(bottom - photo.height)),
         )
+        # What goes beyond the border of a large photo is made of a reduced copy.
+        factor = max(1, int(min(self.width, self.height) / resolution / _REDUCING_GAP))
         if any(before + beyond):
-            pixels = np.asarray(photo)[rows, columns]
+            box = (columns.start, rows.start, columns.stop, rows.stop)
+            pixels = np.asarray(photo.reduce(factor, box))
+            before, beyond = (
+                (-(-across // factor), -(-along // factor)) for across, along in (before, beyond)
+            )
             around = ((before[1], beyond[1]), (before[0], beyond[0]), (0, 0))
             photo = Image.fromarray(np.pad(pixels, around, mode="edge"))
-            left, right = (x + before[0] - columns.start for x in (left, right))
-            top, bottom = (y + before[1] - rows.start for y in (top, bottom))
+            left, right = ((x - columns.start) / factor + before[0] for x in (left, right))
+            top, bottom = ((y - rows.start) / factor + before[1] for y in (top, bottom))
         return photo.resize(
             (resolution, resolution), Image.Resampling.BILINEAR, (left, top, right, bottom)
         )
