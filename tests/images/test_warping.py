@@ -35,7 +35,7 @@ def test_positions_are_those_of_scipy(scale: float) -> None:
 def test_what_is_finer_than_the_result_averages_out(scale: float, angle: float) -> None:
     stripes = (torch.arange(400) % 2 * 2.0 - 1).expand(1, 400, 400).contiguous()
     shrunk = warp(stripes, Similarity(scale, angle, 150.0, 60.0), (40, 40))
-    assert shrunk.abs().max() < 0.12
+    assert shrunk.abs().max() < 0.15, "at full contrast it would be 1"
 
 
 def test_the_way_back_ends_where_it_began() -> None:

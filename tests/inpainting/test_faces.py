@@ -127,7 +127,8 @@ def test_the_network_gets_the_face_where_its_data_have_it(
     brightness = seen[0][0].mean(0).numpy() + 1
     for x, y in expected:
         near = np.s_[int(y) - 5 : int(y) + 6, int(x) - 5 : int(x) + 6]
-        found = np.array(ndimage.center_of_mass(brightness[near]))[::-1] + (int(x), int(y)) - 4.5
+        row, column = ndimage.center_of_mass(brightness[near])
+        found = (int(x) + column - 4.5, int(y) + row - 4.5)
         np.testing.assert_allclose(found, (x, y), atol=0.5)
 
 
@@ -174,14 +175,12 @@ def test_all_faces_the_largest_or_one(labels: NDArray[np.uint8]) -> None:
     assert [face.filled for face in both.faces] == [True, True]
     assert both.faces[0].frame.width > both.faces[1].frame.width
     xs, _ = zip(*both.faces[0].corners)
-    assert 60 < min(xs) < max(xs) < 290
+    assert 30 < min(xs) < 90 < 250 < max(xs) < 310
     assert len(inpainter.network.seen) == 2, "one crop holds both eyes"
     one = inpainter.inpaint(photo, mask_class="eyes", label_map=scene, faces=1)
     assert [face.filled for face in one.faces] == [False, True]
-    assert (
-        str(one)
-        == f"2 faces, filled 1: at ({one.faces[1].frame.x:.0f}, {one.faces[1].frame.y:.0f})"
-    )
+    frame = one.faces[1].frame
+    assert str(one) == f"2 faces, filled 1: at ({frame.x:.0f}, {frame.y:.0f})"
     assert not one.masks[0][:, :350].any()
     largest = inpainter.inpaint(photo, mask_class="eyes", label_map=scene, faces="largest")
     np.testing.assert_array_equal(largest.masks[0] | one.masks[0], both.masks[0])
@@ -215,10 +214,8 @@ def test_a_turned_photo_is_filled_alike(turns: int, labels: NDArray[np.uint8]) -
     photo, hole = _photo(scene.shape), np.isin(scene, (4, 5))
     inpainter = fmi.Inpainter.from_pretrained("lite", device="cpu")
     filled = inpainter(photo, hole, label_map=scene)
-    turned = inpainter(
-        np.rot90(photo, turns), np.rot90(hole, turns), label_map=np.rot90(scene, turns)
-    )
-    back = np.rot90(turned, -turns)
+    sideways = [np.rot90(each, turns) for each in (photo, hole, scene)]
+    back = np.rot90(inpainter(*sideways[:2], label_map=sideways[2]), -turns)
     np.testing.assert_array_equal(back[~hole], photo[~hole])
     difference = np.abs(back[hole].astype(float) - filled[hole])
     assert difference.mean() < 1
@@ -253,7 +250,7 @@ def test_what_is_no_face_is_said_so(labels: NDArray[np.uint8]) -> None:
     photo, hole = _photo(scene.shape), scene == 10
     inpainter = fmi.Inpainter(Watched(), device="cpu")
     empty = np.zeros_like(scene)
-    with pytest.raises(ImageError, match='no face was found.*strategy="crop"'):
+    with pytest.raises(ImageError, match=r'no face was found.*strategy="crop"'):
         inpainter(photo, hole, label_map=empty, strategy="face")
     with pytest.raises(ImageError, match="no face was found"):
         inpainter(photo, mask_class="eyes", parser=lambda image: empty)
@@ -316,7 +313,7 @@ def test_a_view_brings_back_what_it_shows() -> None:
         view = FaceView(Crop(190, 150, width, width, 0.5), 128)
         seen, hole = view.crop(rgb, nothing)
         assert not hole.any()
-        assert (view.uncrop(seen, rgb) - rgb).abs().max() < 0.02
+        assert (view.uncrop(seen, rgb) - rgb).abs().max() < 0.03
         inside = view.covers((300, 400))
         assert inside.sum() == pytest.approx(width**2, rel=0.01)
 
