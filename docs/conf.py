@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "commands",
     "figures",
+    "label_tables",
     "layers",
     "metric_table",
     "reference",

@@ -123,7 +123,7 @@ LABEL_ORDERS: Mapping[str, LabelOrder] = {
         note="The order of everything in this library.",
     ),
     "bisenet": LabelOrder(
-        title="BiSeNet of zllrunning (79999_iter.pth) and facexlib (parsing_bisenet.pth)",
+        title="BiSeNet of zllrunning and facexlib",
         labels=(
             *("background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear"),
             *("r_ear", "ear_r", "nose", "mouth", "u_lip", "l_lip", "neck", "neck_l", "cloth"),
@@ -131,15 +131,16 @@ LABEL_ORDERS: Mapping[str, LabelOrder] = {
         ),
         licence=f"CelebAMask-HQ: {_CELEBAMASK_LICENCE}",
         source="github.com/zllrunning/face-parsing.PyTorch @d2e684c, prepropess_data.py",
-        note="The published weights confuse left and right (its issue 57).",
+        note="The published weights (79999_iter.pth, parsing_bisenet.pth) confuse left and right.",
     ),
     "lapa": LabelOrder(
-        title="LaPa; HELEN* as relabelled by its authors; iBugMask with 11 labels",
+        title="LaPa, HELEN* and iBugMask with 11 labels",
         labels=_LAPA_LABELS,
         licence="non-commercial",
         source="github.com/JDAI-CV/lapa-dataset @271ab6d, labelmap.txt",
         left="viewer",
-        note="In iBugMask, skin includes the scalp.",
+        note="The left eye, id 4, is on the left of the image; facer calls it right. HELEN* is "
+        "HELEN as relabelled in this order. In iBugMask, skin includes the scalp.",
     ),
     "ibugmask-14": LabelOrder(
         title="iBugMask with 14 labels",
@@ -195,7 +196,7 @@ LABEL_ORDERS: Mapping[str, LabelOrder] = {
         note="The ids of LaPa; the names say the person's own left.",
     ),
     "jonathandinu-2023": LabelOrder(
-        title="names in the config.json of jonathandinu/face-parsing until January 2024",
+        title="jonathandinu/face-parsing until January 2024",
         labels=(
             *("background", "skin", "nose", "r_eye", "l_eye", "r_brow", "l_brow", "r_ear"),
             *("l_ear", "mouth", "u_lip", "l_lip", "neck", "hair", "neck_l", "cloth", "eye_g"),
@@ -203,7 +204,8 @@ LABEL_ORDERS: Mapping[str, LabelOrder] = {
         ),
         licence=f"CelebAMask-HQ: {_CELEBAMASK_LICENCE}",
         source="huggingface.co/jonathandinu/face-parsing, config.json before 373bfce",
-        note="Its weights never answered in this order: their ids are CelebAMask-HQ's.",
+        note="A mistake of its config.json, still in copies of it: the weights have always had the "
+        "order of CelebAMask-HQ.",
     ),
 }
 """Orders of label ids by name, one record each."""

@@ -110,7 +110,7 @@ def test_inseparable_labels_are_not_available_alone() -> None:
     assert masker(raw, "face_oval")[30, 30]  # with the nose, which is skin here
     with pytest.raises(ComponentAbsentError, match="no separate l_lip"):
         masker(raw, "l_lip")
-    with pytest.raises(ComponentAbsentError, match=r"LaPa; HELEN.* has no l_ear, r_ear"):
+    with pytest.raises(ComponentAbsentError, match=r"LaPa, HELEN.* has no l_ear, r_ear"):
         SemanticMasker(label_order="lapa")(face_in("lapa"), "ears")
 
 

@@ -213,6 +213,10 @@ def label_order_warning(faces: Faces) -> str | None:
 
     Args:
         faces: the data set.
+
+    Example:
+        >>> from facemask_inpaint import data
+        >>> data.label_order_warning(data.open_faces("faces"))  # doctest: +SKIP
     """
     step = max(1, len(faces) // _LOOKED_AT)
     files = [face.label_map for face in faces[::step][:_LOOKED_AT] if face.label_map]
