@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint import metrics
-from facemask_inpaint.errors import OptionError, UnknownNameError
+from facemask_inpaint.errors import MissingDependencyError, OptionError, UnknownNameError
 from facemask_inpaint.metrics import FeatureReader, PairReader, custom, evaluate
 from facemask_inpaint.metrics.features.extractors import CustomExtractor
 
@@ -133,3 +134,21 @@ def test_unknown_metric() -> None:
 
 def test_no_public_name_is_hidden_by_a_module() -> None:
     assert not [name for name in metrics.__all__ if isinstance(getattr(metrics, name), ModuleType)]
+
+
+def test_results_as_a_frame() -> None:
+    pandas = pytest.importorskip("pandas")
+    real, fake = np.random.default_rng(0).normal(size=(2, 40, 4))
+    scores = evaluate(real, fake, "fid,uids")
+    frame = scores.to_frame()
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame.index) == ["fid", "uids"]
+    assert frame.loc["fid", "value"] == float(scores["fid"])
+    assert frame.loc["uids", ["label", "better", "n"]].tolist() == ["U-IDS", "higher", 40]
+
+
+def test_a_frame_without_pandas_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    real, fake = np.random.default_rng(0).normal(size=(2, 40, 4))
+    with pytest.raises(MissingDependencyError, match=r"facemask-inpaint\[pandas\]"):
+        evaluate(real, fake, "fid").to_frame()

@@ -1,4 +1,13 @@
 from ._newton_systems import ConvergenceError as ConvergenceError
+from .accumulation import FeatureScore as FeatureScore
+from .accumulation import FrechetInceptionDistance as FrechetInceptionDistance
+from .accumulation import KernelInceptionDistance as KernelInceptionDistance
+from .accumulation import (
+    PairedInceptionDiscriminativeScore as PairedInceptionDiscriminativeScore,
+)
+from .accumulation import (
+    UnpairedInceptionDiscriminativeScore as UnpairedInceptionDiscriminativeScore,
+)
 from .comparison.multiplicity import holm as holm
 from .comparison.paired import PairedFrechet as PairedFrechet
 from .comparison.results import Comparison as Comparison

@@ -7,8 +7,9 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from facemask_inpaint.errors import OptionError
+from facemask_inpaint.errors import MissingDependencyError, OptionError
 from facemask_inpaint.metrics.features.reader import FeatureReader
 from facemask_inpaint.metrics.features.sets import (
     Convention,
@@ -29,6 +30,9 @@ from facemask_inpaint.metrics.table import (
     metric_names,
     metric_rows,
 )
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,43 @@ class Evaluation(Mapping[str, MetricResult]):
         writer.writerow(["metric", "value", "n"])
         writer.writerows([name, result.value, result.n] for name, result in self.items())
         return table.getvalue()
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Return the same as a pandas frame, a row for each metric.
+
+        Example:
+            >>> import numpy as np
+            >>> from facemask_inpaint import metrics
+            >>> scores = metrics.evaluate(np.eye(3), np.ones((3, 3)), "kid")
+            >>> scores.to_frame().loc["kid", "n"]  # doctest: +SKIP
+            3
+
+        Returns:
+            Columns ``label``, ``value``, ``n``, ``unit``, ``better`` and ``warnings``, by the names
+            of the metrics.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingDependencyError(
+                "frames are those of pandas, which is not installed: "
+                "pip install 'facemask-inpaint[pandas]'"
+            ) from error
+        rows = [
+            {
+                "label": result.label,
+                "value": result.value,
+                "n": result.n,
+                "unit": find_metric(name).unit,
+                "better": find_metric(name).better,
+                "warnings": "; ".join(result.warnings),
+            }
+            for name, result in self.items()
+        ]
+        return pandas.DataFrame(rows, index=pandas.Index(self, name="metric"))
 
 
 def evaluate(
