@@ -101,7 +101,7 @@ def test_strokes_are_stretched_and_added_to_the_components(studio: Studio, files
 def test_strokes_alone_ask_for_no_label_map(studio: Studio, files: Path) -> None:
     painted = np.zeros((256, 256), dtype=bool)
     painted[100:120, 100:140] = True
-    answer = studio.inpaint(ask(files, label_map=None, parser="none such", painted=painted))
+    answer = studio.inpaint(ask(files, label_map=None, painted=painted))
     np.testing.assert_array_equal(np.asarray(answer.composites["harmonic"]), expected(painted))
 
 
@@ -291,7 +291,7 @@ def test_refusals_are_sentences_without_folders(
         given = (portrait, labels)
     sent = [client.handle_file(str(path)) for path in given]
     page = client.Client(address, verbose=False)
-    arguments = (*sent, "small", "all", classes, None, ["harmonic"], 0, 0.01, "none")
+    arguments = (*sent, "small", "all", classes, None, ["harmonic"], 0, 0.01, "none", False)
     said, *results = page.predict(*arguments, api_name="/inpaint")
     assert "/" not in said
     assert kind in said or kind in ("none", "small", "coloured")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import gradio as gr
 from gradio.components.image_editor import EditorValue
@@ -40,6 +40,7 @@ _EASEL = 1024
 _HEIGHT = "min(62vh, 640px)"
 """Height of the photo and of the result on the page, as CSS."""
 
+_AUTOMATIC: Literal["automatic"] = "automatic"
 _EVERY_FACE = ("all", "all")
 _PHOTO, _RESULT = "photo", "result"
 """The two tabs."""
@@ -75,6 +76,7 @@ class _Inputs:
     seed: gr.Number
     dilate: gr.Number
     blend: gr.Radio
+    match: gr.Checkbox
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def build_page(studio: Studio, folder: Path, *, models: Sequence[str], parser: s
         gr.Markdown("\n\n".join([f"# {_TITLE}", _LEAD, *_advice(models)]), elem_id="lead")
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
-                easel, note, outputs = _pictures()
+                easel, note, outputs = _photo_and_result()
             with gr.Column(scale=2, min_width=320):
                 inputs, again, start = _controls(handlers, easel, models, parser)
         controls = list(vars(inputs).values())
@@ -136,7 +138,7 @@ def _advice(names: Sequence[str]) -> list[str]:
     return [text for text in advice if text][:1]
 
 
-def _pictures() -> tuple[gr.ImageEditor, gr.Markdown, _Outputs]:
+def _photo_and_result() -> tuple[gr.ImageEditor, gr.Markdown, _Outputs]:
     with gr.Tabs(elem_id="tabs") as tabs:
         with gr.Tab("Photo", id=_PHOTO):
             easel = gr.ImageEditor(
@@ -217,7 +219,8 @@ def _more_controls(parser: str) -> dict[str, Any]:
                 height=100,
                 elem_id="labels",
             ),
-            "blend": gr.Radio(list(get_args(Blend)), value=InpaintingRequest.blend, label="Blend"),
+            "match": gr.Checkbox(label="Take over the colours and the grain around the hole"),
+            "blend": gr.Radio([_AUTOMATIC, *get_args(Blend)], value=_AUTOMATIC, label="Blend"),
             "dilate": gr.Number(
                 InpaintingRequest.dilate,
                 minimum=0,
@@ -238,7 +241,8 @@ def _request(
     models: list[str],
     seed: int | None,
     dilate: float | None,
-    blend: Blend,
+    blend: Blend | Literal["automatic"],
+    match: bool,
 ) -> InpaintingRequest | None:
     """What the controls say; ``None`` without a photo."""
     if portrait is None:
@@ -253,7 +257,8 @@ def _request(
         painted=painted_area(easel["layers"] if easel else []),
         seed=seed or 0,
         dilate=dilate or 0,
-        blend=blend,
+        blend=None if blend == _AUTOMATIC else blend,
+        match="tone" if match else None,
     )
 
 
@@ -286,11 +291,11 @@ class _Handlers:
         if preview is None:
             return [None, gr.Radio(visible=False), message]
         layers = [] if easel is None else easel["layers"]
-        picture = {"background": preview.image, "layers": layers, "composite": None}
+        painted_on = {"background": preview.image, "layers": layers, "composite": None}
         chosen = request.faces if request.faces in range(preview.faces) else "all"
         choices = [_EVERY_FACE, *((str(n + 1), n) for n in range(preview.faces))]
         faces = gr.Radio(choices, value=chosen, visible=preview.faces > 1)
-        return [picture, faces, without_folders(preview.note)]
+        return [painted_on, faces, without_folders(preview.note)]
 
     def inpaint(self, *controls: Any) -> list[Any]:
         """Return what each of the outputs shows: a result, or what was wrong."""

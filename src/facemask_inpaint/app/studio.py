@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from facemask_inpaint import images, models, parsing
 from facemask_inpaint._internal.identity import stamp_of
-from facemask_inpaint._internal.types import Blend, FaceChoice
+from facemask_inpaint._internal.types import Blend, FaceChoice, Match
 from facemask_inpaint.errors import ImageError, LabelMapError, MaskError, OptionError
 from facemask_inpaint.images import contact_sheets
 from facemask_inpaint.inpainting import pretrained
@@ -55,7 +56,8 @@ class InpaintingRequest:
         painted: strokes, ``(h, w)`` bool, of any size; they are stretched over the portrait.
         seed: of all random draws.
         dilate: how far the masks of classes are dilated; see ``SemanticMasker``.
-        blend: how the border of the hole is treated; see ``Inpainter``.
+        blend: how the border of the hole is treated; ``None`` leaves it to ``Inpainter``.
+        match: ``"tone"`` takes over the colours and the grain around the hole.
 
     Example:
         >>> InpaintingRequest(portrait="face.png", models=("lite",), classes=("hair",)).parser
@@ -71,7 +73,8 @@ class InpaintingRequest:
     painted: NDArray[np.bool_] | None = None
     seed: int = 0
     dilate: float = 0.01
-    blend: Blend = "none"
+    blend: Blend | None = None
+    match: Match | None = None
 
 
 @dataclass(frozen=True)
@@ -99,10 +102,11 @@ class InpaintingResult:
         composites: the inpainted images by model, in the order of the request.
         absent: names of the requested mask classes that the portrait does not have.
         hole_share: share of the image that was hole, in [0, 1].
+        faces: which faces were found and filled, in words; empty where none was looked for.
 
     Example:
         >>> image = Image.new("RGB", (4, 4))
-        >>> print(InpaintingResult(image, {"lite": image}, ("hat",), 0.25).report())
+        >>> print(InpaintingResult(image, {"lite": image}, ("hat",), 0.25, "").report())
         25.0% of the image inpainted with lite; not in this portrait: hat
     """
 
@@ -110,6 +114,7 @@ class InpaintingResult:
     composites: Mapping[str, Image.Image]
     absent: tuple[str, ...]
     hole_share: float
+    faces: str
 
     @property
     def comparison(self) -> list[tuple[str, Image.Image]]:
@@ -119,8 +124,8 @@ class InpaintingResult:
     def report(self) -> str:
         """Return one line for people: how much was inpainted, and what was not found."""
         models = " and ".join(self.composites)
-        absent = f"; {_not_found(self.absent)}" if self.absent else ""
-        return f"{self.hole_share:.1%} of the image inpainted with {models}{absent}"
+        done = f"{self.hole_share:.1%} of the image inpainted with {models}"
+        return "; ".join(filter(None, (done, self.faces, _not_found(self.absent))))
 
 
 class Studio:
@@ -194,11 +199,23 @@ class Studio:
         if not hole.any():
             why = f" ({_not_found(absent)})" if absent else ""
             raise MaskError(f"there is nothing to inpaint{why}; tick another component, or paint")
-        composites = {
-            name: self._model(name)(portrait, hole, seed=request.seed, blend=request.blend)
+        label_map = self._framing_labels(request)
+        results = {
+            name: self._model(name).inpaint(
+                portrait,
+                hole,
+                label_map=label_map,
+                seed=request.seed,
+                blend=request.blend,
+                match=request.match,
+            )
             for name in names
         }
-        return InpaintingResult(portrait, composites, absent, float(hole.mean()))
+        composites = {name: cast(Image.Image, each.images) for name, each in results.items()}
+        summaries = [str(each) for each in results.values() if each.faces]
+        return InpaintingResult(
+            portrait, composites, absent, float(hole.mean()), "".join(summaries[:1])
+        )
 
     def _model(self, name: str) -> Inpainter:
         """A model, loaded again if its files have changed."""
@@ -238,6 +255,13 @@ class Studio:
             return request.label_map
         path = Path(request.portrait)
         return self._parsed(path, stamp_of([path]), request.parser, request.faces)
+
+    def _framing_labels(self, request: InpaintingRequest) -> LabelMapLike | None:
+        """The label map that says where faces are; ``None`` in a photo without one."""
+        try:
+            return self._label_map(request)
+        except ImageError:
+            return None
 
     def _faces(self, request: InpaintingRequest) -> list[Crop]:
         """The faces to choose from, the largest first."""
