@@ -13,6 +13,7 @@ from facemask_inpaint.metrics.table import default_metrics, needs_features, of_f
 if TYPE_CHECKING:
     from facemask_inpaint.benchmark import Protocol, Run, RunOptions
     from facemask_inpaint.benchmark.methods import MethodLike
+    from facemask_inpaint.metrics import FeatureReader
 
 _SHOWN_FAILURES = 40
 
@@ -124,29 +125,24 @@ def benchmark(
 
     The same command goes on where it was stopped; with another method, class or size it adds that
     to the folder and computes nothing else. `torchrun --nproc-per-node 4 -m facemask_inpaint
-    benchmark …` shares the work. What fails is listed at the end, with exit status 1, and costs
-    nothing else.
+    benchmark …` shares the work. What fails costs nothing else and ends with exit status 1.
 
     \b
     Example:
-        facemask-inpaint benchmark --data CelebAMask-HQ --model lama --model mat --size 256 \\
-            --out runs/celebahq
+        facemask-inpaint benchmark --data CelebAMask-HQ --model lama --model mat --out runs/hq
         facemask-inpaint benchmark --data faces --classes hair,eyes --limit 8 \\
             --extractor random-convolutions --out runs/rehearsal
     """
     from facemask_inpaint import SemanticMasker, data
     from facemask_inpaint import benchmark as bench
-    from facemask_inpaint._internal.devices import own_device
-    from facemask_inpaint.benchmark.metrics import checked_metrics
-    from facemask_inpaint.metrics import FeatureReader
 
     options.require_folder(out)
     chosen = cast("RunOptions", call)
     methods, followed = _methods(models, predictions), _followed(protocol_name)
     if followed is None:
         faces = data.open_faces(dataset, split, label_order=label_order, vocabulary=vocabulary)
-        faces, masker_options = faces[:limit], options.masker_options(dilate, class_table)
-        masker = SemanticMasker(vocabulary=faces.vocabulary, **masker_options)
+        own = options.masker_options(dilate, class_table)
+        faces, masker = faces[:limit], SemanticMasker(vocabulary=faces.vocabulary, **own)
         chosen |= {"classes": classes, "resolutions": resolutions, "masker": masker}
     else:
         faces = followed.split.open(dataset, keys)[:limit]
@@ -158,12 +154,30 @@ def benchmark(
         options.check_data(faces, classes, masker, models=len(methods), sides=resolutions)
         return
     options.warn_of_label_order(faces)
-    names = checked_metrics(metrics, call["parser"] is not None)
-    chosen["metrics"] = names = of_face_networks(names, embedders, finders)
+    chosen["metrics"] = names = _metric_names(metrics, embedders, finders, call["parser"])
     if needs_features(names):
-        reader = FeatureReader(device=own_device(call["device"]))
-        chosen["reader"] = options.feature_readers(extractor, weights, reader)
+        chosen["reader"] = _readers(extractor, weights, call["device"])
     _summarise(bench.run(methods, faces, out=out, **chosen))
+
+
+def _metric_names(
+    metrics: str | None,
+    embedders: tuple[str, ...],
+    finders: tuple[str, ...],
+    parser: str | None,
+) -> tuple[str, ...]:
+    from facemask_inpaint.benchmark.metrics import checked_metrics
+
+    return of_face_networks(checked_metrics(metrics, parser is not None), embedders, finders)
+
+
+def _readers(
+    extractor: tuple[str, ...], weights: Path | None, device: str | None
+) -> dict[str, FeatureReader]:
+    from facemask_inpaint._internal.devices import own_device
+    from facemask_inpaint.metrics import FeatureReader
+
+    return options.feature_readers(extractor, weights, FeatureReader(device=own_device(device)))
 
 
 _DECIDED = (

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from facemask_inpaint.inpainting.options import InpaintingOptions
 
 
+_NOTHING_TO_DO = (
+    "nothing to do: every result is already in {}, made from the same files with the same options "
+    "(--overwrite makes them anew)"
+)
+
+
 @click.command()
 @click.argument("image", type=options.existing)
 @click.option(
@@ -151,10 +157,7 @@ def inpaint(
         if provenance is not None and is_folder and not overwrite:
             left = provenance.unfinished(jobs, lambda job: job.output(settings))
         if not left:
-            click.echo(
-                f"nothing to do: every result is already in {out}, made from the same files with "
-                "the same options (--overwrite makes them anew)"
-            )
+            click.echo(_NOTHING_TO_DO.format(out))
             return
         inpainter = Inpainter.from_pretrained(model, device=device, dtype=dtype)
         kind = _Run if left[0].partner else _PhotoRun

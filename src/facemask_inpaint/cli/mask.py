@@ -95,14 +95,12 @@ def mask(
     settings = {"parser": parser, "face": face, "size": size, **masker.settings()}
     if label_order is not None:
         settings["label_order"] = label_order
+    paths = folders.list_images(images)
     if vocabulary is None:
-        _warn_of_order(folders.list_images(images), label_order)
+        _warn_of_order(paths, label_order)
     with locked(out, "mask"):
         provenance = Provenance(out)
-        outputs = {
-            path: _outputs(path, out, masker, names, settings)
-            for path in folders.list_images(images)
-        }
+        outputs = {path: _outputs(path, out, masker, names, settings) for path in paths}
         if not overwrite:
             for path, by_class in outputs.items():
                 left = provenance.unfinished(by_class.items(), lambda item: item[1])

@@ -93,9 +93,7 @@ def train(
     if listing:
         _list_recipes()
         return
-    chosen = training.open_recipe(recipe).changed(**dict(map(_setting, settings)))
-    if masks is not None:
-        chosen = chosen.changed(**{"masks.kind": masks})
+    chosen = training.open_recipe(recipe).changed(**_changes(settings, masks))
     if show:
         click.echo(chosen.to_yaml(), nl=False)
         return
@@ -110,8 +108,7 @@ def train(
         return
     options.warn_of_label_order(faces)
     out = out or Path("runs") / chosen.name
-    for assumption in chosen.assumptions:
-        click.echo(f"not known from the recipe's source: {assumption}", err=True)
+    _echo_assumptions(chosen)
     training.train(
         chosen,
         faces,
@@ -123,6 +120,11 @@ def train(
         on_end=lambda end, steps: click.echo(_ENDS[end].format(steps)),
     )
     click.echo(f"model: {out / 'model'}; log: {out / 'log.jsonl'}")
+
+
+def _echo_assumptions(recipe: Recipe) -> None:
+    for assumption in recipe.assumptions:
+        click.echo(f"not known from the recipe's source: {assumption}", err=True)
 
 
 def _list_recipes() -> None:
@@ -162,6 +164,12 @@ def _portraits(data: Path, split: str | None, held_out: Faces | None, reading: _
 
     faces = open_faces(data, split, preferred="train", **reading)
     return faces if split or held_out is None else faces.without(face.key for face in held_out)
+
+
+def _changes(settings: tuple[str, ...], masks: str | None) -> dict[str, object]:
+    """What the options change of the recipe, by the names of its settings."""
+    changes = dict(map(_setting, settings))
+    return changes if masks is None else {**changes, "masks.kind": masks}
 
 
 def _setting(text: str) -> tuple[str, object]:

@@ -104,22 +104,17 @@ def celebamask_hq(
             f"{label_folder}: there is no such folder of annotations; unpack the archive again, "
             "or name a folder of merged label maps by label_maps="
         )
-    keys = _keys(folder, split, partition)
     kind = partition if isinstance(partition, str) else "own lists"
     name = f"{_NAME} {split}" + ("" if split == ALL else f" ({kind})")
-    merged = label_maps is not None
-    return Faces(
-        name,
-        tuple(
-            Face(
-                key,
-                folder / IMAGE_FOLDER / f"{key}.jpg",
-                label_folder / f"{key}.png" if merged else label_folder,
-            )
-            for key in keys
-        ),
-        _trained_on(folder),
-    )
+    faces = [
+        Face(
+            key,
+            folder / IMAGE_FOLDER / f"{key}.jpg",
+            label_folder if label_maps is None else label_folder / f"{key}.png",
+        )
+        for key in _keys(folder, split, partition)
+    ]
+    return Faces(name, tuple(faces), _trained_on(folder))
 
 
 def _trained_on(root: Path) -> dict[str, frozenset[str]]:

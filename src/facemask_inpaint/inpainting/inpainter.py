@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import Literal, Unpack, get_args, overload
+from typing import Literal, Unpack, overload
 
 import numpy as np
 from PIL import Image
@@ -17,20 +17,14 @@ from facemask_inpaint import images
 from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint._internal.types import (
-    Blend,
     Conditions,
-    FaceChoice,
     ImageLike,
     ImagesLike,
     ImagesT,
     LoadedImage,
     LoadedImages,
     MasksLike,
-    Match,
     PathLike,
-    PerImage,
-    Strategy,
-    ValueRange,
 )
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.export import export_network
@@ -41,7 +35,7 @@ from facemask_inpaint.inpainting._batches import (
     seeds_of_images,
 )
 from facemask_inpaint.inpainting._canvas import Border, Canvas
-from facemask_inpaint.inpainting._plans import Rules, plan_image
+from facemask_inpaint.inpainting._plans import Plan, Rules, plan_image
 from facemask_inpaint.inpainting._pretrained_network import PretrainedNetwork
 from facemask_inpaint.inpainting._requests import (
     MaskClasses,
@@ -51,14 +45,10 @@ from facemask_inpaint.inpainting._requests import (
     sources_of_images,
 )
 from facemask_inpaint.inpainting.framing import framing_of
-from facemask_inpaint.inpainting.options import InpaintingOptions
+from facemask_inpaint.inpainting.options import CallOptions, InpaintingOptions
 from facemask_inpaint.inpainting.results import Inpainted
-from facemask_inpaint.inpainting.strategies import check_strategy
-from facemask_inpaint.masks.label_maps import LabelMapLike
-from facemask_inpaint.masks.parsers import Parser
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models._conditions import conditions_of_images
-from facemask_inpaint.parsing.photos import check_face
 
 
 class Inpainter(PretrainedNetwork):
@@ -205,20 +195,8 @@ class Inpainter(PretrainedNetwork):
         image: ImagesLike,
         mask: MasksLike | None = None,
         *,
-        label_map: PerImage[LabelMapLike] | None = None,
-        parser: str | Parser | None = None,
-        faces: FaceChoice = "all",
-        seed: PerImage[int] = 0,
         num_samples: int = 1,
-        strategy: Strategy | None = None,
-        margin: float = 0.5,
-        blend: Blend | None = None,
-        border: int = 8,
-        match: Match | None = None,
-        batch_size: int = 8,
-        value_range: ValueRange | None = None,
-        progress: bool = False,
-        **conditions: Unpack[Conditions],
+        **options: Unpack[InpaintingOptions],
     ) -> Inpainted:
         """Inpaint as a call does, and say which faces were found and filled.
 
@@ -230,30 +208,12 @@ class Inpainter(PretrainedNetwork):
                 or a batch ``(N, H, W, 3)`` or ``(N, 3, H, W)``; of any size.
             mask: 1 / True / 255 = hole, of the image's size; one for all images, or one each.
                 ``None`` cuts it from the label map or the photo, as ``mask_class`` says.
-            label_map: label ids of the image in the order of CelebAMask-HQ; for several images one
-                each. Faces are found in it.
-            parser: finds faces where no label map is given: a name such as ``"small"``, the default
-                where a mask class or the strategy ``"face"`` needs one, or any callable from a
-                photo to its label map.
-            faces: ``"all"``, ``"largest"`` or a number, 0 being the largest: the faces that
-                ``mask_class`` means, and that the strategy ``"face"`` frames.
-            seed: of all random draws; one for all images, or one each.
             num_samples: samples per image; more than one needs a network that draws.
-            strategy: ``"pad"``, ``"resize"``, ``"crop"`` or ``"face"``; ``None`` is ``"face"``
-                where faces are found that do not lie as the network knows them, else the network's
-                own.
-            margin: context around the hole for ``"crop"``, as a share of the hole's longer side.
-            blend: ``"none"``, ``"feather"`` (cross-fade) or ``"poisson"`` (gradient domain);
-                ``None`` is ``"poisson"`` for faces that were turned and scaled, else ``"none"``.
-            border: width of the feather in pixels.
-            match: ``"tone"`` gives the prediction the colours at the hole's rim and the grain of
-                its surroundings.
-            batch_size: images per call of the network; halved when memory runs out.
-            value_range: (low, high) of float images; by default inferred as [0, 1] or [-1, 1].
-            progress: show a progress bar.
-            **conditions: what the network is told, such as ``mask_class`` or ``prompt``. Where no
-                mask is given, ``mask_class`` says what to hide: ``"eyes"``, ``"eyes,hair"``, or for
-                several images one each. Only a network that takes a mask class is told it then.
+            **options: how faces are found, how the network sees the image, and more; see
+                :class:`~.options.InpaintingOptions`. Conditions such as ``mask_class`` or
+                ``prompt`` are what the network is told. Where no mask is given, ``mask_class`` says
+                what to hide: ``"eyes"``, ``"eyes,hair"``, or for several images one each. Only a
+                network that takes a mask class is told it then.
 
         Raises:
             ImageError: an image cannot be read, or a face is needed and there is none.
@@ -271,30 +231,16 @@ class Inpainter(PretrainedNetwork):
             >>> result.images.size, len(result.faces)
             ((256, 256), 1)
         """
-        self._check_options(num_samples, batch_size, blend, match)
-        decoded, regroup = images.decode_images(image, value_range=value_range)
-        sizes = [each.size for each in decoded]
-        holes: Sequence[Tensor | None] = [None] * len(decoded)
-        if mask is not None:
-            holes = images.decode_masks(mask, sizes)
-        classes = classes_of_images(conditions.get("mask_class"), len(decoded))
+        chosen, conditions = CallOptions.of(options)
+        self._check_number_of_samples(num_samples)
+        decoded, regroup = images.decode_images(image, value_range=chosen.value_range)
+        classes = classes_of_images(options.get("mask_class"), len(decoded))
         told = self._told(conditions, classes, len(decoded), cut=mask is None)
-        seeds = seeds_of_images(seed, len(decoded))
-        rules = self._rules(strategy, faces, margin)
-        sources = sources_of_images(
-            label_map,
-            parser,
-            len(decoded),
-            needed=mask is None or strategy == "face",
-            device=self.device,
-        )
-        requests = map(Request, single_images(image), holes, classes, sources)
-        plans = [
-            plan_image(index, *each, rules) for index, each in enumerate(zip(decoded, requests))
-        ]
-        border_of = Border(blend, border, match)
+        seeds = seeds_of_images(chosen.seed, len(decoded))
+        plans = self._plans(image, mask, decoded, classes, chosen)
+        border_of = Border(chosen.blend, chosen.border, chosen.match)
         canvases = [[Canvas(plan, border_of) for plan in plans] for _ in range(num_samples)]
-        self._fill(canvases, seeds, told, batch_size, progress)
+        self._fill(canvases, seeds, told, chosen.batch_size, chosen.progress)
         samples = [regroup([canvas.result() for canvas in sample]) for sample in canvases]
         return Inpainted(
             samples if num_samples > 1 else samples[0],
@@ -302,16 +248,32 @@ class Inpainter(PretrainedNetwork):
             tuple(face for plan in plans for face in plan.faces),
         )
 
-    def _check_options(
-        self, num_samples: int, batch_size: int, blend: Blend | None, match: Match | None
-    ) -> None:
-        if num_samples < 1 or batch_size < 1:
-            raise OptionError("num_samples and batch_size must be at least 1")
-        for name, value, known in (("blend", blend, Blend), ("match", match, Match)):
-            if value is not None and value not in get_args(known):
-                raise OptionError(
-                    f"unknown {name} {value!r}; choose one of {', '.join(get_args(known))}"
-                )
+    def _plans(
+        self,
+        image: ImagesLike,
+        mask: MasksLike | None,
+        decoded: Sequence[images.DecodedImage],
+        classes: Sequence[MaskClasses | None],
+        options: CallOptions,
+    ) -> list[Plan]:
+        """What is filled in each image, and how the network sees it."""
+        holes: Sequence[Tensor | None] = [None] * len(decoded)
+        if mask is not None:
+            holes = images.decode_masks(mask, [each.size for each in decoded])
+        sources = sources_of_images(
+            options.label_map,
+            options.parser,
+            len(decoded),
+            needed=mask is None or options.strategy == "face",
+            device=self.device,
+        )
+        requests = map(Request, single_images(image), holes, classes, sources)
+        pairs, rules = enumerate(zip(decoded, requests)), self._rules(options)
+        return [plan_image(index, *pair, rules) for index, pair in pairs]
+
+    def _check_number_of_samples(self, num_samples: int) -> None:
+        if num_samples < 1:
+            raise OptionError("num_samples must be at least 1")
         resolution = self.network.native_resolution or self.network.size_multiple
         if num_samples > 1 and not self.network.latent_spec(1, resolution, resolution):
             raise OptionError(
@@ -356,17 +318,15 @@ class Inpainter(PretrainedNetwork):
             others["mask_class"] = [name if name in known.choices else None for name in names]
         return self._conditions_of_images(others, count)
 
-    def _rules(self, strategy: Strategy | None, faces: FaceChoice, margin: float) -> Rules:
-        if strategy is not None:
-            check_strategy(strategy)
+    def _rules(self, options: CallOptions) -> Rules:
         framing = "celebahq" if self.card is None else self.card.framing
         return Rules(
             self.network,
             framing_of(framing),
-            strategy,
+            options.strategy,
             framing != "none",
-            check_face(faces, "faces"),
-            margin,
+            options.faces,
+            options.margin,
         )
 
     def _fill(

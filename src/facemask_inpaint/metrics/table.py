@@ -9,9 +9,9 @@ documentation. A metric is added by one entry and one function. Functions are gi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 from facemask_inpaint.errors import OptionError, unknown_name
+from facemask_inpaint.metrics.faces.rows import FACE_METRICS
 from facemask_inpaint.metrics.metric import HOLE, FeatureMetric, ImageMetric
 
 DINOV2 = "dinov2"
@@ -48,44 +48,6 @@ _PACKAGE = "facemask_inpaint.metrics"
 
 def _bound_to(row: FeatureMetric | ImageMetric, extractor: str) -> bool:
     return isinstance(row, FeatureMetric) and row.extractor == extractor
-
-
-def _of_faces(
-    name: str,
-    label: str,
-    better: Literal["lower", "higher"],
-    meaning: str,
-    function: str,
-    *,
-    extractor: str = "dlib",
-    ranks: bool = False,
-) -> FeatureMetric:
-    """Return the row of a mean over pairs of faces; the recogniser's do not rank, see the docs."""
-    module = f"{_PACKAGE}.faces.{function}"
-    return FeatureMetric(
-        name=name,
-        label=label,
-        better=better,
-        meaning=meaning,
-        function=module,
-        interval=f"{module}.interval",
-        needs=frozenset({"features", "pairs"}),
-        extractor=extractor,
-        ranks=ranks,
-    )
-
-
-def _landmark_error(component: str, meaning: str) -> FeatureMetric:
-    suffix = "" if component == "overall" else f"_{component}"
-    return _of_faces(
-        f"landmark_error{suffix}",
-        f"landmark error{suffix.replace('_', ' of ')}",
-        "lower",
-        f"mean distance of the landmarks{meaning}, in distances of the outer eye corners",
-        f"landmarks:{component}",
-        extractor="dlib-68",
-        ranks=True,
-    )
 
 
 METRICS: dict[str, FeatureMetric | ImageMetric] = {
@@ -191,48 +153,7 @@ METRICS: dict[str, FeatureMetric | ImageMetric] = {
             min_samples=2,
             extractor=CLIP,
         ),
-        _of_faces(
-            "identity_distance",
-            "identity distance",
-            "lower",
-            "distance of the face embeddings, in the recogniser's own measure",
-            "scores:distance",
-        ),
-        _of_faces(
-            "identity_cosine",
-            "identity cosine distance",
-            "lower",
-            "1 less the cosine of the angle between the face embeddings",
-            "scores:cosine",
-        ),
-        _of_faces(
-            "recognised",
-            "recognised",
-            "higher",
-            "share of faces that the recogniser takes for the same person",
-            "scores:recognised",
-        ),
-        _of_faces(
-            "reidentified",
-            "rank-1 re-identified",
-            "higher",
-            "share of faces whose own original is the nearest of all originals",
-            "scores:reidentified",
-        ),
-        _landmark_error("overall", ""),
-        _landmark_error("eyes", " of the eyes"),
-        _landmark_error("eyebrows", " of the eyebrows"),
-        _landmark_error("nose", " of the nose"),
-        _landmark_error("mouth", " of the mouth"),
-        _landmark_error("jaw", " of the jaw"),
-        _of_faces(
-            "faces_found",
-            "faces found",
-            "higher",
-            "share of predictions in which a face is found",
-            "landmarks:found",
-            extractor="dlib-68",
-        ),
+        *FACE_METRICS,
         ImageMetric(
             name="l1",
             label="L1",
