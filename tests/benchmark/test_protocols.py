@@ -16,7 +16,12 @@ from PIL import Image
 from facemask_inpaint import benchmark, data
 from facemask_inpaint.benchmark import Protocol
 from facemask_inpaint.benchmark.mask_sources import FreeFormMasks, SemanticMasks
-from facemask_inpaint.benchmark.protocols import export_masks, find_protocol, verify_masks
+from facemask_inpaint.benchmark.protocols import (
+    export_masks,
+    find_protocol,
+    protocol_text,
+    verify_masks,
+)
 from facemask_inpaint.benchmark.protocols.export import MANIFEST, MaskManifest, probe_digest
 from facemask_inpaint.benchmark.protocols.leakage import leaks
 from facemask_inpaint.benchmark.protocols.published import PROTOCOLS
@@ -24,7 +29,7 @@ from facemask_inpaint.benchmark.protocols.records import Split, keys_digest
 from facemask_inpaint.benchmark.store.records import MethodEntry
 from facemask_inpaint.cli import main
 from facemask_inpaint.errors import OptionError, UnknownNameError
-from tests.benchmark.runs import portraits
+from tests.benchmark.runs import PORTRAITS, portraits
 from tests.data.official import write_dataset
 
 KEYS = list(range(9))
@@ -207,6 +212,46 @@ def test_a_rehearsal_says_where_it_deviates() -> None:
     assert "features by clean, not stylegan" in mat.deviations(
         portraits(), mat.metrics, ("clean",), "float32"
     )
+
+
+def test_a_protocol_goes_through_a_file(tmp_path: Path) -> None:
+    for protocol in (SMALL, *PROTOCOLS):
+        path = tmp_path / f"{protocol.name}.yaml"
+        path.write_text(protocol_text(protocol), encoding="utf-8", newline="\r\n")
+        assert find_protocol(str(path)) == protocol
+        assert find_protocol(str(path)).sha256 == protocol.sha256
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("version: 1", "version: one", "version is a number"),
+        ("version: 1\n", "", "needs the field version"),
+        ("seed: 3", "sede: 3", "sede"),
+        ("kind: free-form", "kind: drawn", "kind of"),
+        ("split:", "split: 3\nsplits:", "split is a mapping"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_sentence(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    path = tmp_path / "ours.yaml"
+    path.write_text(protocol_text(SMALL).replace(old, new), encoding="utf-8")
+    shown = _command("protocol", "show", path)
+    assert shown.startswith("1 Error: ")
+    assert said in shown
+
+
+def test_a_list_of_keys_serves_any_data(tmp_path: Path) -> None:
+    keys = [face.key for face in portraits()][2:5]
+    (tmp_path / "three.txt").write_text("\n".join(keys))
+    split = Split(
+        data="portraits", partition="listed", part="test", count=3, keys_sha256=keys_digest(keys)
+    )
+    faces = split.open(PORTRAITS, tmp_path / "three.txt")
+    assert [face.key for face in faces] == keys
+    assert split.deviation(faces) is None
+    assert "8 portraits of data_portraits" in str(split.deviation(portraits()))
 
 
 def _command(*arguments: object) -> str:

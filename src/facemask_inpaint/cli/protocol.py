@@ -41,20 +41,28 @@ def list_() -> None:
 
 @protocol.command()
 @click.argument("name")
-def show(name: str) -> None:
+@click.option("--yaml", "as_yaml", is_flag=True, help="As a file to edit, for one of your own.")
+def show(name: str, as_yaml: bool) -> None:
     """Show a protocol: what it fixes, what of it is published where, and what was decided here.
 
+    NAME is one of the list, or a YAML file of your own.
+
     \b
-    Example:
+    Examples:
         facemask-inpaint protocol show mat-celeba512
+        facemask-inpaint protocol show mat-celeba512 --yaml > ours.yaml
     """
     from facemask_inpaint.benchmark import protocols
 
     found = protocols.find_protocol(name)
+    if as_yaml:
+        click.echo(protocols.protocol_text(found), nl=False)
+        return
     click.echo(f"{found.name}, version {found.version}: {found.title}\nSHA-256 {found.sha256}\n")
     for label, text in _rows(found):
         click.echo(f"{label:<12} {text}")
-    for heading, sentences in (("published", found.published), ("our choice", found.choices)):
+    parts = (("published", found.published), ("our choice", found.choices))
+    for heading, sentences in [part for part in parts if part[1]]:
         click.echo(f"\n{heading}:")
         for sentence in sentences:
             click.echo(
@@ -136,6 +144,8 @@ def verify(name: str, folder: Path | None) -> None:
 
     found = protocols.find_protocol(name)
     if folder is None:
+        if not found.probe:
+            raise click.ClickException(f"{found.label} has no hash of masks to compare with")
         if probe_digest(found) != found.probe:
             raise click.ClickException(
                 f"this machine makes other masks than {found.label} says; `export-masks` on "

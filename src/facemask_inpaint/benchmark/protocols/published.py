@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from facemask_inpaint.benchmark.mask_sources import FreeFormMasks, SemanticMasks
+from facemask_inpaint.benchmark.protocols.files import read_protocol
 from facemask_inpaint.benchmark.protocols.records import Protocol, Split
 from facemask_inpaint.errors import unknown_name
 from facemask_inpaint.masks import MaskClass
@@ -152,13 +153,14 @@ def list_protocols() -> list[str]:
 
 
 def find_protocol(name: str) -> Protocol:
-    """Return a protocol by its name.
+    """Return a protocol by its name, or from a file of your own.
 
     Args:
-        name: one of :func:`list_protocols`.
+        name: one of :func:`list_protocols`, or the path of a YAML file.
 
     Raises:
         UnknownNameError: there is none of this name.
+        OptionError: the file is missing or damaged.
 
     Example:
         >>> from facemask_inpaint import benchmark
@@ -168,4 +170,6 @@ def find_protocol(name: str) -> Protocol:
     for protocol in PROTOCOLS:
         if protocol.name == name:
             return protocol
+    if name.endswith((".yaml", ".yml")):
+        return read_protocol(name)
     raise unknown_name("protocol", name, list_protocols())

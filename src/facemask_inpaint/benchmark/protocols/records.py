@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from facemask_inpaint import data
 from facemask_inpaint.benchmark.mask_sources import MaskRecipe
@@ -47,17 +47,18 @@ class Split:
         """Return the portraits.
 
         Args:
-            root: folder of the data set. One of another data set is opened as a whole, for a
-                rehearsal; results then say that they deviate from the protocol.
+            root: folder of the data set. Where the portraits of the protocol cannot be told in
+                it, all are taken, for a rehearsal; results then say that they deviate.
             keys: list of the portraits, or its file, for a ``"listed"`` partition.
 
         Raises:
             OptionError: the list is missing, or is another one than the protocol's.
         """
-        if celebamask.find_root(Path(root)) is None:
-            return data.open_faces(root)
+        is_celebamask = celebamask.find_root(Path(root)) is not None
         if self.partition != "listed":
-            return data.celebamask_hq(root, self.part, self.partition)
+            if is_celebamask:
+                return data.celebamask_hq(root, self.part, self.partition)
+            return data.open_faces(root)
         if keys is None:
             raise OptionError(
                 f"the {self.count:,} portraits of this protocol stand in a published list, which "
@@ -66,17 +67,22 @@ class Split:
         listed = read_keys(keys)
         if keys_digest(listed) != self.keys_sha256:
             raise OptionError(
-                f"{keys} is another list than the protocol's: {len(listed):,} keys in place of "
-                f"{self.count:,}, or other ones"
+                f"{keys} is another list than the protocol's {self.count:,} keys: it has "
+                f"{len(listed):,}, with the SHA-256 {keys_digest(listed)}"
             )
-        return data.celebamask_hq(root, self.part, {self.part: listed})
+        if is_celebamask:
+            return data.celebamask_hq(root, self.part, {self.part: listed})
+        return data.open_faces(root).select(listed)
 
     def deviation(self, faces: Faces) -> str | None:
         """Return in words how portraits differ from those of the protocol; ``None`` if not."""
         keys = [face.key for face in faces]
-        partition = "own lists" if self.partition == "listed" else self.partition
-        same = faces.name == f"{self.data} {self.part} ({partition})" and len(keys) == self.count
-        if same and (self.keys_sha256 is None or keys_digest(keys) == self.keys_sha256):
+        if self.keys_sha256 is None:
+            same = faces.name == f"{self.data} {self.part} ({self.partition})"
+            same = same and len(keys) == self.count
+        else:
+            same = keys_digest(keys) == self.keys_sha256
+        if same:
             return None
         return f"{len(keys):,} portraits of {faces.name}, not the {self.count:,} of {self.data}"
 
@@ -130,7 +136,9 @@ class Protocol:
         """SHA-256 of everything that decides results, as 64 hex digits; the same everywhere."""
         content = {name: value for name, value in asdict(self).items() if name not in _PROSE}
         content["masks"]["kind"] = type(self.masks).__name__
-        text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        text = json.dumps(
+            _canonical(content), sort_keys=True, ensure_ascii=True, separators=(",", ":")
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -167,6 +175,15 @@ class Protocol:
         if dtype != self.dtype:
             found.append(f"computed in {dtype}, not {self.dtype}")
         return tuple(text for text in found if text is not None)
+
+
+def _canonical(value: Any) -> Any:
+    """Return a value in which equal numbers are written alike: 1.0 as 1."""
+    if isinstance(value, dict):
+        return {name: _canonical(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def keys_digest(keys: Iterable[str]) -> str:
