@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import operator
 import os
 import re
@@ -17,8 +16,6 @@ from facemask_inpaint.data.faces import Faces
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks.vocabularies import Vocabulary, require_vocabulary
 from facemask_inpaint.metrics import FeatureReader
-
-_log = logging.getLogger(__name__)
 
 LARGEST_RESOLUTION = 8192
 
@@ -76,13 +73,8 @@ def given_classes(
     Raises:
         OptionError: none is left.
     """
-    reasons = faces.unavailable({entry.name: masker.classes[entry.name] for entry in entries})
-    given = tuple(entry for entry in entries if entry.name not in reasons)
-    if not given:
-        raise OptionError("; ".join(reasons.values()))
-    for reason in reasons.values():
-        _log.warning("left out: %s", reason)
-    return given
+    given = faces.given({entry.name: masker.classes[entry.name] for entry in entries})
+    return tuple(entry for entry in entries if entry.name in given)
 
 
 def checked_masker(masker: SemanticMasker | None, vocabulary: Vocabulary) -> SemanticMasker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from facemask_inpaint.masks.label_maps import (
     read_annotation_folder,
 )
 from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Face:
     label_map: Path | None = None
     vocabulary: Vocabulary = field(default=FACES, repr=False)
     label_order: LabelOrder | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.label_order is not None and self.vocabulary.labels != FACES.labels:
+            raise OptionError(f"a label order is of faces; {self.vocabulary.name} has its own ids")
 
     def read_image(self) -> Image.Image:
         """Read the portrait in RGB, upright.
@@ -144,6 +151,22 @@ class Faces(Sequence[Face]):
             classes: name to component, as ``SemanticMasker.classes``.
         """
         return unavailable_classes(self.faces[0].label_order, classes)
+
+    def given(self, classes: Mapping[str, Component]) -> list[str]:
+        """Return the names of the mask classes that these data can give; others are logged.
+
+        Args:
+            classes: name to component, as ``SemanticMasker.classes``.
+
+        Raises:
+            OptionError: They can give none of them; the message says why.
+        """
+        reasons = self.unavailable(classes)
+        if len(reasons) == len(classes):
+            raise OptionError("; ".join(reasons.values()))
+        for reason in reasons.values():
+            _log.warning("left out: %s", reason)
+        return [str(name) for name in classes if name not in reasons]
 
     def select(self, keys: Iterable[str]) -> Faces:
         """Return the portraits of these keys, in the order given.

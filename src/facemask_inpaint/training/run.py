@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -36,8 +35,6 @@ from facemask_inpaint.training.validation import Validation
 
 PREPARATION_IMAGES = 2000
 """Largest number of training images shown to a network that prepares itself by some."""
-
-_log = logging.getLogger(__name__)
 
 MAY_CHANGE = {
     *("epochs", "steps", "minutes", "validate_every", "save_every"),
@@ -213,13 +210,9 @@ def _sampler(recipe: Recipe, faces: Faces) -> MixedMaskSampler:
             f"{faces.name} has label maps of {faces.vocabulary.name}, the recipe masks of "
             f"{masker.vocabulary.name}: set masks.vocabulary={faces.vocabulary.name}"
         )
-    names = masker.select(masks.classes)
-    reasons = faces.unavailable({name: masker.classes[name] for name in names})
-    if len(reasons) == len(names) and masks.probability:
-        raise OptionError("; ".join(reasons.values()))
-    for reason in reasons.values():
-        _log.warning("left out: %s", reason)
-    given = [name for name in names if name not in reasons] or names
+    given = masker.select(masks.classes)
+    if masks.probability:
+        given = faces.given({name: masker.classes[name] for name in given})
     weights = {name: value for name, value in masks.class_weights.items() if name in given}
     options: SamplerOptions = {
         "classes": given,
