@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from facemask_inpaint.cli import options
+from facemask_inpaint.errors import ComponentAbsentError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,7 +106,10 @@ def _portrait(image: Path | None, label_map: Path | None) -> tuple[Image.Image, 
     if label_map is not None:
         return portrait, label_map, (0, 0, *portrait.size)
     labels = parsing.load_parser("small")(portrait)
-    return portrait, labels, face_box(labels)
+    try:
+        return portrait, labels, face_box(labels)
+    except ComponentAbsentError:  # behind sunglasses, say
+        return portrait, labels, (0, 0, *portrait.size)
 
 
 def _holes(
