@@ -188,6 +188,14 @@ def test_all_faces_the_largest_or_one(labels: NDArray[np.uint8]) -> None:
         inpainter(photo, mask_class="eyes", label_map=scene, faces=2)
 
 
+def test_a_small_face_in_a_large_label_map_is_framed(labels: NDArray[np.uint8]) -> None:
+    scene = _scene(labels, Crop(900, 400, 60, 60, 0.3), (1200, 1600))
+    inpainter = fmi.Inpainter(Watched(), device="cpu")
+    result = inpainter.inpaint(_photo((1200, 1600)), mask_class="eyes", label_map=scene)
+    (face,) = result.faces
+    assert face.frame.width == pytest.approx(60, rel=0.2)
+
+
 def test_holes_beyond_the_frame_are_filled_too(labels: NDArray[np.uint8]) -> None:
     scene = _scene(labels, Crop(200, 250, 180, 180, 0.2))
     photo, hole = np.zeros((*scene.shape, 3), np.uint8), scene == 10

@@ -2,6 +2,8 @@ from . import contact_sheets as contact_sheets
 from . import folders as folders
 from . import formats as formats
 from . import harmonic as harmonic
+from . import tone as tone
+from . import warping as warping
 from .arrays import as_tensor as as_tensor
 from .arrays import is_dense as is_dense
 from .blending import feather_alpha as feather_alpha
@@ -24,3 +26,6 @@ from .resampling import resample_hole as resample_hole
 from .resampling import resize as resize
 from .resampling import resize_part as resize_part
 from .resampling import resize_strips as resize_strips
+from .tone import match_tone as match_tone
+from .warping import Similarity as Similarity
+from .warping import warp as warp

@@ -29,13 +29,11 @@ class Task:
     Attributes:
         canvas: the image, in which the prediction is put.
         part: of the hole, and what the network sees of the image.
-        seed: of this sample's random draws.
         conditions: what the network is told, by name.
     """
 
     canvas: Canvas
     part: Part
-    seed: int
     conditions: Mapping[str, object]
 
 
@@ -79,7 +77,7 @@ def _predict(
     crops = [task.canvas.seen_in(task.part.view) for task in batch]
     visible = torch.stack([rgb.to(device, dtype) for rgb, _ in crops])
     hole = torch.stack([mask.to(device, dtype) for _, mask in crops])
-    generators = [torch.Generator().manual_seed(task.seed) for task in batch]
+    generators = [torch.Generator().manual_seed(task.canvas.seed) for task in batch]
     conditions = joined_conditions(network.condition_spec(), [task.conditions for task in batch])
     prediction: Tensor = network(visible, hole, generator=generators, conditions=conditions)
     return prediction.float()

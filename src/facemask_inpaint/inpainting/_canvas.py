@@ -39,7 +39,8 @@ class Border:
     @property
     def reach(self) -> int:
         """How far beyond the hole pixels take part, in pixels."""
-        return self.width + 1 if self.blend == "feather" else 1
+        around = images.tone.AROUND if self.match else 1
+        return max(around, self.width + 1 if self.blend == "feather" else 1)
 
 
 class Canvas:
@@ -48,13 +49,15 @@ class Canvas:
     Args:
         plan: of the image.
         border: how predictions meet the known pixels.
+        seed: of the random draws for this sample of the image.
 
     Attributes:
         unknown: ``(H, W)`` bool, what networks do not see of the image.
     """
 
-    def __init__(self, plan: Plan, border: Border) -> None:
+    def __init__(self, plan: Plan, border: Border, seed: int) -> None:
         self.plan = plan
+        self.seed = seed
         self.border = border
         self.unknown = plan.hole
         self._region = _grown(region_of(plan.hole), border.reach, plan.hole.shape)
@@ -72,6 +75,8 @@ class Canvas:
         region = _grown(part.region, self.border.reach, self.unknown.shape)
         rgb = self._part(region)
         filled = part.view.within(region).uncrop(prediction, rgb)
+        if self.border.match == "tone":
+            filled = images.match_tone(rgb, filled, self.unknown[region], seed=self.seed)
         blend = self.border.of(part)
         if blend == "poisson":
             filled = images.poisson_blend(rgb, filled, self.unknown[region])

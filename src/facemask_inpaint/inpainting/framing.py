@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from facemask_inpaint._internal.types import Size
-from facemask_inpaint.errors import unknown_name
+from facemask_inpaint.models import Card
 from facemask_inpaint.parsing.crops import Crop
 from facemask_inpaint.parsing.five_landmarks import FiveLandmarks
 
@@ -64,25 +64,30 @@ class Framing:
 
 _PUBLISHED = Framing(eyes=4.0, mouth=3.6, below=0.1)
 
-FRAMINGS: Mapping[str, Framing] = {"celebahq": _PUBLISHED, "ffhq": _PUBLISHED}
-"""The rules by the words that a card's ``framing`` uses."""
+FRAMINGS: Mapping[str, Framing] = {
+    "celebahq": _PUBLISHED,
+    "ffhq": _PUBLISHED,
+    "portraits": Framing(eyes=4.3, mouth=3.87, below=0.16),
+}
+"""The rules by data set. That of ``portraits``, which were cropped at one width around the eyes, is
+the one that gives their square on average."""
 
 
-def framing_of(name: str) -> Framing:
-    """Return the rule of a card's ``framing``; that of CelebA-HQ where faces lie as they come.
+def framing_of(card: Card | None) -> Framing:
+    """Return the rule of the data that a network was trained on.
 
-    Raises:
-        UnknownNameError: no data set's framing has this name.
+    Args:
+        card: of the network. Without one, or where the data show no faces, or faces as they come,
+            CelebA-HQ's rule is meant.
 
     Example:
-        >>> framing_of("none") is FRAMINGS["celebahq"]
+        >>> from facemask_inpaint import models
+        >>> framing_of(models.card("mat-ffhq-512")) is FRAMINGS["ffhq"]
         True
     """
-    if name == "none":
+    if card is None:
         return FRAMINGS["celebahq"]
-    if name not in FRAMINGS:
-        raise unknown_name("framing", name, FRAMINGS)
-    return FRAMINGS[name]
+    return FRAMINGS.get(card.data) or FRAMINGS.get(card.framing, FRAMINGS["celebahq"])
 
 
 _SAME_SIZE = 1.3

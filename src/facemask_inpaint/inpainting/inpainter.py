@@ -238,9 +238,12 @@ class Inpainter(PretrainedNetwork):
         told = self._told(conditions, classes, len(decoded), cut=mask is None)
         seeds = seeds_of_images(chosen.seed, len(decoded))
         plans = self._plans(image, mask, decoded, classes, chosen)
-        border_of = Border(chosen.blend, chosen.border, chosen.match)
-        canvases = [[Canvas(plan, border_of) for plan in plans] for _ in range(num_samples)]
-        self._fill(canvases, seeds, told, chosen.batch_size, chosen.progress)
+        meeting = Border(chosen.blend, chosen.border, chosen.match)
+        canvases = [
+            [Canvas(plan, meeting, seed_of_sample(own, number)) for plan, own in zip(plans, seeds)]
+            for number in range(num_samples)
+        ]
+        self._fill(canvases, told, chosen.batch_size, chosen.progress)
         samples = [regroup([canvas.result() for canvas in sample]) for sample in canvases]
         return Inpainted(
             samples if num_samples > 1 else samples[0],
@@ -319,12 +322,11 @@ class Inpainter(PretrainedNetwork):
         return self._conditions_of_images(others, count)
 
     def _rules(self, options: CallOptions) -> Rules:
-        framing = "celebahq" if self.card is None else self.card.framing
         return Rules(
             self.network,
-            framing_of(framing),
+            framing_of(self.card),
             options.strategy,
-            framing != "none",
+            self.card is None or self.card.framing != "none",
             options.faces,
             options.margin,
         )
@@ -332,7 +334,6 @@ class Inpainter(PretrainedNetwork):
     def _fill(
         self,
         canvases: Sequence[Sequence[Canvas]],
-        seeds: Sequence[int],
         told: Sequence[Mapping[str, object]],
         batch_size: int,
         progress: bool,
@@ -340,9 +341,9 @@ class Inpainter(PretrainedNetwork):
         """Fill every image of every sample: first their faces, then what is left."""
         first, then = (
             [
-                Task(canvas, part, seed_of_sample(seed, number), conditions)
-                for number, sample in enumerate(canvases)
-                for canvas, seed, conditions in zip(sample, seeds, told)
+                Task(canvas, part, conditions)
+                for sample in canvases
+                for canvas, conditions in zip(sample, told)
                 for part in parts(canvas.plan)
             ]
             for parts in (attrgetter("parts"), attrgetter("rest"))

@@ -44,7 +44,9 @@ _LEAST_SHARES = (0.005, 0.015, 0.01)
 """Share of the face that each feature must cover to count: about a fifth of what it does."""
 
 
-def find_faces(label_map: LabelIds, parsed: Crop) -> list[Crop]:
+def find_faces(
+    label_map: LabelIds, parsed: Crop, *, least: float = LEAST_SIZE, gap: float = GAP
+) -> list[Crop]:
     """Return crops of the faces in a label map, like CelebA-HQ's, the largest face first.
 
     A face is a patch of skin and what lies in it, with at least two of: eyes (or brows, or
@@ -54,23 +56,25 @@ def find_faces(label_map: LabelIds, parsed: Crop) -> list[Crop]:
     Args:
         label_map: ``(h, w)`` uint8, of what a square crop shows.
         parsed: that crop.
+        least: root of the share of the crop that a patch of face must cover to be one.
+        gap: patches closer than twice this share of the crop's side are one.
     """
     oval = np.isin(label_map, _OVAL)
-    reach = max(1, round(GAP * label_map.shape[1]))
+    reach = max(1, round(gap * label_map.shape[1]))
     patches, _ = ndimage.label(ndimage.binary_dilation(oval, iterations=reach))
     crops = []
     for number, window in enumerate(ndimage.find_objects(patches), start=1):
         inside = oval[window] & (patches[window] == number)
         patch = np.where(inside, label_map[window], 0).astype(np.uint8)
-        if _is_face(patch, label_map.shape):
+        if _is_face(patch, least**2 * label_map.size):
             corner = (window[1].start, window[0].start)
             crops.append(_crop(patch, corner, label_map.shape, parsed))
     return sorted(crops, key=lambda crop: -crop.width)
 
 
-def _is_face(patch: LabelIds, shape: tuple[int, ...]) -> bool:
+def _is_face(patch: LabelIds, least_area: float) -> bool:
     area = int(np.count_nonzero(patch))
-    if area < LEAST_SIZE**2 * np.prod(shape):
+    if area < least_area:
         return False
     marks = [np.isin(patch, ids) for ids in _FEATURES]
     visible = [mark.sum() >= least * area for mark, least in zip(marks, _LEAST_SHARES)]

@@ -16,8 +16,11 @@ from facemask_inpaint.parsing.protocol import LabelIds
 Region = tuple[slice, slice]
 """Rows and columns of an image."""
 
-_SEARCHED = 512
+_SEARCHED = 1024
 """Longer side in pixels of the copy of a label map in which faces are looked for."""
+
+_LEAST_SIZE, _GAP = 0.01, 0.003
+"""What counts as a face there; less than in a parser's scores, for labels are exact."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,8 @@ def labelled_faces(label_map: LabelIds) -> list[LabelledFace]:
     """
     height, width = label_map.shape
     step = -(-max(height, width) // _SEARCHED)
-    crops = find_faces(label_map[::step, ::step], Crop.whole((width, height)))
+    coarse, whole = label_map[::step, ::step], Crop.whole((width, height))
+    crops = find_faces(coarse, whole, least=_LEAST_SIZE, gap=_GAP)
     owner = owners(crops, everything(label_map.shape))
     return [
         LabelledFace(
