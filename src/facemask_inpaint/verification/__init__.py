@@ -1,4 +1,4 @@
-"""Do weights, networks and methods do what they should? Three checks of it."""
+"""Do weights, networks and methods do what they should? Four checks of it."""
 
 import lazy_loader
 
