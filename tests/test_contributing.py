@@ -35,6 +35,8 @@ assert torch.allclose(prediction[0, :, 2, 2], known[0])
 
 assert fmi.models.card("migan-celebahq-256").downloadable
 assert (fmi.masks.reorder_label_map(18 - sample.label_map, "mine") == sample.label_map).all()
+wings = fmi.SemanticMasker(0, vocabulary="birds")(sample.label_map % 4, "wings")
+assert (wings == (sample.label_map % 4 % 3 > 0)).all()
 scores = fmi.metrics.evaluate([sample.image], [sample.image], metrics="rmse", mask=[neck])
 assert float(scores["rmse_hole"]) == 0
 
@@ -88,6 +90,8 @@ def test_worked_examples_work(tmp_path: Path) -> None:
         '("background", "neck", "cloth", "hair", ...)', "tuple(reversed(LABEL_NAMES))"
     )
     insert(package / "labels.py", '"bisenet":', order)
+    domain = package / "masks" / "domains" / "birds.yaml"
+    domain.write_text(block("yaml", "title: Birds"), encoding="utf-8")
     entry = block("python", 'name="rmse"')
     insert(package / "metrics" / "table.py", 'ImageMetric(\n            name="psnr"', f"{entry},")
     function = block("python", "def root_mean_square")

@@ -10,11 +10,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from facemask_inpaint import SemanticMasker, benchmark, data, training
+from facemask_inpaint import MixedMaskSampler, SemanticMasker, benchmark, data, training
 from facemask_inpaint.cli import main
 from facemask_inpaint.data import LAYOUTS, Faces
 from facemask_inpaint.errors import LabelMapError, OptionError, UnknownNameError
-from facemask_inpaint.masks import flip_label_map, open_vocabulary
+from facemask_inpaint.masks import flip_label_map, open_vocabulary, parse_vocabulary
+from facemask_inpaint.training.dataset import TrainingImages
 from facemask_inpaint.training.run import _sampler
 from tests.masks.faces import BOXES, expected, face, face_in
 
@@ -219,3 +220,39 @@ def test_the_mask_command_cuts_streets(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     hole = np.asarray(Image.open(tmp_path / "m" / "vehicle" / "a.png"))
     np.testing.assert_array_equal(hole > 0, ids != 255)
+
+
+def test_sixteen_bits_go_through_benchmark_and_training(tmp_path: Path) -> None:
+    wide = parse_vocabulary(
+        {
+            "name": "wide",
+            "labels": {"ground": 0, "l tree": 300, "r tree": 40000},
+            "mirrored": [["l tree", "r tree"]],
+            "ignored": [65535],
+        }
+    )
+    ids = np.zeros((64, 64), dtype=np.uint16)
+    ids[8:40, 4:20], ids[8:40, 40:60], ids[60:] = 300, 40000, 65535
+    for key in ("a", "b"):
+        save(
+            np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8),
+            tmp_path / "images" / f"{key}.png",
+        )
+        save(ids, tmp_path / "labels" / f"{key}.png")
+    faces = data.open_faces(tmp_path, vocabulary=wide)
+    np.testing.assert_array_equal(faces[0].read_label_map().ids, ids)
+    masker = SemanticMasker(0, vocabulary=wide)
+    run = benchmark.run(
+        "harmonic", faces, out=tmp_path / "run", classes="l_tree", masker=masker, resolutions=32,
+        metrics="l1_hole", compare=False, report=False, device="cpu", progress=False,
+    )  # fmt: skip
+    assert len(run.cases) == 2
+    assert not run.failures
+    hole = np.asarray(Image.open(run.mask(32, "l_tree", "a"))) > 0
+    np.testing.assert_array_equal(hole, (ids == 300)[::2, ::2])
+    sampler = MixedMaskSampler(64, 1.0, masker=masker, classes="r_tree")
+    turned = training.Augmentation(flip=1.0, rotation=5)
+    batch = TrainingImages(faces, 64, sampler, turned, seed=0)[0]
+    assert batch.classes == ("r_tree",)
+    columns = np.nonzero(batch.hole[0, 0].numpy())[1]
+    assert columns.mean() > 40  # where the left tree is mirrored to
