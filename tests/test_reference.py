@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -82,3 +84,17 @@ def test_worked_examples_name_files_that_exist() -> None:
     paths = set(re.findall(r"`((?:src|tests|docs)/[\w/]+\.\w+)`", text))
     assert len(paths) >= 8
     assert [path for path in sorted(paths) if not (ROOT / path).is_file()] == []
+
+
+def test_every_public_class_and_function_has_an_example() -> None:
+    reference = load_extension("reference")
+    without = []
+    for package in reference.packages():
+        for export in reference.exports(package):
+            if export.is_module:
+                continue
+            value = getattr(importlib.import_module(package), export.public.rpartition(".")[2])
+            is_error = inspect.isclass(value) and issubclass(value, Exception)
+            if (inspect.isfunction(value) or inspect.isclass(value)) and not is_error:
+                without += [] if ">>>" in (value.__doc__ or "") else [export.public]
+    assert without == []

@@ -142,7 +142,7 @@ class _Float32(TorchFunctionMode):
 
 
 class _ZeroDraws(TorchFunctionMode):
-    """Answers every draw from the global generator with zeros."""
+    """Returns zeros for every draw from the global generator."""
 
     def __torch_function__(
         self,

@@ -86,6 +86,12 @@ class Preview:
             group are framed and numbered.
         faces: how many faces there are to choose from; 0 where the parser does not say.
         note: what was not found, in words; empty if everything was.
+
+    Example:
+        >>> from PIL import Image
+        >>> from facemask_inpaint.app import Preview
+        >>> Preview(Image.new("RGB", (512, 512)), faces=1, note="").faces
+        1
     """
 
     image: Image.Image
@@ -142,7 +148,7 @@ class Studio:
         >>> data.sample(256).image.save(portrait)
         >>> request = InpaintingRequest(portrait=portrait, models=("lite",), classes=("nose",))
         >>> print(Studio(device="cpu").inpaint(request).report())
-        1.5% of the image inpainted with lite
+        1.5% of the image inpainted with lite; 1 face, filled
     """
 
     def __init__(self, device: str | None = None, folders: Mapping[str, str] | None = None) -> None:

@@ -93,7 +93,7 @@ class Batch(NamedTuple):
 
 
 Predictor = Callable[[Batch], list[Image.Image]]
-"""Answers a batch with one image of the same size for each, its hole filled."""
+"""From a batch to its predictions: for each image one of the same size, its hole filled."""
 
 ImageFunction = Callable[[Image.Image, Image.Image], Image.Image]
 """From an RGB image and a mask (mode L, 255 = hole) to the image with the hole filled."""

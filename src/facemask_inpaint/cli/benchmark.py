@@ -151,7 +151,7 @@ def benchmark(
         extractor = extractor if _is_given("extractor") else followed.extractors
         chosen["protocol"] = followed
     if check:
-        options.check_data(faces, classes, masker, models=len(methods), sides=resolutions)
+        options.check_data(faces, classes, masker, methods=len(methods), resolutions=resolutions)
         return
     options.warn_of_label_order(faces)
     chosen["metrics"] = names = _metric_names(metrics, embedders, finders, call["parser"])

@@ -276,17 +276,17 @@ def check_data(
     classes: str,
     masker: SemanticMasker,
     *,
-    models: int = 0,
-    sides: Sequence[int] = (),
+    methods: int = 0,
+    resolutions: Sequence[int] = (),
 ) -> None:
     """Say what is wrong with a data set, and what room a benchmark takes; status 1 for problems."""
     from facemask_inpaint import data
 
     found = data.check(faces, classes, masker, square=True)
     click.echo(str(found))
-    if models:
-        space = found.disk_space(models, sides) / 1e9
-        click.echo(f"disk space with {models} model(s): about {space:,.1f} GB")
+    if methods:
+        space = found.disk_space(methods, resolutions) / 1e9
+        click.echo(f"disk space with {methods} method(s): about {space:,.1f} GB")
     if unusable := len(found.keys) - len(found.usable):
         raise click.ClickException(f"{unusable} of {len(found.keys)} portraits cannot be used")
 

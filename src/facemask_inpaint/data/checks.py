@@ -18,8 +18,8 @@ from facemask_inpaint.masks.order_check import order_warning
 from facemask_inpaint.masks.semantic import SemanticMasker
 from facemask_inpaint.masks.vocabularies import require_vocabulary
 
-Size = tuple[int, int]
-"""Width and height."""
+WidthAndHeight = tuple[int, int]
+"""In pixels, in the order of PIL; the library's own ``Size`` is height and width."""
 
 _SHOWN = 40
 _LOOKED_AT = 24
@@ -71,8 +71,8 @@ class DataCheck:
     keys: tuple[str, ...]
     problems: tuple[Problem, ...]
     counts: Mapping[str, int]
-    image_sizes: Mapping[Size, int]
-    label_sizes: Mapping[Size, int]
+    image_sizes: Mapping[WidthAndHeight, int]
+    label_sizes: Mapping[WidthAndHeight, int]
     empty_parts: tuple[Path, ...]
     warnings: tuple[str, ...]
 
@@ -200,8 +200,8 @@ class _Findings(NamedTuple):
     """What the check of one portrait found."""
 
     problems: list[str]
-    image_size: Size | None
-    label_size: Size | None
+    image_size: WidthAndHeight | None
+    label_size: WidthAndHeight | None
     classes: list[str]
     empty_parts: list[Path]
 
@@ -297,13 +297,13 @@ def _empty_parts(face: Face, source: LabelSource) -> list[Path]:
     ]
 
 
-def _same_aspect(first: Size, second: Size) -> bool:
+def _same_aspect(first: WidthAndHeight, second: WidthAndHeight) -> bool:
     ratio = first[0] * second[1] / (first[1] * second[0])
     return abs(ratio - 1) <= _ASPECT_TOLERANCE
 
 
 def _size_warnings(
-    sizes: Mapping[Size, int], label_sizes: Mapping[Size, int], min_side: int
+    sizes: Mapping[WidthAndHeight, int], label_sizes: Mapping[WidthAndHeight, int], min_side: int
 ) -> list[str]:
     small = sum(count for size, count in sizes.items() if min(size) < min_side)
     oblong = sum(count for (width, height), count in sizes.items() if width != height)
@@ -318,11 +318,11 @@ def _size_warnings(
     return warnings
 
 
-def _sizes(sizes: Mapping[Size, int]) -> str:
+def _sizes(sizes: Mapping[WidthAndHeight, int]) -> str:
     return ", ".join(f"{_text(size)} ({count:,})" for size, count in sizes.items()) or "none"
 
 
-def _text(size: Size) -> str:
+def _text(size: WidthAndHeight) -> str:
     return f"{size[0]} x {size[1]}"
 
 

@@ -68,6 +68,12 @@ class ExportConfig:
             and ``step`` in units of the prediction, ``pipeline`` in levels of 255.
         step: shape of each input of a diffusion network's step, for one image.
         alphas_cumprod: share of the clean image's variance at each of its timesteps.
+
+    Example:
+        >>> from facemask_inpaint.export import ExportConfig
+        >>> config = ExportConfig.from_folder("exported/lite")  # doctest: +SKIP
+        >>> config.architecture, config.size_multiple  # doctest: +SKIP
+        ('lite', 8)
     """
 
     architecture: str
@@ -135,5 +141,11 @@ def is_exported(path: str | Path) -> bool:
 
 
 def files_of(folder: str | Path) -> list[Path]:
-    """Return the files that decide what an exported network predicts."""
+    """Return the files that decide what an exported network predicts.
+
+    Example:
+        >>> from facemask_inpaint import export
+        >>> [path.name for path in export.files_of("exported/lite")]  # doctest: +SKIP
+        ['config.json', 'network.onnx']
+    """
     return [Path(folder) / name for name in (CONFIG_NAME, NETWORK_NAME)]

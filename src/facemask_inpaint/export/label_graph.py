@@ -66,6 +66,11 @@ def export_parser(network: LabelNetwork, path: str | Path) -> Path:
     Raises:
         OptionError: the path does not end in ``.onnx``.
         MissingDependencyError: the ``onnx`` extra is not installed.
+
+    Example:
+        >>> from facemask_inpaint import export, parsing
+        >>> network = parsing.load_parser("small", device="cpu").network
+        >>> export.export_parser(network, "exported/parser.onnx")  # doctest: +SKIP
     """
     from facemask_inpaint.export import tracing
     from facemask_inpaint.export._extra import require

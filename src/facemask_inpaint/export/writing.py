@@ -62,8 +62,6 @@ def export_network(
 ) -> Path:
     """Write a network as ONNX graphs, once they have been compared with it.
 
-    ``Inpainter.export`` is the usual way here.
-
     Args:
         network: in float32 on the CPU, in inference mode.
         folder: to write to; it is made if need be.
@@ -83,6 +81,9 @@ def export_network(
         OptionError: the options make no sense for this network, or it cannot be exported.
         ExportError: the graph cannot be made, or differs from the network; nothing was written.
         MissingDependencyError: the ``onnx`` extra is not installed.
+
+    Example:
+        >>> inpainter.export("exported/lite")  # calls this function  # doctest: +SKIP
     """
     require_exportable(network, dtype)
     _require_free(Path(folder))

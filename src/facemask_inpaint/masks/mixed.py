@@ -102,6 +102,12 @@ class MaskSampler(Protocol):
 
     A draw must be a function of ``index``, ``epoch``, the label map and the sampler's state alone,
     so that a resumed run continues as if it had never stopped.
+
+    Example:
+        >>> from facemask_inpaint.masks import MaskSampler, MixedMaskSampler
+        >>> sampler: MaskSampler = MixedMaskSampler(64, semantic_probability=0)
+        >>> sampler(None, index=0).kind
+        'random'
     """
 
     def __call__(

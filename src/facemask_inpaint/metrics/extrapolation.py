@@ -41,6 +41,13 @@ class ExtrapolatedResult(MetricResult):
         sizes: numbers of fake images.
         distances: FID at each of them.
         standard_error: of the intercept, by the scatter of the distances around the line.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> real, fake = np.random.default_rng(0).normal(size=(2, 100, 4))
+        >>> len(metrics.fid_infinity(real, fake).sizes) > 1
+        True
     """
 
     sizes: tuple[int, ...] = ()

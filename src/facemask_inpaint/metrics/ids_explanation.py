@@ -46,6 +46,13 @@ class IdsExplanation:
         swapped: names of two pairs each whose predictions seem to be exchanged.
         strangers: predictions that look like another original than theirs, and that original.
         extractor: of the features, ``None`` if not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> real, fake = np.random.default_rng(0).normal(size=(2, 20, 40))
+        >>> metrics.explain_ids(real, fake).separable_by_size
+        True
     """
 
     scores: DiscriminativeScores

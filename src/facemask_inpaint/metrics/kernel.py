@@ -37,6 +37,13 @@ class KernelResult(MetricResult):
 
     Attributes:
         std: standard deviation over the subsets; ``None`` without subsets.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> real, fake = np.random.default_rng(0).normal(size=(2, 30, 4))
+        >>> metrics.kid(real, fake).std is None
+        True
     """
 
     std: float | None = None

@@ -48,6 +48,13 @@ class NeighbourScores:
         recall: share of real images in the ball of a fake one.
         density: number of real balls that a fake image lies in, over k; may exceed 1.
         coverage: share of real images with a fake one in their ball.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> real = np.random.default_rng(0).normal(size=(30, 4))
+        >>> metrics.precision_recall(real, real).coverage.value
+        1.0
     """
 
     precision: MetricResult

@@ -45,6 +45,13 @@ class ImagePair:
         real: ``(3, H, W)`` float64 in [0, 1].
         fake: the same.
         hole: ``(H, W)`` bool, where to measure; ``None`` for the whole image.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import metrics
+        >>> pair = metrics.ImagePair(torch.zeros(3, 16, 16), torch.ones(3, 16, 16))
+        >>> metrics.find_metric("l1")(pair)
+        1.0
     """
 
     real: Tensor
@@ -59,6 +66,13 @@ class PairedResult(MetricResult):
     Attributes:
         values: of each image, in the order of ``names``; NaN where the metric is not defined.
         names: of the images.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> black, grey = np.zeros((2, 16, 16, 3), np.uint8), np.full((2, 16, 16, 3), 51, np.uint8)
+        >>> [round(value, 2) for value in metrics.psnr(black, grey).values]
+        [13.98, 13.98]
     """
 
     values: tuple[float, ...] = ()

@@ -67,6 +67,11 @@ def labelled_faces(label_map: LabelIds) -> list[LabelledFace]:
 
     Returns:
         Faces with a score of 1; none where there is no face.
+
+    Example:
+        >>> from facemask_inpaint import data, parsing
+        >>> len(parsing.labelled_faces(data.sample(256).label_map))
+        1
     """
     height, width = label_map.shape
     step = -(-max(height, width) // _SEARCHED)

@@ -50,7 +50,7 @@ class PatchDiscriminator(nn.Module):
         levels: how often height and width are halved.
         patch_limit: a hole that covers ``n`` patches, more than this many, counts
             ``patch_limit / n`` instead of 1. A network that draws nothing cannot make up hair:
-            pressed for it, it answers with a pattern that repeats.
+            pressed for it, its output is a pattern that repeats.
 
     Raises:
         OptionError: An argument is out of its range.

@@ -121,7 +121,7 @@ class MethodCalls:
 
 
 def _checked(image: object, resolution: int) -> Image.Image:
-    """Return what a method answered in RGB, or raise where that is no image of the size."""
+    """Return a prediction in RGB, or raise where it is no image of the size."""
     if not isinstance(image, Image.Image):
         raise ImageError(f"the prediction is a {type(image).__name__}, not a PIL image")
     if image.size != (resolution, resolution):

@@ -1,4 +1,4 @@
-"""Torch's tensors of every kind, as its pickles name them, answered with stand-ins.
+"""Torch's tensors of every kind, as its pickles name them, read as stand-ins.
 
 Sources: the functions of ``torch._utils``, and the names that torch's own restricted unpickler
 accepts; ``tests/checkpoints/test_torch_names.py`` walks them.

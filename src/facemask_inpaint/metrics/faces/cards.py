@@ -33,6 +33,11 @@ class FaceNetworkCard:
         threshold: distance below which two faces count as the same person.
         threshold_source: who published the threshold, and how often it is right.
         note: limits that a user should know.
+
+    Example:
+        >>> from facemask_inpaint import metrics
+        >>> metrics.FACE_NETWORKS["dlib"].task
+        'embedding'
     """
 
     name: str

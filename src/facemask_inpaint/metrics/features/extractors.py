@@ -45,7 +45,15 @@ INCEPTION_SOURCES = tuple(
 
 
 class FeatureExtractor(Protocol):
-    """What turns images into features; write one, or wrap a function with :func:`custom`."""
+    """What turns images into features; write one, or wrap a function with :func:`custom`.
+
+    Example:
+        >>> from facemask_inpaint import metrics
+        >>> class MeanColour(metrics.FeatureExtractor):
+        ...     identity = "mean colour"
+        ...     def __call__(self, images):
+        ...         return images.float().mean((2, 3))
+    """
 
     @property
     def identity(self) -> str:

@@ -27,6 +27,13 @@ def random_convolutions(device: str | torch.device | None = None) -> CustomExtra
 
     Args:
         device: ``None`` is CUDA when there, else the CPU.
+
+    Example:
+        >>> import torch
+        >>> from facemask_inpaint import metrics
+        >>> extractor = metrics.random_convolutions("cpu")
+        >>> extractor(torch.zeros(2, 3, 64, 64, dtype=torch.uint8)).shape
+        torch.Size([2, 64])
     """
     where = resolve_device(device)
     generator = torch.Generator().manual_seed(2015)

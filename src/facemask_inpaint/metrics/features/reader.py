@@ -191,7 +191,7 @@ class FeatureReader:
         if features.ndim != 2 or len(features) != len(chunk):
             raise OptionError(
                 f"{network.identity}: {len(chunk)} images gave {tuple(features.shape)}; "
-                "an extractor answers (N, d)"
+                "an extractor returns (N, d)"
             )
         if cache is not None:
             for item, values in zip(chunk, features.cpu().numpy()):

@@ -149,6 +149,13 @@ class FeaturePair:
             paired.
         convention: divisor of the covariance in FID.
         null_swaps: number of refits for the null reference of P-IDS and U-IDS.
+
+    Example:
+        >>> import numpy as np
+        >>> from facemask_inpaint import metrics
+        >>> features = metrics.FeatureSet.from_array(np.eye(4))
+        >>> len(metrics.FeaturePair(features, features).real)
+        4
     """
 
     real: FeatureSet

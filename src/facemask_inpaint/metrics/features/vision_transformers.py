@@ -51,6 +51,11 @@ class VisionTransformer:
         unit: whether features are scaled to length 1.
         source: of the published weights.
         table: name of the table of position embeddings, if it has to be resampled.
+
+    Example:
+        >>> from facemask_inpaint.metrics.features.vision_transformers import VISION_TRANSFORMERS
+        >>> VISION_TRANSFORMERS["dinov2"].side
+        224
     """
 
     identity: str

@@ -139,7 +139,7 @@ class RePaint(InpaintingNetwork):
         *_, prediction = self.states(masked_image, hole, latents)
         if not bool(torch.isfinite(prediction).all()):
             raise FacemaskInpaintError(
-                f"the network's answers overflowed in {masked_image.dtype}; use float32, or "
+                f"the network's outputs overflowed in {masked_image.dtype}; use float32, or "
                 "bfloat16, whose range is as wide. If this is float32, its weights are damaged"
             )
         return prediction.to(masked_image.dtype)
