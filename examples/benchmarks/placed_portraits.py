@@ -34,7 +34,7 @@ import facemask_inpaint as fmi
 from facemask_inpaint.errors import ComponentAbsentError
 from facemask_inpaint.inpainting.framing import FRAMINGS
 from facemask_inpaint.metrics.features.efficientnet import LEVELS, EfficientNetLite
-from facemask_inpaint.parsing import PhotoParser, load_parser, read_landmarks
+from facemask_inpaint.parsing import LabelledFace, PhotoParser, load_parser, read_landmarks
 from facemask_inpaint.parsing.crops import Crop
 
 SIDE = 256
@@ -156,13 +156,16 @@ class Reading:
     roll: float
 
 
-def read(placed: Placed, parser: PhotoParser, key: str, background: str) -> Reading | None:
-    """Compare the landmarks and the frame that a parser gives with the true ones."""
+def find(placed: Placed, parser: PhotoParser) -> LabelledFace | None:
+    """Return the face that a parser finds where the portrait is."""
     faces = parser.labelled_faces(placed.photo)
-    near = [face for face in faces if face.crop.distance(placed.square) < 0.3]
-    if not near:
-        return None
-    true, ours = read_landmarks(placed.labels), near[0].landmarks
+    near = (face for face in faces if face.crop.distance(placed.square) < 0.3)
+    return next(near, None)
+
+
+def read(placed: Placed, face: LabelledFace, key: str, background: str) -> Reading:
+    """Compare the landmarks and the frame of a parser's face with the true ones."""
+    true, ours = read_landmarks(placed.labels), face.landmarks
     right, left = true.points[:2]
     errors = np.linalg.norm(true.points - ours.points, axis=1) / np.linalg.norm(left - right)
     frame, expected = (FRAMINGS["celebahq"].crop(each) for each in (ours, true))
@@ -198,12 +201,14 @@ class Measurement:
             self._keep(key, name, "none", "upright portrait", image, upright, hole)
         for number, (background, draw) in enumerate(BACKGROUNDS.items()):
             placed = place(image, labels, draw, seed * len(BACKGROUNDS) + number)
-            reading = read(placed, self.parser, key, background)
-            if reading is None:
+            face = find(placed, self.parser)
+            if face is None:
                 self.missed += 1
                 continue
-            self.readings.append(reading)
-            maps = {"true label map": placed.labels, "parser": self.parser(placed.photo)}
+            self.readings.append(read(placed, face, key, background))
+            parsed = np.zeros_like(placed.labels)
+            parsed[face.region] = face.label_map
+            maps = {"true label map": placed.labels, "parser": parsed}
             original = placed.back(placed.photo)
             for name, hole in holes.items():
                 for way, photo in self._filled(placed, placed.warped(hole), maps, seed).items():

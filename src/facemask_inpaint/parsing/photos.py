@@ -62,9 +62,10 @@ class PhotoParser:
 
     The photo is parsed as a whole, in a square around it, to find the faces; then each face is
     cropped with the margin that portraits of CelebA-HQ have, turned upright, parsed, and uncropped.
-    Hair, neck and clothes that go on beyond the crop come from a wider one. Where no face is found
-    in the whole, nine overlapping quarters are searched. An image that is an aligned portrait
-    already is parsed as it is. Left and right follow from geometry.
+    Hair, neck and clothes that go on beyond the crop come from a wider one. An image that is an
+    aligned portrait already is parsed as it is; in all others overlapping windows of half the
+    photo's side are searched too, and smaller and turned ones where no face has been found. Left
+    and right follow from geometry.
 
     In a photo of several faces every pixel belongs to the face that is nearest in units of its
     own size, and what belongs to a face that was not chosen is background.
