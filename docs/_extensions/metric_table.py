@@ -1,4 +1,4 @@
-"""The tables of metrics and of diagnostics, written from the records that everything else reads."""
+"""Tables of metrics, diagnostics and face networks, written from the records themselves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sphinx.application import Sphinx
 
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
-from facemask_inpaint.metrics import METRICS, FeatureMetric, ImageMetric
+from facemask_inpaint.metrics import FACE_NETWORKS, METRICS, FeatureMetric, ImageMetric
 
 
 def metric_table(metrics: Iterable[FeatureMetric | ImageMetric]) -> str:
@@ -27,11 +27,37 @@ def metric_table(metrics: Iterable[FeatureMetric | ImageMetric]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+def face_network_table() -> str:
+    """Return the cards of face recognisers and landmark finders as a table in Markdown."""
+    head = ("name", "for", "threshold", "licence", "trained on", "input", "to know")
+    rows = [
+        (
+            f"`{card.name}`",
+            card.task,
+            f"{card.distance} {card.threshold:g}; {card.threshold_source}"
+            if card.threshold
+            else "",
+            card.licence + ("" if card.commercial_use else ": **not for commercial use**"),
+            card.data,
+            card.framing,
+            card.note,
+        )
+        for card in FACE_NETWORKS.values()
+    ]
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
 def write_tables(app: Sphinx) -> None:
-    """Write the parts that ``metrics.md`` and ``benchmark.md`` include."""
-    for stem, metrics in {"metrics": METRICS, "diagnostics": DIAGNOSTICS}.items():
+    """Write the parts that ``metrics.md``, ``benchmark.md`` and ``identity.md`` include."""
+    parts = {
+        "metrics": metric_table(METRICS.values()),
+        "diagnostics": metric_table(DIAGNOSTICS.values()),
+        "face_networks": face_network_table(),
+    }
+    for stem, text in parts.items():
         with atomic_path(Path(app.srcdir, "_generated", f"{stem}.md")) as temporary:
-            temporary.write_text(metric_table(metrics.values()), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
