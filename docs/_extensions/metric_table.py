@@ -37,7 +37,7 @@ def face_network_table() -> str:
             f"{card.distance} {card.threshold:g}; {card.threshold_source}"
             if card.threshold
             else "",
-            card.licence + ("" if card.commercial_use else ": **not for commercial use**"),
+            card.licence,
             card.data,
             card.framing,
             card.note,

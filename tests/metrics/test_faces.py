@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy.spatial.distance import cdist
 
-from facemask_inpaint import metrics
-from facemask_inpaint.errors import MissingDependencyError, OptionError, UnknownNameError
+from facemask_inpaint import checkpoints, metrics
+from facemask_inpaint.errors import (
+    CheckpointError,
+    MissingDependencyError,
+    OptionError,
+    UnknownNameError,
+)
 from facemask_inpaint.metrics import FACE_NETWORKS, FeaturePair, FeatureReader, FeatureSet
-from facemask_inpaint.metrics.faces import dlib_networks
+from facemask_inpaint.metrics.faces import dlib_networks, facenet
 from facemask_inpaint.metrics.faces.scores import compare_faces
 from facemask_inpaint.metrics.pair_means import share_interval
 from facemask_inpaint.metrics.table import IDENTITY_METRICS, LANDMARK_METRICS, find_metric
@@ -165,7 +172,7 @@ def test_cards_say_what_a_user_has_to_know() -> None:
     for card in FACE_NETWORKS.values():
         assert card.licence
         assert card.framing
-        assert all(source.sha256 for source in card.files)
+        assert all(source.sha256 for source in card.files) or "no hash" in card.note
         assert (card.threshold is not None) == (card.task == "embedding")
     assert not FACE_NETWORKS["dlib-68"].commercial_use
 
@@ -201,6 +208,35 @@ def test_embeddings_are_dlibs_own() -> None:
     found, nothing = extractor(extractor.prepare(torch.cat([image, grey])))
     assert np.allclose(found.numpy(), expected, atol=1e-6)
     assert not nothing.any()
+
+
+@needs_dlib
+@pytest.mark.skipif(
+    find_spec("facenet_pytorch") is None,
+    reason="facenet-pytorch is not installed: pip install --no-deps facenet-pytorch",
+)
+def test_facenet_is_the_packages_network_without_torchvision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = FACE_NETWORKS["facenet-vggface2"]
+    torch.manual_seed(0)
+    network = facenet.architecture(card.install)().eval()
+    weights = network.state_dict() | {"logits.weight": torch.zeros(3, 512)}
+    torch.save(weights, tmp_path / "facenet.pt")
+    monkeypatch.setattr(checkpoints, "fetch", lambda sources: tmp_path / "facenet.pt")
+    extractor = metrics.open_extractor("facenet-vggface2", "cpu")
+    image = torch.from_numpy(np.array(Image.open(PORTRAITS[0]).convert("RGB")))
+    batch = image.permute(2, 0, 1)[None]
+    prepared = extractor.prepare(torch.cat([batch, torch.full_like(batch, 128)]))
+    found, nothing = extractor(prepared)
+    with torch.no_grad():
+        expected = network((prepared[:1] - 127.5) / 128)[0]
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert not nothing.any()
+    assert "torchvision" not in sys.modules
+    torch.save({"other": torch.zeros(1)}, tmp_path / "facenet.pt")
+    with pytest.raises(CheckpointError, match="not the weights of FaceNet"):
+        metrics.open_extractor("facenet-vggface2", "cpu")
 
 
 @needs_dlib

@@ -26,7 +26,7 @@ class FaceNetworkCard:
         install: what to do where the network is missing.
         data: what it was trained on.
         licence: of the weights.
-        commercial_use: whether the licence allows it.
+        commercial_use: whether the licence clearly allows it.
         paper: where it was published.
         framing: from image to input of the network.
         distance: how two embeddings are compared; ``None`` for landmarks.
@@ -95,6 +95,12 @@ _SIXTY_EIGHT_POINTS = _dlib_file(
     "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
     99_693_937,
 )
+_FACENET = Source(
+    "url",
+    "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
+    "20180402-114759-vggface2.pt",
+    "20180402-114759-vggface2.pt",
+)
 _DLIB = "facemask_inpaint.metrics.faces.dlib_networks"
 _INSTALL_DLIB = "pip install 'facemask-inpaint[identity]'"
 _DLIB_PAGE = "https://github.com/davisking/dlib-models"
@@ -119,6 +125,23 @@ FACE_NETWORKS: dict[str, FaceNetworkCard] = {
             threshold=0.6,
             threshold_source="its author: 99.13 % of the pairs of LFW are told apart rightly",
             note="ResNet of 29 layers from 2017; recognisers of today miss fewer faces.",
+        ),
+        FaceNetworkCard(
+            name="facenet-vggface2",
+            task="embedding",
+            network="facemask_inpaint.metrics.faces.facenet:FaceNetEmbedder",
+            files=(_FACENET,),
+            install="pip install --no-deps facenet-pytorch, and pip install requests",
+            data="VGGFace2: 3.3 million faces of 9,131 people",
+            licence="package: MIT; none is stated for the weights",
+            commercial_use=False,
+            paper="Schroff et al., FaceNet: A Unified Embedding for Face Recognition (CVPR 2015)",
+            framing="face found by dlib's detector of frontal faces, its box enlarged by 1.3, at "
+            "160 x 160; trained on crops of another detector, MTCNN",
+            distance="cosine",
+            threshold=0.3,
+            threshold_source="DeepFace's for a FaceNet of this width, in its own framing",
+            note="The weights are downloaded; no hash of them is published.",
         ),
         FaceNetworkCard(
             name="dlib-68",

@@ -36,8 +36,34 @@ def installed() -> bool:
     return all(find_spec(name) is not None for name in ("dlib", _WEIGHTS))
 
 
+class FrontalFaces:
+    """The detector of frontal faces in dlib (histograms of oriented gradients).
+
+    Raises:
+        MissingDependencyError: dlib is not installed.
+    """
+
+    def __init__(self) -> None:
+        self._detector = _dlib().get_frontal_face_detector()
+
+    def box(self, pixels: Pixels) -> Any | None:
+        """Find the face of which the detector is surest.
+
+        Args:
+            pixels: ``(H, W, 3)`` uint8.
+
+        Returns:
+            dlib's rectangle; ``None`` without a face.
+        """
+        for doublings in _UPSAMPLING:
+            boxes, scores, _ = self._detector.run(pixels, doublings, 0.0)
+            if len(boxes):
+                return boxes[int(np.argmax(scores))]
+        return None
+
+
 class _DlibNetwork:
-    """Finds one face per image.
+    """Finds one face per image, and its landmarks.
 
     Args:
         card: of the network.
@@ -51,18 +77,14 @@ class _DlibNetwork:
     def __init__(self, card: FaceNetworkCard, device: str | torch.device | None = None) -> None:
         self.device = torch.device("cpu")
         self._dlib = _dlib()
-        self._detector = self._dlib.get_frontal_face_detector()
+        self._faces = FrontalFaces()
         self._paths = [_checked_file(source) for source in card.files]
         hashes = "+".join(str(source.sha256)[:16] for source in card.files)
         self.identity = f"{card.name} weights={hashes}"
 
     def _landmarks(self, pixels: Pixels, predictor: Any) -> Any | None:
-        """Dlib's landmarks of the face that its detector is surest of; ``None`` without a face."""
-        for doublings in _UPSAMPLING:
-            boxes, scores, _ = self._detector.run(pixels, doublings, 0.0)
-            if len(boxes):
-                return predictor(pixels, boxes[int(np.argmax(scores))])
-        return None
+        box = self._faces.box(pixels)
+        return None if box is None else predictor(pixels, box)
 
 
 class DlibEmbedder(_DlibNetwork):
@@ -89,7 +111,7 @@ class DlibEmbedder(_DlibNetwork):
         Returns:
             ``(N, 3, 150, 150)`` in 0 to 255; NaN where no face is found.
         """
-        return torch.stack([self._chip(pixels) for pixels in _as_arrays(images)])
+        return torch.stack([self._chip(pixels) for pixels in as_arrays(images)])
 
     def __call__(self, prepared: Tensor) -> Tensor:
         """Compute embeddings ``(N, 128)`` float32 of what :meth:`prepare` returned."""
@@ -124,7 +146,7 @@ class DlibLandmarks(_DlibNetwork):
 
     def prepare(self, images: Tensor) -> Tensor:
         """Find the landmarks of images ``(N, 3, H, W)`` uint8."""
-        return torch.stack([self._coordinates(pixels) for pixels in _as_arrays(images)])
+        return torch.stack([self._coordinates(pixels) for pixels in as_arrays(images)])
 
     def __call__(self, prepared: Tensor) -> Tensor:
         """Return the landmarks as they are."""
@@ -138,7 +160,15 @@ class DlibLandmarks(_DlibNetwork):
         return torch.tensor(points, dtype=torch.float32).flatten()
 
 
-def _as_arrays(images: Tensor) -> list[Pixels]:
+def as_arrays(images: Tensor) -> list[Pixels]:
+    """Return images as dlib takes them.
+
+    Args:
+        images: ``(N, 3, H, W)`` uint8.
+
+    Returns:
+        ``(H, W, 3)`` uint8 each, contiguous.
+    """
     return [np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()) for image in images]
 
 
