@@ -61,7 +61,7 @@ def main(source: Path, limit: int, models: tuple[str, ...], out: Path, page: Pat
         report=False,
         out=out,
     )
-    text = head(run) + "\n" + "\n".join(table.markdown() for table in tables(run))
+    text = head(run) + in_short(run) + "\n\n" + "\n".join(table.markdown() for table in tables(run))
     if page:
         page.write_text(text.replace("\n### ", "\n## "), encoding="utf-8")
     click.echo(text)
@@ -85,6 +85,22 @@ def head(run: Run) -> str:
         low=low,
         high=high,
         chance=1 / len(run.keys),
+    )
+
+
+def in_short(run: Run) -> str:
+    """Which classes hide most people, whatever fills them, and which hide few."""
+    found: dict[str, list[Score]] = {}
+    for score in run.scores:
+        if score.metric == "recognised":
+            found.setdefault(score.mask_class.replace("_", " "), []).append(score)
+    few = [name for name, each in found.items() if all((s.low or 0) > 0.5 for s in each)]
+    most = [name for name, each in found.items() if all((s.high or 1) < 0.5 for s in each)]
+    rest = [name for name in found if name not in few + most]
+    return (
+        f"- **In short**, for these portraits and this recogniser: whatever fills the hole, most "
+        f"people are recognised behind\n  {', '.join(few)}; few behind {', '.join(most)}. "
+        f"It depends on the method for {', '.join(rest) or 'no class'}."
     )
 
 
