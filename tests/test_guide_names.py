@@ -35,8 +35,12 @@ def options() -> set[str]:
 
 
 def _names(command: click.Command) -> list[str]:
+    """Options of a command and of the commands below it."""
+    below = command.commands.values() if isinstance(command, click.Group) else ()
     given = [one for one in command.params if isinstance(one, click.Option)]
-    return [name for option in given for name in (*option.opts, *option.secondary_opts)]
+    return [name for one in below for name in _names(one)] + [
+        name for option in given for name in (*option.opts, *option.secondary_opts)
+    ]
 
 
 def exists(dotted: str) -> bool:

@@ -229,6 +229,7 @@ def test_a_protocol_goes_through_a_file(tmp_path: Path) -> None:
         ("version: 1\n", "", "needs the field version"),
         ("seed: 3", "sede: 3", "sede"),
         ("kind: free-form", "kind: drawn", "kind of"),
+        ("large: mat", "large: matt", "generator"),
         ("split:", "split: 3\nsplits:", "split is a mapping"),
     ],
 )

@@ -113,10 +113,17 @@ class FreeFormMasks:
     Attributes:
         generators: class and name of its generator, a key of ``masks.GENERATORS``.
         seed: of the draws.
+
+    Raises:
+        UnknownNameError: there is no such generator.
     """
 
     generators: tuple[tuple[str, str], ...]
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if unknown := [name for _, name in self.generators if name not in GENERATORS]:
+            raise unknown_name("free-form generator", unknown[0], GENERATORS)
 
     @property
     def classes(self) -> tuple[str, ...]:
