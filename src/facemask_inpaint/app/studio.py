@@ -277,11 +277,13 @@ class Studio:
         return self._found(path, stamp_of([path]), request.parser)
 
     def _parse(self, path: Path, stamp: str, parser: str, faces: FaceChoice) -> LabelIds:
+        portrait = read_portrait(path)
         try:
-            return self._parser(parser, faces)(read_portrait(path))
+            return self._parser(parser, faces)(portrait)
         except ImageError as error:
-            advice = "untick all components and paint over what to hide"
-            raise ImageError(f"{error}; without a face, {advice}") from error
+            raise ImageError(
+                "no face was found in this photo; untick all components and paint over what to hide"
+            ) from error
 
     def _find_faces(self, path: Path, stamp: str, parser: str) -> list[Crop]:
         finder = self._parser(parser, "all")
