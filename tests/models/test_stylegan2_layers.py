@@ -244,3 +244,22 @@ def test_decoder_shares_a_row_between_a_picture_and_the_next_level(decoder: Skip
     torch.testing.assert_close(out, picture)
     (gradient,) = torch.autograd.grad(out.sum(), ws)
     assert (gradient.abs().amax((0, 2)) > 0).all()
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_single_large_map_is_convolved_as_in_a_batch(up: bool) -> None:
+    layer = randomised(StyledConv(3, 4, 5, up=up, noise_side=32 if up else 16, clamp=2.0))
+    x, style = randn(2, 3, 16, 16), randn(2, 5)
+    noise = layer.noise_const
+    batch = layer(x, style, noise)
+    singles = [layer(x[i : i + 1], style[i : i + 1], noise) for i in range(2)]
+    torch.testing.assert_close(torch.cat(singles), batch)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_numbers_in_inference_mode_are_those_of_training(n: int) -> None:
+    layer = randomised(StyledConv(16, 4, 5, clamp=2.0))
+    x, style = randn(n, 16, 2, 2), randn(n, 5)
+    with torch.inference_mode():
+        answer = layer(x, style)
+    torch.testing.assert_close(answer, layer(x, style))

@@ -28,6 +28,7 @@ from facemask_inpaint.models.layers.contextual_attention import (
     Sampling,
     nearest,
 )
+from facemask_inpaint.models.layers.in_place import multiply
 from facemask_inpaint.models.layers.official import OfficialTensors
 
 Padding = Literal["same", "symmetric"]
@@ -214,7 +215,7 @@ class GatedConv(BorderedConv):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, H / stride, W / stride)``."""
         passing, gate = super().forward(x).chunk(2, dim=1)
-        return self.activation(passing) * torch.sigmoid(gate)
+        return multiply(self.activation(passing), torch.sigmoid(gate))
 
 
 class GatedUp(GatedConv):

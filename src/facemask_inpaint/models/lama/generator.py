@@ -23,6 +23,7 @@ from facemask_inpaint.models._conditions import BatchConditions, Condition, Cond
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.lama.refinement import Refinement, refine
 from facemask_inpaint.models.layers.float32 import Float32Module
+from facemask_inpaint.models.layers.frozen_norm import conv_norm
 from facemask_inpaint.models.layers.official import OfficialTensors, prefixed
 
 GLOBAL_SHARE = 0.75
@@ -149,7 +150,7 @@ class ConvUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, H / stride, W / stride)``."""
-        return F.relu(self.norm(self.conv(x)), inplace=True)
+        return F.relu(conv_norm(self.conv, self.norm, x), inplace=True)
 
 
 class DownUnit(ConvUnit):
@@ -169,7 +170,7 @@ class UpUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``."""
-        return F.relu(self.norm(self.conv(x)), inplace=True)
+        return F.relu(conv_norm(self.conv, self.norm, x), inplace=True)
 
 
 class FourierBlock(nn.Module):
@@ -223,7 +224,7 @@ class SpectralTransform(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to the same shape."""
-        x = F.relu(self.norm(self.reduce(x)), inplace=True)
+        x = F.relu(conv_norm(self.reduce, self.norm, x), inplace=True)
         x = self.expand(x + self.fourier(x))
         return x
 
@@ -246,7 +247,7 @@ class FourierUnit(Float32Module):
         h, w = x.shape[-2:]
         parts = torch.view_as_real(torch.fft.rfft2(x, norm="ortho"))
         parts = rearrange(parts, "n c h w part -> n (c part) h w")
-        parts = F.relu(self.norm(self.mix(parts)), inplace=True)
+        parts = F.relu(conv_norm(self.mix, self.norm, parts), inplace=True)
         real, imaginary = rearrange(parts, "n (c part) h w -> part n c h w", part=2)
         return inverse_rfft2(torch.complex(real, imaginary), h, w)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.models.layers.in_place import add
 from facemask_inpaint.models.layers.stylegan2 import StyledConv, ToRGB
 
 NoiseMode = Literal["const", "random", "none"]
@@ -66,7 +67,7 @@ class DecoderBlock(nn.Module):
             styles: of the three layers, ``(N, style_dim)`` each.
             noise: for the first two layers, as ``StyledConv`` takes it.
         """
-        x = self.upsample(x, styles[0], noise[0]) + skip
+        x = add(self.upsample(x, styles[0], noise[0]), skip)
         x = self.merge(x, styles[1], noise[1])
         return x, self.to_rgb(x, styles[2], image)
 
@@ -118,7 +119,7 @@ class SkipDecoder(nn.Module):
             noise: what :meth:`noise` returns.
         """
         styles = [torch.cat([w, code], 1) for w in ws.unbind(1)]
-        x = self.inner(x, styles[0], noise[0])
+        x = self.inner(x.contiguous(memory_format=torch.channels_last), styles[0], noise[0])
         image = self.inner_to_rgb(x, styles[1])
         for i, (block, skip) in enumerate(zip(self.blocks, skips)):
             first = 2 * i + 1

@@ -3,7 +3,8 @@
 Weights are stored as they are trained, of unit scale, and multiplied by ``1/sqrt(fan in)`` at run
 time (equalised learning rate). A layer that ends in an activation ends in ``sqrt(2)`` times a
 leaky ReLU of slope 0.2; the factor is folded into weight and bias, where it costs no extra pass.
-All padding is with zeros. Images may be in any memory format; channels-last is the fastest.
+All padding is with zeros. Images may be in any memory format; channels-last is the fastest. Where
+no gradient is recorded, maps are changed in place: a new one costs as much as the arithmetic.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.compiler import is_exporting
 
 from facemask_inpaint.models.layers.fir import blur_kernel, upsample
 from facemask_inpaint.models.layers.float32 import upcast
+from facemask_inpaint.models.layers.in_place import add
 
 
 def leaky_relu(x: Tensor, clamp: float | None = None) -> Tensor:
@@ -25,7 +28,9 @@ def leaky_relu(x: Tensor, clamp: float | None = None) -> Tensor:
     StyleGAN2's factor of ``sqrt(2)`` must already be in ``x``.
     """
     x = F.leaky_relu(x, 0.2, inplace=True)
-    return x if clamp is None else x.clamp(-clamp, clamp)
+    if clamp is None:
+        return x
+    return x.clamp(-clamp, clamp) if torch.is_grad_enabled() else x.clamp_(-clamp, clamp)
 
 
 class Blur(nn.Module):
@@ -46,11 +51,11 @@ class Blur(nn.Module):
         self.padding = padding
         self.register_buffer("kernel", blur_kernel(gain), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Filter ``(N, C, H, W)``."""
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Filter ``(N, C, H, W)``, then add ``bias`` ``(C,)``, which costs no extra pass."""
         channels = x.shape[1]
         kernel = self.kernel.to(x.dtype).expand(channels, 1, 4, 4)
-        return F.conv2d(x, kernel, padding=self.padding, groups=channels)
+        return F.conv2d(x, kernel, bias, padding=self.padding, groups=channels)
 
 
 class EqualLinear(nn.Module):
@@ -134,8 +139,7 @@ class EqualConv2d(nn.Module):
         weight = self.weight * self.weight_gain
         bias = None if self.bias is None else self.bias * self.bias_gain
         if self.resample == "up":
-            x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
-            x = x if bias is None else x + bias[:, None, None]
+            x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), bias)
         elif self.resample == "down":
             x = F.conv2d(self.blur(x), weight, bias, stride=2)
         else:
@@ -147,9 +151,9 @@ class StyledConv(nn.Module):
     """3x3 convolution whose weights are scaled per sample by a style, and normalised again.
 
     Modulation scales the input channels and demodulation the output channels of an ordinary
-    convolution (Karras et al. 2020, equations 1 to 3, moved from the weights to the activations).
-    The other way, one kernel per sample in a grouped convolution, took as long on a CPU at
-    batch 1 (going up, three times as long) and 1.6 to 4 times as long at batch 8.
+    convolution (Karras et al. 2020, equations 1 to 3). The factors are moved from the weights to
+    the activations, except for a single image whose maps are larger than the weights. For
+    several images, a kernel for each in a grouped convolution takes 1.6 to 4 times as long.
 
     Args:
         in_channels: channels of the input.
@@ -190,17 +194,25 @@ class StyledConv(nn.Module):
             style: ``(N, style_dim)``.
             noise: ``(H', W')`` or ``(N, 1, H', W')`` at the size of the output, or ``None``.
         """
+        bias = self.bias * math.sqrt(2)
         scale_in, scale_out = self._scales(style)
-        x = x * scale_in[:, :, None, None]
-        if self.blur is None:
-            x = F.conv2d(x, self.weight, padding=1)
+        if not is_exporting() and len(x) == 1 and x.numel() >= self.weight.numel():
+            weight = self.weight * scale_in[0, :, None, None] * scale_out[0, :, None, None, None]
+            x = self._convolve(x, weight, bias)
         else:
-            x = self.blur(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2))
-        bias = (self.bias * math.sqrt(2))[:, None, None]
-        x = torch.addcmul(bias, x, scale_out[:, :, None, None])
+            x = self._convolve(x * scale_in[:, :, None, None], self.weight, None)
+            output = None if torch.is_grad_enabled() else x
+            scale, shift = scale_out[:, :, None, None], bias[:, None, None]
+            x = torch.addcmul(shift, x, scale, out=output)
         if noise is not None:
-            x = x + noise * (self.noise_strength * math.sqrt(2))
+            x = add(x, noise * (self.noise_strength * math.sqrt(2)))
         return leaky_relu(x, self.clamp)
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.blur is None:
+            return F.conv2d(x, weight, bias, padding=1)
+        output: Tensor = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), bias)
+        return output
 
     def _scales(self, style: Tensor) -> tuple[Tensor, Tensor]:
         """Factors on input and output channels."""
@@ -236,9 +248,10 @@ class ToRGB(nn.Module):
             style: ``(N, style_dim)``.
             image: ``(N, 3, H/2, W/2)``, or ``None`` at the first level.
         """
-        scale = self.affine(style) * self.weight_gain
-        x = F.conv2d(x * scale[:, :, None, None], self.weight, self.bias)
-        return x if image is None else x + upsample(image)
+        weight = self.weight[:, :, 0, 0] * (self.affine(style) * self.weight_gain)[:, None]
+        bias = self.bias.expand(len(x), -1)[:, :, None]
+        rgb = torch.baddbmm(bias, weight, x.flatten(2)).reshape(len(x), 3, *x.shape[2:])
+        return rgb if image is None else add(rgb, upsample(image))
 
 
 class MappingNetwork(nn.Module):

@@ -10,6 +10,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from facemask_inpaint.models.layers.float32 import upcast
+from facemask_inpaint.models.layers.in_place import add, multiply
 from facemask_inpaint.models.layers.shifted_windows import regions_apart
 from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear
 
@@ -48,7 +49,7 @@ class PartialConv2d(nn.Module):
         count = F.conv2d(known, ones, stride=self.stride, padding=1)
         known = count.clamp(max=1)
         # Counts are whole numbers: the lower limit stands in for the paper's epsilon.
-        return x * (9 * known / count.clamp(min=1)), known
+        return multiply(x, 9 * known / count.clamp(min=1)), known
 
 
 class WindowAttention(nn.Module):
@@ -196,7 +197,7 @@ class TransformerGroup(nn.Module):
             x, known = block(x, known)
         known = None if known is None else rearrange(known, "n h w c -> n c h w")
         x, known = self.conv(rearrange(x, "n h w c -> n c h w"), known)
-        return x + shortcut, known
+        return add(x, shortcut), known
 
 
 def region_bias(h: int, w: int, window: int, shift: int) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from facemask_inpaint.models.layers.in_place import add
 from facemask_inpaint.models.layers.skip_decoder import DecoderBlock
 from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear
 from facemask_inpaint.models.mat.attention import PartialConv2d, TransformerGroup
@@ -77,7 +78,8 @@ class CoarseStage(nn.Module):
             keep_features: ``(N, tokens, width)`` of 0 and 1; zeros are replaced by the style.
         """
         known: Tensor | None = 1 - hole
-        x, known = self.head(torch.cat([0.5 - hole, masked_image], 1), known)
+        x = torch.cat([0.5 - hole, masked_image], 1).contiguous(memory_format=torch.channels_last)
+        x, known = self.head(x, known)
         skips = [x]
         for down in self.encoder:
             x, known = down(x, known)
@@ -102,8 +104,8 @@ class CoarseStage(nn.Module):
         deep = x
         x, _ = inner(x, None)
         x, style = self.style(x, w, keep_features)
-        x = up_medium(x, None)[0] + deep
-        return up_fine(x, None)[0] + shallow, style
+        x = add(up_medium(x, None)[0], deep)
+        return add(up_fine(x, None)[0], shallow), style
 
 
 class InnerStyle(nn.Module):

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facemask_inpaint.models.layers.in_place import add
 from facemask_inpaint.models.layers.skip_decoder import SkipDecoder
 from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear
 
@@ -54,12 +55,13 @@ class RefinementStage(nn.Module):
             noise: what the decoder's ``noise`` returns.
         """
         x = torch.cat([0.5 - hole, masked_image + proposal * hole, masked_image], 1)
+        x = x.contiguous(memory_format=torch.channels_last)
         skips = []
         for block in self.encoder:
             x = block(x)
             skips.append(x)
         x, scene = self.style(skips.pop(), ws[:, 0], keep_features)
-        image = self.decoder(self.inner(x) + x, skips[::-1], ws, scene, noise)
+        image = self.decoder(add(self.inner(x), x), skips[::-1], ws, scene, noise)
         output: Tensor = image * hole + masked_image
         return output
 
