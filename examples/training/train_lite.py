@@ -27,7 +27,14 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from lite_crops import CROP, MARGIN, RESOLUTION, STEP, Holes, HoleStream, crop_of, downsampled_crops
-from lite_discriminators import Discriminators, Features, deep_distance, over_hole, same_tone
+from lite_discriminators import (
+    Discriminators,
+    Features,
+    deep_distance,
+    over_hole,
+    same_tone,
+    texture_distance,
+)
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -65,7 +72,7 @@ class Settings:
         rate: of the generator's Adam.
         discriminator_rate: of the heads' on features; that of the discriminator of pixels is four
             times it.
-        l1, deep: weights of the distances to the truth.
+        l1, deep, texture: weights of the distances to the truth.
         pixels, heads: gradients of the discriminators as shares of that of ``deep``.
         true, any: shares of draws; the others are most probable.
         any_weight: how much the truth counts for images with any draw.
@@ -81,6 +88,7 @@ class Settings:
     discriminator_rate: float = 2e-4
     l1: float = 3.0
     deep: float = 1.5
+    texture: float = 1.5
     pixels: float = 0.2
     heads: float = 0.35
     true: float = 0.4
@@ -173,6 +181,7 @@ class Run:
             "l1": self.settings.l1 * hole_l1(crops, share),
             "deep": self.settings.deep
             * deep_distance(fake_features, real_features, crops.hole, share),
+            "texture": self.settings.texture * texture_distance(crops.fake, crops.real, crops.hole),
             "pixels": -over_hole(pixels, crops.hole),
             "heads": -torch.stack([over_hole(each, crops.hole) for each in heads]).mean(),
         }
