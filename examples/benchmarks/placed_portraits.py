@@ -214,6 +214,14 @@ class Measurement:
                 for way, photo in self._filled(placed, placed.warped(hole), maps, seed).items():
                     self._keep(key, name, background, way, original, placed.back(photo), hole)
 
+    def save(self, path: Path) -> None:
+        """Write all measurements so far."""
+        rows = {
+            "fills": [asdict(fill) for fill in self.fills],
+            "readings": [asdict(reading) for reading in self.readings],
+        }
+        path.write_text(json.dumps(rows, indent=1))
+
     def _filled(
         self, placed: Placed, hole: Hole, maps: Mapping[str, Pixels], seed: int
     ) -> dict[str, Image.Image]:
@@ -324,15 +332,12 @@ def main(
     )
     names = fmi.SemanticMasker().select(classes)
     stems = (data / f"{split}.txt").read_text().split()[:portraits]
+    out.mkdir(parents=True, exist_ok=True)
     for seed, key in enumerate(tqdm(stems, unit="portrait")):
         image = Image.open(data / "images" / f"{key}.jpg").convert("RGB")
         labels = np.asarray(Image.open(data / "labels" / f"{key}.png"))
         measurement.measure(key, image, labels, seed, names)
-    out.mkdir(parents=True, exist_ok=True)
-    rows = {
-        name: [asdict(row) for row in getattr(measurement, name)] for name in ("fills", "readings")
-    }
-    (out / "placed.json").write_text(json.dumps(rows, indent=1))
+        measurement.save(out / "placed.json")
     for line in (*table(measurement.fills), "", *spread(measurement.readings, measurement.missed)):
         click.echo(line)
 

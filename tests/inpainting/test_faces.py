@@ -16,7 +16,7 @@ from torch import Tensor
 import facemask_inpaint as fmi
 from facemask_inpaint import models
 from facemask_inpaint.errors import ComponentAbsentError, ImageError, LabelMapError, OptionError
-from facemask_inpaint.inpainting.face_view import FaceView
+from facemask_inpaint.inpainting.face_crop import FaceCrop
 from facemask_inpaint.inpainting.framing import FRAMINGS, fills_image
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.parsing import FiveLandmarks, read_landmarks
@@ -293,6 +293,14 @@ def test_classes_of_one_image_and_of_several(labels: NDArray[np.uint8]) -> None:
         inpainter([photo, photo], mask_class="nose", label_map=scene)
 
 
+def test_a_parser_of_ones_own_is_asked(labels: NDArray[np.uint8]) -> None:
+    scene = _scene(labels, Crop(300, 200, 180, 180, 0.2))
+    photo, inpainter = _photo(scene.shape), fmi.Inpainter(Watched(), device="cpu")
+    by_parser = inpainter(photo, mask_class="nose", parser=lambda image: scene)
+    by_labels = inpainter(photo, mask_class="nose", label_map=scene)
+    np.testing.assert_array_equal(by_parser, by_labels)
+
+
 def test_a_network_is_told_the_class_that_was_cut(labels: NDArray[np.uint8]) -> None:
     class Told(Watched):
         def condition_spec(self):
@@ -314,15 +322,15 @@ def test_a_network_is_told_the_class_that_was_cut(labels: NDArray[np.uint8]) -> 
         assert network.classes == [told]
 
 
-def test_a_view_brings_back_what_it_shows() -> None:
+def test_a_crop_brings_back_what_it_shows() -> None:
     rgb = torch.from_numpy(_photo((300, 400))).permute(2, 0, 1) / 127.5 - 1
     nothing = torch.zeros(300, 400, dtype=torch.bool)
     for width in (90, 200):
-        view = FaceView(Crop(190, 150, width, width, 0.5), 128)
-        seen, hole = view.crop(rgb, nothing)
+        crop = FaceCrop(Crop(190, 150, width, width, 0.5), 128)
+        seen, hole = crop.crop(rgb, nothing)
         assert not hole.any()
-        assert (view.uncrop(seen, rgb) - rgb).abs().max() < 0.03
-        inside = view.covers((300, 400))
+        assert (crop.uncrop(seen, rgb) - rgb).abs().max() < 0.03
+        inside = crop.covers((300, 400))
         assert inside.sum() == pytest.approx(width**2, rel=0.01)
 
 

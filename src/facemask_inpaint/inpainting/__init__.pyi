@@ -1,4 +1,4 @@
-from . import face_view as face_view
+from . import face_crop as face_crop
 from . import filling as filling
 from . import framing as framing
 from . import inpainter as inpainter

@@ -54,7 +54,7 @@ def predict_all(
     dtype: torch.dtype,
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield every task's index and prediction ``(3, h, w)``, in batches of crops of one size."""
-    sizes = [task.part.view.padded for task in tasks]
+    sizes = [task.part.crop.padded for task in tasks]
     queue = sorted(range(len(tasks)), key=sizes.__getitem__)
     while queue:
         batch = [index for index in queue[:batch_size] if sizes[index] == sizes[queue[0]]]
@@ -74,7 +74,7 @@ def predict_all(
 def _predict(
     network: InpaintingNetwork, batch: Sequence[Task], device: torch.device, dtype: torch.dtype
 ) -> Tensor:
-    crops = [task.canvas.seen_in(task.part.view) for task in batch]
+    crops = [task.canvas.seen_in(task.part.crop) for task in batch]
     visible = torch.stack([rgb.to(device, dtype) for rgb, _ in crops])
     hole = torch.stack([mask.to(device, dtype) for _, mask in crops])
     generators = [torch.Generator().manual_seed(task.canvas.seed) for task in batch]

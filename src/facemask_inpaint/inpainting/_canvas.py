@@ -12,8 +12,8 @@ from facemask_inpaint import images
 from facemask_inpaint._internal.types import Blend, LoadedImage, Match
 from facemask_inpaint.images.pixels import Region
 from facemask_inpaint.inpainting._plans import Part, Plan, region_of
-from facemask_inpaint.inpainting.face_view import FaceView
-from facemask_inpaint.inpainting.strategies import Crop, View
+from facemask_inpaint.inpainting.face_crop import FaceCrop
+from facemask_inpaint.inpainting.strategies import Crop, NetworkCrop
 from facemask_inpaint.parsing.faces import within
 
 
@@ -34,7 +34,7 @@ class Border:
 
     def of(self, part: Part) -> Blend:
         """Return the blend of a part of the hole."""
-        return self.blend or ("poisson" if isinstance(part.view, FaceView) else "none")
+        return self.blend or ("poisson" if isinstance(part.crop, FaceCrop) else "none")
 
     @property
     def reach(self) -> int:
@@ -63,18 +63,18 @@ class Canvas:
         self._region = _grown(region_of(plan.hole), border.reach, plan.hole.shape)
         self._content = plan.image.part(self._region).clone()
 
-    def seen_in(self, view: View) -> tuple[Tensor, Tensor]:
+    def seen_in(self, crop: NetworkCrop) -> tuple[Tensor, Tensor]:
         """Return what a network gets to see: ``(3, h, w)`` and the hole ``(1, h, w)``."""
-        if isinstance(view, Crop):
-            return view.crop_from(self._part, self.unknown)
-        region = view.region(self.plan.image.size)
-        return view.within(region).crop(self._part(region), self.unknown[region])
+        if isinstance(crop, Crop):
+            return crop.crop_from(self._part, self.unknown)
+        region = crop.region(self.plan.image.size)
+        return crop.within(region).crop(self._part(region), self.unknown[region])
 
     def fill(self, part: Part, prediction: Tensor) -> None:
         """Put a network's prediction for a part of the hole in place."""
         region = _grown(part.region, self.border.reach, self.unknown.shape)
         rgb = self._part(region)
-        filled = part.view.within(region).uncrop(prediction, rgb)
+        filled = part.crop.within(region).uncrop(prediction, rgb)
         if self.border.match == "tone":
             filled = images.match_tone(rgb, filled, self.unknown[region], seed=self.seed)
         blend = self.border.of(part)

@@ -20,10 +20,10 @@ from facemask_inpaint.inpainting._faces import (
     label_ids,
 )
 from facemask_inpaint.inpainting._requests import Request
-from facemask_inpaint.inpainting.face_view import face_view
+from facemask_inpaint.inpainting.face_crop import face_crop
 from facemask_inpaint.inpainting.framing import Framing, fills_image
 from facemask_inpaint.inpainting.results import FoundFace
-from facemask_inpaint.inpainting.strategies import View, choose_crop
+from facemask_inpaint.inpainting.strategies import NetworkCrop, choose_crop
 from facemask_inpaint.masks import SemanticMasker
 from facemask_inpaint.masks.label_maps import LabelMapLike
 from facemask_inpaint.models import InpaintingNetwork
@@ -63,22 +63,22 @@ class Rules:
 
 
 class Part(NamedTuple):
-    """A part of an image's hole, and the view in which the network fills it.
+    """A part of an image's hole, and the crop in which the network fills it.
 
     Attributes:
-        view: what the network sees.
+        crop: what the network sees.
         region: rows and columns of the image around this part of the hole.
         hole: ``(h, w)`` bool, within the region.
     """
 
-    view: View
+    crop: NetworkCrop
     region: Region
     hole: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """One image of a call, its hole, and the views in which the hole is filled.
+    """One image of a call, its hole, and the crops in which the hole is filled.
 
     Attributes:
         image: the decoded image.
@@ -115,8 +115,8 @@ def plan_image(index: int, image: images.DecodedImage, request: Request, rules: 
     ready = all(fills_image(faces[number].frame, image.size) for number in parts)
     if ready or not rules.frames_faces:
         strategy = None if rules.strategy == "face" else rules.strategy
-        view = choose_crop(strategy, rules.network, hole, rules.margin)
-        return Plan(image, hole, [_part(view, hole)], [], found)
+        crop = choose_crop(strategy, rules.network, hole, rules.margin)
+        return Plan(image, hole, [_part(crop, hole)], [], found)
     rest = hole.clone()
     for part in parts.values():
         rest[part.region] &= ~part.hole
@@ -152,17 +152,17 @@ def _hole(
 
 def _parts_of_faces(faces: list[FramedFace], hole: Tensor, rules: Rules) -> dict[int, Part]:
     """The part of the hole that each chosen face's frame covers, by the face's number."""
-    crops = [face.frame for face in faces]
+    frames = [face.frame for face in faces]
     parts = {}
     for number in choose_faces(rules.faces, len(faces)) if faces else ():
-        view = face_view(crops[number], rules.network)
-        region = view.region(_size(hole))
-        covered = view.within(region).covers(_size(hole[region]))
-        own = covered & torch.from_numpy(owners(crops, region) == number)
+        crop = face_crop(frames[number], rules.network)
+        region = crop.region(_size(hole))
+        covered = crop.within(region).covers(_size(hole[region]))
+        own = covered & torch.from_numpy(owners(frames, region) == number)
         own = hole[region] & own.to(hole.device)
         if own.any():
             tight = region_of(own)
-            parts[number] = Part(view, _moved(tight, region), own[tight])
+            parts[number] = Part(crop, _moved(tight, region), own[tight])
     return parts
 
 
@@ -179,10 +179,10 @@ def _moved(inner: Region, outer: Region) -> Region:
     return rows, columns
 
 
-def _part(view: View, hole: Tensor) -> Part:
+def _part(crop: NetworkCrop, hole: Tensor) -> Part:
     """All of a hole."""
     region = region_of(hole)
-    return Part(view, region, hole[region])
+    return Part(crop, region, hole[region])
 
 
 def _rest(rest: Tensor, rules: Rules) -> list[Part]:

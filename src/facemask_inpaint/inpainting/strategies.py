@@ -14,7 +14,7 @@ to by mirroring at the bottom and right. Three strategies choose it whatever the
     native resolution where that is fixed. For holes in large photos that are no face's.
 
 The fourth, ``"face"``, looks for faces, and gives the network each of them as it lies in the images
-that the network was trained on; see ``face_view`` and ``framing``.
+that the network was trained on; see ``face_crop`` and ``framing``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _STRIP = 256
 """Rows of an image that are decoded at a time."""
 
 
-class View(Protocol):
+class NetworkCrop(Protocol):
     """What a network sees of an image, and the way back."""
 
     @property
@@ -53,8 +53,8 @@ class View(Protocol):
         """Return the rows and columns that it needs of an image of ``size`` (height, width)."""
         ...
 
-    def within(self, region: Region) -> View:
-        """Return the same view of an image of which there is only a region."""
+    def within(self, region: Region) -> NetworkCrop:
+        """Return the same crop of an image of which there is only a region."""
         ...
 
     def crop(self, rgb: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ _MOST_WITHOUT_NATIVE = 512
 
 
 @dataclass(frozen=True)
-class FaceView:
+class FaceCrop:
     """A square around a face, turned with it, as a network sees it.
 
     Attributes:
@@ -31,8 +31,8 @@ class FaceView:
 
     Example:
         >>> from facemask_inpaint.parsing.crops import Crop
-        >>> view = FaceView(Crop(x=300, y=200, width=128, height=128, roll=0.2), 256)
-        >>> visible, hole = view.crop(torch.zeros(3, 400, 600), torch.ones(400, 600) < 0)
+        >>> crop = FaceCrop(Crop(x=300, y=200, width=128, height=128, roll=0.2), 256)
+        >>> visible, hole = crop.crop(torch.zeros(3, 400, 600), torch.ones(400, 600) < 0)
         >>> visible.shape, hole.any().item()
         (torch.Size([3, 256, 256]), False)
     """
@@ -83,14 +83,14 @@ class FaceView:
         """Return the rows and columns that it needs of a photo of ``size`` (height, width)."""
         return self.to_photo.window(self.padded, size)
 
-    def within(self, region: Region) -> FaceView:
-        """Return the same view of a photo of which there is only a region."""
+    def within(self, region: Region) -> FaceCrop:
+        """Return the same crop of a photo of which there is only a region."""
         x, y = self.frame.x - region[1].start, self.frame.y - region[0].start
         return replace(self, frame=replace(self.frame, x=x, y=y))
 
 
-def face_view(frame: Crop, network: InpaintingNetwork) -> FaceView:
-    """Return the view of a face at the resolution of a network.
+def face_crop(frame: Crop, network: InpaintingNetwork) -> FaceCrop:
+    """Return the crop of a face at the resolution of a network.
 
     That is its native resolution, or the larger one that it has where that is nearer to the size
     of the face in the photo. A network without one sees the face at its own scale, up to a limit.
@@ -98,5 +98,5 @@ def face_view(frame: Crop, network: InpaintingNetwork) -> FaceView:
     side, native, larger = frame.width, network.native_resolution, network.larger_resolution
     if native is None:
         least = max(round(min(side, _MOST_WITHOUT_NATIVE)), network.smallest_size)
-        return FaceView(frame, -(-least // network.size_multiple) * network.size_multiple)
-    return FaceView(frame, larger if larger and side**2 >= native * larger else native)
+        return FaceCrop(frame, -(-least // network.size_multiple) * network.size_multiple)
+    return FaceCrop(frame, larger if larger and side**2 >= native * larger else native)
