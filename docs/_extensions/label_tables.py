@@ -19,18 +19,19 @@ _LEFT = {"person": "the person's", "viewer": "the viewer's", "unstated": "not st
 def label_orders() -> str:
     """Return the table of label orders in Markdown."""
     rows = [
-        (f"`{name}`", order.title, _ids(order), _LEFT[order.left], _missing(order), order.licence)
+        (f"`{name}`", order.title, _LEFT[order.left], _missing(order), order.licence)
         for name, order in LABEL_ORDERS.items()
     ]
-    head = ("name", "whose", "labels by id", "left is", "cannot give", "terms")
+    head = ("name", "whose", "left is", "cannot give", "terms")
     return _table(head, rows)
 
 
 def label_order_sources() -> str:
-    """Return where each order is stated, and what else there is to know, as a Markdown list."""
+    """Return the ids of each order, where they are stated, and notes, as a Markdown list."""
     lines = []
     for name, order in LABEL_ORDERS.items():
-        lines.append(f"- `{name}`: {order.source}.{' ' + order.note if order.note else ''}")
+        note = f" {order.note}" if order.note else ""
+        lines.append(f"- **{name}**: {_ids(order)}. Source: {order.source}.{note}")
     return "\n".join(lines) + "\n"
 
 
