@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def test_names_and_missing_weights_are_told_clearly(monkeypatch: pytest.MonkeyPa
     with pytest.raises(UnknownNameError, match="bisenet"):
         load_parser("bisnet")
     nowhere = (Source("manual", "https://example.org/page", "x.pth", sha256="0" * 64),)
-    monkeypatch.setattr(bisenet, "SOURCES", nowhere)
+    monkeypatch.setattr(bisenet, "load", replace(bisenet.PARSER, sources=nowhere).load)
     with pytest.raises(WeightsNotFoundError, match=r"load_parser\('bisenet', weights=FILE\)"):
         load_parser("bisenet", progress=False)
 

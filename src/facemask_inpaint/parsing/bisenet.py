@@ -9,7 +9,6 @@ C. Yu et al., "BiSeNet: Bilateral Segmentation Network for Real-time Semantic Se
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from facemask_inpaint.checkpoints import Source
 from facemask_inpaint.labels import LABEL_ORDERS
-from facemask_inpaint.parsing.label_network import LabelNetwork, load_tensors, open_published
+from facemask_inpaint.parsing.label_network import PublishedParser, load_tensors
 
 ORDER = "bisenet"
 """Key of :data:`facemask_inpaint.labels.LABEL_ORDERS` that names the channels."""
@@ -219,22 +218,11 @@ def from_official(tensors: Mapping[str, Tensor]) -> BiSeNet:
     return load_tensors(network, tensors, "BiSeNet for faces")
 
 
-def load(
-    weights: str | Path | None, device: torch.device, *, progress: bool = True
-) -> LabelNetwork:
-    """Return the network with its published weights, or those of a file.
-
-    Args:
-        weights: a file to use instead.
-        device: where it runs.
-        progress: show a progress bar while the published file is fetched.
-
-    Raises:
-        WeightsNotFoundError: No source of the published file is usable.
-        CheckpointError: ``weights`` is the file of another network.
-    """
-    network = open_published("bisenet", SOURCES, ANCHORS, from_official, weights, progress=progress)
-    return LabelNetwork(network.to(device), RESOLUTION, LABEL_ORDERS[ORDER].labels, device=device)
+PARSER = PublishedParser(
+    "bisenet", SOURCES, ANCHORS, from_official, RESOLUTION, LABEL_ORDERS[ORDER].labels
+)
+load = PARSER.load
+"""Returns the network with its published weights, or those of a file."""
 
 
 def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:

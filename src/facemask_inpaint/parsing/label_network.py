@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -110,39 +110,51 @@ def load_tensors(network: Network, tensors: Mapping[str, Tensor], name: str) -> 
     return network.eval().requires_grad_(False)
 
 
-def open_published(
-    name: str,
-    sources: Sequence[Source],
-    anchors: Sequence[str],
-    from_official: Callable[[Mapping[str, Tensor]], Network],
-    weights: str | Path | None,
-    *,
-    progress: bool,
-) -> Network:
-    """Return a network with the weights of a file, or of the first usable published source.
+@dataclass(frozen=True)
+class PublishedParser(Generic[Network]):
+    """A label network with published weights, loaded when :meth:`load` is called.
 
-    Args:
+    Attributes:
         name: of the parser.
         sources: where the published file is.
         anchors: keys by which the network is recognised in a file.
         from_official: makes the network from the tensors of a published file.
-        weights: a file to use instead.
-        progress: show a progress bar while the file is fetched.
-
-    Raises:
-        WeightsNotFoundError: No source is usable; the message says how to do without.
-        CheckpointError: ``weights`` is the file of another network.
+        resolution: side in pixels of the square images that the weights are for.
+        channels: label of each channel.
     """
 
-    def open_file(path: str | Path) -> Network:
-        return from_official(read_own(path, anchors, name))
+    name: str
+    sources: Sequence[Source]
+    anchors: Sequence[str]
+    from_official: Callable[[Mapping[str, Tensor]], Network]
+    resolution: int
+    channels: tuple[str, ...]
 
-    if weights is not None:
-        return open_file(weights)
-    try:
-        return fetch_readable(sources, lambda _, path: open_file(path), progress=progress)
-    except WeightsNotFoundError as error:
-        raise WeightsNotFoundError(
-            f"{error}\nA copy that you have goes in by load_parser({name!r}, weights=FILE); "
-            'load_parser("small") needs no download'
-        ) from error
+    def load(
+        self, weights: str | Path | None, device: torch.device, *, progress: bool = True
+    ) -> LabelNetwork:
+        """Return the network with its published weights, or those of a file.
+
+        Args:
+            weights: a file to use instead.
+            device: where it runs.
+            progress: show a progress bar while the published file is fetched.
+
+        Raises:
+            WeightsNotFoundError: No source is usable; the message says how to do without.
+            CheckpointError: ``weights`` is the file of another network.
+        """
+        network = self._fetched(progress) if weights is None else self._read(weights)
+        return LabelNetwork(network.to(device), self.resolution, self.channels, device=device)
+
+    def _read(self, path: str | Path) -> Network:
+        return self.from_official(read_own(path, self.anchors, self.name))
+
+    def _fetched(self, progress: bool) -> Network:
+        try:
+            return fetch_readable(self.sources, lambda _, path: self._read(path), progress=progress)
+        except WeightsNotFoundError as error:
+            raise WeightsNotFoundError(
+                f"{error}\nA copy that you have goes in by load_parser({self.name!r}, "
+                'weights=FILE); load_parser("small") needs no download'
+            ) from error

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from facemask_inpaint.checkpoints import Source
 from facemask_inpaint.labels import LABEL_NAMES
-from facemask_inpaint.parsing.label_network import LabelNetwork, load_tensors, open_published
+from facemask_inpaint.parsing.label_network import PublishedParser, load_tensors
 
 CHANNELS = LABEL_NAMES
 """Label of each channel: CelebAMask-HQ's own order. The hub's ``config.json`` named another one
@@ -232,24 +231,9 @@ def from_official(tensors: Mapping[str, Tensor], network: SegFormer | None = Non
     return load_tensors(network, renamed, "SegFormer for faces")
 
 
-def load(
-    weights: str | Path | None, device: torch.device, *, progress: bool = True
-) -> LabelNetwork:
-    """Return the network with its published weights, or those of a file.
-
-    Args:
-        weights: a file to use instead.
-        device: where it runs.
-        progress: show a progress bar while the published file is fetched.
-
-    Raises:
-        WeightsNotFoundError: No source of the published file is usable.
-        CheckpointError: ``weights`` is the file of another network.
-    """
-    network = open_published(
-        "segformer", SOURCES, ANCHORS, from_official, weights, progress=progress
-    )
-    return LabelNetwork(network.to(device), RESOLUTION, CHANNELS, device=device)
+load = PublishedParser("segformer", SOURCES, ANCHORS, from_official, RESOLUTION, CHANNELS).load
+"""Returns the network with its published weights, or those of a file; see
+:meth:`PublishedParser.load`."""
 
 
 def _our_key(key: str) -> str:
