@@ -283,3 +283,13 @@ def test_wrong_label_orders_are_noticed(limit: int | None, tmp_path: Path) -> No
     rows = re.findall(r"^[\w-]+ +([\d.]+)% +([\d.]+)% \(as ", text, re.MULTILINE)
     assert len(rows) == 9
     assert all(float(alarms) <= 1 and float(warned) >= 95 for alarms, warned in rows)
+
+
+def test_networks_whose_official_code_is_not_there_have_a_row_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "MAT").mkdir()
+    arguments = ["--official", str(tmp_path), "--network", "migan-256", "--network", "mat"]
+    _, _, migan, mat = output(
+        "benchmarks/against_official.py", *arguments, cwd=tmp_path
+    ).splitlines()
+    assert "no clone of Picsart-AI-Research/MI-GAN" in migan
+    assert "No module named 'networks'" in mat
