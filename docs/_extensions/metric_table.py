@@ -9,7 +9,13 @@ from sphinx.application import Sphinx
 
 from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint.benchmark.diagnostics import DIAGNOSTICS
-from facemask_inpaint.metrics import FACE_NETWORKS, METRICS, FeatureMetric, ImageMetric
+from facemask_inpaint.metrics import (
+    FACE_NETWORKS,
+    METRICS,
+    FaceNetworkCard,
+    FeatureMetric,
+    ImageMetric,
+)
 
 
 def metric_table(metrics: Iterable[FeatureMetric | ImageMetric]) -> str:
@@ -27,25 +33,20 @@ def metric_table(metrics: Iterable[FeatureMetric | ImageMetric]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def face_network_table() -> str:
-    """Return the cards of face recognisers and landmark finders as a table in Markdown."""
-    head = ("name", "for", "threshold", "licence", "trained on", "input", "to know")
-    rows = [
-        (
-            f"`{card.name}`",
-            card.task,
-            f"{card.distance} {card.threshold:g}; {card.threshold_source}"
-            if card.threshold
-            else "",
-            card.licence,
-            card.data,
-            card.framing,
-            card.note,
+def face_network_list() -> str:
+    """Return the cards of face recognisers and landmark finders as a list of definitions."""
+    return "\n".join(_face_network(card) for card in FACE_NETWORKS.values())
+
+
+def _face_network(card: FaceNetworkCard) -> str:
+    facts = [f"**Licence**: {card.licence}."]
+    if card.distance:
+        facts.append(
+            f"**Same person**: {card.distance} distance below {card.threshold} "
+            f"({card.threshold_source})."
         )
-        for card in FACE_NETWORKS.values()
-    ]
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    facts += [f"**Input**: {card.framing}.", f"**Trained on** {card.data}.", card.note]
+    return f"`{card.name}` ({card.task})\n: {' '.join(facts)}\n"
 
 
 def write_tables(app: Sphinx) -> None:
@@ -53,7 +54,7 @@ def write_tables(app: Sphinx) -> None:
     parts = {
         "metrics": metric_table(METRICS.values()),
         "diagnostics": metric_table(DIAGNOSTICS.values()),
-        "face_networks": face_network_table(),
+        "face_networks": face_network_list(),
     }
     for stem, text in parts.items():
         with atomic_path(Path(app.srcdir, "_generated", f"{stem}.md")) as temporary:
