@@ -35,7 +35,7 @@ def test_the_recommended_number_is_sufficient() -> None:
     assert f"recommended: {few.recommended_n} images a side" in str(few)
     n = few.recommended_n
     enough = explain_ids(synth.features(n, 16, 1), synth.features(n, 16, 2))
-    assert enough.expected_uids == pytest.approx(0.4, abs=0.002)
+    assert enough.expected_uids == pytest.approx(0.4, abs=0.01)
     assert "the number of images is sufficient" in str(enough)
     narrow = few.widest_features
     assert (
@@ -48,7 +48,7 @@ def test_a_zero_by_number_and_a_zero_by_difference_are_told_apart() -> None:
     few = explain_ids(synth.features(8, 64, 1), synth.features(8, 64, 2))
     assert few.separable_by_size
     assert few.scores.separated
-    assert few.expected_uids == few.expected_pids == 0
+    assert few.expected_pids < few.expected_uids < 0.01
     assert "16 images of 64 features: any two sets of this size can be separated" in str(few)
     apart = explain_ids(synth.features(300, 16, 1), synth.features(300, 16, 2) + 1)
     assert not apart.separable_by_size
@@ -60,6 +60,16 @@ def test_a_zero_by_number_and_a_zero_by_difference_are_told_apart() -> None:
     alike = explain_ids(real, synth.features(300, 16, 2, pair_of=real, pair_noise=0.01))
     assert "as high as that of a perfect method" in str(alike)
     assert "no identity network takes part in these scores" in str(alike)
+
+
+def test_the_penalty_counts_where_features_differ_little() -> None:
+    # Any hyperplane that separates these would need weights that the penalty forbids.
+    real, fake = (0.01 * synth.features(16, 64, seed) for seed in (1, 2))
+    explanation = explain_ids(real, fake)
+    assert explanation.separable_by_size
+    assert not explanation.scores.separated
+    assert explanation.expected_uids > 0.3
+    assert "whatever the images show" not in str(explanation)
 
 
 def named(values: np.ndarray) -> FeatureSet:
@@ -77,7 +87,7 @@ def test_swapped_pairs_and_strangers_are_named() -> None:
     explanation = explain_ids(named(real), named(fake))
     assert explanation.swapped == (("004.png", "009.png"),)
     assert explanation.strangers == (("020.png", "031.png"),)
-    assert "1 pairs seem to be swapped: 004.png and 009.png" in str(explanation)
+    assert "these seem to be swapped: 004.png and 009.png" in str(explanation)
     assert "020.png (like 031.png)" in str(explanation)
     assert json.loads(json.dumps(explanation.to_dict()))["swapped"] == [["004.png", "009.png"]]
 

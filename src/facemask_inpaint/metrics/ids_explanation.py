@@ -1,12 +1,15 @@
 """Why P-IDS and U-IDS are what they are: number of images, separability, and swapped pairs.
 
-What two samples of one distribution score follows from n, n' and d alone. A linear classifier of
-random labels pulls the decision of each image towards its own label by the image's leverage, which
-is h = (d + 1) / (n + n') on average, with a scatter of h (1 - h) around that. So
+What two samples of one distribution score follows from the features alone. With random labels the
+classifier is about a ridge regression with the hat matrix H = X (X^T X + I / 2)^-1 X^T. It pulls
+the decision of each image towards its own label by h = tr H / (n + n') on average, and the labels
+of all others scatter it with the variance v = tr H^2 / (n + n') - h^2. So, with the normal
+distribution function Phi,
 
-    U-IDS = Phi(-sqrt(h / (1 - h))),        P-IDS = Phi(-sqrt(2 h / (1 - h))),
+    U-IDS = Phi(-h / sqrt(v)),        P-IDS = Phi(-sqrt(2) h / sqrt(v)).
 
-with the normal distribution function Phi, and both are 0 from h = 1 on.
+Where the penalty is negligible, h = (d + 1) / (n + n') and v = h (1 - h), which is used to
+recommend a number of images; both scores are 0 from h = 1 on.
 """
 
 from __future__ import annotations
@@ -16,9 +19,11 @@ from dataclasses import dataclass
 
 import scipy.stats
 import torch
+from torch import Tensor
 
 from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.images.folders import listed
+from facemask_inpaint.metrics._linear_algebra import lower_gram
 from facemask_inpaint.metrics.discriminative import DiscriminativeScores, discriminative_scores
 from facemask_inpaint.metrics.features.reader import FeatureReader
 from facemask_inpaint.metrics.features.sets import FeatureSet, FeatureSource
@@ -40,7 +45,8 @@ class IdsExplanation:
             exchanged, which a perfect method would reach.
         expected_uids: U-IDS of two independent samples of one distribution, of these sizes.
         expected_pids: P-IDS of the same.
-        separable_by_size: whether a hyperplane separates any two sets of these sizes.
+        separable_by_size: whether a hyperplane separates any two sets of these sizes whose features
+            are in general position.
         recommended_n: images a side from which ``expected_uids`` is at least :data:`SUFFICIENT`.
         widest_features: number of features for which the images at hand would be enough.
         swapped: names of two pairs each whose predictions seem to be exchanged.
@@ -104,7 +110,7 @@ class IdsExplanation:
         uids = self.scores.uids
         total = len(self.scores.real_decisions) + len(self.scores.fake_decisions)
         size = f"{total} images of {uids.dimension} features"
-        if self.separable_by_size:
+        if self.separable_by_size and self.scores.separated:
             return (
                 f"{size}: any two sets of this size can be separated by a hyperplane, so both "
                 "scores are 0 whatever the images show"
@@ -124,22 +130,23 @@ class IdsExplanation:
         texts = []
         if self.swapped:
             pairs = [f"{first} and {second}" for first, second in self.swapped]
-            texts.append(f"{len(pairs)} pairs seem to be swapped: {listed(pairs)}")
+            texts.append(f"these seem to be swapped: {listed(pairs)}")
         if self.strangers:
             named = [f"{fake} (like {real})" for fake, real in self.strangers]
             texts.append(
-                f"{len(named)} predictions look more like another original than like their own: "
-                f"{listed(named)}; P-IDS compares each with its own"
+                f"these look more like another original than like their own: {listed(named)}; "
+                "P-IDS compares each with its own"
             )
         return tuple(texts)
 
     def _advice(self) -> str:
         if self.expected_uids >= SUFFICIENT:
             return "the number of images is sufficient for this number of features"
+        fewer = f", or at most {self.widest_features} features for the images at hand"
         return (
             f"recommended: {self.recommended_n:,} images a side, from which equal distributions "
-            f"score {SUFFICIENT:.0%}, or at most {self.widest_features} features for the images "
-            "at hand; else compare at equal n only, or use KID, which has no such bias"
+            f"score {SUFFICIENT:.0%}{fewer if self.widest_features > 1 else ''}; else compare at "
+            "equal n only, or use KID, which has no such bias"
         )
 
     def _origin(self) -> str:
@@ -185,13 +192,14 @@ def explain_ids(
 
 def _explained(scores: DiscriminativeScores, real: FeatureSet, fake: FeatureSet) -> IdsExplanation:
     total, dimension = len(real) + len(fake), scores.uids.dimension
+    expected_pids, expected_uids = expected_scores(real.values, fake.values.to(real.values))
     swapped, strangers = _mistaken_pairs(real, fake)
     z = float(scipy.stats.norm.ppf(SUFFICIENT))
     leverage = z**2 / (1 + z**2)
     return IdsExplanation(
         scores=scores,
-        expected_uids=expected_score((dimension + 1) / total, paired=False),
-        expected_pids=expected_score((dimension + 1) / total, paired=True),
+        expected_uids=expected_uids,
+        expected_pids=expected_pids,
         separable_by_size=total <= dimension + 1,
         recommended_n=math.ceil((dimension + 1) / (2 * leverage)),
         widest_features=max(1, int(total * leverage) - 1),
@@ -201,17 +209,22 @@ def _explained(scores: DiscriminativeScores, real: FeatureSet, fake: FeatureSet)
     )
 
 
-def expected_score(leverage: float, *, paired: bool) -> float:
-    """Return what two samples of one distribution score.
+def expected_scores(real: Tensor, fake: Tensor) -> tuple[float, float]:
+    """Return P-IDS and U-IDS of two samples of one distribution with features like these.
 
     Args:
-        leverage: ``(d + 1) / (n + n')``.
-        paired: whether P-IDS is meant, rather than U-IDS.
+        real: ``(n, d)`` features.
+        fake: ``(n', d)`` features on the same device.
     """
-    if leverage >= 1:
-        return 0.0
-    odds = leverage / (1 - leverage)
-    return float(scipy.stats.norm.cdf(-math.sqrt(2 * odds if paired else odds)))
+    rows = torch.cat([real, fake]).double()
+    rows = torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
+    eigenvalues = torch.linalg.eigvalsh(lower_gram(rows if len(rows) > rows.shape[1] else rows.T))
+    shares = eigenvalues.clamp_min(0) / (eigenvalues.clamp_min(0) + 1 / 2)
+    pull = float(shares.sum()) / len(rows)
+    variance = float(shares.square().sum()) / len(rows) - pull**2
+    distance = pull / math.sqrt(variance) if variance > 0 else math.inf
+    unpaired, paired = scipy.stats.norm.cdf([-distance, -math.sqrt(2) * distance]).tolist()
+    return paired, unpaired
 
 
 def _mistaken_pairs(
