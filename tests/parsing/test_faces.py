@@ -90,6 +90,19 @@ def test_every_face_of_a_group_is_found_with_its_score(labels: NDArray[np.uint8]
     assert all(0 < face.score <= 1 for face in faces)
 
 
+def test_a_pattern_that_is_much_less_surely_a_face_is_none(
+    labels: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = np.zeros((900, 1400), np.uint8)
+    for left, side in ((60, 420), (700, 300)):
+        scene[100 : 100 + side, left : left + side] = _turned(labels, 0, side)
+    scores = iter(np.tile([0.92, 0.67], 9))
+    monkeypatch.setattr(PhotoParser, "_turned", lambda self, photo, face: face)
+    monkeypatch.setattr(PhotoParser, "_confidence", lambda self, face: next(scores))
+    (face,) = PhotoParser(network()).labelled_faces(painted(scene))
+    assert face.crop.x < 500
+
+
 @pytest.mark.parametrize("turn", [None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180])
 def test_the_shipped_parser_finds_a_face_in_a_turned_photo(
     turn: Image.Transpose | None,
