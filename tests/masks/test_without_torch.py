@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
@@ -65,6 +65,7 @@ def holes(draw: st.DrawFn) -> np.ndarray:
     return rng.random((height, width)) < draw(st.floats(0, 1))
 
 
+@settings(deadline=None)  # the first call imports torch
 @given(holes(), st.tuples(st.integers(1, 60), st.integers(1, 60)))
 def test_arrays_are_resampled_as_tensors_are(hole: np.ndarray, size: tuple[int, int]) -> None:
     expected = images.resample_hole(images.as_tensor(hole), size).numpy()
