@@ -118,7 +118,7 @@ def read_landmarks(label_map: LabelIds) -> FiveLandmarks:
     ]
     means = np.array([seen[name].mean(axis=0) for name in seen])
     middles = np.concatenate([_TYPICAL[:3], _TYPICAL[3:].mean(axis=0, keepdims=True)])
-    to_image = _fit(middles[known], means)
+    to_image = fit_similarity(middles[known], means)
     points = _mapped(to_image, _TYPICAL)
     for index, name in enumerate(("r_eye", "l_eye", "nose")):
         if name in seen:
@@ -134,14 +134,26 @@ def _pixels(label_map: LabelIds, ids: Sequence[int]) -> NDArray[np.float64]:
     return np.stack([columns, rows], axis=1).astype(np.float64) + 0.5
 
 
-def _fit(template: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """Factor and shift of the similarity from a template to points, by least squares.
+def fit_similarity(
+    source: NDArray[np.float64], target: NDArray[np.float64]
+) -> NDArray[np.complex128]:
+    """Return factor and shift of the similarity from points to others, by least squares.
 
-    With points as complex numbers it is ``factor * template + shift``.
+    With points as complex numbers it is ``factor * point + shift``; mirror images are not
+    considered.
+
+    Args:
+        source: ``(n, 2)`` points, at least two of them different.
+        target: ``(n, 2)`` where they should go.
+
+    Example:
+        >>> points = np.array([(0.0, 0.0), (1.0, 0.0)])
+        >>> np.allclose(fit_similarity(points, 2 * points + 1), (2, 1 + 1j))
+        True
     """
-    source, target = (each @ (1, 1j) for each in (template, points))
-    system = np.stack([source, np.ones_like(source)], axis=1)
-    return np.array(np.linalg.lstsq(system, target, rcond=None)[0], dtype=np.complex128)
+    points, goals = (each @ (1, 1j) for each in (source, target))
+    system = np.stack([points, np.ones_like(points)], axis=1)
+    return np.array(np.linalg.lstsq(system, goals, rcond=None)[0], dtype=np.complex128)
 
 
 def _mapped(to_image: NDArray[np.complex128], points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -101,11 +101,40 @@ _FACENET = Source(
     "20180402-114759-vggface2.pt",
     "20180402-114759-vggface2.pt",
 )
+_DRIVE = "https://drive.google.com/file/d"
 _DLIB = "facemask_inpaint.metrics.faces.dlib_networks"
 _INSTALL_DLIB = "pip install 'facemask-inpaint[identity]'"
 _DLIB_PAGE = "https://github.com/davisking/dlib-models"
 _TREES = "Kazemi and Sullivan, One Millisecond Face Alignment with an Ensemble of Regression Trees"
 _FOUND = "face found by dlib's detector of frontal faces (in the image, else at twice its size)"
+
+
+def _adaface(depth: int, training: str, drive_id: str, data: str) -> FaceNetworkCard:
+    weights = f"adaface_ir{depth}_{training}"
+    return FaceNetworkCard(
+        name=f"adaface-ir{depth}",
+        task="embedding",
+        network="facemask_inpaint.metrics.faces.adaface:AdaFaceEmbedder",
+        files=(
+            Source("hf", f"minchul/cvlface_{weights}", "model.safetensors"),
+            Source("manual", f"{_DRIVE}/{drive_id}", f"{weights}.ckpt"),
+        ),
+        install=_INSTALL_DLIB,
+        data=data,
+        licence="code and the weights' page: MIT, with the request to follow the training data's "
+        "licence; the author refers questions of commercial use to his university",
+        commercial_use=False,
+        paper="Kim et al., AdaFace: Quality Adaptive Margin for Face Recognition (CVPR 2022)",
+        framing=f"{_FOUND}, aligned to ArcFace's template of 112 x 112 by the eyes, the nose and "
+        "the corners of the mouth among the landmarks of dlib-68; its authors align by those of "
+        "another detector, MTCNN",
+        distance="cosine",
+        threshold=0.7,
+        threshold_source="its author's default, a cosine similarity of 0.3; a rough guess, he says",
+        note="The weights are downloaded; no hash of them is pinned. The landmarks' licence "
+        "excludes commercial use (see dlib-68).",
+    )
+
 
 FACE_NETWORKS: dict[str, FaceNetworkCard] = {
     card.name: card
@@ -142,6 +171,18 @@ FACE_NETWORKS: dict[str, FaceNetworkCard] = {
             threshold=0.3,
             threshold_source="DeepFace's for a FaceNet of this width, in its own framing",
             note="The weights are downloaded; no hash of them is published.",
+        ),
+        _adaface(
+            50,
+            "ms1mv2",
+            "1eUaSHG4pGlIZK7hBkqjyp2fc2epKoBvI",
+            "MS1MV2: 5.8 million faces of 85,742 people, of MS-Celeb-1M, which is withdrawn",
+        ),
+        _adaface(
+            101,
+            "webface12m",
+            "1dswnavflETcnAuplZj1IOKKP0eM8ITgT",
+            "WebFace12M: 12 million faces of 617,970 people",
         ),
         FaceNetworkCard(
             name="dlib-68",
