@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.float32 import Float32Module
-from facemask_inpaint.models.layers.in_place import add, multiply
+from facemask_inpaint.models.layers.in_place import add, is_possible, multiply
 from facemask_inpaint.models.layers.official import OfficialTensors
 
 
@@ -143,9 +143,9 @@ class GateNorm(Float32Module):
     def forward_float32(self, x: Tensor) -> Tensor:
         mean = x.mean(dim=(2, 3), keepdim=True)
         deviation = x.std(dim=(2, 3), keepdim=True) + 1e-9
-        if torch.is_grad_enabled():
-            return (2 * (x - mean) / deviation - 1) * 5
-        return (x - mean).mul_(2).div_(deviation).sub_(1).mul_(5)
+        if is_possible():
+            return (x - mean).mul_(2).div_(deviation).sub_(1).mul_(5)
+        return (2 * (x - mean) / deviation - 1) * 5
 
 
 def _mirrored_conv(inputs: int, outputs: int, dilation: int = 1) -> nn.Conv2d:

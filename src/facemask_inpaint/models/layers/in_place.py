@@ -1,4 +1,4 @@
-"""Arithmetic on maps that nothing else holds: in place, unless a gradient is recorded.
+"""Arithmetic on maps that nothing else holds: in place where that is possible.
 
 On a CPU, the memory of a new map costs about as much as the arithmetic. The numbers are the same.
 """
@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.compiler import is_exporting
+
+
+def is_possible() -> bool:
+    """Return whether maps may be overwritten: no gradient is recorded, and no graph is traced."""
+    return not (torch.is_grad_enabled() or is_exporting())
 
 
 def add(x: Tensor, other: Tensor) -> Tensor:
     """Return ``x + other``, which takes the place of ``x``."""
-    return x + other if torch.is_grad_enabled() else x.add_(other)
+    return x.add_(other) if is_possible() else x + other
 
 
 def multiply(x: Tensor, other: Tensor) -> Tensor:
     """Return ``x * other``, which takes the place of ``x``."""
-    return x * other if torch.is_grad_enabled() else x.mul_(other)
+    return x.mul_(other) if is_possible() else x * other

@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.compiler import is_exporting
 
+from facemask_inpaint.models.layers import in_place
 from facemask_inpaint.models.layers.fir import blur_kernel, upsample
 from facemask_inpaint.models.layers.float32 import upcast
-from facemask_inpaint.models.layers.in_place import add
 
 
 def leaky_relu(x: Tensor, clamp: float | None = None) -> Tensor:
@@ -30,7 +30,7 @@ def leaky_relu(x: Tensor, clamp: float | None = None) -> Tensor:
     x = F.leaky_relu(x, 0.2, inplace=True)
     if clamp is None:
         return x
-    return x.clamp(-clamp, clamp) if torch.is_grad_enabled() else x.clamp_(-clamp, clamp)
+    return x.clamp_(-clamp, clamp) if in_place.is_possible() else x.clamp(-clamp, clamp)
 
 
 class Blur(nn.Module):
@@ -201,11 +201,11 @@ class StyledConv(nn.Module):
             x = self._convolve(x, weight, bias)
         else:
             x = self._convolve(x * scale_in[:, :, None, None], self.weight, None)
-            output = None if torch.is_grad_enabled() else x
+            output = x if in_place.is_possible() else None
             scale, shift = scale_out[:, :, None, None], bias[:, None, None]
             x = torch.addcmul(shift, x, scale, out=output)
         if noise is not None:
-            x = add(x, noise * (self.noise_strength * math.sqrt(2)))
+            x = in_place.add(x, noise * (self.noise_strength * math.sqrt(2)))
         return leaky_relu(x, self.clamp)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -251,7 +251,7 @@ class ToRGB(nn.Module):
         weight = self.weight[:, :, 0, 0] * (self.affine(style) * self.weight_gain)[:, None]
         bias = self.bias.expand(len(x), -1)[:, :, None]
         rgb = torch.baddbmm(bias, weight, x.flatten(2)).reshape(len(x), 3, *x.shape[2:])
-        return rgb if image is None else add(rgb, upsample(image))
+        return rgb if image is None else in_place.add(rgb, upsample(image))
 
 
 class MappingNetwork(nn.Module):
