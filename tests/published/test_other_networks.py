@@ -63,7 +63,7 @@ def parsed(name: str) -> nn.Module:
 
 def place_segformer(monkeypatch: pytest.MonkeyPatch, parts: Parts) -> None:
     """Its sources, and a small network to fill."""
-    monkeypatch.setattr(segformer, "SOURCES", parts[0])
+    monkeypatch.setattr(segformer, "load", replace(segformer.PARSER, sources=parts[0]).load)
     monkeypatch.setattr(segformer, "SegFormer", partial(segformer.SegFormer, **SMALL))
 
 
@@ -132,7 +132,9 @@ NETWORKS: dict[str, Published] = {
     "bisenet": Published(
         [bisenet.SOURCES],
         lambda: [recipe.official_tensors("face_parsing_bisenet", "manifest.json")],
-        lambda monkeypatch, parts: monkeypatch.setattr(bisenet, "SOURCES", parts[0]),
+        lambda monkeypatch, parts: monkeypatch.setattr(
+            bisenet, "load", replace(bisenet.PARSER, sources=parts[0]).load
+        ),
         lambda: parsed("bisenet"),
         lambda parts: bisenet.from_official(parts[0]),
     ),

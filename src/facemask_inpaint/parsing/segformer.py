@@ -231,9 +231,9 @@ def from_official(tensors: Mapping[str, Tensor], network: SegFormer | None = Non
     return load_tensors(network, renamed, "SegFormer for faces")
 
 
-load = PublishedParser("segformer", SOURCES, ANCHORS, from_official, RESOLUTION, CHANNELS).load
-"""Returns the network with its published weights, or those of a file; see
-:meth:`PublishedParser.load`."""
+PARSER = PublishedParser("segformer", SOURCES, ANCHORS, from_official, RESOLUTION, CHANNELS)
+load = PARSER.load
+"""Returns the network with its published weights, or those of a file."""
 
 
 def _our_key(key: str) -> str:
