@@ -26,7 +26,6 @@ from facemask_inpaint.export.folders import (
 )
 from facemask_inpaint.export.framing import Framing
 from facemask_inpaint.models._denoising import DenoisingStep
-from facemask_inpaint.models._model_card import FRAMINGS
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.float32 import Float32Module
 
@@ -251,7 +250,7 @@ def _describe(
         architecture=network.architecture,
         card=card.name if card else "",
         licence=card.licence if card else "",
-        framing=FRAMINGS.get(card.data, "none") if card else "none",
+        framing=card.framing if card else "none",
         size=(fixed, fixed) if fixed else None,
         native_resolution=network.native_resolution,
         size_multiple=network.size_multiple,

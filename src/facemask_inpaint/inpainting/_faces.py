@@ -17,19 +17,14 @@ from facemask_inpaint.masks import SemanticMasker, open_label_map
 from facemask_inpaint.masks.components import ComponentLike
 from facemask_inpaint.masks.label_maps import LabelMap, LabelMapLike
 from facemask_inpaint.masks.parsers import Parser, parse_photo
-from facemask_inpaint.parsing import LabelledFace, PhotoParser, labelled_faces
+from facemask_inpaint.parsing import LabelledFace, PhotoParser, labelled_faces, photos
 from facemask_inpaint.parsing.crops import Crop
-from facemask_inpaint.parsing.photos import choose_faces
 
 _DILATE = 0.01
 """How far a mask is grown beyond the labels, as a share of the face's frame, as a
 :class:`SemanticMasker` does with the image's longer side."""
 
-NO_FACE = (
-    "no face was found in this image: it takes one whose eyes, nose or mouth are visible and whose "
-    "size is at least a twentieth of the image's; a hole of another kind is filled with a mask and "
-    'strategy="crop"'
-)
+NO_FACE = f'{photos.NO_FACE}; a hole of another kind is filled with a mask and strategy="crop"'
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +95,7 @@ def hole_of_faces(
     if not faces:
         raise ImageError(NO_FACE)
     hole = np.zeros(size, dtype=bool)
-    for index in choose_faces(choice, len(faces)):
+    for index in photos.choose_faces(choice, len(faces)):
         face, frame = faces[index].face, faces[index].frame
         side = max(size) if fills_image(frame, size) else frame.width
         masker = SemanticMasker(max(1, round(_DILATE * side)), missing="empty")

@@ -235,7 +235,7 @@ class Inpainter(PretrainedNetwork):
         self._check_number_of_samples(num_samples)
         decoded, regroup = images.decode_images(image, value_range=chosen.value_range)
         classes = classes_of_images(options.get("mask_class"), len(decoded))
-        told = self._told(conditions, classes, len(decoded), cut=mask is None)
+        by_image = self._conditions_of_call(conditions, classes, cut=mask is None)
         seeds = seeds_of_images(chosen.seed, len(decoded))
         plans = self._plans(image, mask, decoded, classes, chosen)
         meeting = Border(chosen.blend, chosen.border, chosen.match)
@@ -243,7 +243,7 @@ class Inpainter(PretrainedNetwork):
             [Canvas(plan, meeting, seed_of_sample(own, number)) for plan, own in zip(plans, seeds)]
             for number in range(num_samples)
         ]
-        self._fill(canvases, told, chosen.batch_size, chosen.progress)
+        self._fill(canvases, by_image, chosen.batch_size, chosen.progress)
         samples = [regroup([canvas.result() for canvas in sample]) for sample in canvases]
         return Inpainted(
             samples if num_samples > 1 else samples[0],
@@ -295,7 +295,7 @@ class Inpainter(PretrainedNetwork):
     def _conditions_of_images(
         self, conditions: Mapping[str, object], count: int
     ) -> list[dict[str, object]]:
-        """What the network is told for each image."""
+        """The network's conditions for each image."""
         spec = self.network.condition_spec()
         if unknown := conditions.keys() - spec.keys() - Conditions.__annotations__.keys():
             raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
@@ -303,23 +303,22 @@ class Inpainter(PretrainedNetwork):
         name = self.network.architecture or type(self.network).__name__
         return conditions_of_images(spec, values, count, name)
 
-    def _told(
+    def _conditions_of_call(
         self,
         conditions: Mapping[str, object],
         classes: Sequence[MaskClasses | None],
-        count: int,
         *,
         cut: bool,
     ) -> list[dict[str, object]]:
-        """What the network is told for each image; where masks are ``cut``, by its own classes."""
-        known = self.network.condition_spec().get("mask_class")
+        """Conditions of each image; masks that are ``cut`` here name their own mask class."""
         if not cut:
-            return self._conditions_of_images(conditions, count)
+            return self._conditions_of_images(conditions, len(classes))
+        known = self.network.condition_spec().get("mask_class")
         others = {name: value for name, value in conditions.items() if name != "mask_class"}
         if known is not None:
             names = [each[0] if each and len(each) == 1 else None for each in classes]
             others["mask_class"] = [name if name in known.choices else None for name in names]
-        return self._conditions_of_images(others, count)
+        return self._conditions_of_images(others, len(classes))
 
     def _rules(self, options: CallOptions) -> Rules:
         return Rules(
@@ -334,7 +333,7 @@ class Inpainter(PretrainedNetwork):
     def _fill(
         self,
         canvases: Sequence[Sequence[Canvas]],
-        told: Sequence[Mapping[str, object]],
+        by_image: Sequence[Mapping[str, object]],
         batch_size: int,
         progress: bool,
     ) -> None:
@@ -343,7 +342,7 @@ class Inpainter(PretrainedNetwork):
             [
                 Task(canvas, part, conditions)
                 for sample in canvases
-                for canvas, conditions in zip(sample, told)
+                for canvas, conditions in zip(sample, by_image)
                 for part in parts(canvas.plan)
             ]
             for parts in (attrgetter("parts"), attrgetter("rest"))

@@ -33,7 +33,7 @@ DATA_SETS: dict[str, tuple[str, str]] = {
 }
 """Training data by the word used in model names: title, and the terms of the images."""
 
-FRAMINGS: dict[str, str] = {
+_FRAMINGS: dict[str, str] = {
     "celeba": "celebahq",
     "celebahq": "celebahq",
     "ffhq": "ffhq",
@@ -213,7 +213,7 @@ class Card:
     @property
     def framing(self) -> str:
         """How the network knows faces: as in ``"celebahq"`` or ``"ffhq"``, or ``"none"``."""
-        return FRAMINGS.get(self.data, "none")
+        return _FRAMINGS.get(self.data, "none")
 
     @property
     def digest(self) -> str:

@@ -37,6 +37,11 @@ _SEARCHES = ((1 / 2, 0.0), (1 / 4, 0.0), *((1 / 2, roll) for roll in _QUARTERS))
 """Windows in which smaller faces are searched, as shares of the photo's longer side, and how they
 are turned: the first always, each of the others where no face has been found by then."""
 
+NO_FACE = (
+    "no face was found in this image: it takes one whose eyes, nose or mouth are visible and whose "
+    "size is at least a twentieth of the image's"
+)
+
 _SURE = 0.9
 """Confidence in a face's labels below which it is also parsed turned by quarters."""
 
@@ -115,9 +120,8 @@ class PhotoParser:
         faces = self.labelled_faces(photo)
         if not faces:
             raise ImageError(
-                "no face was found in this image: it takes one whose eyes, nose or mouth are "
-                "visible and whose size is at least a twentieth of the image's; a portrait that is "
-                "aligned already is parsed as it is with load_parser(…, align=False) in Python"
+                f"{NO_FACE}; a portrait that is aligned already is parsed as it is with "
+                "load_parser(…, align=False) in Python"
             )
         label_map = np.zeros(photo.size[::-1], dtype=np.uint8)
         for index in choose_faces(self.face, len(faces)):
