@@ -213,3 +213,24 @@ def test_evaluate_says_that_it_was_stopped(number: signal.Signals, files: Path) 
     assert errors.splitlines()[-1] == (
         f"Error: stopped before the end ({number.name}); what was finished is kept"
     )
+
+
+def test_an_interrupt_of_code_from_a_string(files: Path) -> None:
+    """CPython would end ``python -m`` by the signal; dataclasses are made by such code."""
+    (files / "interrupted.py").write_text(
+        "import facemask_inpaint.metrics as metrics\n"
+        "from facemask_inpaint.cli import main\n"
+        "def evaluate(*arguments, **options):\n"
+        "    exec('raise KeyboardInterrupt')\n"
+        "metrics.evaluate = evaluate\n"
+        "main(['evaluate', 'one', 'two', '--metrics', 'ssim'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"],
+        cwd=files,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 128 + signal.SIGINT
+    assert done.stderr.startswith("Error: stopped before the end (SIGINT)")

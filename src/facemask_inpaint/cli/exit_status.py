@@ -47,6 +47,7 @@ class Commands(click.Group):
             except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
                 raise  # of a broken pipe: the reader of the output has ended; click ends quietly
             except KeyboardInterrupt as error:
+                _forget_the_interrupt()
                 raise _Ended(error) from error
             except Exception as error:
                 if self._debug:
@@ -107,6 +108,15 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     raise _StoppedError
+
+
+def _forget_the_interrupt() -> None:
+    """Let ``python -m`` end with our exit status rather than by SIGINT.
+
+    CPython notes an interrupt of code that runs from a string, as that of every new dataclass
+    does, as unhandled even where it is caught later; other code from a string clears the note.
+    """
+    exec("")
 
 
 def _repair_streams() -> None:
