@@ -44,7 +44,7 @@ def several_images(
 def anything(
     inpainter: fmi.Inpainter, image: ImageLike, images: list[ImageLike], masks: MasksLike
 ) -> None:
-    assert_type(inpainter(image, masks), LoadedImage)
+    assert_type(inpainter(image, masks), Image.Image | NDArray[Any] | Tensor)
     assert_type(inpainter(images, masks), list[LoadedImage] | tuple[LoadedImage, ...])
 
 

@@ -22,8 +22,8 @@ from facemask_inpaint import Inpainter, SemanticMasker, data
 from facemask_inpaint.export import quantise
 from facemask_inpaint.export.checks import open_session
 from facemask_inpaint.export.quantisation import Example
+from facemask_inpaint.labels import LabelIds
 from facemask_inpaint.metrics import FeatureReader, fid, random_convolutions
-from facemask_inpaint.parsing.protocol import LabelIds
 
 PORTRAITS = Path(__file__).resolve().parents[2] / "tests" / "data_portraits"
 SIDE = 256

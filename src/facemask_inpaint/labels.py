@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 LABEL_NAMES: tuple[str, ...] = (
     *("background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear"),
@@ -26,6 +29,9 @@ PAIRED_LABELS: tuple[tuple[str, str], ...] = (
     *(("l_eye", "r_eye"), ("l_brow", "r_brow"), ("l_ear", "r_ear")),
 )
 """Labels that come left and right."""
+
+LabelIds: TypeAlias = NDArray[np.uint8]
+"""``(H, W)`` uint8 label ids in the order of CelebAMask-HQ."""
 
 OVAL = (
     *("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypedDict
 
 from tqdm.auto import tqdm
+from typing_extensions import Unpack
 
 ProgressBar: TypeAlias = tqdm
 """A progress bar: ``update``, ``set_description``, ``set_postfix``."""
@@ -14,13 +15,23 @@ ProgressBar: TypeAlias = tqdm
 _OF_TIME = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
 
+class BarOptions(TypedDict, total=False):
+    """Further arguments of ``tqdm``."""
+
+    unit: str
+    unit_scale: bool
+    initial: float
+    leave: bool
+    bar_format: str
+
+
 def progress_bar(
-    items: Iterable[Any] | None = None,
+    items: Iterable[object] | None = None,
     description: str | None = None,
     *,
     shown: bool,
     total: float | None = None,
-    **options: Any,
+    **options: Unpack[BarOptions],
 ) -> ProgressBar:
     """Return a progress bar, around ``items`` or moved by hand.
 
@@ -29,7 +40,7 @@ def progress_bar(
         description: text before the bar.
         shown: whether the caller wants one; it is shown if :func:`is_visible` too.
         total: number of steps; by default ``len(items)`` where there is one.
-        **options: further arguments of ``tqdm``, such as ``unit`` and ``initial``.
+        **options: see :class:`BarOptions`.
     """
     visible = shown and is_visible()
     return tqdm(items, description, total, disable=not visible, **options)

@@ -87,7 +87,7 @@ def read_text(path: str | Path) -> str:
         raise OptionError(f"{path} is not text in UTF-8") from None
 
 
-def parse_yaml(text: str, where: str) -> Any:
+def parse_yaml(text: str, where: str) -> object:
     """Return the value of a YAML text without aliases.
 
     Args:
@@ -114,7 +114,8 @@ def parse_yaml(text: str, where: str) -> Any:
                     f"{where}: aliases (*{event.anchor}) are not accepted; write the value out"
                 )
         _require_unique_names(yaml.compose(text, Loader=yaml.SafeLoader))
-        return yaml.safe_load(text)
+        value: object = yaml.safe_load(text)
+        return value
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
         if isinstance(error, OptionError):
             raise
@@ -136,7 +137,7 @@ def _require_unique_names(node: Any) -> None:
                 _require_unique_names(child)
 
 
-def parse_json(text: str, where: str) -> Any:
+def parse_json(text: str, where: str) -> object:
     """Return the value of a JSON text.
 
     Args:
@@ -149,14 +150,14 @@ def parse_json(text: str, where: str) -> Any:
     if len(text) > MAX_TEXT:
         raise OptionError(f"{where}: longer than any settings ({MAX_TEXT:,} characters)")
     try:
-        value = json.loads(text)
+        value: object = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise OptionError(f"{where}: not readable as JSON ({str(error)[:200]})") from None
     _require_depth(value, MAX_DEPTH, where)
     return value
 
 
-def _require_depth(value: Any, left: int, where: str) -> None:
+def _require_depth(value: object, left: int, where: str) -> None:
     if isinstance(value, dict | list):
         if not left:
             raise OptionError(f"{where}: nested deeper than any settings")
@@ -164,7 +165,7 @@ def _require_depth(value: Any, left: int, where: str) -> None:
             _require_depth(item, left - 1, where)
 
 
-def as_type(hint: Any, value: Any, where: str, *, finite: bool = True) -> Any:
+def as_type(hint: object, value: object, where: str, *, finite: bool = True) -> Any:
     """Convert a plain value to the type of a type hint.
 
     Args:
@@ -199,7 +200,9 @@ def as_type(hint: Any, value: Any, where: str, *, finite: bool = True) -> Any:
     return value
 
 
-def require_options(function: Callable[..., Any], options: Mapping[str, Any], what: str) -> None:
+def require_options(
+    function: Callable[..., object], options: Mapping[str, object], what: str
+) -> None:
     """Refuse options that a function or class does not have, or whose values have another type.
 
     Args:
@@ -228,7 +231,7 @@ def require_options(function: Callable[..., Any], options: Mapping[str, Any], wh
 _NAMES = {int: "a number", float: "a number", str: "text", bool: "true or false"}
 
 
-def _one_of(known: Sequence[Any], value: Any, where: str) -> Any:
+def _one_of(known: Sequence[object], value: object, where: str) -> Any:
     if not any(value == choice and type(value) is type(choice) for choice in known):
         raise OptionError(
             f"{where} is one of {', '.join(map(str, known))}, not {_shown(value)}"
@@ -236,7 +239,7 @@ def _one_of(known: Sequence[Any], value: Any, where: str) -> Any:
     return value
 
 
-def _any_of(hints: Sequence[Any], value: Any, where: str, finite: bool) -> Any:
+def _any_of(hints: Sequence[object], value: object, where: str, finite: bool) -> Any:
     if value is None and types.NoneType in hints:
         return None
     refusals = []
@@ -299,7 +302,7 @@ def _mapping(arguments: Sequence[Any], value: Any, where: str, finite: bool) -> 
     }
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     try:
         text = repr(value)
     except ValueError:  # Python refuses to write numbers of thousands of digits

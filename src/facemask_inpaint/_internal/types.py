@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -28,7 +29,7 @@ Size: TypeAlias = tuple[int, int]
 ValueRange: TypeAlias = tuple[float, float]
 """Lowest and highest sample of an image, such as (0, 1) or (-1, 1)."""
 
-ImageArray: TypeAlias = NDArray[Any] | Tensor
+ImageArray: TypeAlias = NDArray[np.generic] | Tensor
 """Samples of an image: an array ``(H, W)`` or ``(H, W, C)``, or a tensor ``(H, W)`` or
 ``(C, H, W)``; of several images an array ``(N, H, W, C)`` or a tensor ``(N, C, H, W)``."""
 

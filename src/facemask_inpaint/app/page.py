@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import gradio as gr
 from gradio.components.image_editor import EditorValue
@@ -29,6 +29,8 @@ from facemask_inpaint.app.studio import (
 from facemask_inpaint.errors import FacemaskInpaintError, UnknownNameError
 from facemask_inpaint.masks import MaskClass
 from facemask_inpaint.models import card
+
+Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ main.app { padding: 8px 16px !important; }
 
 @dataclass(frozen=True)
 class _Inputs:
-    """The page's controls; their order is that of the arguments of :func:`_request`."""
+    """The page's controls; their order is that of :class:`_Values`."""
 
     portrait: gr.File
     label_map: gr.File
@@ -231,35 +233,38 @@ def _more_controls(parser: str) -> dict[str, Any]:
         }
 
 
-def _request(
-    portrait: str | None,
-    label_map: str | None,
-    parser: str,
-    faces: int | str | None,
-    classes: list[str],
-    easel: EditorValue | None,
-    models: list[str],
-    seed: int | None,
-    dilate: float | None,
-    blend: Blend | Literal["automatic"],
-    match: bool,
-) -> InpaintingRequest | None:
-    """What the controls say; ``None`` without a photo."""
-    if portrait is None:
-        return None
-    return InpaintingRequest(
-        portrait=portrait,
-        models=tuple(models),
-        label_map=label_map,
-        parser=parser,
-        faces=faces if isinstance(faces, int) else "all",
-        classes=tuple(classes),
-        painted=painted_area(easel["layers"] if easel else []),
-        seed=seed or 0,
-        dilate=dilate or 0,
-        blend=None if blend == _AUTOMATIC else blend,
-        match="tone" if match else None,
-    )
+class _Values(NamedTuple):
+    """What the controls say, in the order of :class:`_Inputs`."""
+
+    portrait: str | None
+    label_map: str | None
+    parser: str
+    faces: int | str | None
+    classes: list[str]
+    easel: EditorValue | None
+    models: list[str]
+    seed: int | None
+    dilate: float | None
+    blend: Blend | Literal["automatic"]
+    match: bool
+
+    def request(self) -> InpaintingRequest | None:
+        """Return what is asked for; ``None`` without a photo."""
+        if self.portrait is None:
+            return None
+        return InpaintingRequest(
+            portrait=self.portrait,
+            models=tuple(self.models),
+            label_map=self.label_map,
+            parser=self.parser,
+            faces=self.faces if isinstance(self.faces, int) else "all",
+            classes=tuple(self.classes),
+            painted=painted_area(self.easel["layers"] if self.easel else []),
+            seed=self.seed or 0,
+            dilate=self.dilate or 0,
+            blend=None if self.blend == _AUTOMATIC else self.blend,
+            match="tone" if self.match else None,
+        )
 
 
 class _Handlers:
@@ -276,15 +281,15 @@ class _Handlers:
             data.sample().image.save(portrait)
         return str(portrait)
 
-    def open(self, *controls: Any) -> list[Any]:
+    def open(self, *controls: object) -> list[object]:
         """Return a new photo to paint on, and no results."""
-        portrait, label_map, parser, _, classes, _, *more = controls
-        fresh = (portrait, label_map, parser, "all", classes, None, *more)
+        fresh = _Values._make(controls)._replace(faces="all", easel=None)
         return [*self.mark(*fresh), *_cleared(_PHOTO, "Nothing has been inpainted yet.")]
 
-    def mark(self, *controls: Any) -> list[Any]:
+    def mark(self, *controls: object) -> list[object]:
         """Return the photo with the components that are ticked, under the strokes."""
-        request, easel = _request(*controls), controls[5]
+        values = _Values._make(controls)
+        request, easel = values.request(), values.easel
         if request is None:
             return [None, gr.Radio(visible=False), "Drop a photo first."]
         preview, message = _attempt(lambda: self._studio.preview(request, _EASEL))
@@ -297,9 +302,9 @@ class _Handlers:
         faces = gr.Radio(choices, value=chosen, visible=preview.faces > 1)
         return [painted_on, faces, without_folders(preview.note)]
 
-    def inpaint(self, *controls: Any) -> list[Any]:
+    def inpaint(self, *controls: object) -> list[object]:
         """Return what each of the outputs shows: a result, or what was wrong."""
-        request = _request(*controls)
+        request = _Values._make(controls).request()
         if request is None:
             return _cleared(_RESULT, "Drop a photo first.")
         result, message = _attempt(lambda: self._studio.inpaint(request))
@@ -307,7 +312,7 @@ class _Handlers:
             return _cleared(_RESULT, message)
         return self._shown(result, Path(request.portrait).stem)
 
-    def _shown(self, result: InpaintingResult, stem: str) -> list[Any]:
+    def _shown(self, result: InpaintingResult, stem: str) -> list[object]:
         (left, before), (right, after) = result.comparison
         composites = result.composites.items()
         unused = [gr.DownloadButton(visible=False)] * (MOST_MODELS - len(composites))
@@ -326,13 +331,13 @@ class _Handlers:
         return gr.DownloadButton(f"Download {name} (PNG)", value=str(target), visible=True)
 
 
-def _cleared(tab: str, message: str) -> list[Any]:
+def _cleared(tab: str, message: str) -> list[object]:
     """What the outputs show in place of a result."""
     hidden = [gr.DownloadButton(visible=False)] * MOST_MODELS
     return [gr.Tabs(selected=tab), message, gr.ImageSlider(None, visible=False), *hidden]
 
 
-def _attempt(work: Callable[[], Any]) -> tuple[Any, str]:
+def _attempt(work: Callable[[], Result]) -> tuple[Result | None, str]:
     """What some work returns; or ``None`` and what was wrong, without folders of this machine."""
     try:
         return work(), ""

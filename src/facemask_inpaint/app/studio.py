@@ -22,11 +22,11 @@ from facemask_inpaint.errors import ImageError, LabelMapError, MaskError, Option
 from facemask_inpaint.images import contact_sheets
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.inpainting.inpainter import Inpainter
+from facemask_inpaint.labels import LabelIds
 from facemask_inpaint.masks import SemanticMasker
 from facemask_inpaint.masks.label_maps import LabelMapLike
 from facemask_inpaint.parsing import FaceParser, PhotoParser
 from facemask_inpaint.parsing.crops import Crop
-from facemask_inpaint.parsing.protocol import LabelIds
 
 MOST_MODELS = 2
 """How many models are compared at most: the left and the right of one slider."""

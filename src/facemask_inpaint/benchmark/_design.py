@@ -17,7 +17,7 @@ from facemask_inpaint.benchmark._arguments import (
 )
 from facemask_inpaint.benchmark.mask_sources import CutMasks, MaskSource
 from facemask_inpaint.benchmark.protocols import Protocol, find_protocol
-from facemask_inpaint.benchmark.store.records import ClassEntry
+from facemask_inpaint.benchmark.store.records import ClassEntry, ProtocolRecord
 from facemask_inpaint.data import Faces
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import FACES
@@ -80,7 +80,7 @@ class Design:
 
     def record(
         self, faces: Faces, metrics: Sequence[str], extractors: Sequence[str], dtype: str
-    ) -> dict[str, object] | None:
+    ) -> ProtocolRecord | None:
         """Return what a run writes down of its protocol; ``None`` without one.
 
         Args:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from facemask_inpaint import SemanticMasker
     from facemask_inpaint._internal.types import FaceChoice, ImageLike
     from facemask_inpaint.cli.provenance import Output, Provenance
-    from facemask_inpaint.masks.label_maps import LabelIds
+    from facemask_inpaint.labels import LabelIds
     from facemask_inpaint.parsing import FaceParser
 
 

@@ -7,9 +7,9 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facemask_inpaint._internal.files import atomic_path, sha256_of
 from facemask_inpaint.errors import OptionError
@@ -89,7 +89,7 @@ def _quantise_static(source: Path, target: Path, calibration: Iterable[Example])
         def __init__(self) -> None:
             self._feeds = _feeds(calibration)
 
-        def get_next(self) -> dict[str, Any] | None:
+        def get_next(self) -> dict[str, NDArray[np.generic]] | None:
             return next(self._feeds, None)
 
     quantize_static(
@@ -103,6 +103,6 @@ def _quantise_static(source: Path, target: Path, calibration: Iterable[Example])
     )
 
 
-def _feeds(calibration: Iterable[Example]) -> Iterator[dict[str, Any]]:
+def _feeds(calibration: Iterable[Example]) -> Iterator[dict[str, NDArray[np.generic]]]:
     for image, mask in calibration:
         yield {"image": image, "mask": mask}

@@ -80,7 +80,7 @@ def label_ids(label_map: LabelMapLike, size: Size) -> NDArray[np.uint8]:
         )
     if not isinstance(opened, LabelMap):
         raise LabelMapError("faces are found in a merged label map, not in an annotation's parts")
-    return opened.ids
+    return opened.ids.astype(np.uint8, copy=False)
 
 
 def hole_of_faces(

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint import images
-from facemask_inpaint._internal.types import LoadedImage, PathLike
+from facemask_inpaint._internal.types import PathLike
 from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.inpainting.options import InpaintingOptions
 from facemask_inpaint.inpainting.pretrained import weights_stamp
@@ -86,14 +86,14 @@ def fill(
 
 
 def fill(
-    image: PathLike | LoadedImage,
+    image: PathLike | ImageT,
     mask_class: str | Sequence[str],
     /,
     *,
     model: str | Path | Inpainter = "lite",
     device: str | None = None,
     **options: Unpack[InpaintingOptions],
-) -> Filled[Any]:
+) -> Filled[Image.Image] | Filled[ImageT]:
     """Hide components of the faces in a photo, and inpaint them.
 
     Finds the faces, frames each as the network knows faces, inpaints it there, and puts it back;
@@ -130,7 +130,7 @@ def fill(
     joined = mask_class if isinstance(mask_class, str) else ",".join(mask_class)
     chosen: InpaintingOptions = {**options, "mask_class": joined}
     result = inpainter.inpaint(image, **chosen)
-    return Filled(cast(Any, result.images), result.masks[0], result.faces, str(result))
+    return Filled(cast(ImageT, result.images), result.masks[0], result.faces, str(result))
 
 
 def _loaded(model: str | Path, device: str | None) -> Inpainter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,10 @@ _MOST_LABELS = 32
 """More different numbers than this in one plane are levels of grey in a photo, not label ids,
 unless the vocabulary has more labels."""
 
-Ids = TypeVar("Ids", NDArray[Any], "Tensor", Image.Image)
+Ids = TypeVar("Ids", NDArray[np.generic], "Tensor", Image.Image)
 
 
-def read_ids(label_map: object) -> NDArray[Any]:
+def read_ids(label_map: object) -> NDArray[np.generic]:
     """Return the numbers of a label map on the CPU, of whatever integer type they came in.
 
     Raises:
@@ -48,7 +48,7 @@ def read_ids(label_map: object) -> NDArray[Any]:
     raise LabelMapError(f"a {type(label_map).__name__} is not a label map")
 
 
-def read_plane(label_map: object, vocabulary: Vocabulary) -> NDArray[Any]:
+def read_plane(label_map: object, vocabulary: Vocabulary) -> NDArray[np.generic]:
     """Return the ``(H, W)`` numbers of one label map.
 
     Raises:
@@ -63,7 +63,7 @@ def read_plane(label_map: object, vocabulary: Vocabulary) -> NDArray[Any]:
     return ids
 
 
-def with_ids(label_map: Ids, ids: NDArray[Any]) -> Ids:
+def with_ids(label_map: Ids, ids: NDArray[np.generic]) -> Ids:
     """Return other ids in the type, dtype and device of a label map."""
     if is_tensor(label_map):
         return tensor_like(ids, label_map).to(label_map.dtype)
@@ -75,7 +75,9 @@ def with_ids(label_map: Ids, ids: NDArray[Any]) -> Ids:
     return ids.astype(label_map.dtype)
 
 
-def is_photo(image: NDArray[Any] | Tensor | Image.Image, vocabulary: Vocabulary = FACES) -> bool:
+def is_photo(
+    image: NDArray[np.generic] | Tensor | Image.Image, vocabulary: Vocabulary = FACES
+) -> bool:
     """Return whether an image ``(H, W)`` or with channels is a photo, not a label map.
 
     A photo has colours, floats, or more levels of grey than there could be labels.
@@ -93,7 +95,7 @@ def is_photo(image: NDArray[Any] | Tensor | Image.Image, vocabulary: Vocabulary 
     )
 
 
-def advice(numbers: NDArray[Any]) -> str:
+def advice(numbers: NDArray[np.generic]) -> str:
     """Return what numbers that are no label ids may be instead."""
     present = np.unique(numbers)
     if len(present) > _MOST_LABELS:
@@ -107,7 +109,7 @@ def _is_jpeg(path: Path) -> bool:
     return formats.written_under(path.suffix) == "JPEG"
 
 
-def _image_ids(image: Image.Image) -> NDArray[Any]:
+def _image_ids(image: Image.Image) -> NDArray[np.generic]:
     """``(H, W)`` samples of an image in a grey or palette mode, or of three equal channels."""
     samples = np.asarray(image)
     if image.mode in _ID_MODES:
@@ -121,7 +123,7 @@ def _image_ids(image: Image.Image) -> NDArray[Any]:
     return plane
 
 
-def _plane(ids: NDArray[Any]) -> NDArray[Any]:
+def _plane(ids: NDArray[np.generic]) -> NDArray[np.generic]:
     """``(H, W)`` of ids with one channel behind, or three equal ones and perhaps an alpha."""
     if ids.ndim != 3 or ids.shape[-1] not in (1, 3, 4):
         return ids
@@ -129,5 +131,5 @@ def _plane(ids: NDArray[Any]) -> NDArray[Any]:
     return ids[..., 0] if (colours == colours[..., :1]).all() else ids
 
 
-def _is_of_greys(plane: NDArray[Any], vocabulary: Vocabulary) -> bool:
+def _is_of_greys(plane: NDArray[np.generic], vocabulary: Vocabulary) -> bool:
     return len(np.unique(plane)) > max(_MOST_LABELS, len(vocabulary.names))

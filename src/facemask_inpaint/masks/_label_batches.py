@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,10 @@ from facemask_inpaint.masks.vocabularies import Vocabulary, require_vocabulary
 if TYPE_CHECKING:
     from torch import Tensor
 
-Wrap: TypeAlias = Callable[[NDArray[Any]], Any]
+Mask: TypeAlias = "NDArray[np.bool_ | np.float32] | Tensor | Image.Image"
+"""A mask of the type of its label map: a bool or float32 array or tensor, or a PIL image."""
+
+Wrap: TypeAlias = Callable[[NDArray[np.bool_ | np.float32]], Mask]
 """From masks ``(N, H, W)`` to the type of the label map they were cut from."""
 
 
@@ -41,7 +44,7 @@ def open_batch(
         raise LabelMapError("the batch holds no label maps")
     require_vocabulary(sources[0].vocabulary, vocabulary)
 
-    def wrap(masks: NDArray[Any]) -> Any:
+    def wrap(masks: NDArray[np.bool_ | np.float32]) -> Mask:
         mask = masks if batched else masks[0]
         if is_tensor(label_map):
             return tensor_like(mask, label_map)
@@ -52,7 +55,7 @@ def open_batch(
     return sources, wrap
 
 
-def _is_batch(label_maps: NDArray[Any] | Tensor) -> bool:
+def _is_batch(label_maps: NDArray[np.generic] | Tensor) -> bool:
     """Whether three axes are ``(N, H, W)``, not ``(H, W, C)``."""
     shape = label_maps.shape
     return label_maps.ndim == 3 and not shape[-1] <= 4 < shape[0]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
     from typing_extensions import TypeIs
@@ -17,7 +18,7 @@ def is_tensor(value: object) -> TypeIs[Tensor]:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def tensor_like(array: NDArray[Any], tensor: Tensor) -> Tensor:
+def tensor_like(array: NDArray[np.generic], tensor: Tensor) -> Tensor:
     """Return an array as a tensor on the device of another."""
     import torch
 

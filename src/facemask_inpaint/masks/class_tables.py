@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import SupportsIndex, cast
 
 from facemask_inpaint._internal.settings import parse_json, parse_yaml, read_text
 from facemask_inpaint.errors import LabelMapError, OptionError, UnknownNameError, unknown_name
@@ -127,14 +127,14 @@ def load_classes(path: str | Path, vocabulary: Vocabulary = FACES) -> dict[str, 
         >>> from facemask_inpaint import masks
         >>> masks.load_classes("classes.yaml")  # doctest: +SKIP
     """
-    table = read_table(path, "table of classes")
+    table = cast(ClassTable, read_table(path, "table of classes"))
     try:
         return parse_classes(table, vocabulary)
     except (UnknownNameError, LabelMapError) as error:
         raise type(error)(f"{path}: {error}") from None
 
 
-def read_table(path: str | Path, what: str) -> dict[str, Any]:
+def read_table(path: str | Path, what: str) -> dict[str, object]:
     """Read a mapping from a JSON or YAML file.
 
     Args:
@@ -191,7 +191,7 @@ def _position(item: str, classes: Mapping[str, Component], vocabulary: Vocabular
         raise unknown_name("class", item, classes) from None
 
 
-def _parse_class(name: str, entry: Any, vocabulary: Vocabulary) -> Component:
+def _parse_class(name: str, entry: object, vocabulary: Vocabulary) -> Component:
     if not isinstance(name, str) or not name:
         raise LabelMapError(f"the name of a class must be text, not {name!r}")
     if isinstance(entry, Component):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,13 +13,13 @@ from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks.mixed import MaskSample, MixedMaskSampler
 
-Item = Mapping[str, Any] | Sequence[Any]
+Item: TypeAlias = Mapping[str, object] | Sequence[object]
 
 
 class _Indexed(Protocol):
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int, /) -> Any: ...
+    def __getitem__(self, index: int, /) -> Item: ...
 
 
 class _Epoch:

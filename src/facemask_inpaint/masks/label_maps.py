@@ -14,18 +14,15 @@ from PIL import Image
 
 from facemask_inpaint import images
 from facemask_inpaint.errors import LabelMapError, MaskError
-from facemask_inpaint.labels import LABEL_IDS, LabelOrder
+from facemask_inpaint.labels import LABEL_IDS, LabelIds, LabelOrder
 from facemask_inpaint.masks._label_arrays import advice, read_ids, read_plane, with_ids
 from facemask_inpaint.masks._tensors import is_tensor
 from facemask_inpaint.masks.label_orders import in_order_of_faces, named_order
 from facemask_inpaint.masks.morphology import Hole
-from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
+from facemask_inpaint.masks.vocabularies import FACES, Vocabulary, VocabularyIds
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-LabelIds: TypeAlias = NDArray[np.uint8]
-"""``(H, W)`` uint8 label ids in the order of CelebAMask-HQ."""
 
 IMAGES_PER_FOLDER = 2000
 """Images in each numbered sub-folder of ``CelebAMask-HQ-mask-anno``."""
@@ -47,7 +44,7 @@ class LabelMap:
         (256, 256)
     """
 
-    ids: NDArray[Any]
+    ids: VocabularyIds
     vocabulary: Vocabulary = field(default=FACES, repr=False)
     label_order: LabelOrder | None = field(default=None, repr=False)
 
@@ -129,7 +126,9 @@ class Annotation:
 LabelSource: TypeAlias = LabelMap | Annotation
 """What a masker cuts from: both have ``shape`` and ``areas``, and ``select`` labels."""
 
-LabelMapLike: TypeAlias = "NDArray[Any] | Tensor | Image.Image | str | Path | LabelMap | Annotation"
+LabelMapLike: TypeAlias = (
+    "NDArray[np.generic] | Tensor | Image.Image | str | Path | LabelMap | Annotation"
+)
 """A label map as ``(H, W)`` integers (NumPy or torch), a PIL image of mode L or P or the path of
 one, or an :class:`Annotation`. Three equal channels, last in arrays, count as one. Label ids are
 in the order of CelebAMask-HQ, unless a vocabulary or a label order is given."""

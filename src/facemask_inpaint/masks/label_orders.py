@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +23,7 @@ def named_order(order: str | LabelOrder) -> LabelOrder:
     return LABEL_ORDERS[order]
 
 
-def in_order_of_faces(ids: NDArray[Any], order: LabelOrder) -> NDArray[np.uint8]:
+def in_order_of_faces(ids: NDArray[np.generic], order: LabelOrder) -> NDArray[np.uint8]:
     """Return ids ``(..., H, W)`` of a label order in that of CelebAMask-HQ.
 
     Raises:

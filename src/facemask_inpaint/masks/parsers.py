@@ -12,11 +12,10 @@ from PIL import Image
 
 from facemask_inpaint import images
 from facemask_inpaint.errors import ComponentAbsentError, ImageError, LabelMapError, OptionError
-from facemask_inpaint.labels import LABEL_NAMES
+from facemask_inpaint.labels import LABEL_NAMES, LabelIds
 from facemask_inpaint.masks._label_arrays import is_photo
 from facemask_inpaint.masks._tensors import is_tensor, tensor_like
 from facemask_inpaint.masks.components import GLASSES, Component
-from facemask_inpaint.masks.label_maps import LabelIds
 from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
 
 if TYPE_CHECKING:

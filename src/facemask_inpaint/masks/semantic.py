@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from PIL import Image
 from facemask_inpaint.errors import ComponentAbsentError, OptionError
 from facemask_inpaint.labels import LabelOrder
 from facemask_inpaint.masks import morphology
-from facemask_inpaint.masks._label_batches import open_batch
+from facemask_inpaint.masks._label_batches import Mask, open_batch
 from facemask_inpaint.masks._masker_options import (
     class_table,
     fraction_or_count,
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
 Missing = Literal["error", "empty"]
 Glasses = Literal["include", "ignore"]
 Instances = Literal["all", "one"]
-
-Mask: TypeAlias = "NDArray[Any] | Tensor | Image.Image"
-"""A mask of the type of its label map: a bool or float32 array or tensor, or a PIL image."""
 
 LoadedT = TypeVar("LoadedT", NDArray[Any], "Tensor", Image.Image, LabelMap, Annotation)
 
@@ -138,7 +135,7 @@ class SemanticMasker:
     @overload
     def __call__(
         self,
-        label_map: NDArray[Any] | LabelMap | Annotation,
+        label_map: NDArray[np.generic] | LabelMap | Annotation,
         component: ComponentLike,
         *,
         size: Size | None = None,
@@ -215,12 +212,11 @@ class SemanticMasker:
         if self.missing == "error":
             self._require_present(sources, components)
         holes = [self._mask(source, components, size, instance) for source in sources]
-        mask: Mask = wrap(np.stack(holes))
-        return mask
+        return wrap(np.stack(holes))
 
     @overload
     def all(
-        self, label_map: NDArray[Any] | LabelMap | Annotation, *, size: Size | None = None
+        self, label_map: NDArray[np.generic] | LabelMap | Annotation, *, size: Size | None = None
     ) -> dict[str, NDArray[Any]]: ...
 
     @overload
@@ -334,7 +330,7 @@ class SemanticMasker:
         components: Sequence[Component],
         size: Size | None,
         instance: int = 0,
-    ) -> NDArray[Any]:
+    ) -> NDArray[np.bool_ | np.float32]:
         hole = np.zeros(source.shape, dtype=bool)
         if self._is_present(source, components):
             hole = self._union(source, components)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ LARGEST_ID = 2**16 - 1
 """Label ids have at most sixteen bits."""
 
 _SHOWN = 8
+
+VocabularyIds: TypeAlias = NDArray[np.uint8 | np.uint16]
+"""Label ids of any vocabulary: uint8, or uint16 where that is too small."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,12 @@ class Vocabulary:
         return max(self.names) + 1
 
     @cached_property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> np.dtype[np.uint8 | np.uint16]:
         """Type of the ids: uint8 if that suffices, else uint16."""
         return np.dtype(np.uint8 if len(self._known) <= 256 else np.uint16)
 
     @cached_property
-    def mirrored_ids(self) -> NDArray[Any]:
+    def mirrored_ids(self) -> VocabularyIds:
         """By id, the id of the same thing in a mirrored image."""
         table = np.arange(len(self._known), dtype=self.dtype)
         for first, second in self.mirrored:
@@ -118,8 +121,8 @@ class Vocabulary:
         return known
 
     def checked(
-        self, ids: NDArray[Any], advice: Callable[[NDArray[Any]], str] | None = None
-    ) -> NDArray[Any]:
+        self, ids: NDArray[np.generic], advice: Callable[[NDArray[np.generic]], str] | None = None
+    ) -> VocabularyIds:
         """Return ids as :attr:`dtype`, refused unless all of them may occur.
 
         Args:
@@ -138,10 +141,10 @@ class Vocabulary:
                 raise LabelMapError(f"{message}; {advice(ids)}" if advice else message)
         return np.ascontiguousarray(ids, dtype=self.dtype)
 
-    def _all_known(self, ids: NDArray[Any]) -> bool:
+    def _all_known(self, ids: NDArray[np.generic]) -> bool:
         return bool(self._known.all() or self._known[ids].all())
 
-    def _of_unknown(self, present: NDArray[Any]) -> str:
+    def _of_unknown(self, present: NDArray[np.generic]) -> str:
         known = np.flatnonzero(self._known)
         unknown = present[~np.isin(present, known)].tolist()
         shown = ", ".join(map(str, unknown[:_SHOWN])) + (", …" if len(unknown) > _SHOWN else "")

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from facemask_inpaint._internal.settings import as_type, parse_yaml
+from facemask_inpaint._internal.settings import as_type
 from facemask_inpaint.errors import LabelMapError, OptionError, UnknownNameError, unknown_name
 from facemask_inpaint.masks.class_tables import parse_classes, read_table
 from facemask_inpaint.masks.components import Component
@@ -23,7 +23,7 @@ _KEYS: Mapping[str, object] = {
     "first_id": int,
     "mirrored": Sequence[tuple[str, str]],
     "ignored": Sequence[int],
-    "classes": Mapping[str, Any],
+    "classes": Mapping[str, object],
     "title": str,
     "licence": str,
     "source": str,
@@ -73,7 +73,7 @@ def open_vocabulary(vocabulary: str | Path | Vocabulary) -> Vocabulary:
         raise error if str(path) in str(error) else type(error)(f"{path}: {error}") from None
 
 
-def parse_vocabulary(table: Mapping[str, Any]) -> Vocabulary:
+def parse_vocabulary(table: Mapping[str, object]) -> Vocabulary:
     """Make a vocabulary of your own from plain data.
 
     Args:
@@ -113,11 +113,11 @@ def _built_in(name: str) -> Vocabulary:
     if name == FACES.name:
         return FACES
     file = resources.files(__package__) / "domains" / f"{name}.yaml"
-    text = file.read_text(encoding="utf-8")
-    return parse_vocabulary({"name": name, **parse_yaml(text, file.name)})
+    with resources.as_file(file) as path:
+        return parse_vocabulary({"name": name, **read_table(path, "vocabulary")})
 
 
-def _checked(table: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(table: Mapping[str, object]) -> dict[str, Any]:
     if unknown := [key for key in table if key not in _KEYS]:
         raise unknown_name("key of a vocabulary", str(unknown[0]), _KEYS)
     if missing := [key for key in ("name", "labels") if not table.get(key)]:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from facemask_inpaint.labels import LABEL_IDS, OVAL
+from facemask_inpaint.labels import LABEL_IDS, OVAL, LabelIds
 from facemask_inpaint.parsing.crops import Crop
 from facemask_inpaint.parsing.left_right import Axes
-from facemask_inpaint.parsing.protocol import LabelIds
 
 FACE_SHARE = 0.57
 """Root of the share of a CelebA-HQ crop that the face covers."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemask_inpaint.parsing.protocol import LabelIds
+from facemask_inpaint.labels import LabelIds
 
 Affine = tuple[float, float, float, float, float, float]
 """Rows of the map from a position in Pillow's output to that in its input."""

@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from facemask_inpaint.labels import LabelIds
 from facemask_inpaint.parsing._face_crops import find_faces
 from facemask_inpaint.parsing.crops import Crop
 from facemask_inpaint.parsing.five_landmarks import FiveLandmarks, read_landmarks
-from facemask_inpaint.parsing.protocol import LabelIds
 
 Region = tuple[slice, slice]
 """Rows and columns of an image."""

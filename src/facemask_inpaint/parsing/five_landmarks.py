@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemask_inpaint.errors import ComponentAbsentError
-from facemask_inpaint.labels import LABEL_IDS
+from facemask_inpaint.labels import LABEL_IDS, LabelIds
 from facemask_inpaint.parsing.left_right import assign_left_right
-from facemask_inpaint.parsing.protocol import LabelIds
 
 Point = tuple[float, float]
 """x and y in pixels; the middle of the first pixel is at (0.5, 0.5)."""

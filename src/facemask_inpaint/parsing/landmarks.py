@@ -11,10 +11,9 @@ from PIL import Image, ImageDraw
 from facemask_inpaint._internal.types import FaceChoice, ImageLike
 from facemask_inpaint.errors import ImageError, MissingDependencyError, OptionError
 from facemask_inpaint.images import to_rgb
-from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES
+from facemask_inpaint.labels import LABEL_IDS, LABEL_NAMES, LabelIds
 from facemask_inpaint.parsing.landmark_layouts import Layout, layout_of
 from facemask_inpaint.parsing.photos import check_face, choose_faces
-from facemask_inpaint.parsing.protocol import LabelIds
 
 Points = NDArray[np.float64]
 """``(n, 2)`` x and y in pixels."""

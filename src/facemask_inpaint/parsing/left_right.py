@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from facemask_inpaint.labels import LABEL_IDS
-from facemask_inpaint.parsing.protocol import LabelIds
+from facemask_inpaint.labels import LABEL_IDS, LabelIds
 
 PAIRS = tuple((LABEL_IDS[f"l_{part}"], LABEL_IDS[f"r_{part}"]) for part in ("eye", "brow", "ear"))
 """Ids of the left and the right of each pair."""

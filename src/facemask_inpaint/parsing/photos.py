@@ -13,13 +13,12 @@ from scipy import ndimage
 from facemask_inpaint._internal.types import FaceChoice, ImageLike
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images import to_rgb
-from facemask_inpaint.labels import LABEL_IDS, OVAL
+from facemask_inpaint.labels import LABEL_IDS, OVAL, LabelIds
 from facemask_inpaint.parsing._face_crops import find_faces
 from facemask_inpaint.parsing.crops import Crop
 from facemask_inpaint.parsing.faces import LabelledFace, Region, everything, owners, within
 from facemask_inpaint.parsing.label_network import LabelNetwork
 from facemask_inpaint.parsing.left_right import assign_left_right
-from facemask_inpaint.parsing.protocol import LabelIds
 
 _REFINEMENTS = 4
 """How often a crop is set anew after what was found in it."""

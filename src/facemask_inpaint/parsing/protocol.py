@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from facemask_inpaint._internal.types import ImageLike
-
-LabelIds: TypeAlias = NDArray[np.uint8]
-"""``(H, W)`` uint8 label ids in the order of CelebAMask-HQ."""
+from facemask_inpaint.labels import LabelIds
 
 
 class FaceParser(Protocol):

@@ -6,31 +6,33 @@ import math
 import typing
 from collections.abc import Mapping
 from dataclasses import Field, field, fields, is_dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from facemask_inpaint._internal.settings import Range, as_type
 from facemask_inpaint.errors import OptionError, UnknownNameError, unknown_name
 from facemask_inpaint.masks import SemanticMasker, Vocabulary
 
-Settings = TypeVar("Settings")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Number = TypeVar("Number", bound=float | None)
+Settings = TypeVar("Settings", bound="DataclassInstance")
 
 RANGE = "range"
 """Key of a field's metadata."""
 
 
-def number(
-    default: float | None, low: float, high: float = math.inf, *, above: bool = False
-) -> Any:
+def number(default: Number, low: float, high: float = math.inf, *, above: bool = False) -> Number:
     """Return the field of a number, or of an optional one, with its range."""
     return field(default=default, metadata={RANGE: Range(low, high, above)})
 
 
-def weights_by_class() -> Any:
+def weights_by_class() -> Mapping[str, float]:
     """Return a field of mask classes with a weight each."""
     return field(default_factory=dict, metadata={RANGE: Range(0, 1e6)})
 
 
-def check(settings: Any) -> None:
+def check(settings: DataclassInstance) -> None:
     """Convert the fields of a settings object to their types, and check their ranges.
 
     Raises:
@@ -43,7 +45,7 @@ def check(settings: Any) -> None:
         object.__setattr__(settings, known.name, value)
 
 
-def _converted(known: Field[Any], wanted: Any, value: Any, where: str) -> Any:
+def _converted(known: Field[Any], wanted: object, value: object, where: str) -> object:
     if is_dataclass(wanted) and isinstance(wanted, type):
         return value if isinstance(value, wanted) else read(wanted, value, where)
     value = as_type(wanted, value, where)
@@ -52,7 +54,7 @@ def _converted(known: Field[Any], wanted: Any, value: Any, where: str) -> Any:
     return value
 
 
-def read(settings: type[Settings], data: Any, where: str) -> Settings:
+def read(settings: type[Settings], data: object, where: str) -> Settings:
     """Make a settings object from plain values.
 
     Args:
@@ -67,7 +69,7 @@ def read(settings: type[Settings], data: Any, where: str) -> Settings:
     if not isinstance(data, Mapping):
         raise OptionError(f"{where}: settings with values are needed, not {data!r}")
     types = typing.get_type_hints(settings)
-    known = {each.name: each for each in fields(typing.cast(Any, settings))}
+    known = {each.name: each for each in fields(settings)}
     if unknown := [name for name in data if name not in known]:
         raise unknown_name(f"setting of {where}", str(unknown[0]), known)
     values = {

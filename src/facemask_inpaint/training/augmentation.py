@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,19 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facemask_inpaint.masks import FACES, Vocabulary, flip_label_map
+from facemask_inpaint.masks.vocabularies import VocabularyIds
 from facemask_inpaint.training.recipes import Augmentation
-
-LabelIds = NDArray[Any]
-"""``(S, S)`` label ids, uint8 or uint16."""
 
 
 def augment(
     image: Tensor,
-    label_map: LabelIds,
+    label_map: VocabularyIds,
     augmentation: Augmentation,
     rng: np.random.Generator,
     vocabulary: Vocabulary = FACES,
-) -> tuple[Tensor, LabelIds]:
+) -> tuple[Tensor, VocabularyIds]:
     """Change an image and its label map alike.
 
     Args:
@@ -49,7 +46,9 @@ def augment(
     return image, label_map
 
 
-def _rotated(image: Tensor, label_map: LabelIds, degrees: float) -> tuple[Tensor, LabelIds]:
+def _rotated(
+    image: Tensor, label_map: VocabularyIds, degrees: float
+) -> tuple[Tensor, VocabularyIds]:
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     rotation = torch.tensor([[[cos, -sin, 0.0], [sin, cos, 0.0]]])
     grid = F.affine_grid(rotation, [1, 1, *label_map.shape], align_corners=False)

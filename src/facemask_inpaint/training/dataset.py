@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from facemask_inpaint.data import Face, Faces
 from facemask_inpaint.errors import DataSetError
 from facemask_inpaint.masks import LabelMap, MaskSampler
-from facemask_inpaint.training.augmentation import LabelIds, augment
+from facemask_inpaint.masks.vocabularies import VocabularyIds
+from facemask_inpaint.training.augmentation import augment
 from facemask_inpaint.training.recipes import Augmentation
 
 CACHE_BYTES = 2**28
@@ -81,7 +82,7 @@ class TrainingImages(Dataset[Batch]):
         self.augmentation = augmentation
         self.seed = seed
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
-        self._cache: dict[int, tuple[Tensor, LabelIds]] = {}
+        self._cache: dict[int, tuple[Tensor, VocabularyIds]] = {}
 
     def __getitem__(self, position: int) -> Batch:
         """Return the image at a position of the run, as a batch of one."""
@@ -111,7 +112,7 @@ class TrainingImages(Dataset[Batch]):
         )
         yield from loader
 
-    def _read(self, index: int) -> tuple[Tensor, LabelIds]:
+    def _read(self, index: int) -> tuple[Tensor, VocabularyIds]:
         if index not in self._cache:
             pixels, label_map = read_square(self.faces[index], self.resolution)
             if len(self._cache) * 4 * self.resolution**2 >= CACHE_BYTES:
@@ -144,7 +145,7 @@ def collate(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def read_square(face: Face, resolution: int) -> tuple[Tensor, LabelIds]:
+def read_square(face: Face, resolution: int) -> tuple[Tensor, VocabularyIds]:
     """Read a portrait ``(3, S, S)`` uint8 and its label ids ``(S, S)`` at a resolution.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from facemask_inpaint import data
 from facemask_inpaint.benchmark.mask_sources import MaskRecipe
+from facemask_inpaint.benchmark.store.records import ProtocolRecord
 from facemask_inpaint.benchmark.store.settings import protocol_label
 from facemask_inpaint.data import Faces, celebamask
 from facemask_inpaint.data.keys import KeyList, read_keys
@@ -146,14 +147,18 @@ class Protocol:
         """Name, version and the beginning of the hash, as results show them."""
         return protocol_label(self.record())
 
-    def record(self, deviations: Iterable[str] = ()) -> dict[str, object]:
+    def record(self, deviations: Iterable[str] = ()) -> ProtocolRecord:
         """Return what a run writes down of its protocol.
 
         Args:
             deviations: in words, where the run does not follow it.
         """
-        pinned = {"name": self.name, "version": self.version, "sha256": self.sha256}
-        return {**pinned, "deviations": list(deviations)}
+        return {
+            "name": self.name,
+            "version": self.version,
+            "sha256": self.sha256,
+            "deviations": list(deviations),
+        }
 
     def deviations(
         self, faces: Faces, metrics: Iterable[str], extractors: Iterable[str], dtype: str

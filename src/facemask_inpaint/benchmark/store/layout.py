@@ -14,6 +14,7 @@ from facemask_inpaint.benchmark.store.records import (
     ClassEntry,
     Failure,
     MethodEntry,
+    ProtocolRecord,
     Score,
     Timing,
     from_dict,
@@ -184,7 +185,7 @@ class Run:
         return tuple(from_dict(MethodEntry, entry) for entry in self.settings["methods"])
 
     @property
-    def protocol(self) -> Mapping[str, Any] | None:
+    def protocol(self) -> ProtocolRecord | None:
         """Name, version, hash and deviations of the protocol; ``None`` without one."""
         return self.settings.get("protocol")
 

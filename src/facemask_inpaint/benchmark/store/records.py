@@ -19,6 +19,22 @@ Record = TypeVar("Record", "ClassEntry", "MethodEntry", "CaseRecord", "Score", "
 _DIGITS = 6
 
 
+class ProtocolRecord(TypedDict):
+    """What a run writes down of its protocol.
+
+    Attributes:
+        name: of the protocol.
+        version: of the protocol.
+        sha256: hash of all that it says.
+        deviations: in words, where the run does not follow it.
+    """
+
+    name: str
+    version: int
+    sha256: str
+    deviations: list[str]
+
+
 @dataclass(frozen=True)
 class ClassEntry:
     """A mask class of the run.

@@ -18,7 +18,7 @@ from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint._internal.locks import LOCK_NAME
 from facemask_inpaint.benchmark.metrics import metric_row
 from facemask_inpaint.benchmark.store.layout import FORMAT, Layout, Run
-from facemask_inpaint.benchmark.store.records import ClassEntry, MethodEntry
+from facemask_inpaint.benchmark.store.records import ClassEntry, MethodEntry, ProtocolRecord
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks import MASK_CLASSES, Component, MaskClass
 from facemask_inpaint.metrics import FeatureMetric
@@ -57,7 +57,7 @@ class Settings:
     metrics: tuple[str, ...]
     extractors: Mapping[str, str] = field(default_factory=dict)
     parser: str | None = None
-    protocol: Mapping[str, object] | None = None
+    protocol: ProtocolRecord | None = None
     seen: Mapping[str, int] = field(default_factory=dict)
 
     def extractor_of(self, metric: str) -> str | None:
@@ -145,7 +145,7 @@ class Settings:
         )
 
 
-def protocol_label(record: Mapping[str, object]) -> str:
+def protocol_label(record: ProtocolRecord) -> str:
     """Return the protocol of a run as results show it: name, version, beginning of the hash.
 
     Args:

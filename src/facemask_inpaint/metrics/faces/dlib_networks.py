@@ -11,7 +11,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -36,6 +36,22 @@ def installed() -> bool:
     return all(find_spec(name) is not None for name in ("dlib", _WEIGHTS))
 
 
+class Rectangle(Protocol):
+    """dlib's rectangle around a face, in pixels."""
+
+    def left(self) -> int:
+        """Return the first column."""
+
+    def right(self) -> int:
+        """Return the last column."""
+
+    def top(self) -> int:
+        """Return the first row."""
+
+    def bottom(self) -> int:
+        """Return the last row."""
+
+
 class FrontalFaces:
     """The detector of frontal faces in dlib (histograms of oriented gradients).
 
@@ -46,7 +62,7 @@ class FrontalFaces:
     def __init__(self) -> None:
         self._detector = _dlib().get_frontal_face_detector()
 
-    def box(self, pixels: Pixels) -> Any | None:
+    def box(self, pixels: Pixels) -> Rectangle | None:
         """Find the face of which the detector is surest.
 
         Args:
@@ -58,7 +74,8 @@ class FrontalFaces:
         for doublings in _UPSAMPLING:
             boxes, scores, _ = self._detector.run(pixels, doublings, 0.0)
             if len(boxes):
-                return boxes[int(np.argmax(scores))]
+                surest: Rectangle = boxes[int(np.argmax(scores))]
+                return surest
         return None
 
 

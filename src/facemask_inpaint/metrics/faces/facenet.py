@@ -83,7 +83,7 @@ class FaceNetEmbedder:
         box = self._faces.box(as_arrays(image[None])[0])
         if box is None:
             return torch.full((3, _SIDE, _SIDE), torch.nan, device=image.device)
-        reach = _ENLARGED * box.width() / 2
+        reach = _ENLARGED * (box.right() - box.left() + 1) / 2
         x, y = (box.left() + box.right() + 1) / 2, (box.top() + box.bottom() + 1) / 2
         top, left = max(0, round(y - reach)), max(0, round(x - reach))
         crop = image[:, top : round(y + reach), left : round(x + reach)].float()
