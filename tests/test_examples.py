@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -15,6 +17,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image, ImageFilter
 
 from facemask_inpaint import MixedMaskSampler, data, metrics
@@ -283,6 +286,27 @@ def test_wrong_label_orders_are_noticed(limit: int | None, tmp_path: Path) -> No
     rows = re.findall(r"^[\w-]+ +([\d.]+)% +([\d.]+)% \(as ", text, re.MULTILINE)
     assert len(rows) == 9
     assert all(float(alarms) <= 1 and float(warned) >= 95 for alarms, warned in rows)
+
+
+def test_placed_portraits_are_measured_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch", reason="the judge is not installed")
+    monkeypatch.syspath_prepend(str(EXAMPLES / "benchmarks"))
+    script, root = importlib.import_module("placed_portraits"), tmp_path / "portraits"
+    shutil.copytree(Path(__file__).parent / "data_portraits", root)
+    (root / "test.txt").write_text("B000490", encoding="utf-8")
+    arguments = ["--data", str(root), "--classes", "nose", "--out", str(tmp_path / "out")]
+    first = CliRunner().invoke(script.main, arguments, catch_exceptions=False).stdout
+    assert "2 faces found, 0 missed" in first
+    row = next(line for line in first.splitlines() if line.startswith("| nose | 2 |"))
+    reduced, by_labels, by_parser, unframed = (
+        tuple(map(float, pair)) for pair in re.findall(r"x ([\d.]+), x ([\d.]+)", row)
+    )
+    assert max(*reduced, *by_labels, *by_parser) < 1.5
+    assert unframed > by_parser
+    monkeypatch.setattr(script.Measurement, "measure", None)
+    assert CliRunner().invoke(script.main, arguments, catch_exceptions=False).stdout == first
 
 
 def test_networks_whose_official_code_is_not_there_have_a_row_that_says_so(tmp_path: Path) -> None:

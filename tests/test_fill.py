@@ -13,6 +13,7 @@ import facemask_inpaint as fmi
 from facemask_inpaint.cli import main
 from facemask_inpaint.errors import ImageError
 from facemask_inpaint.images.pixels import PilPixels, Region
+from facemask_inpaint.parsing import PhotoParser
 
 PORTRAITS = Path(__file__).parent / "data_portraits/images"
 FAR = {"device": "cpu"}
@@ -159,12 +160,39 @@ def test_one_photo_needs_nothing_but_its_classes(
     photos: Path, group: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(photos)
-    result = call("inpaint", "group.png", "--classes", "eyes,lips", "--model", "harmonic")
+    parsed: list[object] = []
+    search = PhotoParser._labelled_faces
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            PhotoParser,
+            "_labelled_faces",
+            lambda self, photo: parsed.append(photo) or search(self, photo),
+        )
+        result = call("inpaint", "group.png", "--classes", "eyes,lips", "--model", "harmonic")
     assert result.exit_code == 0, result.output
+    assert len(parsed) == 1
     for name in ("eyes", "lips"):
         filled = fmi.fill(group, name, model="harmonic", **FAR)
         with Image.open(photos / "inpainted" / name / "group.png") as image:
             np.testing.assert_array_equal(np.asarray(image), np.asarray(filled.image))
+
+
+def test_faces_are_framed_by_label_maps_that_are_given(tmp_path: Path) -> None:
+    sample = fmi.data.sample(256)
+    photo, labels = ground(700, 500), np.zeros((500, 700), np.uint8)
+    photo.paste(sample.image, (300, 150))
+    labels[150:406, 300:556] = sample.label_map
+    photo.save(tmp_path / "photo.png")
+    Image.fromarray(labels).save(tmp_path / "labels.png")
+    arguments = ("inpaint", tmp_path / "photo.png", "--labels", tmp_path / "labels.png")
+    result = call(*arguments, "--classes", "nose", "--out", tmp_path / "filled.png")
+    assert result.exit_code == 0, result.output
+    hole = fmi.SemanticMasker()(labels, "nose")
+    inpainter = fmi.Inpainter.from_pretrained("lite")
+    framed, unframed = inpainter(photo, hole, label_map=labels), inpainter(photo, hole)
+    with Image.open(tmp_path / "filled.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(framed))
+        assert (np.asarray(image) != np.asarray(unframed)).any()
 
 
 def test_demo_of_an_own_photo(photos: Path) -> None:

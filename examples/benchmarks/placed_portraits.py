@@ -9,17 +9,19 @@ Every portrait is put into a photo of 1600 x 1200, once in front of a wall and o
 discs, at a random place, 0.3 to 2 times its size and turned by up to 30 degrees. Its hole goes with
 it. Filled photos are brought back to the upright square of 256 x 256 by the true transform, and
 measured there like the portrait itself, so a value of the photo over that of the portrait says what
-finding and framing the face cost. Distances are mean absolute differences in the hole, levels of
+being placed costs. Part of that is the number of pixels alone: the upright portrait is also filled
+at the size that it has in the photo. Distances are mean absolute differences in the hole, levels of
 255, and the deep distance of ``lite_quality.py``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -27,11 +29,14 @@ import click
 import numpy as np
 import torch
 from lite_quality import Hole, Pixels, crop, distance
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 import facemask_inpaint as fmi
 from facemask_inpaint.errors import ComponentAbsentError
+from facemask_inpaint.images.warping import warp
+from facemask_inpaint.inpainting.face_crop import FaceCrop
 from facemask_inpaint.inpainting.framing import FRAMINGS
 from facemask_inpaint.metrics.features.efficientnet import LEVELS, EfficientNetLite
 from facemask_inpaint.parsing import LabelledFace, PhotoParser, load_parser, read_landmarks
@@ -40,9 +45,15 @@ from facemask_inpaint.parsing.crops import Crop
 SIDE = 256
 PHOTO = (1600, 1200)
 SCALES = (0.3, 2.0)
+SIZES = (0.3, 0.6, 1.0, 2.0)
 DEGREES = 30.0
 LANDMARKS = ("right eye", "left eye", "nose", "right corner", "left corner")
 
+UPRIGHT = "upright portrait"
+REDUCED = "upright, as many pixels"
+FRAMED = "framed by the true label map"
+
+Pair = tuple[Image.Image, Image.Image]
 Background = Callable[[np.random.Generator], Image.Image]
 
 
@@ -87,8 +98,7 @@ class Placed:
 
     def warped(self, hole: Hole) -> Hole:
         """Return the hole of a portrait in the photo."""
-        planes = Image.fromarray(hole.astype(np.uint8))
-        return np.asarray(_into_photo(planes, self.square, Image.Resampling.NEAREST)) > 0
+        return _nearest(hole.astype(np.uint8), self.square) > 0
 
 
 def place(image: Image.Image, labels: Pixels, background: Background, seed: int) -> Placed:
@@ -100,25 +110,23 @@ def place(image: Image.Image, labels: Pixels, background: Background, seed: int)
     x, y = (float(rng.uniform(margin, extent - margin)) for extent in PHOTO)
     square = Crop(x, y, side, side, math.radians(rng.uniform(-DEGREES, DEGREES)))
     photo = background(rng)
-    shown = _into_photo(Image.new("L", (SIDE, SIDE), 255), square, Image.Resampling.BILINEAR)
-    # Reduced first: an affine transform alone would skip pixels.
-    fitting = min(SIDE, round(2 * side))
-    small = image.resize((fitting, fitting), Image.Resampling.LANCZOS)
-    photo.paste(_into_photo(small, square, Image.Resampling.BICUBIC), mask=shown)
-    ids = np.asarray(_into_photo(Image.fromarray(labels), square, Image.Resampling.NEAREST))
-    return Placed(photo, ids, square)
+    from_photo = FaceCrop(square, SIDE).to_photo.inverse
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
+    levels = warp(pixels, from_photo, PHOTO[::-1]).clamp(0, 255).round().byte()
+    shown = _nearest(np.full((SIDE, SIDE), 255, np.uint8), square)
+    photo.paste(Image.fromarray(levels.permute(1, 2, 0).numpy()), mask=Image.fromarray(shown))
+    return Placed(photo, _nearest(labels, square), square)
 
 
-def _into_photo(image: Image.Image, square: Crop, how: Image.Resampling) -> Image.Image:
-    """An image over the square of an empty photo."""
-    scale = image.width / square.width
+def _nearest(plane: Pixels, square: Crop) -> Pixels:
+    """A plane of a portrait over the square of an empty photo."""
+    scale = SIDE / square.width
     cos, sin = scale * math.cos(square.roll), scale * math.sin(square.roll)
-    half = image.width / 2
     back = (
-        *(cos, sin, half - cos * square.x - sin * square.y),
-        *(-sin, cos, half + sin * square.x - cos * square.y),
+        *(cos, sin, SIDE / 2 - cos * square.x - sin * square.y),
+        *(-sin, cos, SIDE / 2 + sin * square.x - cos * square.y),
     )
-    return image.transform(PHOTO, Image.Transform.AFFINE, back, how)
+    return np.asarray(Image.fromarray(plane).transform(PHOTO, Image.Transform.AFFINE, back))
 
 
 @dataclass(frozen=True)
@@ -128,6 +136,7 @@ class Fill:
     key: str
     mask_class: str
     background: str
+    scale: float
     way: str
     l1: float
     deep: float
@@ -180,77 +189,89 @@ def read(placed: Placed, face: LabelledFace, key: str, background: str) -> Readi
     )
 
 
+@dataclass(frozen=True)
+class Record:
+    """What was measured of one portrait, and in how many photos its face was not found."""
+
+    key: str
+    fills: list[Fill]
+    readings: list[Reading]
+    missed: int
+
+    @classmethod
+    def of(cls, line: str) -> Record:
+        """Read a record back from a line of JSON."""
+        values = json.loads(line)
+        fills, readings = values.pop("fills"), values.pop("readings")
+        return cls(
+            fills=[Fill(**each) for each in fills],
+            readings=[Reading(**each) for each in readings],
+            **values,
+        )
+
+
+@dataclass(frozen=True)
 class Measurement:
     """Fills portraits and photos, and measures both in the portraits' own frame."""
 
-    def __init__(self, model: str, judge: EfficientNetLite, parser: PhotoParser) -> None:
-        self.inpainter = fmi.Inpainter.from_pretrained(model)
-        self.judge = judge
-        self.parser = parser
-        self.fills: list[Fill] = []
-        self.readings: list[Reading] = []
-        self.missed = 0
+    inpainter: fmi.Inpainter
+    judge: EfficientNetLite
+    parser: PhotoParser
 
     def measure(
         self, key: str, image: Image.Image, labels: Pixels, seed: int, names: Sequence[str]
-    ) -> None:
+    ) -> Record:
         """Measure one portrait, upright and in a photo per background."""
+        record = Record(key, [], [], 0)
         holes = dict(holes_of(labels, names))
         for name, hole in holes.items():
             upright = self.inpainter(image, hole, seed=seed)
-            self._keep(key, name, "none", "upright portrait", image, upright, hole)
+            distances = self._distances(image, upright, hole)
+            record.fills.append(Fill(key, name, "none", 1.0, UPRIGHT, *distances))
         for number, (background, draw) in enumerate(BACKGROUNDS.items()):
             placed = place(image, labels, draw, seed * len(BACKGROUNDS) + number)
+            scale = placed.square.width / SIDE
             face = find(placed, self.parser)
             if face is None:
-                self.missed += 1
+                record = replace(record, missed=record.missed + 1)
                 continue
-            self.readings.append(read(placed, face, key, background))
-            parsed = np.zeros_like(placed.labels)
-            parsed[face.region] = face.label_map
-            maps = {"true label map": placed.labels, "parser": parsed}
-            original = placed.back(placed.photo)
+            record.readings.append(read(placed, face, key, background))
             for name, hole in holes.items():
-                for way, photo in self._filled(placed, placed.warped(hole), maps, seed).items():
-                    self._keep(key, name, background, way, original, placed.back(photo), hole)
+                filled = {REDUCED: self._reduced(image, hole, scale, seed)}
+                filled |= self._filled(placed, placed.warped(hole), face, seed)
+                for way, pair in filled.items():
+                    distances = self._distances(*pair, hole)
+                    record.fills.append(Fill(key, name, background, scale, way, *distances))
+        return record
 
-    def save(self, path: Path) -> None:
-        """Write all measurements so far."""
-        rows = {
-            "fills": [asdict(fill) for fill in self.fills],
-            "readings": [asdict(reading) for reading in self.readings],
-        }
-        path.write_text(json.dumps(rows, indent=1))
-
-    def _filled(
-        self, placed: Placed, hole: Hole, maps: Mapping[str, Pixels], seed: int
-    ) -> dict[str, Image.Image]:
-        """The photo filled in every way."""
-        filled = {
-            f"framed by {name}": self.inpainter(placed.photo, hole, label_map=ids, seed=seed)
-            for name, ids in maps.items()
-        }
-        filled["not framed"] = self.inpainter(placed.photo, hole, seed=seed)
-        known = np.asarray(placed.photo)[~hole]
-        for way, photo in filled.items():
-            if not np.array_equal(np.asarray(photo)[~hole], known):
+    def _filled(self, placed: Placed, hole: Hole, face: LabelledFace, seed: int) -> dict[str, Pair]:
+        """The original and the filled photo, brought back, in every way."""
+        parsed = np.zeros_like(placed.labels)
+        parsed[face.region] = face.label_map
+        ways = {FRAMED: placed.labels, "framed by the parser": parsed, "not framed": None}
+        pairs, photo = {}, np.asarray(placed.photo)
+        for way, ids in ways.items():
+            filled = self.inpainter(placed.photo, hole, label_map=ids, seed=seed)
+            if ((np.asarray(filled) != photo).any(axis=-1) & ~hole).any():
                 raise AssertionError(f"{way}: known pixels differ")
-        return filled
+            pairs[way] = (placed.back(placed.photo), placed.back(filled))
+        return pairs
 
-    def _keep(
-        self,
-        key: str,
-        name: str,
-        background: str,
-        way: str,
-        original: Image.Image,
-        filled: Image.Image,
-        hole: Hole,
-    ) -> None:
+    def _reduced(self, image: Image.Image, hole: Hole, scale: float, seed: int) -> Pair:
+        """The upright portrait with as many pixels as in a photo, filled, at its own size again."""
+        size = (round(scale * SIDE),) * 2
+        small = image.resize(size, Image.Resampling.BICUBIC)
+        mask = np.asarray(Image.fromarray(hole).resize(size, Image.Resampling.NEAREST))
+        filled = self.inpainter(small, mask, seed=seed)
+        whole = Crop.whole(size)
+        return whole.extract(small, SIDE), whole.extract(filled, SIDE)
+
+    def _distances(
+        self, original: Image.Image, filled: Image.Image, hole: Hole
+    ) -> tuple[float, float]:
         real, fake = (np.asarray(each, dtype=np.float32)[hole] for each in (original, filled))
         maps = [self.judge.maps(crop(each, hole)[None]) for each in (original, filled)]
-        deep = distance(*maps)
-        self.fills.append(Fill(key, name, background, way, float(abs(real - fake).mean()), deep))
+        return float(abs(real - fake).mean()), distance(*maps)
 
 
 def holes_of(labels: Pixels, names: Sequence[str]) -> Iterator[tuple[str, Hole]]:
@@ -261,36 +282,31 @@ def holes_of(labels: Pixels, names: Sequence[str]) -> Iterator[tuple[str, Hole]]
             yield name, masker(labels, name)
 
 
-def table(fills: Sequence[Fill]) -> Iterator[str]:
-    """Yield the lines of the table of distances."""
+def table(fills: Sequence[Fill], uprights: Sequence[Fill]) -> Iterator[str]:
+    """Yield the lines of a table: distances of the upright portraits, and factors on them."""
     ways = list(dict.fromkeys(fill.way for fill in fills))
-    yield "| class | " + " | ".join(f"{way}: L1, deep" for way in ways) + " |"
-    yield "| --- |" + " --- |" * len(ways)
-    for name in [*dict.fromkeys(fill.mask_class for fill in fills), "all"]:
-        cells = []
-        for way in ways:
-            ours = [fill for fill in fills if fill.way == way and name in (fill.mask_class, "all")]
-            means = [means_by_class(ours, measure) for measure in ("l1", "deep")]
-            cells.append(means)
-        base = cells[0]
-        yield (
-            f"| {name} | {base[0]:.2f}, {base[1]:.4f} | "
-            + " | ".join(f"x {l1 / base[0]:.2f}, x {deep / base[1]:.2f}" for l1, deep in cells[1:])
-            + " |"
-        )
+    yield "| class | photos | upright portrait: L1, deep | " + " | ".join(ways) + " |"
+    yield "| --- |" + " --- |" * (2 + len(ways))
+    classes = list(dict.fromkeys(fill.mask_class for fill in fills))
+    values = {name: [distances(fills, uprights, name, way) for way in ways] for name in classes}
+    values["mean"] = np.mean(list(values.values()), axis=0)
+    for name, by_way in values.items():
+        photos = {
+            (fill.key, fill.background) for fill in fills if name in (fill.mask_class, "mean")
+        }
+        l1, deep = by_way[0][:2]
+        cells = (f"x {each[2] / l1:.2f}, x {each[3] / deep:.2f}" for each in by_way)
+        yield f"| {name} | {len(photos)} | {l1:.1f}, {deep:.4f} | " + " | ".join(cells) + " |"
 
 
-def means_by_class(fills: Sequence[Fill], measure: str) -> float:
-    """Mean over classes of the means over images."""
-    classes = {fill.mask_class for fill in fills}
-    return float(
-        np.mean(
-            [
-                np.mean([getattr(fill, measure) for fill in fills if fill.mask_class == name])
-                for name in classes
-            ]
-        )
-    )
+def distances(
+    fills: Sequence[Fill], uprights: Sequence[Fill], mask_class: str, way: str
+) -> NDArray[np.float64]:
+    """Mean L1 and deep distance of the upright portraits, and of their photos filled in a way."""
+    own = {fill.key: fill for fill in uprights if fill.mask_class == mask_class}
+    chosen = [fill for fill in fills if (fill.mask_class, fill.way) == (mask_class, way)]
+    pairs = [(own[fill.key], fill) for fill in chosen]
+    return np.mean([(a.l1, a.deep, b.l1, b.deep) for a, b in pairs], axis=0)
 
 
 def spread(readings: Sequence[Reading], missed: int) -> Iterator[str]:
@@ -309,12 +325,17 @@ def spread(readings: Sequence[Reading], missed: int) -> Iterator[str]:
 @click.command()
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--split", default="test", show_default=True, help="Names the list of stems.")
-@click.option("--portraits", type=int, default=40, show_default=True, help="At most so many.")
-@click.option("--classes", default="eyes,nose,full_mouth,face", show_default=True)
+@click.option("--portraits", type=int, default=40, show_default=True, help="Drawn from the list.")
+@click.option("--classes", default="all", show_default=True)
 @click.option("--model", default="lite", show_default=True)
 @click.option("--judge", type=click.Choice(list(LEVELS)), default="lite0", show_default=True)
 @click.option("--parser", default="small", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/placed-portraits"))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/placed-portraits"),
+    help="Folder of the measurements; portraits that are in it are not measured again.",
+)
 def main(
     data: Path,
     split: str,
@@ -327,19 +348,40 @@ def main(
 ) -> None:
     """Print the tables and leave every measurement in a folder."""
     torch.set_num_threads(1)
-    measurement = Measurement(
-        model, EfficientNetLite(judge), cast(PhotoParser, load_parser(parser))
-    )
+    inpainter = fmi.Inpainter.from_pretrained(model)
+    finder = cast(PhotoParser, load_parser(parser))
+    measurement = Measurement(inpainter, EfficientNetLite(judge), finder)
     names = fmi.SemanticMasker().select(classes)
-    stems = (data / f"{split}.txt").read_text().split()[:portraits]
+    stems = (data / f"{split}.txt").read_text().split()
+    chosen = np.random.default_rng(0).permutation(len(stems))[:portraits]
     out.mkdir(parents=True, exist_ok=True)
-    for seed, key in enumerate(tqdm(stems, unit="portrait")):
-        image = Image.open(data / "images" / f"{key}.jpg").convert("RGB")
-        labels = np.asarray(Image.open(data / "labels" / f"{key}.png"))
-        measurement.measure(key, image, labels, seed, names)
-        measurement.save(out / "placed.json")
-    for line in (*table(measurement.fills), "", *spread(measurement.readings, measurement.missed)):
+    results = out / "placed.jsonl"
+    lines = results.read_text().splitlines() if results.exists() else []
+    records = {record.key: record for record in map(Record.of, lines)}
+    for seed in tqdm(chosen.tolist(), unit="portrait"):
+        if (key := stems[seed]) not in records:
+            image = Image.open(data / "images" / f"{key}.jpg").convert("RGB")
+            labels = np.asarray(Image.open(data / "labels" / f"{key}.png"))
+            records[key] = measurement.measure(key, image, labels, seed, names)
+            with results.open("a") as file:
+                file.write(json.dumps(asdict(records[key])) + "\n")
+    for line in report(list(records.values())):
         click.echo(line)
+
+
+def report(records: Sequence[Record]) -> Iterator[str]:
+    """Yield the lines of all tables."""
+    fills = [fill for record in records for fill in record.fills]
+    uprights = [fill for fill in fills if fill.way == UPRIGHT]
+    placed = [fill for fill in fills if fill.way != UPRIGHT]
+    yield from table(placed, uprights)
+    for low, high in itertools.pairwise(SIZES):
+        if sized := [fill for fill in placed if low <= fill.scale < high]:
+            yield f"\n{low} to {high} times the portrait's size"
+            yield from table(sized, uprights)
+    yield ""
+    readings = [reading for record in records for reading in record.readings]
+    yield from spread(readings, sum(record.missed for record in records))
 
 
 if __name__ == "__main__":

@@ -203,7 +203,9 @@ def test_holes_beyond_the_frame_are_filled_too(labels: NDArray[np.uint8]) -> Non
     network = Watched()
     filled = fmi.Inpainter(network, device="cpu")(photo, hole, label_map=scene, blend="none")
     assert len(network.seen) == 2
-    assert (filled[hole] > 100).all()
+    inner = ndimage.binary_erosion(hole, iterations=2)
+    assert (filled[inner] > 130).all()
+    assert (filled[hole] > 70).all()  # its edge is antialiased: more than half of the grey
 
 
 def test_a_face_at_the_border_goes_on_by_mirroring(labels: NDArray[np.uint8]) -> None:
@@ -332,6 +334,27 @@ def test_a_crop_brings_back_what_it_shows() -> None:
         assert (crop.uncrop(seen, rgb) - rgb).abs().max() < 0.03
         inside = crop.covers((300, 400))
         assert inside.sum() == pytest.approx(width**2, rel=0.01)
+
+
+@pytest.mark.parametrize("width", [60, 128, 300])
+@pytest.mark.parametrize("roll", [0.0, 0.5])
+def test_a_hole_has_its_own_size_in_what_a_network_sees(width: int, roll: float) -> None:
+    """Known pixels beside it are not hidden, which in a small face would be many."""
+    rows, columns = np.mgrid[:300, :400]
+    hole = torch.from_numpy(np.hypot(rows - 150, (columns - 200) / 2) < width / 12)
+    crop = FaceCrop(Crop(203.3, 148.6, width, width, roll), 128)
+    seen, unseen = crop.crop(torch.ones(3, 300, 400), hole)
+    assert unseen.sum() * crop.to_photo.scale**2 == pytest.approx(float(hole.sum()), rel=0.1)
+    assert (seen[:, ~unseen[0]] == 1).all()
+
+
+@pytest.mark.parametrize("width", [60, 128, 137, 380])
+def test_no_pixel_of_a_hole_is_lost_to_a_network(width: int) -> None:
+    for row in range(140, 146):
+        hole = torch.zeros(300, 400, dtype=torch.bool)
+        hole[row, 200 - row] = True
+        crop = FaceCrop(Crop(60.3, 148.6, width, width, 0.7), 128)
+        assert crop.crop(torch.ones(3, 300, 400), hole)[1].any()
 
 
 def test_what_counts_as_framed() -> None:

@@ -73,7 +73,13 @@ def test_faces_of_a_label_map(labels: NDArray[np.uint8]) -> None:
     assert large.crop.width > small.crop.width
     assert math.degrees(large.landmarks.roll) == pytest.approx(23, abs=3)
     assert math.degrees(small.landmarks.roll) == pytest.approx(-27, abs=4)
-    assert not (large.label_map > 0)[300:380, 900:980].any()
+    for face, other in ((large, small), (small, large)):
+        whole = np.zeros_like(scene)
+        whole[face.region] = face.label_map
+        middle = (round(other.crop.y), round(other.crop.x))
+        assert (face.label_map > 0).sum() == (whole > 0).sum() > 1000
+        assert whole[middle] == 0 != scene[middle]
+        assert max(face.label_map.shape) < 2 * face.crop.width
     assert labelled_faces(np.zeros_like(scene)) == []
 
 
@@ -88,6 +94,27 @@ def test_every_face_of_a_group_is_found_with_its_score(labels: NDArray[np.uint8]
     assert len(faces) == len(places)
     assert sides == sorted(sides, reverse=True)
     assert all(0 < face.score <= 1 for face in faces)
+
+
+def test_a_photo_is_parsed_once_however_often_it_is_asked_for(
+    labels: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = painted(_turned(labels, 0, 400))
+    parser, parsed = PhotoParser(network()), []
+    search = PhotoParser._scored_faces
+    monkeypatch.setattr(
+        PhotoParser,
+        "_scored_faces",
+        lambda self, photo: parsed.append(photo.size) or search(self, photo),
+    )
+    first, again = parser.labelled_faces(photo), parser.labelled_faces(np.asarray(photo))
+    assert [face.crop for face in first] == [face.crop for face in again]
+    assert len(parsed) == 1
+    with pytest.raises(ValueError, match="read-only"):
+        first[0].label_map[:] = 0
+    photo.putpixel((0, 0), (1, 2, 3))
+    parser.labelled_faces(photo)
+    assert len(parsed) == 2
 
 
 def test_a_pattern_that_is_much_less_surely_a_face_is_none(

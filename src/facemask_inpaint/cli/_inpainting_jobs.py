@@ -28,6 +28,7 @@ class Job(NamedTuple):
         make_mask: returns the mask, or the path of its file; ``None`` for a photo.
         targets: files to write, one per sample.
         mask_settings: how the mask is made of a label map; its mask class, where that is known.
+        label_map: file of the label map in which faces are found, if there is one.
     """
 
     image: Path
@@ -35,6 +36,7 @@ class Job(NamedTuple):
     make_mask: Callable[[], PILImage | Path] | None
     targets: list[Path]
     mask_settings: Mapping[str, object]
+    label_map: Path | None = None
 
     @property
     def mask_class(self) -> str | None:
@@ -90,7 +92,8 @@ def jobs_from_label_maps(
         for name in names:
             targets = _targets(out / name if len(names) > 1 else out, path, many, samples)
             own = {"class": name, "label_ids": masker.classes[name].label_ids, **settings}
-            jobs.append(Job(path, label_map, partial(_cut, masker, label_map, name), targets, own))
+            cut = partial(_cut, masker, label_map, name)
+            jobs.append(Job(path, label_map, cut, targets, own, label_map))
     return jobs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from facemask_inpaint._internal.types import Conditions
     from facemask_inpaint.cli.provenance import Provenance
     from facemask_inpaint.inpainting.options import InpaintingOptions
+    from facemask_inpaint.masks.parsers import Parser
 
 
 _NOTHING_TO_DO = (
@@ -283,6 +285,9 @@ class _Run:
         present = [job for job, _ in masks]
         if present:
             call: InpaintingOptions = {**self._call, **self._mask_classes(present)}
+            label_maps = [job.label_map for job in present if job.label_map is not None]
+            if label_maps:
+                call["label_map"] = label_maps
             own_masks, number = [mask for _, mask in masks], self._num_samples
             results = self._inpainter(originals, own_masks, num_samples=number, **call)
             samples = results if number > 1 else cast("list[list[Image.Image]]", [results])
@@ -303,13 +308,25 @@ class _PhotoRun(_Run):
 
     _at_a_time = 1
 
+    @functools.cached_property
+    def _parser(self) -> Parser | None:
+        """Kept from class to class, so that each photo is parsed once."""
+        from facemask_inpaint.masks.parsers import resolve_parser
+
+        name = self._call.get("parser") or "small"
+        return resolve_parser(name, device=self._inpainter.device)
+
     def _write(self, batch: Sequence[Job]) -> list[Job]:
         """Write the results of one photo; see :meth:`_Run._write`."""
         from facemask_inpaint import images
         from facemask_inpaint._internal.progress import ProgressBar
 
         (job,) = batch
-        call: InpaintingOptions = {**self._call, "mask_class": job.mask_class}
+        call: InpaintingOptions = {
+            **self._call,
+            "mask_class": job.mask_class,
+            "parser": self._parser,
+        }
         name = f"{job.image.name}, {job.mask_class}"
         try:
             original = images.read_image(job.image)

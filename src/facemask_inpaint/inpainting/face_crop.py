@@ -13,8 +13,10 @@ from facemask_inpaint.images.warping import Similarity, warp
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.parsing.crops import Crop
 
-_KNOWN = 0.999
-"""A pixel is known if at least this share of what it is interpolated from is known."""
+_KNOWN = 0.5
+"""A pixel is known if at least this share of what it is interpolated from is. The border of the
+hole stays where it is then; a larger share would hide known pixels around it, which a network needs
+most where the photo has few of them."""
 
 _LEAST_WEIGHT = 0.1
 _MOST_WITHOUT_NATIVE = 512
@@ -56,15 +58,26 @@ class FaceCrop:
     def crop(self, rgb: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """Cut the network's input out of a photo and its mask; see ``Crop.crop``.
 
-        Every pixel in which some of the hole takes part is hole. Beyond the photo's border both go
-        on by mirroring, as in the data sets.
+        A pixel is hole if most of what it is interpolated from is, or if the middle of a pixel of
+        the photo's hole lies in it, so that none is lost. What is seen beside the hole comes from
+        known pixels only. Beyond the photo's border both go on by mirroring, as in the data sets.
         """
         known = (~hole).to(rgb)[None]
         seen = torch.cat([rgb.masked_fill(hole, 0), known])
         total = warp(seen, self.to_photo, self.padded)
-        hole = warp(known, self.to_photo, self.padded, soft=True) < _KNOWN
+        unseen = warp(known, self.to_photo, self.padded, soft=True) < _KNOWN
+        unseen |= self._containing(hole)
         visible = (total[:3] / total[3:].clamp_min(_LEAST_WEIGHT)).clamp(-1, 1)
-        return visible.masked_fill(hole, 0), hole
+        return visible.masked_fill(unseen, 0), unseen
+
+    def _containing(self, hole: Tensor) -> Tensor:
+        """Which pixels of what the network sees contain the middle of one of the hole's."""
+        y, x = (places + 0.5 for places in hole.nonzero(as_tuple=True))
+        column, row = (places.floor().long() for places in self.to_photo.inverse(x, y))
+        inside = (column >= 0) & (column < self.resolution) & (row >= 0) & (row < self.resolution)
+        containing = torch.zeros(1, *self.padded, dtype=torch.bool, device=hole.device)
+        containing[0, row[inside], column[inside]] = True
+        return containing
 
     def uncrop(self, prediction: Tensor, rgb: Tensor) -> Tensor:
         """Return a copy of an image, or of a region, with the prediction where the square is."""

@@ -22,6 +22,10 @@ _SEARCHED = 1024
 _LEAST_SIZE, _GAP = 0.01, 0.003
 """What counts as a face there; less than in a parser's scores, for labels are exact."""
 
+_MARGIN = 0.05
+"""How much more than a face's labels its region holds, as a share of its crop: masks of the labels
+are dilated by less."""
+
 
 @dataclass(frozen=True, eq=False)
 class LabelledFace:
@@ -78,14 +82,24 @@ def labelled_faces(label_map: LabelIds) -> list[LabelledFace]:
     coarse, whole = label_map[::step, ::step], Crop.whole((width, height))
     crops = find_faces(coarse, whole, least=_LEAST_SIZE, gap=_GAP)
     owner = owners(crops, everything(label_map.shape))
-    return [
-        LabelledFace(
-            crop,
-            everything(label_map.shape),
-            np.where(owner == index, label_map, 0).astype(np.uint8),
-        )
-        for index, crop in enumerate(crops)
-    ]
+    faces = []
+    for index, crop in enumerate(crops):
+        own = np.where(owner == index, label_map, 0).astype(np.uint8)
+        if not own.any():
+            continue
+        region = _around(own > 0, round(_MARGIN * crop.width) + 1)
+        faces.append(LabelledFace(crop, region, own[region].copy()))
+    return faces
+
+
+def _around(marked: NDArray[np.bool_], margin: int) -> Region:
+    """Rows and columns around what is marked, and so many more as there are."""
+    spans = []
+    for axis in (1, 0):
+        places = np.flatnonzero(marked.any(axis=axis))
+        stop = min(int(places[-1]) + 1 + margin, marked.shape[1 - axis])
+        spans.append(slice(max(int(places[0]) - margin, 0), stop))
+    return spans[0], spans[1]
 
 
 def everything(shape: tuple[int, ...]) -> Region:

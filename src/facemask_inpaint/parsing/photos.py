@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
 
@@ -100,6 +101,7 @@ class PhotoParser:
         self.network = network
         self.face = check_face(face)
         self.align = align
+        self._last: tuple[LabelNetwork, tuple[int, int], bytes, list[LabelledFace]] | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -130,13 +132,22 @@ class PhotoParser:
     def labelled_faces(self, image: ImageLike) -> list[LabelledFace]:
         """Return every face of a photo with the labels around it, the largest first.
 
+        The faces of the last photo are kept, for the next call with the same pixels.
+
         Args:
             image: the photo.
 
         Returns:
-            Faces; none where none was found.
+            Faces, whose label maps are read-only; none where none was found.
         """
         photo = to_rgb(image)
+        content = hashlib.sha256(photo.tobytes()).digest()
+        last = self._last
+        if last is None or last[:3] != (self.network, photo.size, content):
+            last = self._last = (self.network, photo.size, content, self._labelled_faces(photo))
+        return list(last[3])
+
+    def _labelled_faces(self, photo: Image.Image) -> list[LabelledFace]:
         faces = self._scored_faces(photo)
         crops = [face.crop for face in faces]
         return [
@@ -235,7 +246,9 @@ class PhotoParser:
         """One face with the pixels of its region that are its ``own``."""
         region = self._region(photo, face)
         ids = np.where(own, self._compose(photo, face, region), 0).astype(np.uint8)
-        return LabelledFace(face.crop, region, assign_left_right(ids), self._confidence(face))
+        label_map = assign_left_right(ids)
+        label_map.flags.writeable = False
+        return LabelledFace(face.crop, region, label_map, self._confidence(face))
 
     def _region(self, photo: Image.Image, face: ScoredCrop) -> Region:
         return face.crop.scaled(_WIDER).region(photo.size)
