@@ -42,7 +42,6 @@ def test_the_way_back_ends_where_it_began() -> None:
     there = Similarity(1.7, -2.2, 13.0, 4.0)
     x, y = there.inverse(*there(3.0, 8.0))
     assert (x, y) == (pytest.approx(3.0), pytest.approx(8.0))
-    assert there.preceded_by(2.0, 1.0)(1.0, 1.0) == pytest.approx(there(3.0, 2.0))
     assert there.shifted(2.0, 1.0)(1.0, 1.0) == pytest.approx(np.add(there(1.0, 1.0), (2, 1)))
 
 

@@ -42,7 +42,7 @@ def same(first: object, second: object) -> bool:
 
 
 def final_state(out: Path, folder: str = "checkpoints") -> dict:
-    found = state.newest(out / folder)
+    found = next(state.usable(out / folder), None)
     assert found is not None
     return {k: v for k, v in found.items() if k not in ("seconds", "recipe")}
 
@@ -152,7 +152,7 @@ def test_sigterm_saves_and_ends_cleanly(recipe, portraits, tmp_path) -> None:
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert output.startswith("stopped before the end, after ")
-    saved = state.newest(tmp_path / "run" / "checkpoints")
+    saved = next(state.usable(tmp_path / "run" / "checkpoints"), None)
     assert saved is not None
     assert saved["step"] >= 3
     assert fmi.Inpainter.from_pretrained(tmp_path / "run" / "model").network.native_resolution == 64
@@ -168,7 +168,7 @@ def test_sigkill_loses_at_most_one_interval(recipe, portraits, tmp_path) -> None
         time.sleep(rng.random() * 0.2)
         process.kill()
         process.communicate()
-        saved = state.newest(tmp_path / "run" / "checkpoints")
+        saved = next(state.usable(tmp_path / "run" / "checkpoints"), None)
         assert saved is not None
         assert saved["step"] >= reached + 2
         reached = saved["step"]
@@ -193,7 +193,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
         (tmp_path / "log.jsonl").write_bytes(b"\x00\xff\n[1]\n{}\n" + b"[" * 5000 + b"\n{")
     assert before.stem.endswith("8")
     run(recipe.changed(steps=10), portraits, tmp_path)
-    found = state.newest(tmp_path / "checkpoints")
+    found = next(state.usable(tmp_path / "checkpoints"), None)
     assert found is not None
     assert found["step"] == 10
     assert (newest.name in caplog.text) == (damage != "another run's")
@@ -228,7 +228,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(recipe, portraits, tmp_path) 
     record = json.loads((tmp_path / "diverged-0.json").read_text())
     assert len(record["images"]) == 4
     assert any(not math.isfinite(value) for value in record["terms"].values())
-    saved = state.newest(tmp_path / "checkpoints")
+    saved = next(state.usable(tmp_path / "checkpoints"), None)
     assert saved is not None
     assert saved["step"] == record["step"]
 

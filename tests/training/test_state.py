@@ -49,7 +49,7 @@ def _newest(folder: Path) -> Path:
 
 
 def _step(folder: Path) -> int:
-    found = state.newest(folder)
+    found = next(state.usable(folder), None)
     assert found is not None
     assert state.digest(found) == state.digest(_content(found["step"]))
     return found["step"]
@@ -61,7 +61,7 @@ def test_a_state_comes_back_as_it_was(folder: Path) -> None:
         "step-000000008.pt",
         "step-000000012.pt",
     ]
-    found = state.newest(folder)
+    found = next(state.usable(folder), None)
     assert found is not None
     torch.optim.Adam([torch.nn.Parameter(torch.ones(3, 4))]).load_state_dict(
         found["optimisers"]["generator"]
@@ -206,6 +206,6 @@ def test_nothing_in_a_state_is_executed(attack: str, folder: Path, tmp_path: Pat
 def test_all_damaged(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     for path in folder.iterdir():
         path.write_bytes(b"")
-    assert state.newest(folder) is None
+    assert next(state.usable(folder), None) is None
     assert caplog.text.count("trying the checkpoint before") == 2
-    assert state.newest(folder / "nowhere") is None
+    assert next(state.usable(folder / "nowhere"), None) is None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 Value = TypeVar("Value")
+_Options: TypeAlias = dict[str, Any]
 
 _CREATE_FLOATS = {
     *(torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.eye),
@@ -116,8 +117,8 @@ class Override(Generic[Value]):
                 self._put(self._before)
 
 
-class _Float32(TorchFunctionMode):
-    """Gives new floats the dtype that they have in a program that has set no other."""
+class _Mode(TorchFunctionMode):
+    """A mode that answers calls of PyTorch's functions in their place."""
 
     def __torch_function__(
         self,
@@ -126,7 +127,16 @@ class _Float32(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        options = dict(kwargs or {})
+        return self._answer(func, args, dict(kwargs or {}))
+
+    def _answer(self, func: Callable[..., Any], args: Sequence[Any], options: _Options) -> Any:
+        raise NotImplementedError
+
+
+class _Float32(_Mode):
+    """Gives new floats the dtype that they have in a program that has set no other."""
+
+    def _answer(self, func: Callable[..., Any], args: Sequence[Any], options: _Options) -> Any:
         if func in _CREATE_FLOATS and options.get("dtype") is None and options.get("out") is None:
             options["dtype"] = torch.float32
         result = func(*args, **options)
@@ -141,17 +151,10 @@ class _Float32(TorchFunctionMode):
         return result.to(torch.float32)
 
 
-class _ZeroDraws(TorchFunctionMode):
+class _ZeroDraws(_Mode):
     """Returns zeros for every draw from the global generator."""
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        options = dict(kwargs or {})
+    def _answer(self, func: Callable[..., Any], args: Sequence[Any], options: _Options) -> Any:
         if options.get("generator") is None:
             if func in _DRAW_INTO:
                 with torch.no_grad():

@@ -25,6 +25,7 @@ from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.labels import LabelIds
 from facemask_inpaint.masks import SemanticMasker
 from facemask_inpaint.masks.label_maps import LabelMapLike
+from facemask_inpaint.masks.semantic import DILATE
 from facemask_inpaint.parsing import FaceParser, PhotoParser
 from facemask_inpaint.parsing.crops import Crop
 
@@ -72,7 +73,7 @@ class InpaintingRequest:
     classes: tuple[str, ...] = ()
     painted: NDArray[np.bool_] | None = None
     seed: int = 0
-    dilate: float = 0.01
+    dilate: float = DILATE
     blend: Blend | None = None
     match: Match | None = None
 

@@ -60,11 +60,6 @@ class Similarity:
         """Return the map followed by a shift."""
         return Similarity(self.scale, self.angle, self.dx + dx, self.dy + dy)
 
-    def preceded_by(self, dx: float, dy: float) -> Similarity:
-        """Return the map of positions that are shifted first."""
-        x, y = self(dx, dy)
-        return Similarity(self.scale, self.angle, x, y)
-
     def box(self, size: Size) -> tuple[float, float, float, float]:
         """Return the left, top, right and bottom of where a rectangle ``(height, width)`` goes."""
         height, width = size

@@ -17,12 +17,9 @@ from facemask_inpaint.masks import SemanticMasker, open_label_map
 from facemask_inpaint.masks.components import ComponentLike
 from facemask_inpaint.masks.label_maps import LabelMap, LabelMapLike
 from facemask_inpaint.masks.parsers import Parser, parse_photo
+from facemask_inpaint.masks.semantic import DILATE
 from facemask_inpaint.parsing import LabelledFace, PhotoParser, labelled_faces, photos
 from facemask_inpaint.parsing.crops import Crop
-
-_DILATE = 0.01
-"""How far a mask is grown beyond the labels, as a share of the face's frame, as a
-:class:`SemanticMasker` does with the image's longer side."""
 
 NO_FACE = f'{photos.NO_FACE}; a hole of another kind is filled with a mask and strategy="crop"'
 
@@ -98,7 +95,7 @@ def hole_of_faces(
     for index in photos.choose_faces(choice, len(faces)):
         face, frame = faces[index].face, faces[index].frame
         side = max(size) if fills_image(frame, size) else frame.width
-        masker = SemanticMasker(max(1, round(_DILATE * side)), missing="empty")
+        masker = SemanticMasker(max(1, round(DILATE * side)), missing="empty")
         hole[face.region] |= masker(face.label_map, mask_class)
     if not hole.any():
         raise ComponentAbsentError(

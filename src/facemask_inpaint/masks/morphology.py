@@ -15,7 +15,7 @@ from facemask_inpaint.errors import OptionError
 Hole = NDArray[np.bool_]
 """``(H, W)`` bool, True = hole."""
 
-Size: TypeAlias = int | tuple[int, int]
+SizeLike: TypeAlias = int | tuple[int, int]
 """Resolution of a square, or height and width."""
 
 _Box = tuple[slice, slice]
@@ -122,7 +122,7 @@ def resample(hole: Hole, size: tuple[int, int]) -> Hole:
     return hole
 
 
-def resize_hole(hole: Hole, size: Size) -> Hole:
+def resize_hole(hole: Hole, size: SizeLike) -> Hole:
     """Return a hole at another size: any-pixel rule when shrinking, nearest when growing.
 
     Args:

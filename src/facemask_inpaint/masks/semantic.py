@@ -33,7 +33,7 @@ from facemask_inpaint.masks.label_maps import (
     open_label_map,
 )
 from facemask_inpaint.masks.label_orders import named_order
-from facemask_inpaint.masks.morphology import Hole, Size, resize_hole
+from facemask_inpaint.masks.morphology import Hole, SizeLike, resize_hole
 from facemask_inpaint.masks.parsers import (
     Parser,
     parse_photo,
@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 Missing = Literal["error", "empty"]
 Glasses = Literal["include", "ignore"]
 Instances = Literal["all", "one"]
+
+DILATE = 0.01
+"""How far masks are grown unless it is said: a share of the image's longer side."""
 
 LoadedT = TypeVar("LoadedT", NDArray[Any], "Tensor", Image.Image, LabelMap, Annotation)
 
@@ -102,7 +105,7 @@ class SemanticMasker:
 
     def __init__(
         self,
-        dilate: float = 0.01,
+        dilate: float = DILATE,
         *,
         classes: ClassTable | str | Path | None = None,
         missing: Missing = "error",
@@ -138,7 +141,7 @@ class SemanticMasker:
         label_map: NDArray[np.generic] | LabelMap | Annotation,
         component: ComponentLike,
         *,
-        size: Size | None = None,
+        size: SizeLike | None = None,
         instance: int = 0,
     ) -> NDArray[Any]: ...
 
@@ -148,7 +151,7 @@ class SemanticMasker:
         label_map: Tensor,
         component: ComponentLike,
         *,
-        size: Size | None = None,
+        size: SizeLike | None = None,
         instance: int = 0,
     ) -> Tensor: ...
 
@@ -158,7 +161,7 @@ class SemanticMasker:
         label_map: Image.Image | str | Path,
         component: ComponentLike,
         *,
-        size: Size | None = None,
+        size: SizeLike | None = None,
         instance: int = 0,
     ) -> Image.Image: ...
 
@@ -168,7 +171,7 @@ class SemanticMasker:
         label_map: LabelMapLike,
         component: ComponentLike,
         *,
-        size: Size | None = None,
+        size: SizeLike | None = None,
         instance: int = 0,
     ) -> Mask: ...
 
@@ -177,7 +180,7 @@ class SemanticMasker:
         label_map: LabelMapLike,
         component: ComponentLike,
         *,
-        size: Size | None = None,
+        size: SizeLike | None = None,
         instance: int = 0,
     ) -> Mask:
         """Cut the mask of one component, or of the union of several.
@@ -216,21 +219,24 @@ class SemanticMasker:
 
     @overload
     def all(
-        self, label_map: NDArray[np.generic] | LabelMap | Annotation, *, size: Size | None = None
+        self,
+        label_map: NDArray[np.generic] | LabelMap | Annotation,
+        *,
+        size: SizeLike | None = None,
     ) -> dict[str, NDArray[Any]]: ...
 
     @overload
-    def all(self, label_map: Tensor, *, size: Size | None = None) -> dict[str, Tensor]: ...
+    def all(self, label_map: Tensor, *, size: SizeLike | None = None) -> dict[str, Tensor]: ...
 
     @overload
     def all(
-        self, label_map: Image.Image | str | Path, *, size: Size | None = None
+        self, label_map: Image.Image | str | Path, *, size: SizeLike | None = None
     ) -> dict[str, Image.Image]: ...
 
     @overload
-    def all(self, label_map: LabelMapLike, *, size: Size | None = None) -> dict[str, Mask]: ...
+    def all(self, label_map: LabelMapLike, *, size: SizeLike | None = None) -> dict[str, Mask]: ...
 
-    def all(self, label_map: LabelMapLike, *, size: Size | None = None) -> Mapping[str, Mask]:
+    def all(self, label_map: LabelMapLike, *, size: SizeLike | None = None) -> Mapping[str, Mask]:
         """Cut the masks of all classes: the twelve by :class:`MaskClass`, or your own by name.
 
         Masks of missing components are empty; those that data of this label order cannot give
@@ -328,7 +334,7 @@ class SemanticMasker:
         self,
         source: LabelSource,
         components: Sequence[Component],
-        size: Size | None,
+        size: SizeLike | None,
         instance: int = 0,
     ) -> NDArray[np.bool_ | np.float32]:
         hole = np.zeros(source.shape, dtype=bool)

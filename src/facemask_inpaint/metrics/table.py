@@ -46,6 +46,17 @@ NEIGHBOURS = 5
 _PACKAGE = "facemask_inpaint.metrics"
 
 
+def _of_neighbours(name: str, meaning: str) -> FeatureMetric:
+    return FeatureMetric(
+        name=name,
+        label=name,
+        better="higher",
+        meaning=meaning,
+        function=f"{_PACKAGE}.neighbours:{name}_of_features",
+        min_samples=NEIGHBOURS + 1,
+    )
+
+
 def _bound_to(row: FeatureMetric | ImageMetric, extractor: str) -> bool:
     return isinstance(row, FeatureMetric) and row.extractor == extractor
 
@@ -102,38 +113,13 @@ METRICS: dict[str, FeatureMetric | ImageMetric] = {
             interval=f"{_PACKAGE}.extrapolation:fid_infinity_interval",
             min_samples=20,
         ),
-        FeatureMetric(
-            name="precision",
-            label="precision",
-            better="higher",
-            meaning="share of predictions among the real images",
-            function=f"{_PACKAGE}.neighbours:precision_of_features",
-            min_samples=NEIGHBOURS + 1,
+        _of_neighbours("precision", "share of predictions among the real images"),
+        _of_neighbours("recall", "share of real images among the predictions"),
+        _of_neighbours(
+            "density",
+            "how densely real images surround the predictions; about 1 for equal sets",
         ),
-        FeatureMetric(
-            name="recall",
-            label="recall",
-            better="higher",
-            meaning="share of real images among the predictions",
-            function=f"{_PACKAGE}.neighbours:recall_of_features",
-            min_samples=NEIGHBOURS + 1,
-        ),
-        FeatureMetric(
-            name="density",
-            label="density",
-            better="higher",
-            meaning="how densely real images surround the predictions; about 1 for equal sets",
-            function=f"{_PACKAGE}.neighbours:density_of_features",
-            min_samples=NEIGHBOURS + 1,
-        ),
-        FeatureMetric(
-            name="coverage",
-            label="coverage",
-            better="higher",
-            meaning="share of real images with a prediction close by",
-            function=f"{_PACKAGE}.neighbours:coverage_of_features",
-            min_samples=NEIGHBOURS + 1,
-        ),
+        _of_neighbours("coverage", "share of real images with a prediction close by"),
         FeatureMetric(
             name="fd_dinov2",
             label="FD-DINOv2",

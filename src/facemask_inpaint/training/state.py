@@ -87,11 +87,6 @@ def usable(folder: Path) -> Iterator[TrainingState]:
             _log.warning("%s; trying the checkpoint before", error)
 
 
-def newest(folder: Path) -> TrainingState | None:
-    """Return the newest intact checkpoint; ``None`` if there is none."""
-    return next(usable(folder), None)
-
-
 def digest(state: object) -> str:
     """Return the SHA-256 over every number and name of a nested state.
 

@@ -48,13 +48,15 @@ def seam(original: Pixels, prediction: Pixels, hole: Hole) -> float | None:
     if not len(crossings):
         return None
     stretches = _stretches(crossings[:, 1], hole.shape)
-    sizes = []
-    for image in (original, prediction):
+
+    def step_sizes(image: Pixels) -> NDArray[np.float64]:
         colours = to_lab(image.reshape(-1, 3)[crossings])
         steps = 1.5 * (colours[:, 2] - colours[:, 1]) - 0.5 * (colours[:, 3] - colours[:, 0])
-        sizes.append(np.linalg.norm(_means(steps, stretches), axis=-1))
-    excess = np.maximum(sizes[1] - sizes[0], 0)
-    return float(np.average(excess, weights=np.bincount(stretches, minlength=_MOST)))
+        sizes: NDArray[np.float64] = np.linalg.norm(_means(steps, stretches), axis=-1)
+        return sizes
+
+    weights = np.bincount(stretches, minlength=_MOST)
+    return _mean_excess(step_sizes(original), step_sizes(prediction), weights)
 
 
 def colour_shift(original: Pixels, prediction: Pixels, hole: Hole) -> float | None:
@@ -73,9 +75,9 @@ def colour_shift(original: Pixels, prediction: Pixels, hole: Hole) -> float | No
         True
 
     Args:
-        original: ``(H, W, 3)`` uint8 sRGB.
-        prediction: likewise, the hole filled.
-        hole: ``(H, W)`` bool, True = hole.
+        original: as for :func:`seam`.
+        prediction: likewise.
+        hole: likewise.
 
     Returns:
         CIEDE2000 units, at least 0; ``None`` where no known pixels adjoin the hole.
@@ -90,13 +92,19 @@ def colour_shift(original: Pixels, prediction: Pixels, hole: Hole) -> float | No
     )
     if not weights.any():
         return None
-    differences = []
-    for image in (original, prediction):
+
+    def differences(image: Pixels) -> NDArray[np.float64]:
         colours = [to_lab(image.reshape(-1, 3)[band]) for band in bands]
         tones = zip(*(map(_means, colours, grid) for grid in grids))
-        differences.append(ciede2000(*map(np.concatenate, tones)))
-    excess = np.maximum(differences[1] - differences[0], 0)
-    return float(np.average(excess, weights=weights))
+        return ciede2000(*map(np.concatenate, tones))
+
+    return _mean_excess(differences(original), differences(prediction), weights)
+
+
+def _mean_excess(
+    original: NDArray[np.float64], prediction: NDArray[np.float64], weights: NDArray[np.intp]
+) -> float:
+    return float(np.average(np.maximum(prediction - original, 0), weights=weights))
 
 
 def _crossings(hole: Hole) -> NDArray[np.intp]:
