@@ -1,7 +1,8 @@
-"""The page on the architecture lists the folders that exist."""
+"""The page on the architecture lists the folders that exist; files and functions stay short."""
 
 from __future__ import annotations
 
+import ast
 import re
 
 from facemask_inpaint import models
@@ -39,3 +40,18 @@ def test_every_package_is_listed() -> None:
     architectures = {PACKAGE / "models" / name for name in models.list_architectures()}
     packages = {path.parent for path in PACKAGE.rglob("__init__.py")} - architectures
     assert {path.relative_to(ROOT).as_posix() for path in packages} <= set(listed())
+
+
+def test_files_and_functions_are_short() -> None:
+    long = []
+    for folder in ("src", "tests", "examples", "docs"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            if len(text.splitlines()) > 400:
+                long.append(path.name)
+            long += [
+                f"{path.name}: {node.name}"
+                for node in ast.walk(ast.parse(text))
+                if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= 60
+            ]
+    assert long == []

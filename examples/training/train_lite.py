@@ -18,7 +18,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from lite_discriminators import (
     same_tone,
     texture_distance,
 )
+from lite_settings import Settings, settings_of
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -62,44 +63,6 @@ _OTHER_KEYS = {
 
 GAINS_EVERY = 10
 LOGGED_EVERY = 25
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Of a run.
-
-    Attributes:
-        rate: of the generator's Adam.
-        discriminator_rate: of the heads' on features; that of the discriminator of pixels is four
-            times it.
-        l1, deep, texture: weights of the distances to the truth.
-        pixels, heads: gradients of the discriminators as shares of that of ``deep``.
-        true, any: shares of draws; the others are most probable.
-        any_weight: how much the truth counts for images with any draw.
-        whole: share of batches with crops over whole images.
-        tail: share of the run at the end over which the rates fall to nothing.
-        average: share of the averaged weights that stays at each step.
-        save_every: seconds between checkpoints.
-        steps: after which the run ends, if the time is not up before.
-    """
-
-    batch: int = 8
-    rate: float = 2e-4
-    discriminator_rate: float = 2e-4
-    l1: float = 3.0
-    deep: float = 1.5
-    texture: float = 1.5
-    pixels: float = 0.2
-    heads: float = 0.35
-    true: float = 0.4
-    any: float = 0.35
-    any_weight: float = 0.3
-    whole: float = 0.35
-    tail: float = 0.3
-    average: float = 0.996
-    save_every: float = 180.0
-    steps: int = 10**9
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -342,18 +305,6 @@ def choose_device() -> torch.device:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
         torch.backends.cudnn.benchmark = True  # all batches are of two shapes
     return torch.device("cuda" if cuda else "cpu")
-
-
-def settings_of(pairs: tuple[str, ...]) -> Settings:
-    """Settings with those changed that are given as ``name=value``."""
-    kinds = {field.name: type(field.default) for field in fields(Settings)}
-    changed: dict[str, Any] = {}
-    for pair in pairs:
-        name, _, value = pair.partition("=")
-        if name not in kinds:
-            raise click.UsageError(f"there is no setting {name!r}; there are {', '.join(kinds)}")
-        changed[name] = kinds[name](float(value))
-    return replace(Settings(), **changed)
 
 
 @click.command()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from facemask_inpaint import Inpainter, benchmark, data
+from facemask_inpaint.benchmark import Run
+from facemask_inpaint.benchmark.store.records import CaseRecord
 from facemask_inpaint.data import Faces
 from facemask_inpaint.metrics import FeatureReader
 from facemask_inpaint.metrics.features.random_convolutions import random_convolutions
@@ -95,3 +100,42 @@ def environment() -> dict[str, str]:
 
 def command(*given: str) -> list[str]:
     return [sys.executable, "-c", COMMAND, *given]
+
+
+def run_of_many_images(run: Run, folder: Path) -> Path:
+    """A made-up run whose images are noisy copies of the sample portrait at 256."""
+    rng = np.random.default_rng(0)
+    sample = np.asarray(data.sample(256).image.convert("RGB"), dtype=float)
+    methods = [f"method-{index}" for index in range(4)]
+    classes = [f"class-{index}" for index in range(12)]
+    keys = [f"{index:02d}" for index in range(10)]
+    settings = dict(run.settings)
+    settings["dataset"] = {"name": "many", "keys": keys}
+    settings["resolutions"] = [256]
+    settings["classes"] = [{"name": name, "letter": "", "label_ids": [1]} for name in classes]
+    settings["methods"] = [{"name": name, "source": name} for name in methods]
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps(settings), encoding="utf-8")
+    out = Run.open(folder)
+    hole = Image.fromarray((sample[..., 0] > 128).astype(np.uint8) * 255)
+    noisy = [
+        Image.fromarray((sample + rng.normal(0, 30, sample.shape)).clip(0, 255).astype(np.uint8))
+        for _ in range(4)
+    ]
+    records = []
+    for key in keys:
+        _save(noisy[0], out.original(256, key))
+        for name in classes:
+            _save(hole, out.mask(256, name, key))
+            for method in methods:
+                _save(noisy[int(rng.integers(4))], out.prediction(256, method, name, key))
+                metrics = {one: float(rng.random()) for one in ("seam", "colour_shift", "l1_hole")}
+                records.append(CaseRecord(method, name, 256, key, 0.3, metrics))
+    lines = "".join(json.dumps(asdict(record)) + "\n" for record in records)
+    out.layout.cases.write_text(lines, encoding="utf-8")
+    return folder
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, compress_level=1)

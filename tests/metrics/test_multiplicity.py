@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import chain, combinations
 from typing import Any
 
@@ -20,6 +21,9 @@ from facemask_inpaint.metrics.comparison.multiplicity import (
     sufficient_exchanges,
 )
 from facemask_inpaint.metrics.comparison.results import p_text
+from facemask_inpaint.metrics.comparison.significance import signed_rank_p_value
+
+from .conftest import DATA
 
 QUIET = FeatureReader(progress=False)
 MODELS, CLASSES, WIDTH = 6, 12, 3
@@ -211,3 +215,47 @@ def test_numbers_that_are_no_counts_are_refused(numbers: dict[str, Any]) -> None
         compare(real, fakes, reader=QUIET, **numbers)
     with pytest.raises(OptionError, match="mapping from names"):
         compare(real, list(fakes.values()), reader=QUIET)  # type: ignore[arg-type]
+
+
+def _golden(name: str) -> dict[str, Any]:
+    cases: dict[str, Any] = json.loads((DATA / "stats_cases.json").read_text())
+    return cases[name]
+
+
+def test_holm_golden() -> None:
+    golden = _golden("holm")
+    assert holm(golden["p"]) == pytest.approx(golden["adjusted"], abs=1e-12)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=15), st.randoms())
+def test_holm_lies_between_the_raw_and_the_bonferroni_values(p: list[float], random: Any) -> None:
+    adjusted = holm(p)
+    for raw, value in zip(p, adjusted):
+        assert raw <= value <= min(1, len(p) * raw) + 1e-15
+    order = random.sample(range(len(p)), len(p))
+    assert holm([p[i] for i in order]) == [adjusted[i] for i in order]
+
+
+def test_signed_rank_golden() -> None:
+    golden = _golden("wilcoxon")
+    assert signed_rank_p_value(golden["differences"]) == golden["p_two_sided_exact"]
+    assert signed_rank_p_value([1.0] * 12) == 2 / 2**12
+    assert signed_rank_p_value([0.0, 0.0]) == 1
+
+
+def test_bad_input_is_refused() -> None:
+    real, a, b = np.random.default_rng(0).normal(size=(3, 10, 4))
+    with pytest.raises(OptionError, match="two methods"):
+        compare(real, {"a": a}, reader=QUIET)
+    with pytest.raises(OptionError, match="groups of b"):
+        compare(real, {"a": {"eyes": a}, "b": {"nose": b}}, reader=QUIET)
+    with pytest.raises(OptionError, match="widths"):
+        compare(real, {"a": a, "b": b[:, :3]}, reader=QUIET)
+    with pytest.raises(OptionError, match="9 different names"):
+        compare(real, {"a": a, "b": b}, images=["x"] * 2 + list("abcdefgh"), reader=QUIET)
+    with pytest.raises(OptionError, match="replicates"):
+        compare(real, {"a": a, "b": b}, replicates=1, reader=QUIET)
+    with pytest.raises(OptionError, match="confidence"):
+        compare(real, {"a": a, "b": b}, confidence=95, reader=QUIET)
+    with pytest.raises(OptionError, match="two images"):
+        compare(real[:1], {"a": a[:1], "b": b[:1]}, reader=QUIET)

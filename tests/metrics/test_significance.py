@@ -16,9 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.metrics import FeatureReader, PairedFrechet, compare, fid, holm
+from facemask_inpaint.metrics import FeatureReader, PairedFrechet, compare, fid
 from facemask_inpaint.metrics.comparison import paired
-from facemask_inpaint.metrics.comparison.significance import signed_rank_p_value
 
 from . import synth
 from .conftest import DATA, write_folder
@@ -356,27 +355,6 @@ def test_same_seed_same_result_whatever_the_blocks(monkeypatch: pytest.MonkeyPat
     assert other["all"].corrected != first["all"].corrected
 
 
-def test_holm_golden() -> None:
-    golden = STATISTICS["holm"]
-    assert holm(golden["p"]) == pytest.approx(golden["adjusted"], abs=1e-12)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=15), st.randoms())
-def test_holm_lies_between_the_raw_and_the_bonferroni_values(p: list[float], random: Any) -> None:
-    adjusted = holm(p)
-    for raw, value in zip(p, adjusted):
-        assert raw <= value <= min(1, len(p) * raw) + 1e-15
-    order = random.sample(range(len(p)), len(p))
-    assert holm([p[i] for i in order]) == [adjusted[i] for i in order]
-
-
-def test_signed_rank_golden() -> None:
-    golden = STATISTICS["wilcoxon"]
-    assert signed_rank_p_value(golden["differences"]) == golden["p_two_sided_exact"]
-    assert signed_rank_p_value([1.0] * 12) == 2 / 2**12
-    assert signed_rank_p_value([0.0, 0.0]) == 1
-
-
 def test_report_is_readable_by_people_and_programs() -> None:
     real, a, b = (side[:30, :40] for side in made("h0_d64_n300"))
     found = compare(real, {"random": a, "mixed": b}, replicates=10, exchanges=9, reader=QUIET)
@@ -414,21 +392,3 @@ def test_folders_are_paired_by_stem_and_name_the_pictures(
     (a / "003.png").unlink()
     with pytest.raises(OptionError, match="003"):
         compare(real, {"a": a, "b": b}, replicates=5, exchanges=9, reader=reader)
-
-
-def test_bad_input_is_refused() -> None:
-    real, a, b = np.random.default_rng(0).normal(size=(3, 10, 4))
-    with pytest.raises(OptionError, match="two methods"):
-        compare(real, {"a": a}, reader=QUIET)
-    with pytest.raises(OptionError, match="groups of b"):
-        compare(real, {"a": {"eyes": a}, "b": {"nose": b}}, reader=QUIET)
-    with pytest.raises(OptionError, match="widths"):
-        compare(real, {"a": a, "b": b[:, :3]}, reader=QUIET)
-    with pytest.raises(OptionError, match="9 different names"):
-        compare(real, {"a": a, "b": b}, images=["x"] * 2 + list("abcdefgh"), reader=QUIET)
-    with pytest.raises(OptionError, match="replicates"):
-        compare(real, {"a": a, "b": b}, replicates=1, reader=QUIET)
-    with pytest.raises(OptionError, match="confidence"):
-        compare(real, {"a": a, "b": b}, confidence=95, reader=QUIET)
-    with pytest.raises(OptionError, match="two images"):
-        compare(real[:1], {"a": a[:1], "b": b[:1]}, reader=QUIET)

@@ -385,16 +385,13 @@ class SemanticMasker:
     def _require_present(
         self, sources: Sequence[LabelSource], components: Sequence[Component]
     ) -> None:
-        absent = [
-            index
-            for index, source in enumerate(sources)
-            if not self._is_present(source, components)
-        ]
-        if absent:
+        present = [self._is_present(source, components) for source in sources]
+        if not all(present):
+            absent = [str(index) for index, there in enumerate(present) if not there]
             names = " + ".join(str(component.name) for component in components)
             label_ids = dict.fromkeys(label for part in components for label in part.label_ids)
             labels = [self.vocabulary.names[label] for label in label_ids]
-            shown = ", ".join(map(str, absent[:8])) + (", …" if len(absent) > 8 else "")
+            shown = ", ".join(absent[:8]) + (", …" if len(absent) > 8 else "")
             where = f"label maps [{shown}] of the batch" if len(sources) > 1 else "this label map"
             raise ComponentAbsentError(
                 f"{names} ({', '.join(labels)}) does not occur in {where}; "
