@@ -22,8 +22,10 @@ from PIL import Image, ImageFilter
 
 from facemask_inpaint import MixedMaskSampler, data, metrics
 from facemask_inpaint.masks import MaskClass
+from facemask_inpaint.metrics.features import efficientnet
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+SMALL_PORTRAITS = Path(__file__).parent / "data_portraits"
 PORTRAITS = Path(__file__).parents[1] / "../shared/data/portraits"
 
 
@@ -241,6 +243,24 @@ def blurred(pictures: list[Image.Image], radius: float) -> list[Image.Image]:
     return done
 
 
+@pytest.mark.skipif(
+    not efficientnet.installed(), reason="EfficientNet-Lite0 is not installed: the extra [features]"
+)
+def test_quality_by_class(tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder).symlink_to(SMALL_PORTRAITS / folder)
+    keys = sorted(path.stem for path in (SMALL_PORTRAITS / "images").iterdir())
+    (tmp_path / "test.txt").write_text("\n".join(keys[:2]))
+    arguments = ("--data", ".", "--classes", "nose,face", "--parser", "small", "--people", "1")
+    text = output("benchmarks/lite_quality.py", *arguments, "--out", "run", cwd=tmp_path)
+    rows = re.findall(r"^(\w+) +(\w+) +n=2 .* sharpness +([\d.]+) .* ([\d.]+)$", text, re.MULTILINE)
+    sharpness = {(name, model): float(value) for name, model, value, _ in rows}
+    assert len(sharpness) == 6  # two classes and their mean
+    assert sharpness["face", "lite"] > 2 * sharpness["face", "harmonic"]
+    assert all(0 <= float(agreement) <= 1 for *_, agreement in rows)
+    assert (tmp_path / "run" / "sheet.jpg").is_file()
+
+
 def stacked(pictures: list[Image.Image]) -> torch.Tensor:
     """``(N, 3, H, W)`` uint8."""
     pixels = np.stack([np.array(picture) for picture in pictures])
@@ -281,7 +301,7 @@ def test_people_are_drawn_masked_mirrored_and_trained_on(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("limit", [8, pytest.param(None, marks=pytest.mark.slow)])
 def test_wrong_label_orders_are_noticed(limit: int | None, tmp_path: Path) -> None:
-    portraits = EXAMPLES.parent / "tests" / "data_portraits" if limit else PORTRAITS
+    portraits = SMALL_PORTRAITS if limit else PORTRAITS
     text = output("benchmarks/label_orders.py", str(portraits.resolve()), cwd=tmp_path)
     rows = re.findall(r"^[\w-]+ +([\d.]+)% +([\d.]+)% \(as ", text, re.MULTILINE)
     assert len(rows) == 9

@@ -152,7 +152,7 @@ def measure(
     if parser != "none":
         parse = load_parser(parser)
         ids = fmi.MaskClass(name).label_ids
-        found = [agreement(parse(image), one.label_map, ids) for one, image in pairs]
+        found = [agreement(parse(image), one.labels, ids) for one, image in pairs]
         again = float(np.mean([np.mean(list(each.values())) for each in found]))
     return Row(
         model,
