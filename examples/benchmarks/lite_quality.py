@@ -150,7 +150,7 @@ def measure(
     ratios = [sharpness(one.image, image, one.hole) for one, image in pairs]
     again = None
     if parser != "none":
-        parse = load_parser(parser)
+        parse = load_parser(parser, align=False)  # aligned already
         ids = fmi.MaskClass(name).label_ids
         found = [agreement(parse(image), one.labels, ids) for one, image in pairs]
         again = float(np.mean([np.mean(list(each.values())) for each in found]))
