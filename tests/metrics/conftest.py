@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from facemask_inpaint.metrics import FeatureReader, InceptionExtractor
-from facemask_inpaint.metrics.features.extractors import CustomExtractor, custom
+from facemask_inpaint.metrics.features.custom import CustomExtractor, custom
 from tests import official
 from tests.parity.recipe import SHARED
 

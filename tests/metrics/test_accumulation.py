@@ -13,7 +13,7 @@ import torch
 
 from facemask_inpaint.errors import OptionError, UnknownNameError
 from facemask_inpaint.metrics import FeatureReader, accumulation, discriminative, evaluate
-from facemask_inpaint.metrics.features.extractors import CustomExtractor
+from facemask_inpaint.metrics.features.custom import CustomExtractor
 
 from . import synth
 

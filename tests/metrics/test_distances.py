@@ -23,7 +23,7 @@ from facemask_inpaint.metrics import (
     fid_infinity,
     precision_recall,
 )
-from facemask_inpaint.metrics.features.extractors import CustomExtractor
+from facemask_inpaint.metrics.features.custom import CustomExtractor
 from facemask_inpaint.metrics.features.reader import FeatureReader
 
 from . import synth

@@ -16,7 +16,7 @@ from torch import Tensor
 from facemask_inpaint import metrics
 from facemask_inpaint.errors import MissingDependencyError, OptionError, UnknownNameError
 from facemask_inpaint.metrics import FeatureReader, PairReader, custom, evaluate
-from facemask_inpaint.metrics.features.extractors import CustomExtractor
+from facemask_inpaint.metrics.features.custom import CustomExtractor
 
 from . import synth
 from .conftest import means_and_spreads, write_folder

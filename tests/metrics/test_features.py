@@ -18,7 +18,7 @@ from facemask_inpaint._internal.concurrency import in_order
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.metrics import FeatureReader, FeatureSet, custom, fid
 from facemask_inpaint.metrics.features._cache import CachedFeature, FeatureCache
-from facemask_inpaint.metrics.features.extractors import CustomExtractor
+from facemask_inpaint.metrics.features.custom import CustomExtractor
 from facemask_inpaint.metrics.features.sets import input_warnings
 from facemask_inpaint.metrics.inputs import match, open_images
 

@@ -17,7 +17,7 @@ from facemask_inpaint import metrics
 from facemask_inpaint.cli import main
 from facemask_inpaint.errors import OptionError, UnknownNameError
 from facemask_inpaint.metrics import FeatureReader, ImagePair, custom, evaluate
-from facemask_inpaint.metrics.features.extractors import CustomExtractor
+from facemask_inpaint.metrics.features.custom import CustomExtractor
 from facemask_inpaint.metrics.features.frontends import DEFAULT, FRONT_ENDS
 from facemask_inpaint.metrics.features.vision_transformers import VISION_TRANSFORMERS
 from facemask_inpaint.metrics.metric import _resolved

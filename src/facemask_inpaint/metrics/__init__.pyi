@@ -29,9 +29,9 @@ from .faces.landmarks import landmarks as landmarks
 from .faces.networks import embedder as embedder
 from .faces.networks import landmark_finder as landmark_finder
 from .faces.scores import identity as identity
-from .features.extractors import FeatureExtractor as FeatureExtractor
+from .features.custom import FeatureExtractor as FeatureExtractor
+from .features.custom import custom as custom
 from .features.extractors import InceptionExtractor as InceptionExtractor
-from .features.extractors import custom as custom
 from .features.extractors import open_extractor as open_extractor
 from .features.perceptual import load_perceptual_distance as load_perceptual_distance
 from .features.random_convolutions import random_convolutions as random_convolutions

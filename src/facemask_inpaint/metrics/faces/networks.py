@@ -10,7 +10,7 @@ from torch import Tensor
 
 from facemask_inpaint.errors import OptionError, unknown_name
 from facemask_inpaint.metrics.faces.cards import FACE_NETWORKS, DistanceName, same_person_rule
-from facemask_inpaint.metrics.features.extractors import CustomExtractor, FeatureExtractor, custom
+from facemask_inpaint.metrics.features.custom import CustomExtractor, FeatureExtractor, custom
 
 
 def open_face_network(name: str, device: str | torch.device | None = None) -> FeatureExtractor:

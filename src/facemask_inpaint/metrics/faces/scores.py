@@ -19,7 +19,7 @@ from torch import Tensor
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.metrics.evaluation import Evaluation, evaluate
 from facemask_inpaint.metrics.faces.cards import FACE_NETWORKS
-from facemask_inpaint.metrics.features.extractors import FeatureExtractor
+from facemask_inpaint.metrics.features.custom import FeatureExtractor
 from facemask_inpaint.metrics.features.reader import FeatureReader
 from facemask_inpaint.metrics.features.sets import (
     FeaturePair,

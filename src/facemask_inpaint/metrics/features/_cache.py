@@ -34,7 +34,7 @@ class FeatureCache:
 
     Args:
         folder: shared by all extractors; created when needed.
-        identity: the extractor's, see :class:`~.extractors.FeatureExtractor`.
+        identity: the extractor's, see :class:`~.custom.FeatureExtractor`.
     """
 
     def __init__(self, folder: str | Path, identity: str) -> None:

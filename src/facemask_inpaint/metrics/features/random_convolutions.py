@@ -10,7 +10,7 @@ from torch import Tensor
 
 from facemask_inpaint._internal.devices import resolve_device
 from facemask_inpaint._internal.torch_state import ordinary_torch
-from facemask_inpaint.metrics.features.extractors import CustomExtractor, custom
+from facemask_inpaint.metrics.features.custom import CustomExtractor, custom
 from facemask_inpaint.metrics.table import RANDOM_CONVOLUTIONS
 
 _SIDE = 64

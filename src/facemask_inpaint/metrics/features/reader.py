@@ -18,7 +18,8 @@ from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images.folders import listed
 from facemask_inpaint.metrics.features._cache import CachedFeature, FeatureCache
-from facemask_inpaint.metrics.features.extractors import FeatureExtractor, resolve_extractor
+from facemask_inpaint.metrics.features.custom import FeatureExtractor
+from facemask_inpaint.metrics.features.extractors import resolve_extractor
 from facemask_inpaint.metrics.features.sets import FeatureSet, FeatureSource, is_feature_array
 from facemask_inpaint.metrics.inputs import (
     OnError,
