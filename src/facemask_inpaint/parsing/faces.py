@@ -41,7 +41,7 @@ class LabelledFace:
         >>> from facemask_inpaint import data, parsing
         >>> (face,) = parsing.labelled_faces(data.sample(256).label_map)
         >>> face.score, face.label_map.shape
-        (1.0, (256, 256))
+        (1.0, (249, 219))
     """
 
     crop: Crop
