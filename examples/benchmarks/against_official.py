@@ -88,7 +88,8 @@ def our_pass(network: models.InpaintingNetwork, job: Job) -> Pass:
     if rival.ours is not None:
         return partial(rival.ours, network, image)
     shapes = network.latent_spec(1, *image.shape[2:])
-    latents = {"z": torch.ones(shapes["z"])} if "z" in shapes else {}
+    # The latent code that the official side gets, and the likeliest codes of a codebook.
+    latents = {name: torch.ones(shapes[name]) for name in ("z", "race") if name in shapes}
     return partial(network, image, hole, latents=latents)
 
 

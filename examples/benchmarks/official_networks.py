@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from io import StringIO
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from unittest.mock import MagicMock
@@ -21,13 +23,16 @@ from torch import Tensor, nn
 from facemask_inpaint import models
 
 UNNEEDED = (
-    *("blobfile", "cv2", "imageio", "kornia", "matplotlib", "mpi4py", "pytorch_lightning"),
-    *("requests", "scipy", "skimage", "timm", "torchvision", "tqdm"),
+    *("accelerate", "blobfile", "cv2", "fla", "imageio", "kornia", "matplotlib", "mpi4py"),
+    *("pytorch_lightning", "requests", "scipy", "skimage", "timm", "torchvision", "tqdm"),
 )
 """Packages that official modules import at their head, though a forward pass hardly needs them."""
 
 STAND_INS: dict[str, object] = {
+    "Callback": object,
     "DropPath": lambda rate: nn.Identity(),
+    "GatedLinearAttention": nn.Module,
+    "LightningDataModule": object,
     "LightningModule": nn.Module,
     "to_2tuple": lambda value: value if isinstance(value, tuple) else (value, value),
     "trunc_normal_": nn.init.trunc_normal_,
@@ -57,6 +62,18 @@ class Rival:
     architecture: str
     ours: Callable[[models.InpaintingNetwork, Tensor], Tensor] | None = None
     folders: tuple[str, ...] = ("",)
+
+
+class Files(nn.ModuleDict):
+    """The parts of a network that was published as several files, by the files' roles."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all tensors under the keys that ``models.from_official`` takes."""
+        return {
+            f"{role}/{key}": tensor
+            for role, part in self.items()
+            for key, tensor in part.state_dict().items()
+        }
 
 
 def lama(blocks: int) -> Rival:
@@ -177,14 +194,17 @@ def madf() -> Rival:
 
 
 def cmt() -> Rival:
-    """CMT."""
+    """CMT, which sees blue first."""
 
     def build() -> nn.Module:
         from network.network_pro import Inpaint
 
         return Inpaint()
 
-    return Rival("keunsoo-ko/CMT", 256, build, lambda network, *seen: network(*seen), "cmt")
+    def call(network: nn.Module, image: Tensor, hole: Tensor) -> Tensor:
+        return network(image.flip(1), hole).flip(1)
+
+    return Rival("keunsoo-ko/CMT", 256, build, call, "cmt")
 
 
 def tformer() -> Rival:
@@ -246,7 +266,7 @@ def ldm() -> Rival:
             resblock_updown=True,
         )
         loss = {"target": "torch.nn.Identity"}
-        whole.first_stage_model = VQModelInterface(3, 8192, colours | sizes | attention, loss)
+        whole.first_stage_model = VQModelInterface(3, colours | sizes | attention, loss, 8192)
         return whole
 
     def seen(image: Tensor) -> Tensor:
@@ -263,6 +283,84 @@ def ldm() -> Rival:
     return Rival("CompVis/latent-diffusion", 256, build, call, "ldm", ours, folders)
 
 
+def latentcode() -> Rival:
+    """The latent-code network, without the passes of the demonstration that nothing depends on."""
+    shape = {"ch": 128, "ch_mult": (1, 1, 2, 2, 4), "num_res_blocks": 2, "attn_resolutions": [16]}
+    shape |= {"resolution": 256, "in_channels": 3, "out_ch": 3, "z_channels": 256}
+    shape |= {"double_z": False, "dropout": 0.0}
+    size = {"n_embed": 1024, "embed_dim": 256}
+
+    def build() -> nn.Module:
+        sys.modules["transformers"] = MagicMock()  # a version that still has what is imported
+        from core.models.decoder.decoder import PartialDecoder
+        from core.models.decoder.unet import RefinementUNet
+        from core.models.encoder import MaskPartialEncoderModel
+        from core.models.transformer import Transformer
+        from core.modules.vqvae.quantize import VectorQuantizer2
+
+        nothing = {"target": "torch.nn.Identity"}
+        widths = {"n_layer": 40, "n_head": 16, "n_embd": 1408}
+        gpt = {"target": "core.modules.transformer.mingpt.GPT"}
+        gpt |= {"params": {"vocab_size": 1025, "block_size": 257} | widths}
+        vqgan = nn.Module()
+        vqgan.quantize = VectorQuantizer2(1024, 256, beta=0.25)
+        return Files(
+            {
+                "vqgan": vqgan,
+                "encoder": MaskPartialEncoderModel(shape | {"clamp_ratio": 0.25}, **size),
+                "transformer": Transformer(gpt, "__is_unconditional__"),
+                "decoder": PartialDecoder(shape, nothing, **size, first_stage_model_type="none"),
+                "unet": RefinementUNet(shape, **size),
+            }
+        )
+
+    def call(network: nn.Module, image: Tensor, hole: Tensor) -> Tensor:
+        known, seen = 1 - hole, image * (1 - hole)
+        scores, clear = network["encoder"].encode_logits(seen, known, clamp_ratio=0.25)
+        codes = torch.where(clear > 0, scores.argmax(1, keepdim=True), -1).flatten(1)
+        codes = network["transformer"].sample(codes, torch.zeros_like(codes[:, :1]), sample=False)
+        vectors = network["vqgan"].quantize.get_codebook_entry(codes.flatten(), (1, 16, 16, 256))
+        composed, _ = network["decoder"](
+            {"image": seen.permute(0, 2, 3, 1)},
+            quant=vectors,
+            mask_in=known,
+            mask_out=clear,
+            return_fstg=False,
+        )
+        return network["unet"].refine(composed, known, recomp=False)
+
+    return Rival("nintendops/latent-code-inpainting", 256, build, call, "latentcode")
+
+
+def moebius() -> Rival:
+    """One call of Moebius's U-Net, on the latents of a 512 x 512 image."""
+
+    def build() -> nn.Module:
+        from diffusers import AutoencoderKL
+        from removal.v1_2 import removal_model
+
+        config = Path(removal_model.__file__).parents[2] / "config/model_cfg/moebius.yaml"
+        autoencoder = AutoencoderKL(
+            down_block_types=4 * ["DownEncoderBlock2D"],
+            up_block_types=4 * ["UpDecoderBlock2D"],
+            block_out_channels=[128, 256, 512, 512],
+            layers_per_block=2,
+        )
+        unet = removal_model.build_removal_model(str(config))
+        return Files({"unet": unet, "vae": autoencoder})
+
+    def seen(image: Tensor) -> Tensor:
+        return image[:, :, ::8, ::8].repeat(1, 3, 1, 1)
+
+    def call(network: nn.Module, image: Tensor, hole: Tensor) -> Tensor:
+        return network["unet"](seen(image), torch.tensor([500]), torch.arange(10)[None])[0]
+
+    def ours(network: models.InpaintingNetwork, image: Tensor) -> Tensor:
+        return network.epsilon(seen(image), 500, torch.arange(10)[None])
+
+    return Rival("hustvl/Moebius", 512, build, call, "moebius", ours)
+
+
 RIVALS: dict[str, Rival] = {
     "aotgan": aotgan(),
     "cmt": cmt(),
@@ -271,11 +369,13 @@ RIVALS: dict[str, Rival] = {
     "deepfillv2": deepfillv2(),
     "lama": lama(9),
     "lama-big": lama(18),
+    "latentcode": latentcode(),
     "ldm": ldm(),
     "madf": madf(),
     "mat": mat(),
     "migan-256": migan(256),
     "migan-512": migan(512),
+    "moebius": moebius(),
     "repaint": repaint(),
     "tformer": tformer(),
 }
@@ -292,7 +392,8 @@ def official_network(rival: Rival, clones: Path) -> nn.Module:
     ]
     sys.meta_path.append(_StandIns())
     torch.manual_seed(0)
-    network = rival.build()
+    with redirect_stdout(StringIO()):
+        network = rival.build()
     network.eval()
     return network
 

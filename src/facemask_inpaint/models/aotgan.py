@@ -11,6 +11,7 @@ how much of its input each block replaces.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from facemask_inpaint.models._network import InpaintingNetwork
+from facemask_inpaint.models.layers.cheaper_convs import ImageConv2d
 from facemask_inpaint.models.layers.float32 import Float32Module
 from facemask_inpaint.models.layers.in_place import add, is_possible, multiply
 from facemask_inpaint.models.layers.official import OfficialTensors
@@ -64,7 +66,7 @@ class AOTGAN(InpaintingNetwork):
         self.up = nn.ModuleList(
             nn.Conv2d(c, c // 2, 3, padding=1) for c in (channels, channels // 2)
         )
-        self.head = nn.Conv2d(width, 3, 3, padding=1)
+        self.head = ImageConv2d(width, 3, 3, padding=1)
         self.apply(_initialise)
 
     @override
@@ -141,11 +143,14 @@ class GateNorm(Float32Module):
 
     @override
     def forward_float32(self, x: Tensor) -> Tensor:
-        mean = x.mean(dim=(2, 3), keepdim=True)
-        deviation = x.std(dim=(2, 3), keepdim=True) + 1e-9
+        centred = x - x.mean(dim=(2, 3), keepdim=True)
         if is_possible():
-            return (x - mean).mul_(2).div_(deviation).sub_(1).mul_(5)
-        return (2 * (x - mean) / deviation - 1) * 5
+            # From the centred map, which is several times as fast as std().
+            length = torch.linalg.vector_norm(centred, dim=(2, 3), keepdim=True)
+            deviation = length / math.sqrt(x[0, 0].numel() - 1) + 1e-9
+            return centred.mul_(2).div_(deviation).sub_(1).mul_(5)
+        deviation = x.std(dim=(2, 3), keepdim=True) + 1e-9
+        return (2 * centred / deviation - 1) * 5
 
 
 def _mirrored_conv(inputs: int, outputs: int, dilation: int = 1) -> nn.Conv2d:

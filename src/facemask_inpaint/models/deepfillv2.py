@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models._network import InpaintingNetwork
+from facemask_inpaint.models.layers.cheaper_convs import doubled
 from facemask_inpaint.models.layers.contextual_attention import (
     ContextualAttention,
     Sampling,
@@ -214,7 +215,11 @@ class GatedConv(BorderedConv):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, H / stride, W / stride)``."""
-        passing, gate = super().forward(x).chunk(2, dim=1)
+        return self.gated(super().forward(x))
+
+    def gated(self, x: Tensor) -> Tensor:
+        """Map the convolution's output ``(N, 2 * outputs, H, W)`` to half as many channels."""
+        passing, gate = x.chunk(2, dim=1)
         return multiply(self.activation(passing), torch.sigmoid(gate))
 
 
@@ -223,7 +228,7 @@ class GatedUp(GatedConv):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``."""
-        return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"))
+        return self.gated(doubled(x, self.weight, self.bias))
 
 
 def _encoder(inputs: int, widths: tuple[int, ...], padding: Padding) -> list[nn.Module]:

@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from facemask_inpaint.models._network import InpaintingNetwork
+from facemask_inpaint.models.layers.cheaper_convs import DoublingConv2d, ImageConv2d
 from facemask_inpaint.models.layers.float32 import upcast
+from facemask_inpaint.models.layers.in_place import add, multiply
 from facemask_inpaint.models.layers.official import OfficialTensors
 
 EXPANSION = 2.66
@@ -87,9 +89,9 @@ class TFormer(InpaintingNetwork):
         self.down = nn.ModuleList(
             nn.Conv2d(c, 2 * c, 3, stride=2, padding=1, bias=False) for c in widths[:-1]
         )
-        self.up = nn.ModuleList(nn.Conv2d(2 * c, c, 3, padding=1, bias=False) for c in upwards)
+        self.up = nn.ModuleList(DoublingConv2d(2 * c, c, bias=False) for c in upwards)
         self.fuse = nn.ModuleList(nn.Conv2d(2 * c, c, 1, bias=c == width) for c in upwards)
-        self.head = nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect")
+        self.head = ImageConv2d(width, 3, 7, padding=3, padding_mode="reflect")
         self.apply(_initialise)
 
     @override
@@ -101,7 +103,7 @@ class TFormer(InpaintingNetwork):
             x = blocks(_activated(down(x)))
             skips.append(x)
         for up, fuse, blocks, skip in zip(self.up, self.fuse, self.decoder, skips[-2::-1]):
-            x = _activated(up(F.interpolate(x, scale_factor=2, mode="nearest")))
+            x = _activated(up(x))
             x = blocks(fuse(torch.cat([skip, x], dim=1)))
         return torch.tanh(self.head(x))
 
@@ -149,9 +151,9 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to the same shape."""
-        x = x + self.attention(x)
+        x = add(self.attention(x), x)
         shortcut = 2 * x if self.outer_residual else x
-        x = shortcut + self.feed_forward(x)
+        x = add(self.feed_forward(x), shortcut)
         return x
 
 
@@ -175,7 +177,7 @@ class GatedAttention(nn.Module):
         query, key = F.softplus(self.query(query)), F.softplus(self.key(key))
         split = "n (head c) h w -> (n head) c (h w)"
         parts = (rearrange(part, split, head=self.heads) for part in (query, key, value))
-        x = self.project(taylor_attention(*parts).view_as(gate) * gate)
+        x = self.project(multiply(taylor_attention(*parts).view_as(gate), gate))
         return x
 
 
@@ -222,7 +224,7 @@ class GatedFeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to the same shape."""
         gate, passed = self.depthwise(self.expand(F.instance_norm(x))).chunk(2, dim=1)
-        x = self.contract(F.gelu(gate) * passed)
+        x = self.contract(multiply(F.gelu(gate), passed))
         return x
 
 

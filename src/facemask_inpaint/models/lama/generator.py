@@ -22,8 +22,10 @@ from typing_extensions import override
 from facemask_inpaint.models._conditions import BatchConditions, Condition, ConditionSpec
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.lama.refinement import Refinement, refine
+from facemask_inpaint.models.layers.cheaper_convs import ImageConv2d
 from facemask_inpaint.models.layers.float32 import Float32Module
 from facemask_inpaint.models.layers.frozen_norm import conv_norm
+from facemask_inpaint.models.layers.in_place import add
 from facemask_inpaint.models.layers.official import OfficialTensors, prefixed
 
 GLOBAL_SHARE = 0.75
@@ -66,7 +68,7 @@ class LaMa(InpaintingNetwork):
         self.down = nn.Sequential(*map(DownUnit, widths[:-1], widths[1:]))
         self.blocks = nn.Sequential(*(FourierBlock(widths[-1]) for _ in range(blocks)))
         self.up = nn.Sequential(*map(UpUnit, widths[:0:-1], widths[-2::-1]))
-        self.head = nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect")
+        self.head = ImageConv2d(width, 3, 7, padding=3, padding_mode="reflect")
 
     @override
     def condition_spec(self) -> ConditionSpec:
@@ -97,11 +99,13 @@ class LaMa(InpaintingNetwork):
             hole: ``(N, 1, H, W)`` in {0, 1}, 1 = fill.
         """
         x = torch.cat([image, hole], dim=1).contiguous(memory_format=torch.channels_last)
-        output: Tensor = self.down(self.stem(x))
+        # The transforms of the blocks work on planes; channels-last maps would be copied for them.
+        output: Tensor = self.down(self.stem(x)).contiguous()
         return output
 
     def decode(self, features: Tensor) -> Tensor:
         """Return the image ``(N, 3, H, W)`` in [0, 1] of the blocks' output."""
+        features = features.contiguous(memory_format=torch.channels_last)
         return torch.sigmoid(self.head(self.up(features)))
 
     @override
@@ -183,7 +187,7 @@ class FourierBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to the same shape."""
-        x = x + self.second(self.first(x))
+        x = add(self.second(self.first(x)), x)
         return x
 
 
@@ -208,7 +212,7 @@ class FourierConvUnit(nn.Module):
         bordered = F.pad(x, (1, 1, 1, 1), mode="reflect")
         to_local = self.to_local(bordered)
         to_global = self.to_global(bordered[:, : self.local_channels])
-        to_global = to_global + self.spectral(x[:, self.local_channels :])
+        to_global = add(to_global, self.spectral(x[:, self.local_channels :]))
         return F.relu(self.norm(torch.cat([to_local, to_global], dim=1)), inplace=True)
 
 
@@ -225,7 +229,7 @@ class SpectralTransform(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to the same shape."""
         x = F.relu(conv_norm(self.reduce, self.norm, x), inplace=True)
-        x = self.expand(x + self.fourier(x))
+        x = self.expand(add(self.fourier(x), x))
         return x
 
 

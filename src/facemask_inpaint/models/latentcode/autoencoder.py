@@ -22,6 +22,7 @@ from facemask_inpaint.models.latentcode.blocks import (
     activated,
     level_widths,
 )
+from facemask_inpaint.models.layers.cheaper_convs import DoublingConv2d, ImageConv2d
 
 
 class Autoencoder(nn.Module):
@@ -177,7 +178,7 @@ class Decoder(nn.Module):
             Level(widths[-2], width, blocks=3),
         )
         self.norm = GroupNorm(width)
-        self.leave = nn.Conv2d(width, 3, 3, padding=1)
+        self.leave = ImageConv2d(width, 3, 3, padding=1)
 
     def forward(self, latent: Tensor) -> Tensor:
         """Map ``(N, code_dim, H / 16, W / 16)`` to ``(N, 3, H, W)``."""
@@ -266,11 +267,11 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv = DoublingConv2d(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to ``(N, C, 2H, 2W)``."""
-        x = self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+        x = self.conv(x)
         return x
 
 

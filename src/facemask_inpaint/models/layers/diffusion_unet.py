@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from facemask_inpaint.errors import MissingDependencyError
+from facemask_inpaint.models.layers.cheaper_convs import DoublingConv2d
 from facemask_inpaint.models.layers.float32 import Float32Module
 from facemask_inpaint.models.layers.official import OfficialTensors
 
@@ -84,6 +85,24 @@ def steady_norms(module: nn.Module) -> None:
                 steady = SteadyGroupNorm(child.num_groups, child.num_channels, child.eps)
                 steady.load_state_dict(child.state_dict())
                 setattr(parent, name, steady)
+
+
+class ConvAfterRepetition(DoublingConv2d):
+    """Convolution of a map in which each pixel has been repeated already."""
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x[..., ::2, ::2])
+
+
+def lighten_enlargements(module: nn.Module) -> None:
+    """Use :class:`ConvAfterRepetition` in residual blocks inside ``module`` that enlarge."""
+    for block in module.modules():
+        conv = getattr(block, "conv1", None)
+        if isinstance(conv, nn.Conv2d) and getattr(block, "up", False) is True:
+            light = ConvAfterRepetition(conv.in_channels, conv.out_channels)
+            light.weight, light.bias = conv.weight, conv.bias
+            block.conv1 = light
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +210,7 @@ class UNet(nn.Module):
         super().__init__()
         self.net = diffusers().UNet2DModel(**shape.configuration())
         steady_norms(self.net)
+        lighten_enlargements(self.net)
         for module in self.net.modules():
             if shape.heads and hasattr(module, "to_q"):
                 module.heads = shape.heads

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from facemask_inpaint.models.layers.cheaper_convs import DoublingConv2d
 from facemask_inpaint.models.layers.diffusion_unet import GROUPS, SteadyGroupNorm
 
 RESIDUAL_EPS = 1e-5
@@ -309,11 +310,11 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv = DoublingConv2d(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, h, w)`` to ``(N, C, 2h, 2w)``."""
-        x = self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+        x = self.conv(x)
         return x
 
 
