@@ -71,6 +71,43 @@ def test_photo_without_a_face() -> None:
     np.testing.assert_array_equal(result[~hole], np.asarray(photo)[~hole])
 
 
+TURNS = {
+    "sideways": Image.Transpose.ROTATE_90,
+    "upside down": Image.Transpose.ROTATE_180,
+    "mirrored": Image.Transpose.FLIP_LEFT_RIGHT,
+}
+
+
+@pytest.fixture(scope="module")
+def tilted() -> tuple[Image.Image, fmi.inpainting.Filled[Image.Image]]:
+    """A photo of a face that is small and tilted, and the same with its eyes filled."""
+    face = Image.open(PORTRAITS / "M001172.jpg").resize((300, 300)).convert("RGBA")
+    face = face.rotate(-12, expand=True, resample=Image.Resampling.BICUBIC)
+    photo = ground(900, 600)
+    photo.paste(face, (420, 150), face)
+    return photo, fmi.fill(photo, "eyes", model="harmonic", strategy="face", **FAR)
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_photo_is_filled_alike_however_it_is_turned(
+    turn: str, tilted: tuple[Image.Image, fmi.inpainting.Filled[Image.Image]]
+) -> None:
+    """By the shipped parser, with a network that knows no up, down, left or right."""
+    photo, filled = tilted
+    turned = fmi.fill(
+        photo.transpose(TURNS[turn]), "eyes", model="harmonic", strategy="face", **FAR
+    )
+    back = {"sideways": Image.Transpose.ROTATE_270}.get(turn, TURNS[turn])
+    mask = np.asarray(Image.fromarray(turned.mask).transpose(back))
+    assert (mask & filled.mask).sum() / (mask | filled.mask).sum() > 0.8
+    both = mask & filled.mask
+    first, second = (
+        np.asarray(image, float)[both] for image in (filled.image, turned.image.transpose(back))
+    )
+    assert np.abs(first - second).mean() < 6
+    assert abs(turned.faces[0].frame.width / filled.faces[0].frame.width - 1) < 0.05
+
+
 def cartoon() -> Image.Image:
     """A face as children draw it."""
     image = Image.new("RGB", (400, 400), "skyblue")

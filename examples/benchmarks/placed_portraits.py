@@ -252,7 +252,7 @@ class Measurement:
         pairs, photo = {}, np.asarray(placed.photo)
         for way, ids in ways.items():
             filled = self.inpainter(placed.photo, hole, label_map=ids, seed=seed)
-            if ((np.asarray(filled) != photo).any(axis=-1) & ~hole).any():
+            if ((np.asarray(filled) != photo) & ~hole[..., None]).any():
                 raise AssertionError(f"{way}: known pixels differ")
             pairs[way] = (placed.back(placed.photo), placed.back(filled))
         return pairs

@@ -253,6 +253,11 @@ def test_a_mirrored_photo_is_framed_and_filled_mirrored(labels: NDArray[np.uint8
     np.testing.assert_allclose(mirrored[:, ::-1], filled, atol=1)
     (first, _), (second, _) = network.seen
     assert (first - second.flip(-1)).abs().mean() < 0.01
+    inpainter = fmi.Inpainter.from_pretrained("harmonic", device="cpu")  # knows no left nor right
+    arguments = {"strategy": "face", "blend": "none"}
+    filled = inpainter(photo, hole, label_map=scene, **arguments)
+    mirrored = inpainter(photo[:, ::-1], hole[:, ::-1], label_map=scene[:, ::-1], **arguments)
+    assert np.abs(mirrored[:, ::-1][hole].astype(float) - filled[hole]).max() < 8
 
 
 def test_what_is_no_face_is_said_so(labels: NDArray[np.uint8]) -> None:
