@@ -65,6 +65,13 @@ def test_too_little_of_a_face_is_told_so(labels: NDArray[np.uint8]) -> None:
         read_landmarks(nose)
 
 
+def test_clothes_do_not_make_the_parts_of_a_face_specks(labels: NDArray[np.uint8]) -> None:
+    dressed = np.full((900, 900), LABEL_IDS["cloth"], np.uint8)
+    dressed[20:276, 300:556] = np.where(labels > 0, labels, LABEL_IDS["cloth"])
+    expected = read_landmarks(labels).moved(300, 20)
+    np.testing.assert_allclose(read_landmarks(dressed).points, expected.points, atol=0.5)
+
+
 def test_faces_of_a_label_map(labels: NDArray[np.uint8]) -> None:
     scene = np.zeros((900, 1400), np.uint8)
     scene[50:450, 100:500] = _turned(labels, 20, 400)
@@ -130,12 +137,20 @@ def test_a_pattern_that_is_much_less_surely_a_face_is_none(
     assert face.crop.x < 500
 
 
-@pytest.mark.parametrize("turn", [None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180])
+@pytest.mark.parametrize(
+    ("turn", "size"),
+    [
+        (None, (600, 450)),
+        (Image.Transpose.ROTATE_90, (600, 450)),
+        (Image.Transpose.ROTATE_180, (600, 450)),
+        (Image.Transpose.ROTATE_180, (2400, 1800)),
+    ],
+)
 def test_the_shipped_parser_finds_a_face_in_a_turned_photo(
-    turn: Image.Transpose | None,
+    turn: Image.Transpose | None, size: tuple[int, int]
 ) -> None:
     sample = data.sample(256)
-    photo = Image.new("RGB", (600, 450), (92, 104, 88))
+    photo = Image.new("RGB", size, (92, 104, 88))
     photo.paste(sample.image, (250, 120))
     expected = read_landmarks(sample.label_map).moved(250, 120)
     if turn is not None:

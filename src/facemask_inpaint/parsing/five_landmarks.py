@@ -10,18 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemask_inpaint.errors import ComponentAbsentError
-from facemask_inpaint.labels import LABEL_IDS, LabelIds
+from facemask_inpaint.labels import LABEL_IDS, OVAL, LabelIds
 from facemask_inpaint.parsing.left_right import assign_left_right
 
 Point = tuple[float, float]
 """x and y in pixels; the middle of the first pixel is at (0.5, 0.5)."""
 
 _MOUTH = tuple(LABEL_IDS[name] for name in ("mouth", "u_lip", "l_lip"))
+_OVAL = tuple(LABEL_IDS[name] for name in OVAL)
 _CORNER = 3
 """Share in percent of the mouth's pixels that make up one of its corners."""
 
-_LEAST = {"r_eye": 0.002, "l_eye": 0.002, "nose": 0.01, "mouth": 0.006}
-"""Share of the face's pixels below which a part is a speck, about a tenth of what it covers."""
+_LEAST = {"r_eye": 0.002, "l_eye": 0.002, "nose": 0.015, "mouth": 0.01}
+"""Share of the face's own pixels below which a part is a speck: a quarter of what it covers in most
+faces. Hair and clothes do not count: there may be any number of them."""
 
 _TYPICAL = np.array(
     [(0.373, 0.461), (0.606, 0.461), (0.492, 0.557), (0.412, 0.702), (0.580, 0.702)]
@@ -99,7 +101,7 @@ def read_landmarks(label_map: LabelIds) -> FiveLandmarks:
         0.05
     """
     label_map = assign_left_right(label_map)
-    area = max(1, int(np.count_nonzero(label_map)))
+    area = max(1, int(np.count_nonzero(np.isin(label_map, _OVAL))))
     parts = {
         "r_eye": _pixels(label_map, (LABEL_IDS["r_eye"],)),
         "l_eye": _pixels(label_map, (LABEL_IDS["l_eye"],)),

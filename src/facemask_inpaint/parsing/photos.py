@@ -33,7 +33,11 @@ _SAME_FACE = 0.3
 _QUARTERS = (math.pi / 2, -math.pi / 2, math.pi)
 """Angles in radians by which a photo may lie on its side or upside down."""
 
-_SEARCHES = ((1 / 2, 0.0), (1 / 4, 0.0), *((1 / 2, roll) for roll in _QUARTERS))
+_SHARES = (1 / 2, 1 / 4)
+_SEARCHES = (
+    *((share, 0.0) for share in _SHARES),
+    *((share, roll) for share in _SHARES for roll in _QUARTERS),
+)
 """Windows in which smaller faces are searched, as shares of the photo's longer side, and how they
 are turned: the first always, each of the others where no face has been found by then."""
 
