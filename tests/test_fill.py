@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngImageFile
 
 import facemask_inpaint as fmi
 from facemask_inpaint.cli import main
@@ -145,6 +146,20 @@ def test_twelve_megapixels_are_decoded_around_the_face_only(
     assert len(rows) > 500
     assert 400 <= rows.min() <= rows.max() < 820
     assert 2900 <= columns.min() <= columns.max() < 3320
+
+
+def test_a_file_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fmi.data.sample(256).image.save(tmp_path / "face.png")
+    loads: list[str] = []
+    load = PngImageFile.load
+
+    def counted(image: PngImageFile) -> object:
+        loads.extend(["tile"] * bool(image.tile))
+        return load(image)
+
+    monkeypatch.setattr(PngImageFile, "load", counted)
+    fmi.fill(tmp_path / "face.png", "eyes", device="cpu")
+    assert loads == ["tile"]
 
 
 def test_thumbnail() -> None:

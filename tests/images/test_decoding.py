@@ -317,3 +317,9 @@ def test_one_way_to_rgb(mode: str) -> None:
     assert isinstance(result, Image.Image)
     held = {"P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
     assert result.mode == held.get(mode, mode)
+
+
+def test_an_rgb_image_of_ones_own_can_be_painted_on() -> None:
+    given = Image.new("RGB", (3, 2))
+    images.to_rgb(given).putpixel((0, 0), (1, 2, 3))
+    assert given.getpixel((0, 0)) == (0, 0, 0)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facemask_inpaint.errors import OptionError, SizeError
+from facemask_inpaint.inpainting import strategies
 from facemask_inpaint.inpainting.strategies import STRATEGIES, choose_crop, default_strategy
 
 
@@ -139,3 +140,13 @@ def test_of_two_sides_the_nearer_one_is_taken(side: int, seen: int) -> None:
     hole[10:20, 10:20] = True
     both = _sizing(64, 1, any_size=False, larger=128)
     assert choose_crop("resize", both, hole, 0.5).padded == (seen, seen)
+
+
+def test_a_large_photo_is_seen_as_a_small_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    rgb, hole = _scene(300, 401, 90, 120, 55)
+    crop = choose_crop("resize", FIXED, hole, 0)
+    visible, small_hole = crop.crop(rgb, hole)
+    monkeypatch.setattr(strategies, "_AT_ONCE", 0)
+    in_strips, hole_in_strips = crop.crop(rgb, hole)
+    assert torch.equal(hole_in_strips, small_hole)
+    torch.testing.assert_close(in_strips, visible, rtol=0, atol=1e-4)

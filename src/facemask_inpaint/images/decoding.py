@@ -54,6 +54,12 @@ _WHOLE_RANGES: dict[str, ValueRange] = {
     "uint16": (0, 65535),
     "int32": (0, 65535),  # PIL mode I: older Pillows read 16-bit files as it
 }
+_ORDERED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types of tensors whose samples PyTorch compares as they are."""
+
+_STRIP = 64
+"""Rows that are converted at a time: floats of a whole photo take four times its memory."""
+
 _ALMOST_BLACK = 255
 """Largest sample of a 16-bit image up to which it may really be an 8-bit image."""
 
@@ -297,6 +303,16 @@ def to_rgb(image: ImageLike, *, name: str = "image") -> Image.Image:
         >>> to_rgb(np.ones((2, 2), np.float32)).getpixel((0, 0))
         (255, 255, 255)
     """
+    rgb = shared_rgb(image, name=name)
+    is_shared = isinstance(image, Image.Image) and rgb.im is image.im
+    return rgb.copy() if is_shared else rgb
+
+
+def shared_rgb(image: ImageLike, *, name: str = "image") -> Image.Image:
+    """Return what :func:`to_rgb` does, sharing its pixels with an image that is RGB already.
+
+    For images that nobody changes from then on: a copy of a large photo takes time and memory.
+    """
     if isinstance(image, str | os.PathLike):
         name = os.fspath(image)
         image = read_image(name)
@@ -305,10 +321,15 @@ def to_rgb(image: ImageLike, *, name: str = "image") -> Image.Image:
     if isinstance(image, Image.Image):
         image = _in_result_mode(image)
         if image.mode in _EIGHT_BIT_MODES:
-            return _with_own_profile(image.convert("RGB"))
-    levels = (decode_image(image, name=name).rgb.cpu() + 1) * 127.5
-    pixels = levels.round().clamp(0, 255).byte()
-    return Image.fromarray(rearrange(pixels, "c h w -> h w c").numpy())
+            return image if image.mode == "RGB" else _with_own_profile(image.convert("RGB"))
+    decoded = decode_image(image, name=name)
+    samples = np.empty((*decoded.size, 3), dtype=np.uint8)
+    for top in range(0, len(samples), _STRIP):
+        strip = samples[top : top + _STRIP]
+        rgb = decoded.pixels.rgb((slice(top, top + len(strip)), slice(None)))
+        levels = ((rgb.cpu() + 1) * 127.5).round().clamp(0, 255).byte()
+        strip[:] = rearrange(levels, "c h w -> h w c")
+    return Image.fromarray(samples)
 
 
 def _decode_samples(samples: ImageArray, span: SampleRange, name: str) -> DecodedImage:
@@ -327,8 +348,14 @@ def _decode_samples(samples: ImageArray, span: SampleRange, name: str) -> Decode
     return DecodedImage(pixels)
 
 
-def _floats(samples: ImageArray) -> Tensor:
-    return ordered(samples, np.float32)
+def _extremes(samples: ImageArray) -> tuple[float, float]:
+    """Smallest and largest sample; NaN if one is."""
+    if isinstance(samples, Tensor):
+        if samples.dtype not in _ORDERED:
+            samples = ordered(samples, np.float32)
+        least, most = samples.detach().aminmax()
+        return float(least), float(most)
+    return float(samples.min()), float(samples.max())
 
 
 def _dtype_name(samples: ImageArray) -> str:
@@ -349,7 +376,7 @@ def _span(samples: ImageArray, value_range: ValueRange | None, name: str) -> Sam
         raise ImageError(f"{name} has the shape {tuple(samples.shape)}, which holds no pixels")
     if value_range is None and _dtype_name(samples) == "uint8":
         return BYTES
-    least, most = (float(end) for end in _floats(samples).aminmax())
+    least, most = _extremes(samples)
     whole_range = _WHOLE_RANGES.get(_dtype_name(samples))
     if not math.isfinite(least) or not math.isfinite(most):
         raise ImageError(f"{name} holds NaN or infinity")

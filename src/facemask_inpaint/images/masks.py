@@ -69,15 +69,17 @@ def decode_mask(mask: MaskLike, size: Size, *, name: str = "mask") -> Tensor:
         name = os.fspath(mask)
     plane, scale = _plane(mask, size, name)
     hole = _reaches(plane, scale / 2)
-    if not hole.any():
+    count = int(hole.count_nonzero())
+    if not count:
         most = float(plane.max()) / scale
         hint = f" (its largest value is {most:.2g} of 1; is it a label map?)" if most else ""
         raise MaskError(f"{name} is empty: no pixel is hole{hint}")
-    blurred = _reaches(plane, _NEAR * scale) & ~_reaches(plane, (1 - _NEAR) * scale)
-    if count := int(blurred.count_nonzero()):
-        total = plane.numel()
-        _warn(f"{count} of {total} pixels of {name} are neither known nor hole; cut at half")
-    share = int(hole.count_nonzero()) / hole.numel()
+    total = plane.numel()
+    limits = (_NEAR * scale, (1 - _NEAR) * scale)
+    near, sure = (int(_reaches(plane, limit).count_nonzero()) for limit in limits)
+    if near > sure:
+        _warn(f"{near - sure} of {total} pixels of {name} are neither known nor hole; cut at half")
+    share = count / total
     if share > _SUSPICIOUS_SHARE and not _LARGE_HOLES_ARE_ALLOWED.get():
         _warn(f"{share:.0%} of {name} is hole: did you invert it? 1, True and 255 mean hole")
     return hole
@@ -160,13 +162,13 @@ def _reaches(plane: Tensor, threshold: float) -> Tensor:
 
 
 def _as_tensor(mask: object, name: str) -> Tensor:
-    """A mask of any type as a uint8, int64 or float32 tensor of its own layout."""
+    """A mask of any type as a uint8, int64 or float32 tensor, which may share its memory."""
     if isinstance(mask, Image.Image):
         return _as_tensor(_samples(shared_upright(mask, name), name), name)
     if isinstance(mask, np.ndarray) and mask.dtype.kind in "buif":
-        if mask.dtype in (np.bool_, np.uint8):
-            return ordered(mask, np.uint8)
-        return ordered(mask, np.float32 if mask.dtype.kind == "f" else np.int64)
+        bytes_do = mask.dtype in (np.bool_, np.uint8)
+        dtype = np.uint8 if bytes_do else np.float32 if mask.dtype.kind == "f" else np.int64
+        return torch.from_numpy(np.require(mask, dtype, ["C", "W", "E"]))
     if isinstance(mask, Tensor) and is_dense(mask) and not mask.is_complex():
         if mask.dtype in (torch.bool, torch.uint8):
             return ordered(mask, np.uint8)
@@ -229,7 +231,10 @@ def _one_plane(values: Tensor, scale: int, size: Size | None, name: str) -> Tens
     fitting = [planes for planes in layouts if tuple(planes.shape[1:]) == tuple(size or ())]
     planes = (fitting or layouts)[0]
     _require_size(planes[0], size, name)
-    if bool((planes.amax(0) - planes.amin(0) > _GREY_ENOUGH * scale).any()):
+    spread = planes.amax(0) - planes.amin(0)
+    if not spread.any():
+        return planes[0]
+    if bool((spread > _GREY_ENOUGH * scale).any()):
         raise MaskError(f"{name} is coloured: its three channels differ; pass one channel")
     return planes.float().mean(0)
 

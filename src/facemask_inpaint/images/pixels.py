@@ -38,9 +38,9 @@ class SampleRange:
 
     def to_rgb(self, planes: Tensor) -> Tensor:
         """Return the colours of float32 samples ``(C, H, W)`` as ``(3, H, W)`` in [-1, 1]."""
-        colours = planes[: colour_count(len(planes))]
-        unit = (colours - self.low) * (2 / (self.high - self.low)) - 1
-        return unit.clamp(-1, 1).expand(3, -1, -1).contiguous()
+        unit = planes[: colour_count(len(planes))] - self.low
+        unit.mul_(2 / (self.high - self.low)).sub_(1).clamp_(-1, 1)
+        return unit.expand(3, -1, -1).contiguous()
 
     def from_rgb(self, fresh: Tensor, channels: int) -> Tensor:
         """Return samples ``(1 or 3, n)`` float32 for colours ``(3, n)`` in [-1, 1].
@@ -65,6 +65,11 @@ def colour_count(channels: int) -> int:
 
 class Pixels(Protocol):
     """What :class:`~facemask_inpaint.images.DecodedImage` needs of an image of any type."""
+
+    @property
+    def source(self) -> LoadedImage:
+        """The caller's image; that of a file, upright."""
+        ...
 
     @property
     def size(self) -> Size:

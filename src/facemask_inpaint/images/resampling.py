@@ -31,25 +31,52 @@ def resize(rgb: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(work, size, mode="bicubic", antialias=True).to(rgb.dtype)
 
 
-def resize_strips(strips: Iterable[Tensor], size: tuple[int, int]) -> Tensor:
+def resize_strips(strips: Iterable[Tensor], height: int, size: tuple[int, int]) -> Tensor:
     """Resample an image that comes in strips of rows, from top to bottom.
 
-    Interpolation is separable, so the result is that of :func:`resize` for the whole image, bit for
-    bit, and no more than the strips' own width has to be kept at full height.
+    The result is that of :func:`resize` for the whole image but for rounding. The rows are
+    combined first, by matrix products, of which a processor computes many more at a time than of
+    the terms of an interpolation; no more than the result's rows have to be kept at full width.
 
     Args:
-        strips: ``(C, h, W)`` each, of a float dtype.
+        strips: ``(C, h, W)`` float32 each.
+        height: of all strips together.
         size: height and width to reach.
 
     Returns:
-        ``(C, *size)`` of the same dtype.
+        ``(C, *size)`` float32.
 
     Example:
-        >>> resize_strips([torch.zeros(3, 4, 8), torch.zeros(3, 4, 8)], (4, 6)).shape
+        >>> strips = [torch.zeros(3, 4, 8), torch.zeros(3, 4, 8)]
+        >>> resize_strips(strips, 8, (4, 6)).shape
         torch.Size([3, 4, 6])
     """
-    narrow = [resize(strip[None], (strip.shape[-2], size[1])) for strip in strips]
-    return resize(torch.cat(narrow, dim=2), size)[0]
+    weights, top, low = _row_weights(height, size[0]), 0, torch.empty(0)
+    for strip in strips:
+        part = weights[:, top : top + strip.shape[1]].to(strip)
+        if not top:
+            low = strip.new_zeros(len(strip), size[0], strip.shape[2])
+        reached = part.any(dim=1).nonzero()
+        rows = slice(int(reached[0]), int(reached[-1]) + 1)
+        for kept, plane in zip(low, strip):
+            kept[rows].addmm_(part[rows], plane)
+        top += strip.shape[1]
+    return resize(low[None], size)[0]
+
+
+def _row_weights(have: int, want: int) -> Tensor:
+    """Weights ``(want, have)`` of rows in those that :func:`resize` makes of them.
+
+    Keys, "Cubic convolution interpolation for digital image processing", 1981, with a = -1/2, as
+    wide as the rows that one of the result covers.
+    """
+    scale = max(have / want, 1.0)
+    middles = (torch.arange(want, dtype=torch.float64) + 0.5) * (have / want)
+    rows = torch.arange(have, dtype=torch.float64) + 0.5
+    x = ((rows - middles[:, None]) / scale).abs()
+    near, far = (1.5 * x - 2.5) * x * x + 1, ((2.5 - 0.5 * x) * x - 4) * x + 2
+    weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+    return (weights / weights.sum(dim=1, keepdim=True)).float()
 
 
 def resize_part(rgb: Tensor, size: tuple[int, int], region: tuple[slice, slice]) -> Tensor:
@@ -90,16 +117,23 @@ def resample_hole(hole: Tensor, size: tuple[int, int]) -> Tensor:
         >>> resample_hole(torch.eye(4, dtype=torch.bool), (2, 2)).tolist()
         [[True, False], [False, True]]
     """
-    height, width = hole.shape[-2:]
-    least = (min(height, size[0]), min(width, size[1]))
-    if least != (height, width):
-        planes = hole.reshape(-1, 1, height, width).float()
-        # Its windows run from floor(i·H/h) to ceil((i+1)·H/h): the pixels that overlap i.
-        hole = (F.adaptive_max_pool2d(planes, least) > 0).reshape(*hole.shape[:-2], *least)
-    for axis, (have, want) in zip((-2, -1), zip(least, size)):
-        if have != want:
+    for axis, (have, want) in zip((-2, -1), zip(hole.shape[-2:], size)):
+        if want < have:
+            hole = _any_in_windows(hole, axis, want)
+    for axis, (have, want) in zip((-2, -1), zip(hole.shape[-2:], size)):
+        if want > have:
             hole = hole.index_select(axis, _nearest(have, want, hole.device))
     return hole
+
+
+def _any_in_windows(hole: Tensor, axis: int, count: int) -> Tensor:
+    """Whether each of so many equal windows along an axis overlaps a hole pixel."""
+    windows, length = torch.arange(count, device=hole.device), hole.shape[axis]
+    first, last = windows * length // count, -(-(windows + 1) * length // count) - 1
+    overlaps = hole.index_select(axis, first)
+    for step in range(1, int((last - first).max()) + 1):
+        overlaps |= hole.index_select(axis, torch.minimum(first + step, last))
+    return overlaps
 
 
 def _nearest(have: int, want: int, device: torch.device) -> Tensor:

@@ -103,7 +103,7 @@ def plan_image(index: int, image: images.DecodedImage, request: Request, rules: 
         OptionError: there is neither a mask nor a mask class.
         ComponentAbsentError: no chosen face shows the mask class.
     """
-    faces = _find(image.size, request, rules)
+    faces = _find(image, request, rules)
     hole = _hole(image, request, rules, faces)
     parts = _parts_of_faces(faces, hole, rules)
     found = [
@@ -129,10 +129,10 @@ def region_of(hole: Tensor) -> Region:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _find(size: Size, request: Request, rules: Rules) -> list[FramedFace]:
+def _find(image: images.DecodedImage, request: Request, rules: Rules) -> list[FramedFace]:
     if request.source is None or not (request.hole is None or rules.frames_faces):
         return []
-    return find_faces(request.image, size, rules.framing, request.source)
+    return find_faces(image.pixels.source, image.size, rules.framing, request.source)
 
 
 def _hole(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias, cast
+from typing import NamedTuple, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from facemask_inpaint._internal.types import ImageLike, ImagesLike
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks.label_maps import LabelMapLike
 from facemask_inpaint.masks.parsers import Parser, resolve_parser
@@ -25,24 +23,14 @@ class Request(NamedTuple):
     """What a caller says of one image.
 
     Attributes:
-        image: as it was given.
         hole: ``(H, W)`` bool; ``None`` where ``mask_classes`` say what to hide.
         mask_classes: what to hide where no mask was given.
         source: what faces are found by; ``None`` where none are looked for.
     """
 
-    image: ImageLike
     hole: Tensor | None
     mask_classes: MaskClasses | None
     source: FaceSource | None
-
-
-def single_images(given: ImagesLike) -> list[ImageLike]:
-    """Return the images of an arrangement one by one, as ``images.decode_images`` does."""
-    batch = isinstance(given, np.ndarray | Tensor) and given.ndim == 4
-    if batch or isinstance(given, list | tuple):
-        return list(cast("Sequence[ImageLike]", given))
-    return [cast(ImageLike, given)]
 
 
 def classes_of_images(mask_class: object, count: int) -> list[MaskClasses | None]:

@@ -41,7 +41,6 @@ from facemask_inpaint.inpainting._requests import (
     MaskClasses,
     Request,
     classes_of_images,
-    single_images,
     sources_of_images,
 )
 from facemask_inpaint.inpainting.framing import framing_of
@@ -237,7 +236,7 @@ class Inpainter(PretrainedNetwork):
         classes = classes_of_images(options.get("mask_class"), len(decoded))
         by_image = self._conditions_of_call(conditions, classes, cut=mask is None)
         seeds = seeds_of_images(chosen.seed, len(decoded))
-        plans = self._plans(image, mask, decoded, classes, chosen)
+        plans = self._plans(mask, decoded, classes, chosen)
         meeting = Border(chosen.blend, chosen.border, chosen.match)
         canvases = [
             [Canvas(plan, meeting, seed_of_sample(own, number)) for plan, own in zip(plans, seeds)]
@@ -253,7 +252,6 @@ class Inpainter(PretrainedNetwork):
 
     def _plans(
         self,
-        image: ImagesLike,
         mask: MasksLike | None,
         decoded: Sequence[images.DecodedImage],
         classes: Sequence[MaskClasses | None],
@@ -270,7 +268,7 @@ class Inpainter(PretrainedNetwork):
             needed=mask is None or options.strategy == "face",
             device=self.device,
         )
-        requests = map(Request, single_images(image), holes, classes, sources)
+        requests = map(Request, holes, classes, sources)
         pairs, rules = enumerate(zip(decoded, requests)), self._rules(options)
         return [plan_image(index, *pair, rules) for index, pair in pairs]
 

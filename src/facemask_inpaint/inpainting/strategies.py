@@ -37,8 +37,11 @@ STRATEGIES: tuple[str, ...] = get_args(CropStrategy)
 """Those that choose a :class:`Crop`."""
 
 
-_STRIP = 256
-"""Rows of an image that are decoded at a time."""
+_AT_ONCE = 2**21
+"""Pixels of the largest rectangle that is resampled in one piece."""
+
+_STRIP = 32
+"""Rows of a larger one that are decoded at a time: few enough for the processor's cache."""
 
 
 class NetworkCrop(Protocol):
@@ -119,8 +122,12 @@ class Crop:
             read: returns the colours ``(3, h, w)`` of the rows and columns of a rectangle.
             hole: ``(H, W)`` bool.
         """
-        strips = (self._strip(read, hole, start) for start in range(0, self.size[0], _STRIP))
-        total = images.resize_strips(strips, self.scaled)
+        height, width = self.size
+        if self.scaled == self.size or height * width <= _AT_ONCE:
+            total = images.resize(self._rows(read, hole, 0, height)[None], self.scaled)[0]
+        else:
+            strips = (self._rows(read, hole, top, _STRIP) for top in range(0, height, _STRIP))
+            total = images.resize_strips(strips, height, self.scaled)
         hole = images.resample_hole(hole[self._slices()], self.scaled)
         visible = total[:3]
         if self.scaled != self.size:
@@ -132,14 +139,18 @@ class Crop:
         )
         return visible[:, grid[0], grid[1]], hole[grid][None]
 
-    def _strip(self, read: Callable[[Region], Tensor], hole: Tensor, start: int) -> Tensor:
+    def _rows(
+        self, read: Callable[[Region], Tensor], hole: Tensor, start: int, count: int
+    ) -> Tensor:
         """Some rows of the rectangle ``(4, h, w)``: known colours, and what is known."""
         rows, columns = self._slices()
         top = rows.start + start
-        region = (slice(top, min(top + _STRIP, rows.stop)), columns)
+        region = (slice(top, min(top + count, rows.stop)), columns)
         rgb = read(region)
-        known = (~hole[region]).to(rgb.dtype)[None]
-        return torch.cat([rgb * known, known])
+        seen = rgb.new_empty(4, *rgb.shape[1:])
+        seen[3] = ~hole[region]
+        torch.mul(rgb, seen[3], out=seen[:3])
+        return seen
 
     def uncrop(self, prediction: Tensor, rgb: Tensor) -> Tensor:
         """Return a copy of an image with the prediction in place.

@@ -12,6 +12,7 @@ from PIL import Image
 from facemask_inpaint import images
 from facemask_inpaint.errors import LabelMapError
 from facemask_inpaint.images import formats
+from facemask_inpaint.images.files import shared_upright
 from facemask_inpaint.masks._tensors import is_tensor, tensor_like
 from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
 
@@ -36,7 +37,7 @@ def read_ids(label_map: object) -> NDArray[np.generic]:
     if isinstance(label_map, str | Path):
         label_map = images.read_image(label_map)
     if isinstance(label_map, Image.Image):
-        return _image_ids(images.upright(label_map))
+        return _image_ids(shared_upright(label_map, "image"))
     if is_tensor(label_map):
         if not images.is_dense(label_map):
             raise LabelMapError("a meta, sparse or quantised tensor is not a label map")

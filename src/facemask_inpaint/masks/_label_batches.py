@@ -49,10 +49,17 @@ def open_batch(
         if is_tensor(label_map):
             return tensor_like(mask, label_map)
         if isinstance(label_map, Image.Image | str | Path):
-            return Image.fromarray(np.round(mask * np.float32(255)).astype(np.uint8))
+            return Image.fromarray(_levels(mask))
         return mask
 
     return sources, wrap
+
+
+def _levels(mask: NDArray[np.bool_ | np.float32]) -> NDArray[np.uint8]:
+    """A mask of bools, or of floats from 0 to 1, as 0 to 255."""
+    if mask.dtype == np.bool_:
+        return mask.view(np.uint8) * np.uint8(255)
+    return np.round(mask * np.float32(255)).astype(np.uint8)
 
 
 def _is_batch(label_maps: NDArray[np.generic] | Tensor) -> bool:

@@ -164,10 +164,10 @@ def _any_in_windows(hole: Hole, count: int, axis: int) -> Hole:
     """Whether each of ``count`` equal windows along an axis overlaps a hole pixel."""
     length = hole.shape[axis]
     windows = np.arange(count)
-    first, last = windows * length // count, -(-(windows + 1) * length // count)
-    sums = np.cumsum(hole, axis, dtype=np.int32)
-    sums = np.insert(sums, 0, 0, axis)
-    overlaps: Hole = sums.take(last, axis) > sums.take(first, axis)
+    first, last = windows * length // count, -(-(windows + 1) * length // count) - 1
+    overlaps: Hole = hole.take(first, axis)
+    for step in range(1, int((last - first).max()) + 1):
+        overlaps |= hole.take(np.minimum(first + step, last), axis)
     return overlaps
 
 

@@ -185,16 +185,21 @@ def _cross_trace(first: _Shape, second: _Shape) -> Tensor:
     if first.covariance is None or second.covariance is None:
         return _nuclear_norm(first.factor() @ second.factor().T)
     allowed = ALLOWED_ERROR * float(first.trace + second.trace)
-    lower, failed = torch.linalg.cholesky_ex(first.covariance)
-    if not int(failed):
+    delta = _rounding(first.covariance, second.covariance)
+    factors = [torch.linalg.cholesky_ex(side) for side in (first.covariance, second.covariance)]
+    if any(int(factor.info) for factor in factors):
+        return _singular_cross_trace(first.covariance, second.covariance, allowed, delta)
+    lower, other = (factor.L for factor in factors)
+    # Pivots show how small eigenvalues get; what they foretell need not be right, only cheap.
+    if _error_bound((lower.diagonal() * other.diagonal()).square(), delta) < allowed:
         eigenvalues = congruent_eigenvalues(lower, second.covariance)
-        if _error_bound(eigenvalues, first.covariance, second.covariance) < allowed:
+        if _error_bound(eigenvalues, delta) < allowed:
             return _root_sum(eigenvalues)
-    return _singular_cross_trace(first.covariance, second.covariance, allowed)
+    return _nuclear_norm(other.T @ lower)
 
 
-def _singular_cross_trace(first: Tensor, second: Tensor, allowed: float) -> Tensor:
-    """The same where a covariance is singular, or close to it."""
+def _singular_cross_trace(first: Tensor, second: Tensor, allowed: float, delta: Tensor) -> Tensor:
+    """The same where a covariance is singular."""
     factors = _factor(first), _factor(second)
     # Where only one null space counts, the smaller factor leaves no eigenvalue that should be 0.
     small, covariance = (
@@ -202,7 +207,7 @@ def _singular_cross_trace(first: Tensor, second: Tensor, allowed: float) -> Tens
     )
     if len(small) < len(covariance):
         eigenvalues = torch.linalg.eigvalsh(small @ covariance @ small.T)
-        if _error_bound(eigenvalues, first, second) < allowed:
+        if _error_bound(eigenvalues, delta) < allowed:
             return _root_sum(eigenvalues)
     return _nuclear_norm(factors[0] @ factors[1].T)
 
@@ -212,14 +217,18 @@ def _nuclear_norm(matrix: Tensor) -> Tensor:
     return values.sum()
 
 
-def _error_bound(eigenvalues: Tensor, first: Tensor, second: Tensor) -> float:
-    """How far rounding can move the sum of the square roots of the eigenvalues of ``A S2 A^T``.
+def _rounding(first: Tensor, second: Tensor) -> Tensor:
+    """How far rounding moves an eigenvalue of ``A S2 A^T``: by about ``16 eps |S1| |S2|``."""
+    eps = torch.finfo(first.dtype).eps
+    return 16 * eps * spectral_norm(first) * spectral_norm(second)
 
-    An eigenvalue moves by at most about ``delta = 16 eps |S1| |S2|``; its square root then by at
-    most ``sqrt(delta)``, and by ``delta / (2 sqrt(eigenvalue))`` where it is far from 0.
+
+def _error_bound(eigenvalues: Tensor, delta: Tensor) -> float:
+    """How far eigenvalues that move by ``delta`` can move the sum of their square roots.
+
+    Each root moves by at most ``sqrt(delta)``, and by ``delta / (2 sqrt(eigenvalue))`` where its
+    eigenvalue is far from 0.
     """
-    eps = torch.finfo(eigenvalues.dtype).eps
-    delta = 16 * eps * spectral_norm(first) * spectral_norm(second)
     moved = delta / (2 * eigenvalues.clamp_min(0).sqrt())
     return float(torch.minimum(moved, delta.sqrt()).sum())
 

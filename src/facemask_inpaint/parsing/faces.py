@@ -19,6 +19,9 @@ Region = tuple[slice, slice]
 _SEARCHED = 1024
 """Longer side in pixels of the copy of a label map in which faces are looked for."""
 
+_STRIP = 256
+"""Rows of an image whose distances from the faces are in memory at a time."""
+
 _LEAST_SIZE, _GAP = 0.01, 0.003
 """What counts as a face there; less than in a parser's scores, for labels are exact."""
 
@@ -116,7 +119,7 @@ def within(inner: Region, outer: Region) -> Region:
     return rows, columns
 
 
-def owners(crops: list[Crop], region: Region) -> NDArray[np.intp]:
+def owners(crops: list[Crop], region: Region) -> NDArray[np.uint16]:
     """Return the index of the crop that each pixel belongs to: the nearest in units of its width.
 
     Args:
@@ -124,13 +127,15 @@ def owners(crops: list[Crop], region: Region) -> NDArray[np.intp]:
         region: rows and columns of the image.
     """
     rows, columns = (np.arange(span.start, span.stop) + 0.5 for span in region)
-    owner = np.zeros((len(rows), len(columns)), dtype=np.intp)
+    owner = np.zeros((len(rows), len(columns)), dtype=np.uint16)
     if len(crops) < 2:
         return owner
-    nearest = np.full(owner.shape, np.inf, dtype=np.float32)
-    for index, crop in enumerate(crops):
-        distance = np.hypot(rows[:, None] - crop.y, columns[None] - crop.x) / crop.width
-        closer = distance < nearest
-        owner[closer] = index
-        nearest[closer] = distance[closer]
+    for top in range(0, len(rows), _STRIP):
+        strip, y = owner[top : top + _STRIP], rows[top : top + _STRIP, None]
+        nearest = np.full(strip.shape, np.inf, dtype=np.float32)
+        for index, crop in enumerate(crops):
+            distance = np.hypot(y - crop.y, columns - crop.x) / crop.width
+            closer = distance < nearest
+            strip[closer] = index
+            nearest[closer] = distance[closer]
     return owner

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from facemask_inpaint._internal.types import FaceChoice, ImageLike
 from facemask_inpaint.errors import ImageError, OptionError
-from facemask_inpaint.images import to_rgb
+from facemask_inpaint.images.decoding import shared_rgb
 from facemask_inpaint.labels import LABEL_IDS, OVAL, LabelIds
 from facemask_inpaint.parsing._face_crops import find_faces
 from facemask_inpaint.parsing.crops import Crop
@@ -58,6 +58,9 @@ _WIDER = 2.5
 
 _BEYOND_CROP = [LABEL_IDS[name] for name in ("hair", "hat", "ear_r", "neck_l", "neck", "cloth")]
 """Labels that go on outside a face's crop; skin there is a hand's."""
+
+_STRIP = 256
+"""Rows of a photo that are hashed at a time."""
 
 _OWN = [LABEL_IDS[name] for name in OVAL]
 
@@ -118,7 +121,7 @@ class PhotoParser:
         Raises:
             ImageError: This is no image; no face is in it; or none has the chosen number.
         """
-        photo = to_rgb(image)
+        photo = shared_rgb(image)
         if not self.align:
             scored = self._score(photo, Crop.whole(photo.size))
             return assign_left_right(self._labels(scored, everything(photo.size[::-1])))
@@ -144,8 +147,8 @@ class PhotoParser:
         Returns:
             Faces, whose label maps are read-only; none where none was found.
         """
-        photo = to_rgb(image)
-        content = hashlib.sha256(photo.tobytes()).digest()
+        photo = shared_rgb(image)
+        content = _digest(photo)
         last = self._last
         if last is None or last[:3] != (self.network, photo.size, content):
             last = self._last = (self.network, photo.size, content, self._labelled_faces(photo))
@@ -168,7 +171,7 @@ class PhotoParser:
         Returns:
             Crops, the largest face first.
         """
-        return [face.crop for face in self._scored_faces(to_rgb(image))]
+        return [face.crop for face in self._scored_faces(shared_rgb(image))]
 
     def _score(self, photo: Image.Image, crop: Crop) -> ScoredCrop:
         return ScoredCrop(crop, self.network.scores(crop.extract(photo, self.network.resolution)))
@@ -280,6 +283,15 @@ class PhotoParser:
         connected = np.zeros(count + 1, dtype=bool)
         connected[patches[inner][best.inside]] = True
         return np.where(connected[patches], label_map, 0)
+
+
+def _digest(photo: Image.Image) -> bytes:
+    """SHA-256 of a photo's samples, read in strips: all bytes of a large one would be a copy."""
+    digest = hashlib.sha256()
+    for top in range(0, photo.height, _STRIP):
+        strip = photo.crop((0, top, photo.width, min(top + _STRIP, photo.height)))
+        digest.update(strip.tobytes())
+    return digest.digest()
 
 
 def _is_new(crop: Crop, faces: list[ScoredCrop]) -> bool:
