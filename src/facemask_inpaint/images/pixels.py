@@ -157,17 +157,21 @@ class ArrayPixels:
 
 
 @dataclass(frozen=True)
-class PilPixels:
-    """The pixels of a PIL image whose samples are grey or RGB, with or without alpha."""
-
+class _OfPil:
     source: Image.Image
-    span: SampleRange
     device = torch.device("cpu")
 
     @property
     def size(self) -> Size:
         """Height and width."""
         return self.source.height, self.source.width
+
+
+@dataclass(frozen=True)
+class PilPixels(_OfPil):
+    """The pixels of a PIL image whose samples are grey or RGB, with or without alpha."""
+
+    span: SampleRange
 
     def rgb(self, region: Region) -> Tensor:
         """Return the colours of a rectangle; see :class:`Pixels`."""
@@ -190,16 +194,8 @@ class PilPixels:
 
 
 @dataclass(frozen=True)
-class ConvertedPixels:
+class ConvertedPixels(_OfPil):
     """The pixels of a PIL image of another colour space, such as CMYK; Pillow converts them."""
-
-    source: Image.Image
-    device = torch.device("cpu")
-
-    @property
-    def size(self) -> Size:
-        """Height and width."""
-        return self.source.height, self.source.width
 
     def rgb(self, region: Region) -> Tensor:
         """Return the colours of a rectangle; see :class:`Pixels`."""

@@ -132,7 +132,7 @@ def _as_dict(item: Item) -> dict[str, Any]:
         item = dict(zip(("image", "label_map", "index"), item))
     if "image" not in item or "label_map" not in item:
         raise OptionError(
-            "items must be (image, label_map) or hold 'image' and 'labels', not "
+            "items must be (image, label_map) or hold 'image' and 'label_map', not "
             f"{', '.join(map(str, item)) or 'nothing'}"
         )
     return dict(item)

@@ -71,16 +71,18 @@ class VisionTransformer:
     table: str | None = None
 
 
+_VIT_L_14: Mapping[str, int] = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+}
+
 VISION_TRANSFORMERS = {
     DINOV2: VisionTransformer(
         identity="dinov2-vit-l-14 bicubic-224",
         classes=("Dinov2Config", "Dinov2Model"),
-        config={
-            "hidden_size": 1024,
-            "num_hidden_layers": 24,
-            "num_attention_heads": 16,
-            "patch_size": 14,
-        },
+        config=_VIT_L_14,
         side=224,
         crop=False,
         mean=(0.485, 0.456, 0.406),
@@ -101,11 +103,8 @@ VISION_TRANSFORMERS = {
         identity="clip-vit-l-14 middle-square bicubic-336",
         classes=("CLIPVisionConfig", "CLIPVisionModelWithProjection"),
         config={
-            "hidden_size": 1024,
+            **_VIT_L_14,
             "intermediate_size": 4096,
-            "num_hidden_layers": 24,
-            "num_attention_heads": 16,
-            "patch_size": 14,
             "projection_dim": 768,
             "hidden_act": "quick_gelu",
         },

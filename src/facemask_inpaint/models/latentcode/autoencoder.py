@@ -22,7 +22,8 @@ from facemask_inpaint.models.latentcode.blocks import (
     activated,
     level_widths,
 )
-from facemask_inpaint.models.layers.cheaper_convs import DoublingConv2d, ImageConv2d
+from facemask_inpaint.models.layers.cheaper_convs import ImageConv2d
+from facemask_inpaint.models.layers.token_unet import Upsample
 
 
 class Autoencoder(nn.Module):
@@ -259,19 +260,6 @@ class Downsample(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to ``(N, C, H / 2, W / 2)``."""
         x = self.conv(F.pad(x, (0, 1, 0, 1)))
-        return x
-
-
-class Upsample(nn.Module):
-    """Doubles height and width by repetition, then convolves."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = DoublingConv2d(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, C, H, W)`` to ``(N, C, 2H, 2W)``."""
-        x = self.conv(x)
         return x
 
 
