@@ -10,34 +10,16 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
 from io import StringIO
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import torch
+from stand_ins import StandIns
 from torch import Tensor, nn
 
 from facemask_inpaint import models
-
-UNNEEDED = (
-    *("accelerate", "blobfile", "cv2", "fla", "imageio", "kornia", "matplotlib", "mpi4py"),
-    *("pytorch_lightning", "requests", "scipy", "skimage", "timm", "torchvision", "tqdm"),
-)
-"""Packages that official modules import at their head, though a forward pass hardly needs them."""
-
-STAND_INS: dict[str, object] = {
-    "Callback": object,
-    "DropPath": lambda rate: nn.Identity(),
-    "GatedLinearAttention": nn.Module,
-    "LightningDataModule": object,
-    "LightningModule": nn.Module,
-    "to_2tuple": lambda value: value if isinstance(value, tuple) else (value, value),
-    "trunc_normal_": nn.init.trunc_normal_,
-}
-"""What a forward pass does need of those."""
 
 
 @dataclass(frozen=True)
@@ -390,25 +372,9 @@ def official_network(rival: Rival, clones: Path) -> nn.Module:
     sys.path[:] = [str(clone / folder) for folder in rival.folders] + [
         folder for folder in sys.path if folder != here
     ]
-    sys.meta_path.append(_StandIns())
+    sys.meta_path.append(StandIns())
     torch.manual_seed(0)
     with redirect_stdout(StringIO()):
         network = rival.build()
     network.eval()
     return network
-
-
-class _StandIns(MetaPathFinder, Loader):
-    """Finds those of :data:`UNNEEDED` that are not installed."""
-
-    def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
-        unneeded = name.partition(".")[0] in UNNEEDED
-        return ModuleSpec(name, self, is_package=True) if unneeded else None
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = ModuleType(spec.name)
-        module.__getattr__ = lambda name: STAND_INS.get(name, MagicMock())
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Leave the module empty."""

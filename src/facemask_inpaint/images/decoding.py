@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -240,14 +241,10 @@ def decode_images(images: ImagesLike, *, value_range: ValueRange | None = None) 
         stack = cast(_Regroup, torch.stack if isinstance(images, Tensor) else np.stack)
         return DecodedImages(decoded, stack)
     image = cast(ImageLike, images)
-    return DecodedImages([decode_image(image, value_range=value_range)], _only)
+    return DecodedImages([decode_image(image, value_range=value_range)], itemgetter(0))
 
 
 _Regroup = Callable[[list[LoadedImage]], LoadedImages]
-
-
-def _only(composites: list[LoadedImage]) -> LoadedImage:
-    return composites[0]
 
 
 def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -> DecodedImage:
