@@ -13,7 +13,12 @@ from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.comodgan import official
 from facemask_inpaint.models.layers.checks import require_power_of_two
 from facemask_inpaint.models.layers.skip_decoder import NoiseMode, SkipDecoder, check_noise_mode
-from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear, MappingNetwork
+from facemask_inpaint.models.layers.stylegan2 import (
+    EqualConv2d,
+    EqualLinear,
+    MappingNetwork,
+    lay_out,
+)
 
 INNER_SIDE = 4
 """Side of the innermost features."""
@@ -87,6 +92,7 @@ class CoModGAN(InpaintingNetwork):
         self.decoder = SkipDecoder(
             channels, latent_dim + code_dim, inner_side=INNER_SIDE, clamp=clamp
         )
+        lay_out(self)
 
     @override
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:

@@ -12,7 +12,7 @@ from typing_extensions import override
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.checks import require_multiple, require_power_of_two
 from facemask_inpaint.models.layers.skip_decoder import NoiseMode, check_noise_mode
-from facemask_inpaint.models.layers.stylegan2 import MappingNetwork
+from facemask_inpaint.models.layers.stylegan2 import MappingNetwork, lay_out
 from facemask_inpaint.models.mat import official
 from facemask_inpaint.models.mat.coarse import HEADS, TOKEN_SIDE, CoarseStage
 from facemask_inpaint.models.mat.refinement import INNER_SIDE, RefinementStage
@@ -76,6 +76,7 @@ class MAT(InpaintingNetwork):
         self.refinement = RefinementStage(
             channel_plan(resolution, channel_base, channel_max), latent_dim
         )
+        lay_out(self)
 
     @property
     def any_size(self) -> bool:  # type: ignore[override]
