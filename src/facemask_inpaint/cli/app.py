@@ -7,6 +7,8 @@ import threading
 
 import click
 
+from facemask_inpaint.cli import options
+
 
 @click.command()
 @click.option(
@@ -23,7 +25,7 @@ import click
     show_default=True,
     help="Preselected parser, for portraits without a label map.",
 )
-@click.option("--device", help="cuda, cpu … (default: cuda when there).")
+@options.device_option
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),

@@ -36,28 +36,25 @@ class _Reading(TypedDict):
     no_cache: bool
 
 
-def _reader_options(command: options.Command) -> options.Command:
-    """How images become features; both commands read alike."""
-    for option in (
-        click.option("--csv", "csv_file", type=options.anywhere, help="Write the table here."),
-        click.option("--json", "json_file", type=options.anywhere, help="Write everything here."),
-        click.option("--no-cache", is_flag=True, help="Compute all features anew."),
-        click.option("--cache", type=options.anywhere, help="Folder that keeps features."),
-        click.option(
-            "--on-error",
-            type=click.Choice(["raise", "skip"]),
-            default="skip",
-            show_default=True,
-            help="What to do with an image that cannot be read: stop, or measure the others and "
-            "end with status 1 and a list.",
-        ),
-        click.option("--workers", type=int, help="Decoding threads (default: one per core)."),
-        click.option("--batch-size", default=32, show_default=True, help="Images at a time."),
-        click.option("--device", help="cuda, cpu … (default: cuda when there)."),
-        click.option("--dtype", default="float32", show_default=True, help="Or float16, bfloat16."),
-    ):
-        command = option(command)
-    return command
+_reader_options = options.together(
+    click.option("--dtype", default="float32", show_default=True, help="Or float16, bfloat16."),
+    options.device_option,
+    click.option("--batch-size", default=32, show_default=True, help="Images at a time."),
+    click.option("--workers", type=int, help="Decoding threads (default: one per core)."),
+    click.option(
+        "--on-error",
+        type=click.Choice(["raise", "skip"]),
+        default="skip",
+        show_default=True,
+        help="What to do with an image that cannot be read: stop, or measure the others and "
+        "end with status 1 and a list.",
+    ),
+    click.option("--cache", type=options.anywhere, help="Folder that keeps features."),
+    click.option("--no-cache", is_flag=True, help="Compute all features anew."),
+    click.option("--json", "json_file", type=options.anywhere, help="Write everything here."),
+    click.option("--csv", "csv_file", type=options.anywhere, help="Write the table here."),
+)
+"""How images become features; both commands read alike."""
 
 
 @click.command()

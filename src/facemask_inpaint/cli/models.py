@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     type=options.existing,
     help="With --check: compare with the published examples in this folder.",
 )
-@click.option("--device", help="cuda, cpu … (default: cuda when there).")
+@options.device_option
 def models(
     name: str | None,
     check: bool,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypedDict, TypeVar, cast
 
 import click
 
@@ -20,15 +20,34 @@ if TYPE_CHECKING:
     from facemask_inpaint.data import Faces
     from facemask_inpaint.metrics import FeatureReader
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., object])
 Item = TypeVar("Item")
+
+
+class Decorator(Protocol):
+    """What adds options to a command."""
+
+    def __call__(self, command: Command, /) -> Command:
+        """Return the command with its options."""
+
+
+def together(*decorators: Decorator) -> Decorator:
+    """Return several options as one decorator; ``--help`` lists them in this order."""
+
+    def decorate(command: Command, /) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
 
 existing = click.Path(exists=True, path_type=Path)
 anywhere = click.Path(path_type=Path)
 at_least_one = click.IntRange(min=1)
 
 
-def classes_option(default: str | None = "all") -> Callable[[Command], Command]:
+def classes_option(default: str | None = "all") -> Decorator:
     """Return the option ``--classes``: names, letters and ranges of mask classes."""
     return click.option(
         "--classes",
@@ -38,52 +57,38 @@ def classes_option(default: str | None = "all") -> Callable[[Command], Command]:
     )
 
 
-def class_table_option(command: Command) -> Command:
-    """Add ``--class-table``: a JSON or YAML file with the user's own mask classes."""
-    return click.option(
-        "--class-table",
-        type=existing,
-        help="JSON or YAML file: class name to list of label names; replaces the twelve classes.",
-    )(command)
+class_table_option = click.option(
+    "--class-table",
+    type=existing,
+    help="JSON or YAML file: class name to list of label names; replaces the twelve classes.",
+)
 
+dilate_option = click.option(
+    "--dilate",
+    type=float,
+    help="Dilate masks by this many pixels, or by a share of the side when below 1 "
+    "(default: 0.01).",
+)
 
-def dilate_option(command: Command) -> Command:
-    """Add ``--dilate``: how far masks are dilated."""
-    return click.option(
-        "--dilate",
-        type=float,
-        help="Dilate masks by this many pixels, or by a share of the side when below 1 "
-        "(default: 0.01).",
-    )(command)
+label_order_option = click.option(
+    "--label-order",
+    type=click.Choice(list(LABEL_ORDERS)),
+    help="Order of the ids in label maps of faces (default: the data set's own, else that of "
+    "CelebAMask-HQ).",
+)
 
+vocabulary_option = click.option(
+    "--vocabulary",
+    help="What label ids stand for, if not faces: cityscapes, ade20k, lip, atr, or a JSON or "
+    "YAML file with labels of your own.",
+)
 
-def label_order_option(command: Command) -> Command:
-    """Add ``--label-order``: in which order the ids in label maps of faces are."""
-    return click.option(
-        "--label-order",
-        type=click.Choice(list(LABEL_ORDERS)),
-        help="Order of the ids in label maps of faces (default: the data set's own, else that of "
-        "CelebAMask-HQ).",
-    )(command)
-
-
-def vocabulary_option(command: Command) -> Command:
-    """Add ``--vocabulary``: what the ids in label maps of other things than faces stand for."""
-    return click.option(
-        "--vocabulary",
-        help="What label ids stand for, if not faces: cityscapes, ade20k, lip, atr, or a JSON or "
-        "YAML file with labels of your own.",
-    )(command)
-
-
-def model_option(command: Command) -> Command:
-    """Add ``--model``: the one model that a command works with."""
-    return click.option(
-        "--model",
-        default="lite",
-        show_default=True,
-        help="Registry name, folder or hub repository.",
-    )(command)
+model_option = click.option(
+    "--model",
+    default="lite",
+    show_default=True,
+    help="Registry name, folder or hub repository.",
+)
 
 
 class FaceNumber(click.ParamType["int | str"]):
@@ -101,17 +106,15 @@ class FaceNumber(click.ParamType["int | str"]):
         return int(text) if text.isdecimal() else text
 
 
-def exchanges_option(command: Command) -> Command:
-    """Add ``--exchanges``: the number of exchanges in tests of differences."""
-    return click.option(
-        "--exchanges",
-        type=at_least_one,
-        help="Random exchanges of the test of differences; the smallest p-value is one in so many "
-        "(default: 9,999, and more for many models).",
-    )(command)
+exchanges_option = click.option(
+    "--exchanges",
+    type=at_least_one,
+    help="Random exchanges of the test of differences; the smallest p-value is one in so many "
+    "(default: 9,999, and more for many models).",
+)
 
 
-def metrics_option(default: Sequence[str], further: str = "") -> Callable[[Command], Command]:
+def metrics_option(default: Sequence[str], further: str = "") -> Decorator:
     """``--metrics``: names out of the table of metrics."""
     names = " ".join(metric_rows())
     return click.option(
@@ -121,15 +124,12 @@ def metrics_option(default: Sequence[str], further: str = "") -> Callable[[Comma
     )
 
 
-def extractor_options(*, several: bool) -> Callable[[Command], Command]:
+def extractor_options(*, several: bool) -> Decorator:
     """``--extractor`` and ``--weights``: how images become features."""
     repeated = " May be repeated: metrics are then named fid@NAME." if several else ""
 
-    def decorate(command: Command) -> Command:
-        command = click.option(
-            "--weights", type=existing, help="Own copy of the extractor's file."
-        )(command)
-        return click.option(
+    return together(
+        click.option(
             "--extractor",
             type=click.Choice(EXTRACTORS),
             multiple=several,
@@ -138,28 +138,28 @@ def extractor_options(*, several: bool) -> Callable[[Command], Command]:
             help="Front end of the Inception network, see the docs on metrics; dinov2; clip; "
             "efficientnet-lite0, which needs no download and compares with nothing published; or "
             f"random-convolutions, which needs no weights: for rehearsals.{repeated}",
-        )(command)
+        ),
+        click.option("--weights", type=existing, help="Own copy of the extractor's file."),
+    )
 
-    return decorate
 
-
-def face_options(command: Command) -> Command:
-    """``--identity`` and ``--landmarks``: what face networks say about predictions."""
-    command = click.option(
-        "--landmarks",
-        "finders",
-        type=click.Choice(face_networks("landmarks")),
-        multiple=True,
-        help="Measure by this landmark finder too: landmark errors, faces found. May be repeated.",
-    )(command)
-    return click.option(
+face_options = together(
+    click.option(
         "--identity",
         "embedders",
         type=click.Choice(face_networks("embedding")),
         multiple=True,
         help="Measure by this face recogniser too: distance, recognised, re-identified. May be "
         "repeated.",
-    )(command)
+    ),
+    click.option(
+        "--landmarks",
+        "finders",
+        type=click.Choice(face_networks("landmarks")),
+        multiple=True,
+        help="Measure by this landmark finder too: landmark errors, faces found. May be repeated.",
+    ),
+)
 
 
 def feature_readers(
@@ -191,28 +191,23 @@ def feature_readers(
     }
 
 
-def compute_options(command: Command) -> Command:
-    """Add ``--device``, ``--dtype``, ``--batch-size`` and ``--seed``."""
-    for option in (
-        click.option(
-            "--seed",
-            type=click.IntRange(min=0),
-            default=0,
-            show_default=True,
-            help="Seed of all random draws.",
-        ),
-        click.option(
-            "--batch-size",
-            type=at_least_one,
-            default=8,
-            show_default=True,
-            help="Images at a time.",
-        ),
-        click.option("--dtype", default="float32", show_default=True, help="Or bfloat16, float16."),
-        click.option("--device", help="cuda, cpu … (default: cuda when there)."),
-    ):
-        command = option(command)
-    return command
+device_option = click.option("--device", help="cuda, cpu … (default: cuda when there).")
+
+
+compute_options = together(
+    device_option,
+    click.option("--dtype", default="float32", show_default=True, help="Or bfloat16, float16."),
+    click.option(
+        "--batch-size", type=at_least_one, default=8, show_default=True, help="Images at a time."
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Seed of all random draws.",
+    ),
+)
 
 
 _CONDITIONS = ("prompt", "negative_prompt", "steps", "guidance_scale", "sampling", "refine")
@@ -223,18 +218,14 @@ def conditions(call: Mapping[str, object]) -> Conditions:
     return cast("Conditions", {name: call[name] for name in _CONDITIONS})
 
 
-def condition_options(command: Command) -> Command:
-    """Add ``--prompt``, ``--negative-prompt``, ``--steps`` and ``--guidance-scale``."""
-    for option in (
-        click.option(
-            "--guidance-scale", type=float, help="Weight of the prompt, for networks that take it."
-        ),
-        click.option("--steps", type=at_least_one, help="Denoising steps of a diffusion network."),
-        click.option("--negative-prompt", help="What the hole should not show."),
-        click.option("--prompt", help="What the hole should show (default: by its mask class)."),
-    ):
-        command = option(command)
-    return command
+condition_options = together(
+    click.option("--prompt", help="What the hole should show (default: by its mask class)."),
+    click.option("--negative-prompt", help="What the hole should not show."),
+    click.option("--steps", type=at_least_one, help="Denoising steps of a diffusion network."),
+    click.option(
+        "--guidance-scale", type=float, help="Weight of the prompt, for networks that take it."
+    ),
+)
 
 
 class MaskerOptions(TypedDict, total=False):

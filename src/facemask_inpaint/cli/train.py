@@ -58,7 +58,7 @@ _ENDS = {
     help="Check all portraits first, and leave out unusable ones.",
 )
 @click.option("--out", type=options.anywhere, help="Folder of the run (default: runs/RECIPE).")
-@click.option("--device", help="cuda, cpu … (default: cuda when there).")
+@options.device_option
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that read images.")
 def train(
     recipe: str,
