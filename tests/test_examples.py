@@ -320,10 +320,10 @@ def test_placed_portraits_are_measured_and_kept(
     first = CliRunner().invoke(script.main, arguments, catch_exceptions=False).stdout
     assert "2 faces found, 0 missed" in first
     row = next(line for line in first.splitlines() if line.startswith("| nose | 2 |"))
-    reduced, by_labels, by_parser, unframed = (
+    resampled, reduced, by_labels, by_parser, unframed = (
         tuple(map(float, pair)) for pair in re.findall(r"x ([\d.]+), x ([\d.]+)", row)
     )
-    assert max(*reduced, *by_labels, *by_parser) < 1.5
+    assert max(*resampled, *reduced, *by_labels, *by_parser) < 1.5
     assert unframed > by_parser
     monkeypatch.setattr(script.Measurement, "measure", None)
     assert CliRunner().invoke(script.main, arguments, catch_exceptions=False).stdout == first

@@ -9,9 +9,10 @@ Every portrait is put into a photo of 1600 x 1200, once in front of a wall and o
 discs, at a random place, 0.3 to 2 times its size and turned by up to 30 degrees. Its hole goes with
 it. Filled photos are brought back to the upright square of 256 x 256 by the true transform, and
 measured there like the portrait itself, so a value of the photo over that of the portrait says what
-being placed costs. Part of that is the number of pixels alone: the upright portrait is also filled
-at the size that it has in the photo. Distances are mean absolute differences in the hole, levels of
-255, and the deep distance of ``lite_quality.py``.
+being placed costs. Two other references say what part of that comes from where: the filled upright
+portrait, placed and brought back, is as blurred as the photo is; and the upright portrait, filled
+at the size that it has in the photo, has as few pixels. Distances are mean absolute differences in
+the hole, levels of 255, and the deep distance of ``lite_quality.py``.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ from tqdm import tqdm
 
 import facemask_inpaint as fmi
 from facemask_inpaint.errors import ComponentAbsentError
-from facemask_inpaint.images.warping import warp
 from facemask_inpaint.inpainting.face_crop import FaceCrop
 from facemask_inpaint.inpainting.framing import FRAMINGS
 from facemask_inpaint.metrics.features.efficientnet import LEVELS, EfficientNetLite
@@ -50,6 +50,7 @@ DEGREES = 30.0
 LANDMARKS = ("right eye", "left eye", "nose", "right corner", "left corner")
 
 UPRIGHT = "upright portrait"
+RESAMPLED = "upright, then placed"
 REDUCED = "upright, as many pixels"
 FRAMED = "framed by the true label map"
 
@@ -96,6 +97,10 @@ class Placed:
         """Return the portrait's square of a photo, upright and at the portrait's own size."""
         return self.square.extract(photo, SIDE)
 
+    def holding(self, image: Image.Image) -> Image.Image:
+        """Return the photo with another image in the portrait's place."""
+        return _pasted(self.photo, image, self.square)
+
     def warped(self, hole: Hole) -> Hole:
         """Return the hole of a portrait in the photo."""
         return _nearest(hole.astype(np.uint8), self.square) > 0
@@ -109,13 +114,22 @@ def place(image: Image.Image, labels: Pixels, background: Background, seed: int)
     margin = 0.7 * side
     x, y = (float(rng.uniform(margin, extent - margin)) for extent in PHOTO)
     square = Crop(x, y, side, side, math.radians(rng.uniform(-DEGREES, DEGREES)))
-    photo = background(rng)
-    from_photo = FaceCrop(square, SIDE).to_photo.inverse
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
-    levels = warp(pixels, from_photo, PHOTO[::-1]).clamp(0, 255).round().byte()
-    shown = _nearest(np.full((SIDE, SIDE), 255, np.uint8), square)
-    photo.paste(Image.fromarray(levels.permute(1, 2, 0).numpy()), mask=Image.fromarray(shown))
+    photo = _pasted(background(rng), image, square)
     return Placed(photo, _nearest(labels, square), square)
+
+
+def _pasted(photo: Image.Image, image: Image.Image, square: Crop) -> Image.Image:
+    """A photo with an image over the square."""
+    rows, columns = square.region(photo.size)
+    around, pixels = (
+        torch.from_numpy(np.array(each)).permute(2, 0, 1).float()
+        for each in (photo.crop((columns.start, rows.start, columns.stop, rows.stop)), image)
+    )
+    levels = FaceCrop(square, SIDE).within((rows, columns)).uncrop(pixels, around)
+    levels = levels.clamp(0, 255).round().byte().permute(1, 2, 0)
+    photo = photo.copy()
+    photo.paste(Image.fromarray(levels.numpy()), (columns.start, rows.start))
+    return photo
 
 
 def _nearest(plane: Pixels, square: Crop) -> Pixels:
@@ -202,12 +216,9 @@ class Record:
     def of(cls, line: str) -> Record:
         """Read a record back from a line of JSON."""
         values = json.loads(line)
-        fills, readings = values.pop("fills"), values.pop("readings")
-        return cls(
-            fills=[Fill(**each) for each in fills],
-            readings=[Reading(**each) for each in readings],
-            **values,
-        )
+        fills = [Fill(**each) for each in values["fills"]]
+        readings = [Reading(**each) for each in values["readings"]]
+        return cls(values["key"], fills, readings, values["missed"])
 
 
 @dataclass(frozen=True)
@@ -224,10 +235,11 @@ class Measurement:
         """Measure one portrait, upright and in a photo per background."""
         record = Record(key, [], [], 0)
         holes = dict(holes_of(labels, names))
+        uprights = {}
         for name, hole in holes.items():
-            upright = self.inpainter(image, hole, seed=seed)
-            distances = self._distances(image, upright, hole)
-            record.fills.append(Fill(key, name, "none", 1.0, UPRIGHT, *distances))
+            uprights[name] = self.inpainter(image, hole, seed=seed)
+            distances = self._distances(image, uprights[name], hole)
+            record.fills.append(Fill(key, name, "none", 1, UPRIGHT, *distances))
         for number, (background, draw) in enumerate(BACKGROUNDS.items()):
             placed = place(image, labels, draw, seed * len(BACKGROUNDS) + number)
             scale = placed.square.width / SIDE
@@ -237,7 +249,11 @@ class Measurement:
                 continue
             record.readings.append(read(placed, face, key, background))
             for name, hole in holes.items():
-                filled = {REDUCED: self._reduced(image, hole, scale, seed)}
+                resampled = placed.back(placed.holding(uprights[name]))
+                filled = {
+                    RESAMPLED: (placed.back(placed.photo), resampled),
+                    REDUCED: self._reduced(image, hole, scale, seed),
+                }
                 filled |= self._filled(placed, placed.warped(hole), face, seed)
                 for way, pair in filled.items():
                     distances = self._distances(*pair, hole)
@@ -330,12 +346,7 @@ def spread(readings: Sequence[Reading], missed: int) -> Iterator[str]:
 @click.option("--model", default="lite", show_default=True)
 @click.option("--judge", type=click.Choice(list(LEVELS)), default="lite0", show_default=True)
 @click.option("--parser", default="small", show_default=True)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs/placed-portraits"),
-    help="Folder of the measurements; portraits that are in it are not measured again.",
-)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/placed-portraits"))
 def main(
     data: Path,
     split: str,
@@ -346,7 +357,7 @@ def main(
     parser: str,
     out: Path,
 ) -> None:
-    """Print the tables and leave every measurement in a folder."""
+    """Print the tables; leave every measurement in a folder, where a later run goes on."""
     torch.set_num_threads(1)
     inpainter = fmi.Inpainter.from_pretrained(model)
     finder = cast(PhotoParser, load_parser(parser))
