@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import facemask_inpaint as fmi
 
 
@@ -14,9 +16,10 @@ def _run(code: str) -> str:
     ).stdout
 
 
-def test_import_brings_no_torch() -> None:
+@pytest.mark.parametrize("module", ["facemask_inpaint", "facemask_inpaint.cli"])
+def test_import_brings_nothing_heavy(module: str) -> None:
     heavy = "{'torch', 'numpy', 'PIL', 'scipy', 'huggingface_hub'}"
-    assert _run(f"import sys, facemask_inpaint; print({heavy} & set(sys.modules))") == "set()\n"
+    assert _run(f"import sys, {module}; print({heavy} & set(sys.modules))") == "set()\n"
 
 
 def test_listing_models_brings_no_torch() -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 LABEL_NAMES: tuple[str, ...] = (
     *("background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear"),
@@ -30,7 +31,7 @@ PAIRED_LABELS: tuple[tuple[str, str], ...] = (
 )
 """Labels that come left and right."""
 
-LabelIds: TypeAlias = NDArray[np.uint8]
+LabelIds: TypeAlias = "NDArray[np.uint8]"
 """``(H, W)`` uint8 label ids in the order of CelebAMask-HQ."""
 
 OVAL = (

@@ -42,7 +42,7 @@ CheckpointPaths = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
 PIPELINE_PREFIX = "diffusers:"
 """Prefix of the name of a hub repository that holds a pipeline of ``diffusers``."""
 
-_CONFIG = {"architecture": str, "options": Mapping[str, Any]}
+_CONFIG = {"architecture": str, "options": Mapping[str, object]}
 """The entries that ``config.json`` must have."""
 
 

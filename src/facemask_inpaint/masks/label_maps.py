@@ -15,7 +15,7 @@ from PIL import Image
 from facemask_inpaint import images
 from facemask_inpaint.errors import LabelMapError, MaskError
 from facemask_inpaint.labels import LABEL_IDS, LabelIds, LabelOrder
-from facemask_inpaint.masks._label_arrays import advice, read_ids, read_plane, with_ids
+from facemask_inpaint.masks._label_arrays import Ids, advice, read_ids, read_plane, with_ids
 from facemask_inpaint.masks._tensors import is_tensor
 from facemask_inpaint.masks.label_orders import in_order_of_faces, named_order
 from facemask_inpaint.masks.morphology import Hole
@@ -133,7 +133,6 @@ LabelMapLike: TypeAlias = (
 one, or an :class:`Annotation`. Three equal channels, last in arrays, count as one. Label ids are
 in the order of CelebAMask-HQ, unless a vocabulary or a label order is given."""
 
-Ids = TypeVar("Ids", NDArray[Any], "Tensor", Image.Image)
 Mirrored = TypeVar("Mirrored", NDArray[Any], "Tensor", Image.Image, LabelMap, Annotation)
 
 

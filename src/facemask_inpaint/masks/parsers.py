@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Parser: TypeAlias = Callable[[Any], LabelIds]
+Parser: TypeAlias = Callable[..., LabelIds]
 """From a photo to its label map ``(H, W)``; see :class:`facemask_inpaint.parsing.FaceParser`."""
 
 ParsedMap: TypeAlias = "NDArray[np.uint8] | Tensor | Image.Image"
@@ -140,7 +140,7 @@ def unavailable_labels(parser: Parser, component: Component) -> list[str]:
     return [name for name in needed if name not in available]
 
 
-def _label(photo: Any, parser: Parser, shape: tuple[int, ...]) -> LabelIds:
+def _label(photo: object, parser: Parser, shape: tuple[int, ...]) -> LabelIds:
     label_map = np.asarray(parser(photo))
     if label_map.shape != tuple(shape):
         raise LabelMapError(
