@@ -50,3 +50,11 @@ def test_training_updates_the_statistics() -> None:
     conv, norm = copy.deepcopy(CONVS["strided"]), nn.BatchNorm2d(5)
     conv_norm(conv, norm, torch.randn(2, 3, 32, 32))
     assert norm.num_batches_tracked == 1
+
+
+def test_a_network_is_traced_by_torchscript() -> None:
+    conv, norm, x = CONVS["mirrored"], trained_norm(5).float(), torch.randn(1, 3, 32, 32)
+    both = nn.ModuleList([conv, norm])
+    both.forward = lambda x: conv_norm(conv, norm, x)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.trace(both, x)(x), norm(conv(x)))

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from facemask_inpaint._internal.files import atomic_path
@@ -21,6 +23,9 @@ MAX_PIXELS = 178_956_970
 
 REDUCED = "facemask_inpaint reduced"
 """Key in an image's ``info`` under which the name of a file of 16 bits per colour is kept."""
+
+_STRIP = 256
+"""Rows of an image whose samples are read at a time."""
 
 _EXIF_ORIENTATION = 0x0112
 
@@ -149,6 +154,21 @@ def shared_upright(image: Image.Image, name: str) -> Image.Image:
     if is_reduced:
         turned.info[REDUCED] = name
     return turned
+
+
+def samples_of(image: Image.Image) -> NDArray[Any]:
+    """Return the samples ``(H, W)`` or ``(H, W, C)`` of an image as a new array.
+
+    ``np.asarray(image)`` gives the same, but holds the bytes twice meanwhile.
+    """
+    samples: NDArray[Any] = np.empty(0)
+    for top in range(0, image.height, _STRIP):
+        bottom = min(top + _STRIP, image.height)
+        strip = np.asarray(image.crop((0, top, image.width, bottom)))
+        if not top:
+            samples = np.empty((image.height, *strip.shape[1:]), strip.dtype)
+        samples[top:bottom] = strip
+    return samples
 
 
 def _orientation(image: Image.Image) -> int:

@@ -18,7 +18,7 @@ from torch import Tensor
 from facemask_inpaint._internal.types import ImageArray, MaskLike, MasksLike, Size
 from facemask_inpaint.errors import MaskError
 from facemask_inpaint.images.arrays import is_dense, ordered
-from facemask_inpaint.images.files import read_image, result_mode, shared_upright
+from facemask_inpaint.images.files import read_image, result_mode, samples_of, shared_upright
 
 _SCALES = (1, 255, 65535)
 """The values for hole in masks of whole numbers; the smallest that no value exceeds counts."""
@@ -184,9 +184,9 @@ def _as_tensor(mask: object, name: str) -> Tensor:
 def _samples(image: Image.Image, name: str) -> np.ndarray:
     """Grey ``(H, W)`` or RGB ``(H, W, 3)`` samples of an upright PIL image."""
     if image.mode in _GREY_MODES:
-        return np.asarray(image)
+        return samples_of(image)
     image = image.convert(result_mode(image)) if image.mode in ("La", "RGBa") else image
-    samples = np.asarray(image.convert("RGB"))
+    samples = samples_of(image.convert("RGB"))
     if image.has_transparency_data and (samples == samples[0, 0]).all():
         least, most = image.convert("RGBA").getchannel("A").getextrema()
         if least != most:

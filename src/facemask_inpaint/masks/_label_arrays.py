@@ -12,7 +12,7 @@ from PIL import Image
 from facemask_inpaint import images
 from facemask_inpaint.errors import LabelMapError
 from facemask_inpaint.images import formats
-from facemask_inpaint.images.files import shared_upright
+from facemask_inpaint.images.files import samples_of, shared_upright
 from facemask_inpaint.masks._tensors import is_tensor, tensor_like
 from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
 
@@ -112,7 +112,7 @@ def _is_jpeg(path: Path) -> bool:
 
 def _image_ids(image: Image.Image) -> NDArray[np.generic]:
     """``(H, W)`` samples of an image in a grey or palette mode, or of three equal channels."""
-    samples = np.asarray(image)
+    samples = samples_of(image)
     if image.mode in _ID_MODES:
         return samples if samples.ndim == 2 else samples[..., 0]
     plane = _plane(samples)

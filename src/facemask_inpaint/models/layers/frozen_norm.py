@@ -16,10 +16,11 @@ def conv_norm(conv: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d, x: Ten
     In inference mode the norm is a factor and an offset for each channel. They are put into the
     convolution's weight and bias for this call, which saves a pass over its output and leaves
     the stored weights as they are. That pays wherever the maps are larger than the weights. An
-    exported graph, whose sizes are not known yet, keeps the norm.
+    exported or traced graph, whose sizes are not known yet, keeps the norm.
     """
     output: Tensor
-    if norm.training or is_exporting() or conv.weight.numel() > x[0].numel():
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    if norm.training or tracing or is_exporting() or conv.weight.numel() > x[0].numel():
         output = norm(conv(x))
         return output
     scale, shift = factors(norm)
