@@ -84,7 +84,7 @@ def our_pass(network: models.InpaintingNetwork, job: Job) -> Pass:
     rival, network = RIVALS[job.name], inpainter.network
     image, hole = (part.to(inpainter.dtype) for part in scene(rival.side))
     if job.compiled:
-        network.fill = torch.compile(network.fill)
+        inpainter.compile()
     if rival.ours is not None:
         return partial(rival.ours, network, image)
     shapes = network.latent_spec(1, *image.shape[2:])
