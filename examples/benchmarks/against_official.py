@@ -7,7 +7,10 @@ there, or that do not import, give a row that says so; nothing of them is shippe
 Each network is measured in a process of its own, on one thread: the official network gets made-up
 weights, this library's network gets the same ones, and then both take turns. CUDA kernels of the
 official code are replaced by the reference implementations that it brings along for CPUs. Peak
-memory, weights included, is measured in two further processes, one for each side.
+memory, weights included, is measured in two further processes, one for each side. Of RePaint, LDM
+and Moebius one call of the U-Net is measured. Moebius needs ``timm`` and ``diffusers``; packages
+that are imported but not needed may be missing. PixelHacker has no row: its attention is written
+in Triton, for GPUs only. MAT draws which features to keep, so its predictions differ.
 """
 
 from __future__ import annotations
@@ -57,7 +60,9 @@ class Times:
         ours: of this library's.
         ratio: median of the ratios of passes that followed each other.
         best: ratio of the fastest passes, which other processes disturb least.
-        difference: mean absolute difference in the hole, on the scale [-1, 1].
+        difference: mean absolute difference in the hole on the scale [-1, 1]; where untrained
+            weights give predictions beyond it, as a share of the largest value.
+        largest: the largest difference, likewise.
         options: constructor arguments of this library's network.
     """
 
@@ -66,6 +71,7 @@ class Times:
     ratio: float
     best: float
     difference: float
+    largest: float
     options: Mapping[str, object]
 
 
@@ -107,16 +113,18 @@ def times(job: Job) -> Times | str:
         official = official_network(RIVALS[job.name], job.clones)
         network = models.from_official(RIVALS[job.name].architecture, official.state_dict())
         theirs, mine = official_pass(official, job), our_pass(network, job)
-        apart = (theirs() - mine().float()).abs()
+        expected, got = theirs(), mine().float()
     except Exception as error:
         return f"  {type(error).__name__}: {error}".splitlines()[0][:110]
-    hole = F.interpolate(scene(RIVALS[job.name].side)[1], apart.shape[2:]) == 1
+    hole = F.interpolate(scene(RIVALS[job.name].side)[1], got.shape[2:]).expand_as(got) == 1
+    apart = (expected - got)[hole].abs() / expected[hole].abs().max().clamp(min=1)
     rounds = [(seconds_of(theirs), seconds_of(mine)) for _ in range(job.repeats)]
     return Times(
         *(statistics.median(one) for one in zip(*rounds)),
         ratio=statistics.median(second / first for first, second in rounds),
         best=min(second for _, second in rounds) / min(first for first, _ in rounds),
-        difference=float(apart[hole.expand_as(apart)].mean()),
+        difference=float(apart.mean()),
+        largest=float(apart.max()),
         options=dict(network.options),
     )
 
@@ -156,7 +164,7 @@ def main(clones: Path, chosen: tuple[str, ...], dtype: str, compiled: bool, repe
     """Print a table: one row per network."""
     click.echo(f"one thread, CPU seconds, medians of {repeats} interleaved passes; ours: {dtype}")
     header = f"{'network':<14}{'side':>5}{'official':>10}{'ours':>8}{'ratio':>7}{'best':>6}"
-    click.echo(f"{header}{'mean |d|':>10}{'MiB':>7}{'ours':>7}{'load':>6}")
+    click.echo(f"{header}{'mean |d|':>10}{'max |d|':>9}{'MiB':>7}{'ours':>7}{'load':>6}")
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
         for name in chosen or RIVALS:
@@ -167,7 +175,7 @@ def main(clones: Path, chosen: tuple[str, ...], dtype: str, compiled: bool, repe
                 click.echo(row)
                 continue
             click.echo(f"{row.official:>10.3f}{row.ours:>8.3f}{row.ratio:>7.2f}", nl=False)
-            click.echo(f"{row.best:>6.2f}{row.difference:>10.1e}", nl=False)
+            click.echo(f"{row.best:>6.2f}{row.difference:>10.1e}{row.largest:>9.1e}", nl=False)
             for options in (None, row.options):
                 click.echo(f"{processes.submit(peak, job, options).result():>7.0f}", nl=False)
             click.echo(f"{os.getloadavg()[0]:>6.1f}")

@@ -18,7 +18,7 @@ import click
 import torch
 from torch import Tensor
 
-from facemask_inpaint import models
+from facemask_inpaint import Inpainter, models
 from facemask_inpaint.models import InpaintingNetwork
 
 NETWORKS: Mapping[str, tuple[str, dict[str, int], int]] = {
@@ -122,7 +122,7 @@ def rows(
         layout = torch.channels_last if variant.channels_last else torch.contiguous_format
         network = network.to(device, variant.dtype, memory_format=layout)
         if variant.compiled:
-            network.fill = torch.compile(network.fill)
+            Inpainter(network, device=device, dtype=variant.dtype).compile()
         for batch in batches:
             inputs = Inputs.draw(network, batch, resolution).on(device, variant)
             if device.type == "cuda":
@@ -162,7 +162,7 @@ def main(names: tuple[str, ...], batches: tuple[int, ...], device: str, seconds:
                     click.echo(row)
                     if time.monotonic() > end:
                         return
-            except (RuntimeError, TypeError) as error:
+            except (RuntimeError, TypeError, ImportError) as error:
                 click.echo(
                     f"| {name} | | | {variants[0].name} … | failed: {str(error)[:80]!r} | | |"
                 )
