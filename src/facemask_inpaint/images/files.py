@@ -156,12 +156,12 @@ def shared_upright(image: Image.Image, name: str) -> Image.Image:
     return turned
 
 
-def samples_of(image: Image.Image) -> NDArray[Any]:
+def samples_of(image: Image.Image) -> NDArray[np.generic]:
     """Return the samples ``(H, W)`` or ``(H, W, C)`` of an image as a new array.
 
     ``np.asarray(image)`` gives the same, but holds the bytes twice meanwhile.
     """
-    samples: NDArray[Any] = np.empty(0)
+    samples: NDArray[np.generic] = np.empty(0)
     for top in range(0, image.height, _STRIP):
         bottom = min(top + _STRIP, image.height)
         strip = np.asarray(image.crop((0, top, image.width, bottom)))
