@@ -118,14 +118,30 @@ def time_sampler(size: int, repeats: int) -> None:
         print(f"{name:28}{1000 * seconds:12.2f}")
 
 
+def time_resolutions(repeats: int) -> None:
+    """Print nanoseconds per pixel of the masker for label maps of growing size."""
+    masker, portrait = SemanticMasker(), Image.fromarray(data.sample(512).label_map)
+    classes = ("eyes", "hair", "head")
+    print(f"\n{'ns per pixel of a label map':28}" + "".join(f"{name:>12}" for name in classes))
+    for side in (256, 512, 1024, 2048):
+        labels = np.asarray(portrait.resize((side, side), Image.Resampling.NEAREST))
+        calls = {name: partial(masker, labels, name) for name in classes}
+        seconds = seconds_per_call(
+            {name: lambda _, call=call: call() for name, call in calls.items()},
+            max(1, repeats * 256**2 // side**2),
+        )
+        print(f"{side:<28}" + "".join(f"{1e9 * s / side**2:12.1f}" for s in seconds.values()))
+
+
 @click.command()
 @click.option("--size", default=512, show_default=True, help="Side of the masks.")
 @click.option("--repeats", default=100, show_default=True, help="Calls per round.")
 def main(size: int, repeats: int) -> None:
-    """Print both tables."""
+    """Print the tables."""
     torch.set_num_threads(1)
     compare_generators(size, repeats)
     time_sampler(size, repeats)
+    time_resolutions(repeats)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ conversion leave such differences."""
 _LARGE_HOLES_ARE_ALLOWED = ContextVar("large_holes_are_allowed", default=False)
 
 _SUSPICIOUS_SHARE = 0.7
+_STRIP = 256
 _GREY_MODES = ("1", "L", "I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 
@@ -76,7 +77,7 @@ def decode_mask(mask: MaskLike, size: Size, *, name: str = "mask") -> Tensor:
         raise MaskError(f"{name} is empty: no pixel is hole{hint}")
     total = plane.numel()
     limits = (_NEAR * scale, (1 - _NEAR) * scale)
-    near, sure = (int(_reaches(plane, limit).count_nonzero()) for limit in limits)
+    near, sure = (_count(plane, limit) for limit in limits)
     if near > sure:
         _warn(f"{near - sure} of {total} pixels of {name} are neither known nor hole; cut at half")
     share = count / total
@@ -159,6 +160,11 @@ def _plane(mask: MaskLike, size: Size | None, name: str) -> tuple[Tensor, int]:
 def _reaches(plane: Tensor, threshold: float) -> Tensor:
     """Where values are at least a threshold; whole numbers are compared as such: no copy."""
     return plane >= (threshold if plane.is_floating_point() else math.ceil(threshold))
+
+
+def _count(plane: Tensor, threshold: float) -> int:
+    """How many values are at least a threshold, some rows at a time."""
+    return sum(int(_reaches(rows, threshold).count_nonzero()) for rows in plane.split(_STRIP))
 
 
 def _as_tensor(mask: object, name: str) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -51,32 +52,34 @@ def resize_strips(strips: Iterable[Tensor], height: int, size: tuple[int, int]) 
         >>> resize_strips(strips, 8, (4, 6)).shape
         torch.Size([3, 4, 6])
     """
-    weights, top, low = _row_weights(height, size[0]), 0, torch.empty(0)
+    top, low, totals = 0, torch.empty(0), torch.zeros(size[0], 1)
     for strip in strips:
-        part = weights[:, top : top + strip.shape[1]].to(strip)
+        reached, weights = _row_weights(range(top, top + strip.shape[1]), height, size[0])
         if not top:
             low = strip.new_zeros(len(strip), size[0], strip.shape[2])
-        reached = part.any(dim=1).nonzero()
-        rows = slice(int(reached[0]), int(reached[-1]) + 1)
         for kept, plane in zip(low, strip):
-            kept[rows].addmm_(part[rows], plane)
+            kept[reached].addmm_(weights.to(strip), plane)
+        totals[reached] += weights.sum(dim=1, keepdim=True)
         top += strip.shape[1]
-    return resize(low[None], size)[0]
+    return resize((low.div_(totals.to(low)))[None], size)[0]
 
 
-def _row_weights(have: int, want: int) -> Tensor:
-    """Weights ``(want, have)`` of rows in those that :func:`resize` makes of them.
+def _row_weights(rows: range, have: int, want: int) -> tuple[slice, Tensor]:
+    """Which rows of the result some rows out of ``have`` reach, and their weights in them.
 
     Keys, "Cubic convolution interpolation for digital image processing", 1981, with a = -1/2, as
     wide as the rows that one of the result covers.
     """
-    scale = max(have / want, 1.0)
-    middles = (torch.arange(want, dtype=torch.float64) + 0.5) * (have / want)
-    rows = torch.arange(have, dtype=torch.float64) + 0.5
-    x = ((rows - middles[:, None]) / scale).abs()
+    ratio = have / want
+    scale = max(ratio, 1.0)
+    first = max(math.floor((rows.start - 2 * scale) / ratio - 0.5), 0)
+    stop = min(math.ceil((rows.stop + 2 * scale) / ratio + 0.5), want)
+    middles = (torch.arange(first, stop, dtype=torch.float64) + 0.5) * ratio
+    places = torch.arange(rows.start, rows.stop, dtype=torch.float64) + 0.5
+    x = ((places - middles[:, None]) / scale).abs()
     near, far = (1.5 * x - 2.5) * x * x + 1, ((2.5 - 0.5 * x) * x - 4) * x + 2
     weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
-    return (weights / weights.sum(dim=1, keepdim=True)).float()
+    return slice(first, stop), weights.float()
 
 
 def resize_part(rgb: Tensor, size: tuple[int, int], region: tuple[slice, slice]) -> Tensor:
