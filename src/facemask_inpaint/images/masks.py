@@ -35,6 +35,8 @@ _LARGE_HOLES_ARE_ALLOWED = ContextVar("large_holes_are_allowed", default=False)
 
 _SUSPICIOUS_SHARE = 0.7
 _STRIP = 256
+"""Rows of a mask whose values are compared at a time."""
+
 _GREY_MODES = ("1", "L", "I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 
@@ -164,7 +166,8 @@ def _reaches(plane: Tensor, threshold: float) -> Tensor:
 
 def _count(plane: Tensor, threshold: float) -> int:
     """How many values are at least a threshold, some rows at a time."""
-    return sum(int(_reaches(rows, threshold).count_nonzero()) for rows in plane.split(_STRIP))
+    strips = (plane[top : top + _STRIP] for top in range(0, len(plane), _STRIP))
+    return sum(int(_reaches(strip, threshold).count_nonzero()) for strip in strips)
 
 
 def _as_tensor(mask: object, name: str) -> Tensor:
