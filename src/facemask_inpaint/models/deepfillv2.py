@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models._network import InpaintingNetwork
-from facemask_inpaint.models.layers.cheaper_convs import doubled
+from facemask_inpaint.models.layers.cheaper_convs import ImageConv2d, doubled
 from facemask_inpaint.models.layers.contextual_attention import (
     ContextualAttention,
     Sampling,
@@ -228,6 +228,7 @@ class GatedUp(GatedConv):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``."""
+        x = x.contiguous(memory_format=torch.channels_last)
         return self.gated(doubled(x, self.weight, self.bias))
 
 
@@ -257,7 +258,7 @@ def _decoder(inputs: int, width: int, padding: Padding) -> list[nn.Module]:
         GatedConv(2 * width, 2 * width, padding),
         GatedUp(2 * width, width, padding),
         GatedConv(width, width // 2, padding),
-        BorderedConv(width // 2, 3, padding),
+        ImageConv2d(width // 2, 3, 3, padding=1),
     ]
 
 
