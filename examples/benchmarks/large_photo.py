@@ -135,14 +135,15 @@ def measured(name: str, library: Path | None) -> tuple[float, float]:
 @click.command()
 @click.option("--beside", type=click.Path(path_type=Path), help="Another checkout to measure too.")
 @click.option("--rounds", default=3, help="Of which medians are shown.")
+@click.option("--only", multiple=True, type=click.Choice(list(ROWS)), default=list(ROWS))
 @click.option("--row", type=click.Choice(list(ROWS)), help="Measure this in the same process.")
-def main(beside: Path | None, rounds: int, row: str | None) -> None:
+def main(beside: Path | None, rounds: int, only: tuple[str, ...], row: str | None) -> None:
     """Print each row as it is measured."""
     if row is not None:
         measure(row)
         return
     sides = {"here": None} if beside is None else {"beside": beside, "here": None}
-    for name in ROWS:
+    for name in only:
         taken = [
             {side: measured(name, path) for side, path in sides.items()} for _ in range(rounds)
         ]

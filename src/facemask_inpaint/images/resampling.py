@@ -35,9 +35,9 @@ def resize(rgb: Tensor, size: tuple[int, int]) -> Tensor:
 def resize_strips(strips: Iterable[Tensor], height: int, size: tuple[int, int]) -> Tensor:
     """Resample an image that comes in strips of rows, from top to bottom.
 
-    The result is that of :func:`resize` for the whole image but for rounding. The rows are
-    combined first, by matrix products, of which a processor computes many more at a time than of
-    the terms of an interpolation; no more than the result's rows have to be kept at full width.
+    The result is that of :func:`resize` for the whole image, but for rounding. Rows are combined
+    first, by matrix products, which take a fraction of the time of an interpolation; no more than
+    the rows of the result are kept at full width.
 
     Args:
         strips: ``(C, h, W)`` float32 each.
