@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import click
 import torch
 
-from facemask_inpaint import models
+from facemask_inpaint import Inpainter, models
 from facemask_inpaint.errors import SizeError
 from facemask_inpaint.models.lama import Refinement
 
@@ -67,7 +67,7 @@ def measure(setting: Setting) -> Row | None:
     except SizeError:
         return None
     if setting.compiled:
-        network.fill = torch.compile(network.fill)
+        Inpainter(network, device=device, dtype=dtype).compile()
     shape = (setting.batch, 3, setting.side, setting.side)
     image = torch.rand(shape, device=device, dtype=dtype) * 2 - 1
     mask = torch.zeros_like(image[:, :1])

@@ -22,7 +22,7 @@ from typing_extensions import override
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.cheaper_convs import ImageConv2d
 from facemask_inpaint.models.layers.float32 import Float32Module
-from facemask_inpaint.models.layers.in_place import add, is_possible, multiply
+from facemask_inpaint.models.layers.in_place import is_possible
 from facemask_inpaint.models.layers.official import OfficialTensors
 
 
@@ -129,16 +129,14 @@ class AOTBlock(nn.Module):
         """Map ``(N, C, H, W)`` to the same shape."""
         context = torch.cat([F.relu(branch(x), inplace=True) for branch in self.branches], dim=1)
         opening = torch.sigmoid(self.gate_norm(self.gate(x)))
-        x = add(multiply(1 - opening, x), multiply(self.fuse(context), opening))
-        return x
+        return torch.lerp(x, self.fuse(context), opening)
 
 
 class GateNorm(Float32Module):
     """Standardises each channel over the frame, then maps z to 5 (2z - 1); float32 inside.
 
     The guard against division by zero, 1e-9, vanishes in half precision. The steep map (about
-    a third of a channel's positions end up open) amplifies rounding from block to block, hence
-    the order of operations follows the official one.
+    a third of a channel's positions end up open) amplifies rounding from block to block.
     """
 
     @override
@@ -148,7 +146,7 @@ class GateNorm(Float32Module):
             # From the centred map, which is several times as fast as std().
             length = torch.linalg.vector_norm(centred, dim=(2, 3), keepdim=True)
             deviation = length / math.sqrt(x[0, 0].numel() - 1) + 1e-9
-            return centred.mul_(2).div_(deviation).sub_(1).mul_(5)
+            return centred.mul_(10 / deviation).sub_(5)
         deviation = x.std(dim=(2, 3), keepdim=True) + 1e-9
         return (2 * centred / deviation - 1) * 5
 
