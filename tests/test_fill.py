@@ -169,6 +169,15 @@ def test_thumbnail() -> None:
     assert changed(thumbnail, result).sum() > 20
 
 
+def test_samples_of_any_range_are_shown_to_the_parser_as_they_are_meant() -> None:
+    image = np.asarray(fmi.data.sample(256).image)
+    inpainter = fmi.Inpainter.from_pretrained("harmonic", **FAR)
+    expected = inpainter.inpaint(image, mask_class="eyes")
+    samples = image.astype(np.float32) * (4095 / 255)
+    given = inpainter.inpaint(samples, mask_class="eyes", value_range=(0, 4095))
+    assert (given.masks[0] == expected.masks[0]).all()
+
+
 def test_results_are_of_the_given_type_and_can_be_saved(tmp_path: Path) -> None:
     sample = fmi.data.sample(256)
     inpainter = fmi.Inpainter.from_pretrained("harmonic", device="cpu")

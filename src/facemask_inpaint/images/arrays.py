@@ -13,6 +13,9 @@ _TORCH = {
     np.dtype(np.float32): torch.float32,
 }
 
+_ORDERED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types of tensors whose samples PyTorch compares as they are."""
+
 
 def is_dense(tensor: Tensor) -> bool:
     """Tell whether a tensor holds its numbers in memory: not meta, sparse, nested or quantised.
@@ -44,6 +47,16 @@ def ordered(samples: NDArray[np.generic] | Tensor, dtype: DTypeLike) -> Tensor:
     if isinstance(samples, Tensor):
         return samples.detach().to(_TORCH[np.dtype(dtype)])
     return torch.from_numpy(np.array(samples, dtype=dtype, order="C", copy=True, subok=False))
+
+
+def extremes(samples: NDArray[np.generic] | Tensor) -> tuple[float, float]:
+    """Return the smallest and the largest sample; NaN if one is."""
+    if isinstance(samples, Tensor):
+        if samples.dtype not in _ORDERED:
+            samples = ordered(samples, np.float32)
+        least, most = samples.detach().aminmax()
+        return float(least), float(most)
+    return float(samples.min()), float(samples.max())
 
 
 def as_tensor(array: NDArray[np.generic]) -> Tensor:

@@ -27,7 +27,7 @@ from facemask_inpaint._internal.types import (
     ValueRange,
 )
 from facemask_inpaint.errors import ImageError, OptionError
-from facemask_inpaint.images.arrays import is_dense, ordered
+from facemask_inpaint.images.arrays import extremes, is_dense
 from facemask_inpaint.images.files import (
     REDUCED,
     fitting_profile,
@@ -55,9 +55,6 @@ _WHOLE_RANGES: dict[str, ValueRange] = {
     "uint16": (0, 65535),
     "int32": (0, 65535),  # PIL mode I: older Pillows read 16-bit files as it
 }
-_ORDERED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-"""Types of tensors whose samples PyTorch compares as they are."""
-
 _STRIP = 64
 """Rows that are converted at a time: floats of a whole photo take four times its memory."""
 
@@ -103,6 +100,19 @@ class DecodedImage:
         """Return the colours ``(3, h, w)`` of a rectangle, given by its rows and columns."""
         height, width = (len(range(*s.indices(n))) for s, n in zip(region, self.size))
         return self.rgb if (height, width) == self.size else self.pixels.rgb(region)
+
+    def to_pil(self) -> Image.Image:
+        """Return the colours as a PIL image of mode RGB; one that is RGB shares its pixels."""
+        source = self.pixels.source
+        if isinstance(source, Image.Image) and source.mode in _EIGHT_BIT_MODES:
+            return source if source.mode == "RGB" else _with_own_profile(source.convert("RGB"))
+        samples = np.empty((*self.size, 3), dtype=np.uint8)
+        for top in range(0, len(samples), _STRIP):
+            strip = samples[top : top + _STRIP]
+            rgb = self.pixels.rgb((slice(top, top + len(strip)), slice(None)))
+            levels = ((rgb.cpu() + 1) * 127.5).round().clamp(0, 255).byte()
+            strip[:] = rearrange(levels, "c h w -> h w c")
+        return Image.fromarray(samples)
 
     def compose(
         self,
@@ -181,17 +191,28 @@ def decode_image(
         >>> decode_image(np.full((2, 3), 255, np.uint8)).rgb.shape
         torch.Size([3, 2, 3])
     """
-    if isinstance(image, str | os.PathLike):
-        return _decode_pil(read_image(os.fspath(image)), value_range, os.fspath(image))
-    if isinstance(image, Image.Image):
-        return _decode_pil(shared_upright(image, name), value_range, name)
-    if isinstance(image, np.ndarray | Tensor):
-        _require_dtype(image, name)
-        return _decode_samples(image, _span(image, value_range, name), name)
+    opened, name = _opened(image, name)
+    if isinstance(opened, Image.Image):
+        if REDUCED in opened.info:
+            _warn(
+                f"{opened.info[REDUCED]} holds colours of 16 bits, of which Pillow reads 8, so the "
+                "result has 8; pass a uint16 array to keep all"
+            )
+        return _decode_pil(opened, value_range, name)
+    if isinstance(opened, np.ndarray | Tensor):
+        _require_dtype(opened, name)
+        return _decode_samples(opened, _span(opened, value_range, name), name)
     raise ImageError(
         f"{name} is a {type(image).__name__}; needed: a path, a PIL image, a NumPy array or a "
         "torch tensor"
     )
+
+
+def _opened(image: ImageLike, name: str) -> tuple[LoadedImage, str]:
+    """An image as it is, a file read, PIL images upright; and what messages call it."""
+    if isinstance(image, str | os.PathLike):
+        return read_image(os.fspath(image)), os.fspath(image)
+    return (shared_upright(image, name) if isinstance(image, Image.Image) else image), name
 
 
 class DecodedImages(NamedTuple):
@@ -249,11 +270,6 @@ _Regroup = Callable[[list[LoadedImage]], LoadedImages]
 
 def _decode_pil(image: Image.Image, value_range: ValueRange | None, name: str) -> DecodedImage:
     """Decode an upright image."""
-    if REDUCED in image.info:
-        _warn(
-            f"{image.info[REDUCED]} holds colours of 16 bits, of which Pillow reads 8, so the "
-            "result has 8; pass a uint16 array to keep all"
-        )
     image = _in_result_mode(image)
     if image.mode in _CONVERTED_MODES:
         return DecodedImage(ConvertedPixels(image))
@@ -310,23 +326,10 @@ def shared_rgb(image: ImageLike, *, name: str = "image") -> Image.Image:
 
     For images that nobody changes from then on: a copy of a large photo takes time and memory.
     """
-    if isinstance(image, str | os.PathLike):
-        name = os.fspath(image)
-        image = read_image(name)
-    elif isinstance(image, Image.Image):
-        image = shared_upright(image, name)
-    if isinstance(image, Image.Image):
-        image = _in_result_mode(image)
-        if image.mode in _EIGHT_BIT_MODES:
-            return image if image.mode == "RGB" else _with_own_profile(image.convert("RGB"))
-    decoded = decode_image(image, name=name)
-    samples = np.empty((*decoded.size, 3), dtype=np.uint8)
-    for top in range(0, len(samples), _STRIP):
-        strip = samples[top : top + _STRIP]
-        rgb = decoded.pixels.rgb((slice(top, top + len(strip)), slice(None)))
-        levels = ((rgb.cpu() + 1) * 127.5).round().clamp(0, 255).byte()
-        strip[:] = rearrange(levels, "c h w -> h w c")
-    return Image.fromarray(samples)
+    opened, name = _opened(image, name)
+    if isinstance(opened, Image.Image):
+        return _decode_pil(opened, None, name).to_pil()  # without a warning: RGB has 8 bits
+    return decode_image(opened, name=name).to_pil()
 
 
 def _decode_samples(samples: ImageArray, span: SampleRange, name: str) -> DecodedImage:
@@ -343,16 +346,6 @@ def _decode_samples(samples: ImageArray, span: SampleRange, name: str) -> Decode
             f"{layout} with 1 to 4 channels"
         )
     return DecodedImage(pixels)
-
-
-def _extremes(samples: ImageArray) -> tuple[float, float]:
-    """Smallest and largest sample; NaN if one is."""
-    if isinstance(samples, Tensor):
-        if samples.dtype not in _ORDERED:
-            samples = ordered(samples, np.float32)
-        least, most = samples.detach().aminmax()
-        return float(least), float(most)
-    return float(samples.min()), float(samples.max())
 
 
 def _dtype_name(samples: ImageArray) -> str:
@@ -373,7 +366,7 @@ def _span(samples: ImageArray, value_range: ValueRange | None, name: str) -> Sam
         raise ImageError(f"{name} has the shape {tuple(samples.shape)}, which holds no pixels")
     if value_range is None and _dtype_name(samples) == "uint8":
         return BYTES
-    least, most = _extremes(samples)
+    least, most = extremes(samples)
     whole_range = _WHOLE_RANGES.get(_dtype_name(samples))
     if not math.isfinite(least) or not math.isfinite(most):
         raise ImageError(f"{name} holds NaN or infinity")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemask_inpaint import images
-from facemask_inpaint._internal.types import FaceChoice, ImageLike, Size
+from facemask_inpaint._internal.types import FaceChoice, Size
 from facemask_inpaint.errors import ComponentAbsentError, ImageError, LabelMapError
 from facemask_inpaint.inpainting.framing import Framing, fills_image
 from facemask_inpaint.masks import SemanticMasker, open_label_map
@@ -33,13 +33,12 @@ class FramedFace:
 
 
 def find_faces(
-    image: ImageLike, size: Size, framing: Framing, source: LabelMapLike | Parser
+    image: images.DecodedImage, framing: Framing, source: LabelMapLike | Parser
 ) -> list[FramedFace]:
     """Return the faces of an image that can be framed, the largest first.
 
     Args:
-        image: that a parser is shown.
-        size: its height and width.
+        image: that a parser is shown as RGB of 8 bits.
         framing: the rule of the network's training data.
         source: the image's label map, or a parser.
 
@@ -47,7 +46,7 @@ def find_faces(
         LabelMapError: the label map is not of the image's size.
     """
     framed = []
-    for face in _labelled(image, size, source):
+    for face in _labelled(image, source):
         try:
             framed.append(FramedFace(face, framing.crop(face.landmarks)))
         except ComponentAbsentError:
@@ -55,12 +54,12 @@ def find_faces(
     return framed
 
 
-def _labelled(image: ImageLike, size: Size, source: LabelMapLike | Parser) -> list[LabelledFace]:
+def _labelled(image: images.DecodedImage, source: LabelMapLike | Parser) -> list[LabelledFace]:
     if isinstance(source, PhotoParser):
-        return source.labelled_faces(image)
+        return source.labelled_faces(image.to_pil())
     if callable(source):
-        source = cast(LabelMapLike, parse_photo(images.to_rgb(image), source))
-    return labelled_faces(label_ids(source, size))
+        source = cast(LabelMapLike, parse_photo(images.to_rgb(image.to_pil()), source))
+    return labelled_faces(label_ids(source, image.size))
 
 
 def label_ids(label_map: LabelMapLike, size: Size) -> NDArray[np.uint8]:

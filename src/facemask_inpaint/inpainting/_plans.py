@@ -132,7 +132,7 @@ def region_of(hole: Tensor) -> Region:
 def _find(image: images.DecodedImage, request: Request, rules: Rules) -> list[FramedFace]:
     if request.source is None or not (request.hole is None or rules.frames_faces):
         return []
-    return find_faces(image.pixels.source, image.size, rules.framing, request.source)
+    return find_faces(image, rules.framing, request.source)
 
 
 def _hole(
