@@ -103,7 +103,7 @@ def recipe(strategy: str, resolution: int) -> Recipe:
 
 def steps_done(run: Path) -> int:
     """Steps of the newest checkpoint of a run."""
-    saved = state.newest(run / "checkpoints")
+    saved = next(state.usable(run / "checkpoints"), None)
     return saved["step"] if saved is not None else 0
 
 

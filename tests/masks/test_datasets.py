@@ -115,7 +115,7 @@ def test_a_pickled_data_set_keeps_its_epoch_and_can_change_it(
 
 
 def test_items_without_what_is_needed_are_refused(labels: np.ndarray) -> None:
-    with pytest.raises(OptionError, match="'labels', not x"):
+    with pytest.raises(OptionError, match="'label_map', not x"):
         MaskedDataset([{"x": 1}], sampler_of())[0]
     with pytest.raises(OptionError, match="'index'"):
         MaskCollator(sampler_of())([(torch.zeros(3), labels)])

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import facemask_inpaint
-from facemask_inpaint.errors import MaskError, SizeError
+from facemask_inpaint.errors import MaskError, MissingDependencyError, SizeError
 from facemask_inpaint.metrics.features._precision import exact_float32
 from facemask_inpaint.models import InpaintingNetwork, _registry
 from tests.models.reduced import REDUCED, build
@@ -212,7 +212,10 @@ def test_compiled_network_answers_alike(
 
 @pytest.mark.cuda
 def test_cuda_answers_like_the_cpu(architecture: str, batch: tuple[Tensor, Tensor]) -> None:
-    network = build(architecture)
+    try:
+        network = build(architecture)
+    except MissingDependencyError as error:  # GPU machines often have little installed
+        pytest.skip(str(error))
     expected = answer(network, *batch)
     with exact_float32(torch.device("cuda")):  # the rounding of TF32 is PyTorch's, not ours
         ours = answer(network.cuda(), *(part.cuda() for part in batch))

@@ -43,6 +43,8 @@ class PretrainedNetwork:
         self.device = resolve_device(device)
         self.dtype = resolve_dtype(dtype)
         self.network = network.to(self.device, self.dtype).eval()
+        if self.device.type == "cpu":
+            self.network.lay_out()
 
     @classmethod
     def from_pretrained(

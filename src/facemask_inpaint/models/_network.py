@@ -161,6 +161,13 @@ class InpaintingNetwork(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} does not define fill()")
 
+    def lay_out(self) -> None:
+        """Arrange weights in memory as predictions on a CPU read them; by default, as they are.
+
+        Files of such weights are written by :meth:`facemask_inpaint.Inpainter.save_pretrained`, or
+        as contiguous copies.
+        """
+
     def condition_spec(self) -> ConditionSpec:
         """Return what the network takes beside image and mask, by name; nothing by default."""
         return {}

@@ -23,6 +23,7 @@ from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.cheaper_convs import ImageConv2d
 from facemask_inpaint.models.layers.float32 import Float32Module
 from facemask_inpaint.models.layers.in_place import is_possible
+from facemask_inpaint.models.layers.memory_order import fast_maps
 from facemask_inpaint.models.layers.official import OfficialTensors
 
 
@@ -76,7 +77,7 @@ class AOTGAN(InpaintingNetwork):
         for conv in self.down:
             x = F.relu(conv(x), inplace=True)
         # Only from here on: the gates of the blocks amplify whatever rounds differently.
-        x = self.blocks(x).contiguous(memory_format=torch.channels_last)
+        x = fast_maps(self.blocks(x))
         for conv in self.up:
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
             x = F.relu(conv(x), inplace=True)

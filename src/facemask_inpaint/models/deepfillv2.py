@@ -30,6 +30,7 @@ from facemask_inpaint.models.layers.contextual_attention import (
     nearest,
 )
 from facemask_inpaint.models.layers.in_place import multiply
+from facemask_inpaint.models.layers.memory_order import fast_maps
 from facemask_inpaint.models.layers.official import OfficialTensors
 
 Padding = Literal["same", "symmetric"]
@@ -228,8 +229,7 @@ class GatedUp(GatedConv):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``."""
-        x = x.contiguous(memory_format=torch.channels_last)
-        return self.gated(doubled(x, self.weight, self.bias))
+        return self.gated(doubled(fast_maps(x), self.weight, self.bias))
 
 
 def _encoder(inputs: int, widths: tuple[int, ...], padding: Padding) -> list[nn.Module]:

@@ -12,6 +12,7 @@ from typing_extensions import override
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.comodgan import official
 from facemask_inpaint.models.layers.checks import require_power_of_two
+from facemask_inpaint.models.layers.memory_order import fast_maps
 from facemask_inpaint.models.layers.skip_decoder import NoiseMode, SkipDecoder, check_noise_mode
 from facemask_inpaint.models.layers.stylegan2 import (
     EqualConv2d,
@@ -92,6 +93,9 @@ class CoModGAN(InpaintingNetwork):
         self.decoder = SkipDecoder(
             channels, latent_dim + code_dim, inner_side=INNER_SIDE, clamp=clamp
         )
+
+    @override
+    def lay_out(self) -> None:
         lay_out(self)
 
     @override
@@ -112,7 +116,7 @@ class CoModGAN(InpaintingNetwork):
             ws: ``(N, rows, latent_dim)``, from :attr:`mapping`; rows differ in style mixing.
             latents: the draws of :meth:`latent_spec` but ``z``.
         """
-        x = torch.cat([0.5 - hole, masked_image], 1).contiguous(memory_format=torch.channels_last)
+        x = fast_maps(torch.cat([0.5 - hole, masked_image], 1))
         code, skips = self.encoder(x)
         if self.code_dropout:
             code = code * (2 * latents["dropout_keep"])

@@ -26,6 +26,7 @@ from facemask_inpaint.models.layers.cheaper_convs import ImageConv2d
 from facemask_inpaint.models.layers.float32 import Float32Module
 from facemask_inpaint.models.layers.frozen_norm import conv_norm
 from facemask_inpaint.models.layers.in_place import add
+from facemask_inpaint.models.layers.memory_order import fast_maps
 from facemask_inpaint.models.layers.official import OfficialTensors, prefixed
 
 GLOBAL_SHARE = 0.75
@@ -98,15 +99,14 @@ class LaMa(InpaintingNetwork):
             image: ``(N, 3, H, W)`` in [0, 1], 0 in the hole.
             hole: ``(N, 1, H, W)`` in {0, 1}, 1 = fill.
         """
-        x = torch.cat([image, hole], dim=1).contiguous(memory_format=torch.channels_last)
+        x = fast_maps(torch.cat([image, hole], dim=1))
         # The transforms of the blocks work on planes; channels-last maps would be copied for them.
         output: Tensor = self.down(self.stem(x)).contiguous()
         return output
 
     def decode(self, features: Tensor) -> Tensor:
         """Return the image ``(N, 3, H, W)`` in [0, 1] of the blocks' output."""
-        features = features.contiguous(memory_format=torch.channels_last)
-        return torch.sigmoid(self.head(self.up(features)))
+        return torch.sigmoid(self.head(self.up(fast_maps(features))))
 
     @override
     @classmethod

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models.layers.in_place import add
+from facemask_inpaint.models.layers.memory_order import fast_maps
 from facemask_inpaint.models.layers.stylegan2 import StyledConv, ToRGB
 
 NoiseMode = Literal["const", "random", "none"]
@@ -119,7 +120,7 @@ class SkipDecoder(nn.Module):
             noise: what :meth:`noise` returns.
         """
         styles = [torch.cat([w, code], 1) for w in ws.unbind(1)]
-        x = self.inner(x.contiguous(memory_format=torch.channels_last), styles[0], noise[0])
+        x = self.inner(fast_maps(x), styles[0], noise[0])
         image = self.inner_to_rgb(x, styles[1])
         for i, (block, skip) in enumerate(zip(self.blocks, skips)):
             first = 2 * i + 1

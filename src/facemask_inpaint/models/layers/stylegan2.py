@@ -20,6 +20,7 @@ from torch.compiler import is_exporting
 from facemask_inpaint.models.layers import in_place
 from facemask_inpaint.models.layers.fir import blur_kernel, upsample
 from facemask_inpaint.models.layers.float32 import upcast
+from facemask_inpaint.models.layers.memory_order import fast_weight
 
 
 def leaky_relu(x: Tensor, clamp: float | None = None) -> Tensor:
@@ -141,7 +142,7 @@ class EqualConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, in_channels, H, W)`` to ``(N, out_channels, H', W')``."""
-        weight = self.weight * self.weight_gain
+        weight = fast_weight(self.weight * self.weight_gain)
         bias = None if self.bias is None else self.bias * self.bias_gain
         if self.resample == "up":
             x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), bias)
@@ -215,6 +216,7 @@ class StyledConv(nn.Module):
         return leaky_relu(x, self.clamp)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        weight = fast_weight(weight)
         if self.blur is None:
             return F.conv2d(x, weight, bias, padding=1)
         output: Tensor = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), bias)

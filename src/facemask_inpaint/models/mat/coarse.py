@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from facemask_inpaint.models.layers.in_place import add
+from facemask_inpaint.models.layers.memory_order import fast_maps
 from facemask_inpaint.models.layers.skip_decoder import DecoderBlock
 from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear
 from facemask_inpaint.models.mat.attention import PartialConv2d, TransformerGroup
@@ -78,7 +79,7 @@ class CoarseStage(nn.Module):
             keep_features: ``(N, tokens, width)`` of 0 and 1; zeros are replaced by the style.
         """
         known: Tensor | None = 1 - hole
-        x = torch.cat([0.5 - hole, masked_image], 1).contiguous(memory_format=torch.channels_last)
+        x = fast_maps(torch.cat([0.5 - hole, masked_image], 1))
         x, known = self.head(x, known)
         skips = [x]
         for down in self.encoder:

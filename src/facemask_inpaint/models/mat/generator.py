@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.checks import require_multiple, require_power_of_two
+from facemask_inpaint.models.layers.memory_order import fast_maps
 from facemask_inpaint.models.layers.skip_decoder import NoiseMode, check_noise_mode
 from facemask_inpaint.models.layers.stylegan2 import MappingNetwork, lay_out
 from facemask_inpaint.models.mat import official
@@ -76,12 +77,15 @@ class MAT(InpaintingNetwork):
         self.refinement = RefinementStage(
             channel_plan(resolution, channel_base, channel_max), latent_dim
         )
-        lay_out(self)
 
     @property
     def any_size(self) -> bool:  # type: ignore[override]
         """Whether multiples of the resolution are taken; stored noise has one size only."""
         return self.noise_mode != "const"
+
+    @override
+    def lay_out(self) -> None:
+        lay_out(self)
 
     @override
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
@@ -103,7 +107,7 @@ class MAT(InpaintingNetwork):
         Returns:
             Final and coarse image, ``(N, 3, H, W)``, both composited.
         """
-        masked_image = masked_image.contiguous(memory_format=torch.channels_last)
+        masked_image = fast_maps(masked_image)
         noise = self.refinement.decoder.noise(self.noise_mode, latents)
         coarse = self.coarse(masked_image, hole, ws[:, -1], latents["keep1"])
         final = self.refinement(masked_image, hole, coarse, ws, latents["keep2"], noise)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemask_inpaint.models.layers.in_place import add
+from facemask_inpaint.models.layers.memory_order import fast_maps
 from facemask_inpaint.models.layers.skip_decoder import SkipDecoder
 from facemask_inpaint.models.layers.stylegan2 import EqualConv2d, EqualLinear
 
@@ -54,8 +55,7 @@ class RefinementStage(nn.Module):
             keep_features: ``(N, C, H/R * 16, W/R * 16)`` of 0 and 1; zeros become the style.
             noise: what the decoder's ``noise`` returns.
         """
-        x = torch.cat([0.5 - hole, masked_image + proposal * hole, masked_image], 1)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = fast_maps(torch.cat([0.5 - hole, masked_image + proposal * hole, masked_image], 1))
         skips = []
         for block in self.encoder:
             x = block(x)
