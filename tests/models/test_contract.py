@@ -190,6 +190,17 @@ def test_bfloat16_runs(architecture: str, batch: tuple[Tensor, Tensor]) -> None:
     assert torch.isfinite(out).all()
 
 
+def test_weights_laid_out_for_a_cpu_change_nothing(
+    architecture: str, batch: tuple[Tensor, Tensor]
+) -> None:
+    network = build(architecture)
+    expected, state = answer(network, *batch), network.state_dict()
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    network.lay_out()
+    torch.testing.assert_close(answer(network, *batch), expected, atol=2e-5, rtol=1e-5)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
 def test_channels_last_changes_nothing(
     network: InpaintingNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
