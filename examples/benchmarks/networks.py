@@ -61,13 +61,14 @@ def measure(setting: Setting) -> Row | None:
     architecture, options = VARIANTS.get(setting.network, (setting.network, {}))
     device, dtype = torch.device(setting.device), getattr(torch, setting.dtype)
     idle = peak_memory(device)
-    network = models.create(architecture, **options).to(device, dtype)
+    inpainter = Inpainter(models.create(architecture, **options), device=device, dtype=dtype)
+    network = inpainter.network
     try:
         network.check_size(setting.side, setting.side)
     except SizeError:
         return None
     if setting.compiled:
-        Inpainter(network, device=device, dtype=dtype).compile()
+        inpainter.compile()
     shape = (setting.batch, 3, setting.side, setting.side)
     image = torch.rand(shape, device=device, dtype=dtype) * 2 - 1
     mask = torch.zeros_like(image[:, :1])

@@ -18,7 +18,7 @@ from facemask_inpaint.models.layers.stylegan2 import (
     EqualConv2d,
     EqualLinear,
     MappingNetwork,
-    lay_out,
+    lay_out_convolutions,
 )
 
 INNER_SIDE = 4
@@ -96,7 +96,7 @@ class CoModGAN(InpaintingNetwork):
 
     @override
     def lay_out(self) -> None:
-        lay_out(self)
+        lay_out_convolutions(self)
 
     @override
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:

@@ -239,7 +239,7 @@ class StyledConv(nn.Module):
         return upcast(self.weight.transpose(0, 1)).square().sum((2, 3)).T
 
 
-def lay_out(network: nn.Module) -> None:
+def lay_out_convolutions(network: nn.Module) -> None:
     """Let weights lie in memory as convolutions of channels-last maps read them.
 
     Where the maps of a network are channels-last, this saves a copy in each convolution.

@@ -13,7 +13,7 @@ from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.checks import require_multiple, require_power_of_two
 from facemask_inpaint.models.layers.memory_order import fast_maps
 from facemask_inpaint.models.layers.skip_decoder import NoiseMode, check_noise_mode
-from facemask_inpaint.models.layers.stylegan2 import MappingNetwork, lay_out
+from facemask_inpaint.models.layers.stylegan2 import MappingNetwork, lay_out_convolutions
 from facemask_inpaint.models.mat import official
 from facemask_inpaint.models.mat.coarse import HEADS, TOKEN_SIDE, CoarseStage
 from facemask_inpaint.models.mat.refinement import INNER_SIDE, RefinementStage
@@ -85,7 +85,7 @@ class MAT(InpaintingNetwork):
 
     @override
     def lay_out(self) -> None:
-        lay_out(self)
+        lay_out_convolutions(self)
 
     @override
     def fill(self, masked_image: Tensor, hole: Tensor, latents: Mapping[str, Tensor]) -> Tensor:

@@ -9,17 +9,7 @@ from torch import Tensor, nn
 
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.models.latentpaint import BLOCKS, LatentPaint, Propagation
-from tests.models.small_latentpaint import GRID, SIDE, known_cells, latents_of, made
-
-
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    torch.manual_seed(0)
-
-
-@pytest.fixture(scope="module")
-def network() -> LatentPaint:
-    return made(propagation=False)
+from tests.models.small_latentpaint import GRID, known_cells, latents_of, made
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +19,6 @@ def spreading() -> LatentPaint:
     for module in network.propagation.values():
         module.strength.data.fill_(0.5)
     return network
-
-
-@pytest.fixture
-def picture() -> Tensor:
-    return torch.rand(1, 3, SIDE, SIDE) * 2 - 1
-
-
-@pytest.fixture
-def hole() -> Tensor:
-    hole = torch.zeros(1, 1, SIDE, SIDE)
-    hole[..., 16:48, 22:48] = 1
-    return hole
 
 
 class OneByOne(nn.Module):

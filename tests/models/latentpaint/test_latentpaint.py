@@ -27,29 +27,6 @@ from tests.models.small_latentpaint import (
 )
 from tests.parity import recipe
 
-
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    torch.manual_seed(0)
-
-
-@pytest.fixture(scope="module")
-def network() -> LatentPaint:
-    return made(propagation=False)
-
-
-@pytest.fixture
-def picture() -> Tensor:
-    return torch.rand(1, 3, SIDE, SIDE) * 2 - 1
-
-
-@pytest.fixture
-def hole() -> Tensor:
-    hole = torch.zeros(1, 1, SIDE, SIDE)
-    hole[..., 16:48, 22:48] = 1
-    return hole
-
-
 # Fusion
 
 
