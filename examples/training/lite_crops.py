@@ -30,13 +30,13 @@ LARGE = 112
 
 CLASS_WEIGHTS: Mapping[str, float] = {
     "eyes": 4,
-    "eyebrows": 1,
+    "eyebrows": 3,
     "full_mouth": 2,
     "nose": 1.5,
     "mouth_and_nose": 1.5,
     "ears": 3,
     "hair": 2,
-    "eyes_and_eyebrows": 2.5,
+    "eyes_and_eyebrows": 4,
     "face": 2,
     "lips": 1,
     "face_oval": 2,
@@ -44,6 +44,9 @@ CLASS_WEIGHTS: Mapping[str, float] = {
 }
 FREE_FORM = 0.1
 """Share of holes that are no component."""
+
+KINDS = len(CLASS_WEIGHTS) + 1
+"""Kinds of holes: the classes in their order, and free-form."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +57,20 @@ class Holes:
         image: ``(N, 3, RESOLUTION, RESOLUTION)`` in [-1, 1].
         hole: ``(N, 1, RESOLUTION, RESOLUTION)``, 1 = fill.
         boxes: ``(N, 3)``: top, left and side of each image's crop.
+        kinds: ``(N,)``: which of ``KINDS`` each hole is.
         whole: crops of any size over the whole image, downsampled; otherwise pixel by pixel.
     """
 
     image: Tensor
     hole: Tensor
     boxes: Tensor
+    kinds: Tensor
     whole: bool
 
     def to(self, device: torch.device) -> Holes:
         """The same on a device."""
-        moved = {name: getattr(self, name).to(device) for name in ("image", "hole", "boxes")}
+        names = ("image", "hole", "boxes", "kinds")
+        moved = {name: getattr(self, name).to(device) for name in names}
         return replace(self, **moved)
 
 
@@ -96,11 +102,11 @@ class HoleStream(IterableDataset[Holes]):
 
     def draw(self, rng: np.random.Generator, whole: bool) -> Holes:
         """Draw one batch."""
-        images, holes, boxes = [], [], []
+        images, holes, boxes, kinds = [], [], [], []
         side = int(rng.integers(160, RESOLUTION + 1)) if whole else CROP
         while len(images) < self.batch:
             pixels, labels = self.portraits[rng.integers(len(self.portraits))]
-            hole = self._hole(labels, rng)
+            hole, kind = self._hole(labels, rng)
             if hole is None:
                 continue
             if rng.random() < 0.5:
@@ -111,19 +117,23 @@ class HoleStream(IterableDataset[Holes]):
             images.append(image)
             holes.append(torch.from_numpy(hole)[None].float())
             boxes.append(box_of(hole, side, rng))
-        return Holes(torch.stack(images), torch.stack(holes), torch.tensor(boxes), whole)
+            kinds.append(kind)
+        stacked = torch.stack(images), torch.stack(holes)
+        return Holes(*stacked, torch.tensor(boxes), torch.tensor(kinds), whole)
 
     def _hole(
         self, labels: NDArray[np.uint8], rng: np.random.Generator
-    ) -> NDArray[np.bool_] | None:
+    ) -> tuple[NDArray[np.bool_] | None, int]:
+        kind = len(self.names)
         if rng.random() < FREE_FORM:
             hole = np.asarray(GENERATORS["mat"](RESOLUTION, rng)) > 0
         else:
+            kind = int(rng.choice(kind, p=self.chances))
             try:
-                hole = np.asarray(self.masker(labels, str(rng.choice(self.names, p=self.chances))))
+                hole = np.asarray(self.masker(labels, self.names[kind])) > 0
             except ComponentAbsentError:
-                return None
-        return hole > 0 if hole.any() and not hole.all() else None
+                return None, kind
+        return hole if hole.any() and not hole.all() else None, kind
 
 
 def extent(hole: NDArray[np.bool_]) -> int:

@@ -24,6 +24,9 @@ RATED = {2: 24, 3: 40, 4: 112}
 LEAST_SEEN = 0.02
 """Share of a patch that must be hole for it to be rated."""
 
+MATCHED_OVER = 80
+"""Images of a kind that its mean features remember."""
+
 WINDOW = 8
 """Side of the windows in pixels over which the strength of the texture is compared."""
 
@@ -35,10 +38,49 @@ class Features(nn.Module):
         super().__init__()
         self.network = EfficientNetLite()
 
-    def forward(self, crops: Tensor) -> list[Tensor]:
-        """Maps of ``(N, 3, S, S)`` in [-1, 1], each position of length 1."""
-        maps = self.network.maps((crops + 1) * 127.5)
-        return [F.normalize(x.float(), dim=1) for x in maps]
+    def forward(self, crops: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Features of ``(N, 3, S, S)`` in [-1, 1].
+
+        Returns:
+            Maps, each position of length 1; and the last of them as it is, averaged: ``(N, C)``.
+        """
+        maps = [x.float() for x in self.network.maps((crops + 1) * 127.5)]
+        return [F.normalize(x, dim=1) for x in maps], maps[-1].mean((2, 3))
+
+
+class MeanFeatures(nn.Module):
+    """Squared distance of the mean features of predictions and originals, kind by kind of hole.
+
+    Feature matching (Salimans et al., 2016, "Improved Techniques for Training GANs", section 3.1)
+    on features of a pretrained network: what predictions lack on average is no matter of draws. A
+    batch has few images of a kind, so the difference of the means is a running average.
+
+    Args:
+        kinds: how many kinds of holes there are.
+    """
+
+    def __init__(self, kinds: int) -> None:
+        super().__init__()
+        self.apart: Tensor
+        self.seen: Tensor
+        self.register_buffer("apart", torch.zeros(kinds, RATED[max(RATED)]))
+        self.register_buffer("seen", torch.zeros(kinds))
+
+    def forward(self, fake: Tensor, real: Tensor, kinds: Tensor) -> Tensor:
+        """Update the means; return a value whose gradient is that of the squared distance.
+
+        Args:
+            fake: ``(N, C)``.
+            real: ``(N, C)``, of the same crops.
+            kinds: ``(N,)``, numbers of their kinds.
+        """
+        apart = fake - real
+        for kind in kinds.unique():
+            of_kind = apart[kinds == kind].detach()
+            self.seen[kind] += len(of_kind)
+            share = max(len(of_kind) / MATCHED_OVER, len(of_kind) / float(self.seen[kind]))
+            self.apart[kind].lerp_(of_kind.mean(dim=0), share)
+        return 2 * (self.apart[kinds] * apart).sum(dim=1).mean()
 
 
 class Discriminators(nn.Module):

@@ -17,6 +17,7 @@ class Settings:
         discriminator_rate: of the heads' on features; that of the discriminator of pixels is four
             times it.
         l1, deep, texture: weights of the distances to the truth.
+        means: weight of the distance of mean features.
         pixels, heads: gradients of the discriminators as shares of that of ``deep``.
         true, any: shares of draws; the others are most probable.
         any_weight: how much the truth counts for images with any draw.
@@ -33,6 +34,7 @@ class Settings:
     l1: float = 3.0
     deep: float = 1.5
     texture: float = 1.5
+    means: float = 0.04
     pixels: float = 0.2
     heads: float = 0.35
     true: float = 0.4

@@ -26,10 +26,21 @@ import click
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from lite_crops import CROP, MARGIN, RESOLUTION, STEP, Holes, HoleStream, crop_of, downsampled_crops
+from lite_crops import (
+    CROP,
+    KINDS,
+    MARGIN,
+    RESOLUTION,
+    STEP,
+    Holes,
+    HoleStream,
+    crop_of,
+    downsampled_crops,
+)
 from lite_discriminators import (
     Discriminators,
     Features,
+    MeanFeatures,
     deep_distance,
     over_hole,
     same_tone,
@@ -76,7 +87,7 @@ class Crops:
 
 
 class Run:
-    """AdversarialPair and state of a run in one folder."""
+    """Networks and state of a run in one folder."""
 
     def __init__(self, out: Path, start: str, settings: Settings, device: torch.device) -> None:
         self.out, self.settings, self.device = out, settings, device
@@ -84,6 +95,7 @@ class Run:
         self.network = begin(start).to(device).train()
         self.features = Features().to(device)
         self.discriminators = Discriminators().to(device)
+        self.means = MeanFeatures(2 * KINDS).to(device)
         for part in (self.network, self.features, self.discriminators):
             part.to(memory_format=torch.channels_last)
         fused = device.type == "cuda"
@@ -101,6 +113,7 @@ class Run:
         self.stateful = (
             "network",
             "discriminators",
+            "means",
             "generator_optimiser",
             "discriminator_optimiser",
         )
@@ -110,6 +123,7 @@ class Run:
 
     def _resume(self, saved: Mapping[str, Any]) -> None:
         saved = {_OTHER_KEYS.get(name, name): value for name, value in saved.items()}
+        saved.setdefault("means", self.means.state_dict())  # older runs kept none
         for name in self.stateful:
             getattr(self, name).load_state_dict(saved[name])
         self.average, self.gains = dict(saved["average"]), dict(saved["gains"])
@@ -133,8 +147,8 @@ class Run:
         real, fake = same_tone(crops.real, crops.fake)
         with self._lower_precision():
             with torch.no_grad():
-                real_features = self.features(real)
-            fake_features = self.features(fake)
+                real_features, real_mean = self.features(real)
+            fake_features, fake_mean = self.features(fake)
         discriminator_terms = self._train_discriminators(
             real, fake, real_features, fake_features, crops.hole
         )
@@ -144,6 +158,8 @@ class Run:
             "l1": self.settings.l1 * hole_l1(crops, share),
             "deep": self.settings.deep
             * deep_distance(fake_features, real_features, crops.hole, share),
+            "means": self.settings.means
+            * self.means(fake_mean, real_mean, 2 * batch.kinds + batch.whole),
             "texture": self.settings.texture * texture_distance(crops.fake, crops.real, crops.hole),
             "pixels": -over_hole(pixels, crops.hole),
             "heads": -torch.stack([over_hole(each, crops.hole) for each in heads]).mean(),
