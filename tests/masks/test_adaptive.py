@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,32 @@ def test_the_state_comes_back() -> None:
     first.on_validation({"eyes": 0.3, "hair": 0.1, "random": 0.3})
     second.load_state_dict(first.state_dict())
     assert shares(first, 50) == shares(second, 50)
+
+
+def test_a_state_goes_by_the_names_of_classes() -> None:
+    first = AdaptiveMaskSampler(64, classes="eyes,hair")
+    first.on_validation({"eyes": 0.3, "hair": 0.1})
+    second = AdaptiveMaskSampler(64, classes="hair,eyes")
+    second.load_state_dict(first.state_dict())
+    assert second.class_weights == first.class_weights[::-1]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"class_weights": {"eyes": 1.0}, "semantic_probability": 0.5},
+        {"class_weights": {"eyes": 1.0, "nose": 1.0}, "semantic_probability": 0.5},
+        {"class_weights": {"eyes": 1.0, "hair": -2.0}, "semantic_probability": 0.5},
+        {"class_weights": {"eyes": 1.0, "hair": 3.0}, "semantic_probability": 5},
+        {"class_weights": {"eyes": 1.0, "hair": 3.0}},
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(state: dict[str, Any]) -> None:
+    sampler = AdaptiveMaskSampler(64, classes="eyes,hair")
+    with pytest.raises(OptionError):
+        sampler.load_state_dict(state)
+    assert (sampler.class_weights, sampler.semantic_probability) == ([1.0, 1.0], 0.5)
 
 
 @pytest.mark.parametrize("error", [0.0, -1.0, float("nan"), float("inf")])

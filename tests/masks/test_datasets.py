@@ -11,7 +11,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from facemask_inpaint.errors import OptionError
-from facemask_inpaint.masks import MaskClass, MaskCollator, MaskedDataset, MixedMaskSampler
+from facemask_inpaint.masks import (
+    AdaptiveMaskSampler,
+    MaskClass,
+    MaskCollator,
+    MaskedDataset,
+    MixedMaskSampler,
+)
 
 SIZE = 64
 
@@ -76,6 +82,37 @@ def test_masks_do_not_depend_on_the_number_of_workers(
         assert drawn.dtype == torch.float32
         assert torch.equal(drawn, expected[epoch])
         assert set(kinds) == {"random", "semantic"}
+
+
+@pytest.mark.parametrize("form", ["pair", "triple"])
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_workers_that_persist_follow_what_the_sampler_learns(
+    labels: np.ndarray, form: str, start: str
+) -> None:
+    sampler = AdaptiveMaskSampler(SIZE, 0.5, classes="eyes,hair", strength=10)
+    if form == "pair":
+        dataset: Any = MaskedDataset(Faces(labels, form), sampler)
+        options, followed = {}, dataset
+    else:
+        dataset, followed = Faces(labels, form), MaskCollator(sampler)
+        options = {"collate_fn": followed}
+    loader = DataLoader(
+        dataset,
+        batch_size=8,
+        num_workers=1,
+        persistent_workers=True,
+        multiprocessing_context=start,
+        **options,
+    )
+    drawn = []
+    for epoch, errors in enumerate([{"eyes": 9.0, "hair": 0.1, "random": 0.1}, {}]):
+        followed.set_epoch(epoch)
+        drawn.append([name for batch in loader for name in batch["mask_class"]])
+        sampler.on_validation(errors)
+    assert {"hair", ""} <= set(drawn[0])
+    alone = [sampler(labels, index=index, epoch=1).mask_class or "" for index in range(16)]
+    assert drawn[1] == list(map(str, alone))
+    assert "hair" not in drawn[1]
 
 
 @pytest.mark.parametrize("form", ["triple", "mapping"])

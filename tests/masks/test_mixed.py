@@ -297,6 +297,13 @@ def test_own_classes_are_drawn_by_name(labels: np.ndarray) -> None:
         ({"classes": "A-C", "class_weights": {"hair": 1}}, OptionError),
         ({"classes": "beard"}, UnknownNameError),
         ({"random": "lines"}, UnknownNameError),
+        ({"random": None}, OptionError),
+        ({"semantic_probability": "0.5"}, OptionError),
+        ({"semantic_probability": float("nan")}, OptionError),
+        ({"schedule": (0, 1)}, OptionError),
+        ({"schedule": (0.0, 5, 3)}, OptionError),
+        ({"schedule": (0.0, 1.0, 0)}, OptionError),
+        ({"schedule": 0.5}, OptionError),
     ],
 )
 def test_options_that_make_no_sense_are_refused(
@@ -304,6 +311,12 @@ def test_options_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(error):
         sampler_of(**options)
+
+
+@pytest.mark.parametrize("size", [(64, 64), 63.5, "64", 0])
+def test_a_size_is_one_whole_number(size: Any) -> None:
+    with pytest.raises(OptionError, match="size"):
+        MixedMaskSampler(size)
 
 
 @pytest.mark.parametrize("numbers", [{"index": -1}, {"index": 0, "epoch": -1}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from facemask_inpaint import MaskClass, SemanticMasker, data
 from facemask_inpaint.errors import ComponentAbsentError, ImageError, LabelMapError, OptionError
+from facemask_inpaint.masks import LABEL_IDS
 
 
 class Known:
@@ -164,3 +166,18 @@ def test_label_maps_in_equal_channels_are_no_photos(
     if mode in ("RGB", "RGBA"):
         np.testing.assert_array_equal(masker(np.asarray(source), "hair"), expected)
     assert masker.parser.asked == 0
+
+
+@pytest.mark.parametrize("side", [32, 300])
+def test_a_label_map_in_colours_is_not_taken_for_a_photo_without_a_word(side: int) -> None:
+    palette = np.random.default_rng(0).integers(0, 256, (19, 3), dtype=np.uint8)
+    ids = np.arange(side * side).reshape(side, side) * 19 // side**2
+    masker = SemanticMasker(parser=lambda photo: np.full((side, side), LABEL_IDS["hair"]))
+    for painted in (palette[ids], Image.fromarray(palette[ids])):
+        with pytest.warns(UserWarning, match="only 19 colours"):
+            masker(painted, "hair")
+    noise = np.random.default_rng(1).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        masker(noise, "hair")
+        masker(np.zeros((side, side, 3), np.float32), "hair")

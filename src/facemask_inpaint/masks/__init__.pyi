@@ -9,6 +9,7 @@ from . import label_maps as label_maps
 from . import mixed as mixed
 from . import morphology as morphology
 from . import order_check as order_check
+from . import schedules as schedules
 from . import semantic as semantic
 from . import vocabularies as vocabularies
 from . import vocabulary_files as vocabulary_files
@@ -32,13 +33,13 @@ from .label_maps import flip_label_map as flip_label_map
 from .label_maps import open_label_map as open_label_map
 from .label_maps import read_annotation_folder as read_annotation_folder
 from .label_maps import reorder_label_map as reorder_label_map
-from .mixed import LinearSchedule as LinearSchedule
 from .mixed import MaskSample as MaskSample
 from .mixed import MaskSampler as MaskSampler
 from .mixed import MixedMaskSampler as MixedMaskSampler
 from .morphology import resize_hole as resize_hole
 from .order_check import order_violations as order_violations
 from .order_check import order_warning as order_warning
+from .schedules import LinearSchedule as LinearSchedule
 from .semantic import SemanticMasker as SemanticMasker
 from .vocabularies import FACES as FACES
 from .vocabularies import Vocabulary as Vocabulary

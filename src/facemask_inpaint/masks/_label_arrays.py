@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _ID_MODES = ("L", "P", "PA", "LA", "I", "I;16", "I;16L", "I;16B", "I;16N")
-_MOST_LABELS = 32
+MOST_LABELS = 32
 """More different numbers than this in one plane are levels of grey in a photo, not label ids,
 unless the vocabulary has more labels."""
 
@@ -99,7 +99,7 @@ def is_photo(
 def advice(numbers: NDArray[np.generic]) -> str:
     """Return what numbers that are no label ids may be instead."""
     present = np.unique(numbers)
-    if len(present) > _MOST_LABELS:
+    if len(present) > MOST_LABELS:
         return "so many levels are a photo's, which goes to a masker with a parser"
     if set(present.tolist()) <= {0, 255}:
         return "0 and 255 are a hole mask's, which needs no masker"
@@ -133,4 +133,4 @@ def _plane(ids: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def _is_of_greys(plane: NDArray[np.generic], vocabulary: Vocabulary) -> bool:
-    return len(np.unique(plane)) > max(_MOST_LABELS, len(vocabulary.names))
+    return len(np.unique(plane)) > max(MOST_LABELS, len(vocabulary.names))

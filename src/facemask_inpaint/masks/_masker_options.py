@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from facemask_inpaint._internal.settings import as_type
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks.class_tables import load_classes, parse_classes
 from facemask_inpaint.masks.components import ClassTable, Component
@@ -45,9 +46,10 @@ def fraction_or_count(name: str, amount: float) -> float:
     Raises:
         OptionError: It is neither.
     """
-    if not 0 <= amount < float("inf") or (amount > 1 and amount != int(amount)):
+    number: float = as_type(float, amount, name)
+    if number < 0 or (number > 1 and not number.is_integer()):
         raise OptionError(f"{name} must be a fraction below 1 or a whole number, not {amount!r}")
-    return amount
+    return number
 
 
 def require_one_of(name: str, value: str, known: Sequence[str]) -> None:

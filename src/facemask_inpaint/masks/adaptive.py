@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
+from facemask_inpaint._internal.settings import as_type
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.masks._sampler_options import probability_of, weights_of
 from facemask_inpaint.masks.mixed import MixedMaskSampler
 
 if TYPE_CHECKING:
     from facemask_inpaint._internal.types import StateDict
     from facemask_inpaint.masks.freeform import HoleGenerator
     from facemask_inpaint.masks.label_maps import LabelMapLike
-    from facemask_inpaint.masks.mixed import MissingPolicy, Schedule
+    from facemask_inpaint.masks.mixed import MissingPolicy
+    from facemask_inpaint.masks.schedules import Schedule
     from facemask_inpaint.masks.semantic import SemanticMasker
 
 RANDOM = "random"
@@ -69,7 +72,7 @@ class AdaptiveMaskSampler(MixedMaskSampler):
     ) -> None:
         if options.get("schedule") is not None:
             raise OptionError("an adaptive sampler has no schedule: errors decide")
-        if strength < 0 or not 0 < bounds[0] <= bounds[1] < 1:
+        if not 0 <= strength < float("inf") or not 0 < bounds[0] <= bounds[1] < 1:
             raise OptionError(f"strength {strength} or bounds {bounds} are out of range")
         super().__init__(size, semantic_probability, seed, **options)
         self.strength = strength
@@ -105,11 +108,23 @@ class AdaptiveMaskSampler(MixedMaskSampler):
     def state_dict(self) -> StateDict:
         """Return the present probabilities, for a checkpoint."""
         return {
-            "class_weights": list(self.class_weights),
+            "class_weights": dict(zip(map(str, self.classes), self.class_weights)),
             "semantic_probability": self.semantic_probability,
         }
 
     def load_state_dict(self, state: StateDict) -> None:
-        """Take up the probabilities that :meth:`state_dict` returned."""
-        self.class_weights = list(cast("list[float]", state["class_weights"]))
-        self.semantic_probability = float(cast("float", state["semantic_probability"]))
+        """Take up the probabilities that :meth:`state_dict` returned.
+
+        Raises:
+            OptionError: They are of other classes, or no probabilities; nothing is changed.
+        """
+        given = as_type(Mapping[str, float], state.get("class_weights"), "class_weights")
+        if given.keys() != set(map(str, self.classes)):
+            raise OptionError(
+                f"a state of the classes {', '.join(given) or 'none'} does not fit a sampler of "
+                f"{', '.join(map(str, self.classes))}"
+            )
+        weights = weights_of(self.classes, given, self.masker)
+        share = state.get("semantic_probability")
+        self.semantic_probability = probability_of(share, "semantic_probability")
+        self.class_weights = weights

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.errors import OptionError
@@ -22,21 +22,39 @@ class _Indexed(Protocol):
     def __getitem__(self, index: int, /) -> Item: ...
 
 
-class _Epoch:
-    """A number in shared memory: workers that persist over epochs see it change."""
+class _Shared:
+    """The epoch and a sampler's probabilities, in shared memory.
 
-    def __init__(self) -> None:
-        self._cell: Tensor = torch.zeros((), dtype=torch.int64, device="cpu")
-        self._cell.share_memory_()  # type: ignore[no-untyped-call,unused-ignore]
+    Workers that persist over epochs work with copies of the sampler from when they were started,
+    and see here what has changed since.
+    """
 
-    def set(self, epoch: int) -> None:
-        self._cell.fill_(epoch)
+    def __init__(self, sampler: MixedMaskSampler) -> None:
+        cells = [0.0, sampler.semantic_probability, *sampler.class_weights]
+        self._cells: Tensor = torch.tensor(cells, dtype=torch.float64, device="cpu")
+        self._share()
+        self._followed: list[float] | None = None
 
-    def get(self) -> int:
-        return int(self._cell)
+    def publish(self, epoch: int, sampler: MixedMaskSampler) -> None:
+        """Let all workers know the epoch, and what the sampler has learnt."""
+        cells = [epoch, sampler.semantic_probability, *sampler.class_weights]
+        self._cells.copy_(torch.tensor(cells, dtype=torch.float64, device="cpu"))
+
+    def follow(self, sampler: MixedMaskSampler) -> int:
+        """Return the epoch; in a worker, give its sampler what was published since it started."""
+        epoch, *probabilities = self._cells.tolist()
+        if get_worker_info() is not None and probabilities != self._followed:
+            if self._followed is not None:
+                sampler.semantic_probability, *sampler.class_weights = probabilities
+            self._followed = probabilities
+        return int(epoch)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._cell = state["_cell"].share_memory_()  # a pickled copy left shared memory
+        self.__dict__.update(state)
+        self._share()  # a pickled copy left shared memory
+
+    def _share(self) -> None:
+        self._cells.share_memory_()  # type: ignore[no-untyped-call,unused-ignore]
 
 
 class MaskedDataset(Dataset[dict[str, Any]]):
@@ -55,7 +73,8 @@ class MaskedDataset(Dataset[dict[str, Any]]):
     * ``"index"``: number of the item.
 
     Call :meth:`set_epoch` before each pass, as with ``DistributedSampler``. Workers follow even
-    with ``persistent_workers=True``.
+    with ``persistent_workers=True``, and then take up what an
+    :class:`~facemask_inpaint.masks.AdaptiveMaskSampler` has learnt from validation too.
 
     Example:
         >>> from facemask_inpaint import MixedMaskSampler, data
@@ -69,11 +88,11 @@ class MaskedDataset(Dataset[dict[str, Any]]):
     def __init__(self, dataset: _Indexed, sampler: MixedMaskSampler) -> None:
         self.dataset = dataset
         self.sampler = sampler
-        self._epoch = _Epoch()
+        self._shared = _Shared(sampler)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the number of the pass that begins; masks depend on it."""
-        self._epoch.set(epoch)
+        self._shared.publish(epoch, self.sampler)
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -83,7 +102,8 @@ class MaskedDataset(Dataset[dict[str, Any]]):
         """Return one item with its mask."""
         index = range(len(self))[index]  # negative numbers mean the same item, so the same mask
         item = _as_dict(self.dataset[index])
-        sample = self.sampler(item.pop("label_map"), index=index, epoch=self._epoch.get())
+        epoch = self._shared.follow(self.sampler)
+        sample = self.sampler(item.pop("label_map"), index=index, epoch=epoch)
         return {**item, **_fields(sample), "index": index}
 
 
@@ -108,20 +128,21 @@ class MaskCollator:
 
     def __init__(self, sampler: MixedMaskSampler) -> None:
         self.sampler = sampler
-        self._epoch = _Epoch()
+        self._shared = _Shared(sampler)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the number of the pass that begins; masks depend on it."""
-        self._epoch.set(epoch)
+        self._shared.publish(epoch, self.sampler)
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         """Collate items and draw their masks."""
+        epoch = self._shared.follow(self.sampler)
         masked = []
         for item in map(_as_dict, items):
             if "index" not in item:
                 raise OptionError("a mask depends on the item's number: give items an 'index'")
             labels, index = item.pop("label_map"), int(item["index"])
-            sample = self.sampler(labels, index=index, epoch=self._epoch.get())
+            sample = self.sampler(labels, index=index, epoch=epoch)
             masked.append({**item, **_fields(sample)})
         batch: dict[str, Any] = default_collate(masked)
         return batch

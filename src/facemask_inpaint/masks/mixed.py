@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import (
@@ -13,7 +13,6 @@ from typing import (
     Generic,
     Literal,
     Protocol,
-    TypeAlias,
     TypeVar,
     get_args,
     overload,
@@ -24,10 +23,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facemask_inpaint import images
-from facemask_inpaint.errors import LabelMapError, OptionError, unknown_name
+from facemask_inpaint.errors import LabelMapError, OptionError
+from facemask_inpaint.masks._sampler_options import (
+    generator_of,
+    probability_of,
+    weights_of,
+    whole_number,
+)
 from facemask_inpaint.masks._tensors import is_tensor, tensor_like
 from facemask_inpaint.masks.components import Component
-from facemask_inpaint.masks.freeform import GENERATORS, HoleGenerator
+from facemask_inpaint.masks.freeform import HoleGenerator
 from facemask_inpaint.masks.label_maps import (
     Annotation,
     LabelMap,
@@ -35,6 +40,7 @@ from facemask_inpaint.masks.label_maps import (
     LabelSource,
 )
 from facemask_inpaint.masks.morphology import Hole, resize_hole
+from facemask_inpaint.masks.schedules import Schedule, schedule_of
 from facemask_inpaint.masks.semantic import SemanticMasker
 
 if TYPE_CHECKING:
@@ -70,33 +76,6 @@ class MaskSample(Generic[MaskT_co]):
     mask_class: str | None
 
 
-@dataclass(frozen=True)
-class LinearSchedule:
-    """Probability that moves linearly from ``start`` to ``end`` over ``epochs``, then stays.
-
-    Epoch 0 has ``start``, epoch ``epochs - 1`` and all later ones have ``end``.
-
-    Attributes:
-        start: probability in the first epoch.
-        end: probability in the last one.
-        epochs: how many there are.
-
-    Example:
-        >>> from facemask_inpaint.masks import LinearSchedule
-        >>> [LinearSchedule(0.0, 1.0, 3)(epoch) for epoch in range(4)]
-        [0.0, 0.5, 1.0, 1.0]
-    """
-
-    start: float
-    end: float
-    epochs: int
-
-    def __call__(self, epoch: int) -> float:
-        """Return the probability in an epoch."""
-        progress = min(epoch / (self.epochs - 1), 1.0) if self.epochs > 1 else 1.0
-        return self.start + (self.end - self.start) * progress
-
-
 class MaskSampler(Protocol):
     """Anything that draws the masks of training images, and may learn from validation.
 
@@ -127,10 +106,6 @@ class MaskSampler(Protocol):
     def load_state_dict(self, state: StateDict) -> None:
         """Take up what :meth:`state_dict` returned."""
         ...
-
-
-Schedule: TypeAlias = Callable[[int], float] | tuple[float, float, int]
-"""Epoch to probability, or ``(start, end, epochs)`` of a :class:`LinearSchedule`."""
 
 
 class MixedMaskSampler:
@@ -186,22 +161,20 @@ class MixedMaskSampler:
     ) -> None:
         if missing not in get_args(MissingPolicy):
             raise OptionError(f"missing must be one of {get_args(MissingPolicy)}, not {missing!r}")
-        if size < 1 or seed < 0:
-            raise OptionError(f"size must be positive and seed not negative: {size}, {seed}")
         if bank is not None and not len(bank):
             raise OptionError("the bank holds no label maps")
         if masker is not None and masker.feather:
             raise OptionError("networks are trained with hard masks; give a masker with feather=0")
-        self.size = size
-        self.semantic_probability = _probability(semantic_probability)
-        self.seed = seed
+        self.size = whole_number(size, "size", 1)
+        self.semantic_probability = probability_of(semantic_probability, "semantic_probability")
+        self.seed = whole_number(seed, "seed", 0)
         self.masker = masker if masker is not None else SemanticMasker()
         self.classes = self.masker.select("all" if classes is None else classes)
-        self.class_weights = _weights(self.classes, class_weights, self.masker)
-        self.random = _generator(random)
+        self.class_weights = weights_of(self.classes, class_weights, self.masker)
+        self.random = generator_of(random)
         self.missing = missing
         self.bank: Sequence[LabelMapLike] = () if bank is None else bank
-        self.schedule = LinearSchedule(*schedule) if isinstance(schedule, tuple) else schedule
+        self.schedule = schedule_of(schedule)
 
     @overload
     def __call__(self, label_map: Tensor, *, index: int, epoch: int = 0) -> MaskSample[Tensor]: ...
@@ -314,7 +287,7 @@ class MixedMaskSampler:
         """Return the chance of a semantic mask in an epoch."""
         if self.schedule is None:
             return self.semantic_probability
-        return _probability(self.schedule(epoch))
+        return probability_of(self.schedule(epoch), f"the schedule's probability in epoch {epoch}")
 
     def _rng(self, index: int, epoch: int) -> np.random.Generator:
         if index < 0 or epoch < 0:
@@ -368,31 +341,3 @@ def _warn_of_random_mask(classes: Sequence[str]) -> None:
 
 def _like(hole: Hole, label_map: LabelMapLike | None) -> Hole | Tensor:
     return tensor_like(hole, label_map) if is_tensor(label_map) else hole
-
-
-def _probability(value: float) -> float:
-    if not 0 <= value <= 1:
-        raise OptionError(f"a probability lies in [0, 1], not {value!r}")
-    return value
-
-
-def _generator(random: str | HoleGenerator) -> HoleGenerator:
-    if not isinstance(random, str):
-        return random
-    if random not in GENERATORS:
-        raise unknown_name("free-form generator", random, GENERATORS)
-    return GENERATORS[random]
-
-
-def _weights(
-    classes: Sequence[str], given: Mapping[str, float] | None, masker: SemanticMasker
-) -> list[float]:
-    if given is None:
-        return [1.0] * len(classes)
-    by_name = {name: float(weight) for key, weight in given.items() for name in masker.select(key)}
-    weights = [by_name.pop(name, 1.0) for name in classes]
-    if by_name:
-        raise OptionError(f"weights for classes that are not drawn from: {', '.join(by_name)}")
-    if min(weights) < 0 or not 0 < sum(weights) < float("inf"):
-        raise OptionError(f"class weights must not be negative nor all 0: {given}")
-    return weights

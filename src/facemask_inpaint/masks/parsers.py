@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,7 +14,7 @@ from PIL import Image
 from facemask_inpaint import images
 from facemask_inpaint.errors import ComponentAbsentError, ImageError, LabelMapError, OptionError
 from facemask_inpaint.labels import LABEL_NAMES, LabelIds
-from facemask_inpaint.masks._label_arrays import is_photo
+from facemask_inpaint.masks._label_arrays import MOST_LABELS, is_photo
 from facemask_inpaint.masks._tensors import is_tensor, tensor_like
 from facemask_inpaint.masks.components import GLASSES, Component
 from facemask_inpaint.masks.vocabularies import FACES, Vocabulary
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 Parser: TypeAlias = Callable[..., LabelIds]
 """From a photo to its label map ``(H, W)``; see :class:`facemask_inpaint.parsing.FaceParser`."""
+
+_SAMPLES = 64
+"""Pixels of a side that are looked at first."""
 
 ParsedMap: TypeAlias = "NDArray[np.uint8] | Tensor | Image.Image"
 """Label map of a photo, or of a batch, of the photo's own type."""
@@ -141,10 +145,31 @@ def unavailable_labels(parser: Parser, component: Component) -> list[str]:
 
 
 def _label(photo: object, parser: Parser, shape: tuple[int, ...]) -> LabelIds:
+    if not is_tensor(photo):
+        _warn_of_flat_colours(np.asarray(photo))
     label_map = np.asarray(parser(photo))
     if label_map.shape != tuple(shape):
         raise LabelMapError(
             f"the parser gave a photo of {shape[0]} x {shape[1]} (height x width) a label map of "
             f"shape {label_map.shape}; it must have the photo's own size"
         )
-    return label_map
+    if not np.issubdtype(label_map.dtype, np.integer):
+        raise LabelMapError(f"the parser gave {label_map.dtype}; label ids are whole numbers")
+    return label_map if label_map.dtype == np.uint8 else label_map.astype(np.int32)
+
+
+def _warn_of_flat_colours(pixels: NDArray[np.generic]) -> None:
+    """Tell of what is taken for a photo, but is probably a label map painted for the eye."""
+    if pixels.ndim != 3:
+        return
+    for step in (-(-max(pixels.shape) // _SAMPLES), 1):  # a few pixels tell of almost all photos
+        colours = pixels[::step, ::step].reshape(-1, pixels.shape[-1])
+        count = len(np.unique(colours, axis=0))
+        if not 1 < count <= MOST_LABELS:
+            return
+    warnings.warn(
+        f"an image of only {count} colours is taken for a photo; if it is a label map in colours, "
+        "give its label ids instead, one number per pixel",
+        UserWarning,
+        stacklevel=4,
+    )
