@@ -103,6 +103,26 @@ def test_errors_from_the_depths(
     assert "--debug" not in call("inpaint", "--help").output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (("inpaint", "face.png", "--mask", "mask.png"), "a smaller --batch-size or smaller"),
+        (("train", "--list"), "--set with a smaller batch_size or resolution or smaller"),
+        (("mask", "mask.png", "--out", "out", "--classes", "eyes"), "a smaller --size or smaller"),
+        (("models",), "; smaller images need less"),
+    ],
+)
+def test_advice_about_memory_is_of_the_commands_own_options(
+    arguments: tuple[str, ...], advice: str, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: Any, **options: Any) -> None:
+        raise MemoryError("all gone")
+
+    monkeypatch.chdir(files)
+    monkeypatch.setattr(main.commands[arguments[0]], "invoke", fails)
+    assert advice in require_one_sentence(call(*arguments))
+
+
 def test_names_at_the_file_system_s_limit(files: Path) -> None:
     for length in (255, 251):
         name = "n" * (length - 4) + ".png"
@@ -160,6 +180,7 @@ def test_a_full_disk(command: str, files: Path, official_lama: Path) -> None:
     )
     said = require_one_sentence(done)
     assert "File too large" in said
+    assert str(out) in said
     assert "free some space" in said
     left = [path for path in out.rglob("*") if path.is_file()] if out.exists() else []
     assert not [path for path in left if path.suffix in (".png", ".safetensors", ".json", ".pt")]

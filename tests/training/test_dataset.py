@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -76,3 +79,15 @@ def test_a_portrait_that_is_not_square_is_refused(tmp_path) -> None:
     Image.new("RGB", (40, 30)).save(path)
     with pytest.raises(DataSetError, match="40 x 30"):
         read_square(data.Face("wide", path), 32)
+
+
+def test_a_label_map_of_another_shape_is_refused(portraits, tmp_path) -> None:
+    face = data.open_faces(portraits)[0]
+    path = tmp_path / "wide.png"
+    Image.open(face.label_map).resize((216, 108), Image.Resampling.NEAREST).save(path)
+    wide = dataclasses.replace(face, label_map=path)
+    with pytest.raises(DataSetError, match="216 x 216, its label map 216 x 108: they do not show"):
+        read_square(wide, 64)
+    (problem,) = data.check(data.Faces("one", (wide,)), progress=False).problems
+    with pytest.raises(DataSetError, match=re.escape(problem.message)):
+        read_square(wide, 64)

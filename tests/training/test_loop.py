@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,7 @@ import facemask_inpaint as fmi
 from facemask_inpaint import data, training
 from facemask_inpaint.checkpoints import _transfer
 from facemask_inpaint.errors import DivergedError, OptionError, WeightsNotFoundError
+from facemask_inpaint.masks import GENERATORS
 from facemask_inpaint.training import state
 from facemask_inpaint.training.validation import Validation
 
@@ -125,14 +127,15 @@ training.train(recipe, faces, out=sys.argv[2], device="cpu", progress=False)
 """
 
 
-def start(recipe, portraits: Path, out: Path) -> subprocess.Popen:
+def start(recipe, portraits: Path, out: Path, *more: str) -> subprocess.Popen:
     file = out.with_suffix(".yaml")
     recipe.save(file)
     return subprocess.Popen(
-        [*COMMAND, "--recipe", file, "--data", portraits, "--out", out, "--device", "cpu"],
+        [*COMMAND, "--recipe", file, "--data", portraits, "--out", out, "--device", "cpu", *more],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -144,13 +147,22 @@ def wait_for_step(out: Path, step: int, process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
-def test_sigterm_saves_and_ends_cleanly(recipe, portraits, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("number", "workers"), [(signal.SIGTERM, 0), (signal.SIGTERM, 1), (signal.SIGINT, 1)]
+)
+def test_a_signal_to_the_group_saves_and_ends_cleanly(
+    recipe, portraits, tmp_path, number: signal.Signals, workers: int
+) -> None:
     endless = recipe.changed(steps=100_000, save_every=3)
-    process = start(endless, portraits, tmp_path / "run")
+    process = start(endless, portraits, tmp_path / "run", "--workers", str(workers))
     wait_for_step(tmp_path / "run", 3, process)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, number)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
+    assert errors.count("saving after this step") == 1
+    assert "Exception" not in errors
+    with pytest.raises(ProcessLookupError):  # workers have ended too
+        os.killpg(process.pid, 0)
     assert output.startswith("stopped before the end, after ")
     saved = next(state.usable(tmp_path / "run" / "checkpoints"), None)
     assert saved is not None
@@ -219,6 +231,74 @@ def test_another_recipe_is_refused(recipe, portraits, tmp_path) -> None:
     assert final_state(tmp_path)["step"] == 14
 
 
+def test_fewer_steps_than_are_done(recipe, portraits, tmp_path, caplog) -> None:
+    run(recipe.changed(steps=3), portraits, tmp_path)
+    ends: list[tuple[str, int]] = []
+    run(
+        recipe.changed(steps=2),
+        portraits,
+        tmp_path,
+        on_end=lambda end, steps: ends.append((end, steps)),
+    )
+    assert ends == [("complete", 3)]
+    assert "3 steps are done already" in caplog.text
+    assert training.open_recipe(tmp_path / "recipe.yaml").steps == 3
+
+
+def test_other_meanings_of_label_ids_are_refused(recipe, portraits, tmp_path) -> None:
+    out, short = tmp_path / "run", recipe.changed(steps=1, save_every=1)
+    run(short, portraits, out)
+    other = data.open_faces(portraits, "train", label_order="bisenet")
+    with pytest.raises(OptionError, match="another label order;"):
+        training.train(short, other, out=out, device="cpu", progress=False)
+    said = data.open_faces(portraits, "train", label_order="celebamask-hq")
+    training.train(short.changed(steps=2), said, out=out, device="cpu", progress=False)
+
+
+def test_an_edited_vocabulary_is_refused(recipe, portraits, tmp_path) -> None:
+    file = tmp_path / "own.yaml"
+    table = {
+        "title": "Own",
+        "licence": "CC0",
+        "source": "here",
+        "labels": list(fmi.labels.LABEL_NAMES),
+        "classes": {"eyes": ["l_eye", "r_eye"]},
+    }
+    file.write_text(json.dumps(table))
+    own = recipe.changed(steps=1, save_every=1, **{"masks.vocabulary": str(file)})
+    out = tmp_path / "run"
+    for steps in (1, 2):
+        faces = data.open_faces(portraits, "train", vocabulary=file)
+        training.train(own.changed(steps=steps), faces, out=out, device="cpu", progress=False)
+    file.write_text(json.dumps(table | {"classes": {"eyes": ["nose"]}}))
+    with pytest.raises(OptionError, match="another vocabulary;"):
+        training.train(
+            own.changed(steps=3),
+            data.open_faces(portraits, "train", vocabulary=file),
+            out=out,
+            device="cpu",
+            progress=False,
+        )
+
+
+def test_a_checkpoint_without_the_meaning_of_label_ids_is_continued(
+    recipe, portraits, tmp_path
+) -> None:
+    run(recipe.changed(steps=1), portraits, tmp_path)
+    folder = tmp_path / "checkpoints"
+    saved = next(state.usable(folder))
+    del saved["labels"]
+    state.save(folder, saved)
+    run(recipe.changed(steps=2), portraits, tmp_path)
+    assert final_state(tmp_path)["labels"].keys() == {"label order", "vocabulary"}
+
+
+def test_a_number_of_workers_below_0_is_refused_first(recipe, portraits, tmp_path) -> None:
+    with pytest.raises(OptionError, match="workers must be at least 0"):
+        run(recipe, portraits, tmp_path / "run", workers=-1)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_loss_that_is_not_a_number_stops_the_run(recipe, portraits, tmp_path) -> None:
     wild = recipe.changed(
         **{"generator.learning_rate": 1e18, "generator.warmup_steps": 0, "save_every": 1}
@@ -245,7 +325,10 @@ def test_missing_auxiliary_weights_are_reported_before_anything_starts(
     assert not (tmp_path / "run").exists()
 
 
-def test_validation_scores_every_class_and_draws_a_sheet(recipe, portraits, tmp_path) -> None:
+def test_validation_scores_every_class_and_draws_a_sheet(
+    recipe, portraits, tmp_path, monkeypatch, recwarn
+) -> None:
+    monkeypatch.setitem(GENERATORS, "mat", lambda size, rng: ~np.eye(size, dtype=bool))
     watched = recipe.changed(steps=4, validate_every=4, **{"masks.adaptive": 1.0})
     run(watched, portraits, tmp_path, validation=data.open_faces(portraits, "test"))
     (line,) = [
@@ -256,6 +339,7 @@ def test_validation_scores_every_class_and_draws_a_sheet(recipe, portraits, tmp_
     scores = line["validation"]
     assert {"eyes", "hair", "head", "random"} <= scores.keys()
     assert all(values["n"] == 2 and values["l1"] > 0 for values in scores.values())
+    assert not [each for each in recwarn if "invert" in str(each.message)]  # the library drew it
     assert len(list((tmp_path / "samples").iterdir())) == 1
     adapted = final_state(tmp_path)["sampler"]["class_weights"]
     assert max(adapted.values()) > 1 > min(adapted.values())

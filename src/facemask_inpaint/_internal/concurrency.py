@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from itertools import islice
 from typing import TypeVar
 
@@ -49,7 +50,7 @@ def in_order(
     """Call a function with every item in threads and yield its results in order.
 
     Args:
-        function: called in a worker thread.
+        function: called in a worker thread, with the context variables of the caller.
         items: consumed no further than ``ahead`` beyond what was yielded.
         workers: threads; ``None`` for one per processor, at most eight.
         ahead: how many results may wait.
@@ -58,11 +59,15 @@ def in_order(
     function = ordinary_torch()(function)  # a new thread has the process's defaults
     iterator = iter(items)
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        waiting = deque(pool.submit(function, item) for item in islice(iterator, ahead))
+
+        def submit(item: Item) -> Future[Result]:
+            return pool.submit(copy_context().run, function, item)
+
+        waiting = deque(map(submit, islice(iterator, ahead)))
         try:
             while waiting:
                 result = waiting.popleft().result()
-                waiting.extend(pool.submit(function, item) for item in islice(iterator, 1))
+                waiting.extend(map(submit, islice(iterator, 1)))
                 yield result
         finally:
             for future in waiting:

@@ -64,11 +64,27 @@ def atomic_path(target: str | Path, *, durable: bool = False) -> Iterator[Path]:
     except BaseException as error:
         full = _disk_error(file, target)
         temporary.unlink(missing_ok=True)
-        if full is not None and not isinstance(error, OSError):
+        if full is not None and getattr(error, "errno", None) is None:
             raise full from error  # other libraries' writers have errors of their own
-        raise
+        with naming(target):
+            raise
     finally:
         file.close()  # releases the lock, last: until here nobody else may take the name
+
+
+@contextmanager
+def naming(target: Path) -> Iterator[None]:
+    """Let the error of a disk that is full say which file was being written, as others do.
+
+    Args:
+        target: written to in the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_FULL and error.filename is None:
+            error.filename = str(target)
+        raise
 
 
 def remove_abandoned(folder: str | Path) -> None:

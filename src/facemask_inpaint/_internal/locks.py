@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from facemask_inpaint._internal.files import naming
 from facemask_inpaint.errors import FacemaskInpaintError, FolderInUseError, OptionError
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def _owned(folder: Path, work: str) -> Iterator[None]:
         owner = {"pid": os.getpid(), "work": work, "since": since, **_machine()}
         os.ftruncate(handle, 0)
         os.lseek(handle, 0, os.SEEK_SET)
-        os.write(handle, json.dumps(owner).encode())
+        with naming(path):
+            os.write(handle, json.dumps(owner).encode())
         yield
     finally:
         with suppress(OSError):  # a folder that is gone, or cannot be written any more

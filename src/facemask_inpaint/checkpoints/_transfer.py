@@ -20,6 +20,7 @@ from huggingface_hub.utils import (
     enable_progress_bars,
 )
 
+from facemask_inpaint._internal.files import naming
 from facemask_inpaint._internal.progress import is_visible, progress_bar
 from facemask_inpaint.errors import WeightsNotFoundError
 
@@ -116,6 +117,7 @@ def _receive(response: http.client.HTTPResponse, part: Path, size: int | None, b
     if not resumed:
         _remember(response, part)
     with (
+        naming(part),
         open(part, "ab" if resumed else "wb") as file,
         progress_bar(
             None, part.stem, total=total, initial=start, unit="B", unit_scale=True, shown=bar

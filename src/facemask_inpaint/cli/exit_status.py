@@ -21,6 +21,14 @@ DEBUG = "--debug"
 """Option of every command: show the traceback of an error."""
 
 
+_LESS_MEMORY = {
+    "--batch-size": "a smaller --batch-size",
+    "--size": "a smaller --size",
+    "--set": "--set with a smaller batch_size or resolution",
+}
+"""What is said of memory that does not suffice, by option of the command."""
+
+
 class _StoppedError(KeyboardInterrupt):
     """The process was sent SIGTERM."""
 
@@ -52,7 +60,12 @@ class Commands(click.Group):
             except Exception as error:
                 if self._debug:
                     raise
-                raise click.ClickException(sentence_of(error)) from error
+                raise click.ClickException(sentence_of(error, self._options(ctx))) from error
+
+    def _options(self, ctx: click.Context) -> list[str]:
+        """Names of the options of the command that was called."""
+        command = self.commands.get(ctx.invoked_subcommand or "")
+        return [name for each in command.params for name in each.opts] if command else []
 
 
 class _Ended(click.ClickException):
@@ -64,8 +77,13 @@ class _Ended(click.ClickException):
         super().__init__(f"stopped before the end ({number.name}); what was finished is kept")
 
 
-def sentence_of(error: Exception) -> str:
-    """Return one sentence for an error, without its traceback."""
+def sentence_of(error: Exception, options: Sequence[str] = ()) -> str:
+    """Return one sentence for an error, without its traceback.
+
+    Args:
+        error: that ended a command.
+        options: of the command, of which one may be the way out.
+    """
     if isinstance(error, FacemaskInpaintError):
         return str(error)
     if isinstance(error, OSError):
@@ -74,7 +92,9 @@ def sentence_of(error: Exception) -> str:
         return sentence + (advice if error.errno in DISK_FULL else "")
     first = next(iter(str(error).strip().splitlines()), "")
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return f"there is not enough memory; a smaller --batch-size or size needs less ({first})"
+        ways = [_LESS_MEMORY[name] for name in options if name in _LESS_MEMORY]
+        advice = f"{' or '.join([*ways, 'smaller images'])} need less"
+        return f"there is not enough memory; {advice} ({first})"
     return (
         f"internal error ({type(error).__name__}: {first}); please report it with what the same "
         f"command shows with {DEBUG}"

@@ -274,11 +274,8 @@ def _inspect(face: Face, masker: SemanticMasker, square: bool) -> _Findings:
     if source is None:
         return _Findings(problems, image_size, None, [], [])
     height, width = source.shape
-    if image_size is not None and not _same_aspect(image_size, (width, height)):
-        problems.append(
-            f"{face.image} is {_text(image_size)}, its label map {_text((width, height))}: "
-            "they do not show the same frame"
-        )
+    if image_size and (problem := frame_problem(face.image, image_size, (width, height))):
+        problems.append(problem)
     background = source.vocabulary.labels.get("background")
     if not any(area for label, area in enumerate(source.areas) if label != background):
         problems.append(f"{face.label_map} marks nothing but background")
@@ -297,9 +294,18 @@ def _empty_parts(face: Face, source: LabelSource) -> list[Path]:
     ]
 
 
-def _same_aspect(first: WidthAndHeight, second: WidthAndHeight) -> bool:
-    ratio = first[0] * second[1] / (first[1] * second[0])
-    return abs(ratio - 1) <= _ASPECT_TOLERANCE
+def frame_problem(
+    image: Path, image_size: WidthAndHeight, label_size: WidthAndHeight
+) -> str | None:
+    """Return what is wrong with a portrait and a label map of these sizes; ``None`` if nothing.
+
+    They may be of different sizes, but not of different shapes.
+    """
+    ratio = image_size[0] * label_size[1] / (image_size[1] * label_size[0])
+    if abs(ratio - 1) <= _ASPECT_TOLERANCE:
+        return None
+    sizes = f"{image} is {_text(image_size)}, its label map {_text(label_size)}"
+    return f"{sizes}: they do not show the same frame"
 
 
 def _size_warnings(

@@ -258,7 +258,7 @@ def _require_size(plane: Tensor, size: Size | None, name: str) -> None:
 
 @contextmanager
 def allow_large_holes() -> Iterator[None]:
-    """Turn off the warning about large holes for the time of a block, in this thread."""
+    """Turn off the warning about large holes in a block, and in threads that work for it."""
     token = _LARGE_HOLES_ARE_ALLOWED.set(True)
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import typing
 from collections.abc import Mapping
-from dataclasses import Field, field, fields, is_dataclass
+from dataclasses import MISSING, Field, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from facemask_inpaint._internal.settings import Range, as_type
@@ -76,10 +76,14 @@ def read(settings: type[Settings], data: object, where: str) -> Settings:
         name: _converted(known[name], types[name], value, f"{where}.{name}".removeprefix("recipe."))
         for name, value in data.items()
     }
-    try:
-        return settings(**values)
-    except TypeError as error:
-        raise OptionError(f"{where}: {error}") from None
+    if missing := [name for name in known if name not in values and _is_needed(known[name])]:
+        verb = "is" if len(missing) == 1 else "are"
+        raise OptionError(f"{where}: {' and '.join(map(repr, missing))} {verb} missing")
+    return settings(**values)
+
+
+def _is_needed(known: Field[Any]) -> bool:
+    return known.default is MISSING and known.default_factory is MISSING
 
 
 def weights_by_name(

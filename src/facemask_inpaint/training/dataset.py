@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,14 +15,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from facemask_inpaint.data import Face, Faces
+from facemask_inpaint.data.checks import frame_problem
 from facemask_inpaint.errors import DataSetError
-from facemask_inpaint.masks import LabelMap, MaskSampler
+from facemask_inpaint.labels import LABEL_ORDERS
+from facemask_inpaint.masks import LabelMap, MaskSampler, Vocabulary
 from facemask_inpaint.masks.vocabularies import VocabularyIds
 from facemask_inpaint.training.augmentation import augment
 from facemask_inpaint.training.recipes import Augmentation
 
 CACHE_BYTES = 2**28
 """Decoded images that each process keeps in memory."""
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""Signals that end a run after its step."""
 
 _AUGMENTATION = 1
 """Tells the draws of the augmentation from the sampler's, which begin with the same seed."""
@@ -100,8 +107,13 @@ class TrainingImages(Dataset[Batch]):
         """Yield the first images ``(3, S, S)`` in [-1, 1] of the data set, unchanged."""
         return (self._read(index)[0] for index in range(min(count, len(self.faces))))
 
-    def batches(self, positions: Sequence[list[int]], workers: int = 0) -> Iterator[Batch]:
-        """Read the images at these positions ahead of their use, one batch for each list."""
+    def batches(
+        self, positions: Sequence[list[int]], workers: int = 0
+    ) -> Generator[Batch, None, None]:
+        """Read the images at these positions ahead of their use, one batch for each list.
+
+        Workers leave it to this process to answer a signal, and end when the generator is closed.
+        """
         loader = DataLoader(
             self,
             batch_sampler=positions,
@@ -109,8 +121,15 @@ class TrainingImages(Dataset[Batch]):
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # else each iteration draws from the global one
+            worker_init_fn=_ignore_stop_signals,
         )
-        yield from loader
+        with _stop_signals_held():
+            batches = iter(loader)
+        try:
+            yield from batches
+        finally:
+            if workers:  # at the exit of Python they would be sent the SIGTERM that they ignore
+                batches._shutdown_workers()  # type: ignore[attr-defined]
 
     def _read(self, index: int) -> tuple[Tensor, VocabularyIds]:
         if index not in self._cache:
@@ -128,9 +147,47 @@ class TrainingImages(Dataset[Batch]):
         return int(self._order[1][rank])
 
 
+def _ignore_stop_signals(worker: int) -> None:
+    """Let a worker outlive what ends the run after its step: the whole group gets such signals."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _stop_signals_held() -> Iterator[None]:
+    """Hold signals back while workers start, which inherit that, until they ignore them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def digest(faces: Faces) -> str:
     """Return the SHA-256 of the portraits' names in their order, as hex digits."""
-    return hashlib.sha256("\n".join(face.key for face in faces).encode()).hexdigest()
+    return _sha256("\n".join(face.key for face in faces))
+
+
+def label_meaning(faces: Faces, vocabulary: Vocabulary) -> dict[str, str]:
+    """Return a digest of each thing that decides what the ids in label maps mean, by its name.
+
+    Args:
+        faces: the data set.
+        vocabulary: that masks are cut by: of the same labels, perhaps with classes of its own.
+    """
+    orders = dict.fromkeys(face.label_order or LABEL_ORDERS["celebamask-hq"] for face in faces)
+    ids = [(order.names, dict(order.covers), order.ignored) for order in orders]
+    return {
+        "label order": _sha256(repr(ids)),
+        "vocabulary": f"{faces.vocabulary.digest} {vocabulary.digest}",
+    }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def collate(batches: Sequence[Batch]) -> Batch:
@@ -149,7 +206,8 @@ def read_square(face: Face, resolution: int) -> tuple[Tensor, VocabularyIds]:
     """Read a portrait ``(3, S, S)`` uint8 and its label ids ``(S, S)`` at a resolution.
 
     Raises:
-        DataSetError: The portrait is not square: how to crop it is not decided here.
+        DataSetError: The portrait is not square, and how to crop it is not decided here; or its
+            label map is of another shape.
         ImageError: A file is missing or damaged.
         LabelMapError: There is no label map.
     """
@@ -158,13 +216,15 @@ def read_square(face: Face, resolution: int) -> tuple[Tensor, VocabularyIds]:
         raise DataSetError(
             f"{face.image} is {image.width} x {image.height}; training takes square portraits"
         )
-    if image.width != resolution:
-        image = image.resize((resolution, resolution), Image.Resampling.LANCZOS)
     source = face.read_label_map()
+    if problem := frame_problem(face.image, image.size, source.shape[::-1]):
+        raise DataSetError(problem)
     ids = source.ids if isinstance(source, LabelMap) else source.merged()
     if ids.shape != (resolution, resolution):
         nearest = Image.Resampling.NEAREST
         ids = np.asarray(Image.fromarray(ids).resize((resolution, resolution), nearest))
+    if image.width != resolution:
+        image = image.resize((resolution, resolution), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous(), ids
 
 

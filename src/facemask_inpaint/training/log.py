@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from facemask_inpaint._internal.files import atomic_path
+from facemask_inpaint._internal.files import atomic_path, naming
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -59,7 +59,7 @@ class TrainingLog:
 
     def write(self, step: int, values: LogLine) -> None:
         """Append a line with the number of the step, and add its numbers to TensorBoard."""
-        with self.path.open("a", encoding="utf-8") as file:
+        with naming(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         if self._board is not None:
             for name, value in _numbers(values):

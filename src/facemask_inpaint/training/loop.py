@@ -7,8 +7,8 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -17,12 +17,20 @@ import torch
 
 from facemask_inpaint import images
 from facemask_inpaint._internal import distributed
+from facemask_inpaint._internal.files import atomic_path
 from facemask_inpaint._internal.progress import ProgressBar, progress_bar, timed_progress_bar
 from facemask_inpaint.errors import CheckpointError, DivergedError, OptionError
 from facemask_inpaint.inpainting.inpainter import Inpainter
+from facemask_inpaint.masks import open_vocabulary
 from facemask_inpaint.training import state
 from facemask_inpaint.training.adversarial import AdversarialPair
-from facemask_inpaint.training.dataset import Batch, TrainingImages, digest
+from facemask_inpaint.training.dataset import (
+    STOP_SIGNALS,
+    Batch,
+    TrainingImages,
+    digest,
+    label_meaning,
+)
 from facemask_inpaint.training.learner import Learner, NotFiniteError
 from facemask_inpaint.training.log import TrainingLog
 from facemask_inpaint.training.objective import Objective, Terms
@@ -87,6 +95,7 @@ class Trainer:
         self.recipe, self.dataset, self.validation = recipe, dataset, validation
         self.out, self.device = out, device
         self.workers, self.progress = workers, progress
+        self.labels = label_meaning(dataset.faces, open_vocabulary(recipe.masks.vocabulary))
         self.steps = recipe.length(len(dataset.faces))
         self.learner = Learner(recipe, pair, objective, steps=self.steps, device=device)
         self.seconds = 0.0
@@ -109,8 +118,8 @@ class Trainer:
             DivergedError: A loss is not a finite number; ``diverged-0.json`` names the batch, and
                 the checkpoint before it stays.
         """
-        with _stop_signals(self), self._progress_bar() as bar:
-            for batches in self._steps():
+        with _stop_signals(self), self._progress_bar() as bar, closing(self._steps()) as steps:
+            for batches in steps:
                 started = time.monotonic()
                 terms = self._train_step(batches)
                 self.seconds += time.monotonic() - started
@@ -125,7 +134,7 @@ class Trainer:
             self.log.close()
         return self._export()
 
-    def _steps(self) -> Iterator[list[Batch]]:
+    def _steps(self) -> Generator[list[Batch], None, None]:
         """Yield this process's passes of every step to come.
 
         Images are read ahead up to the next validation, after which masks may be drawn with other
@@ -137,11 +146,11 @@ class Trainer:
             first = self.learner.step
             end = min(self.steps, (first // every + 1) * every)
             positions = [each for step in range(first, end) for each in self._positions(step)]
-            batches = self.dataset.batches(positions, self.workers)
-            for _ in range(first, end):
-                with reading(self.dataset.faces, progress=self.progress):
-                    step_batches = [next(batches) for _ in passes]
-                yield [batch.to(self.device) for batch in step_batches]
+            with closing(self.dataset.batches(positions, self.workers)) as batches:
+                for _ in range(first, end):
+                    with reading(self.dataset.faces, progress=self.progress):
+                        step_batches = [next(batches) for _ in passes]
+                    yield [batch.to(self.device) for batch in step_batches]
 
     def _positions(self, step: int) -> list[list[int]]:
         """Positions of this process's passes of a step."""
@@ -163,7 +172,8 @@ class Trainer:
                 "classes": [name or "random" for batch in batches for name in batch.classes],
             }
             path = self.out / f"diverged-{distributed.rank()}.json"
-            path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+            with atomic_path(path) as temporary:
+                temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
             raise DivergedError(
                 f"step {self.learner.step}: {error} is not a finite number; {path} names the "
                 "batch, and the checkpoint before it stays"
@@ -210,6 +220,7 @@ class Trainer:
             "step": self.learner.step,
             "recipe": self.recipe.to_yaml(),
             "data": digest(self.dataset.faces),
+            "labels": self.labels,
             "learner": self.learner.state_dict(),
             "sampler": self.dataset.sampler.state_dict(),
             "log": self.log.state_dict(),
@@ -241,7 +252,7 @@ class Trainer:
 
     def _reason(self) -> End:
         """Why the run is over."""
-        if self.learner.step == self.steps:
+        if self.learner.step >= self.steps:
             return "complete"
         return "stopped" if distributed.any_process(self.asked_to_stop) else "time"
 
@@ -285,7 +296,7 @@ def _stop_signals(trainer: Trainer) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -14,24 +15,27 @@ from facemask_inpaint._internal import distributed
 from facemask_inpaint._internal.devices import own_device
 from facemask_inpaint._internal.files import remove_abandoned
 from facemask_inpaint._internal.locks import locked
+from facemask_inpaint._internal.settings import Range
 from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.data import Faces
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.inpainting import pretrained
 from facemask_inpaint.inpainting.inpainter import Inpainter
-from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler
+from facemask_inpaint.masks import AdaptiveMaskSampler, MixedMaskSampler, open_vocabulary
 from facemask_inpaint.masks.adaptive import SamplerOptions
 from facemask_inpaint.metrics import FeatureReader
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.training import perceptual, state
 from facemask_inpaint.training.adversarial import AdversarialPair, create_pair
-from facemask_inpaint.training.dataset import TrainingImages, digest
+from facemask_inpaint.training.dataset import TrainingImages, digest, label_meaning
 from facemask_inpaint.training.loop import End, Trainer
 from facemask_inpaint.training.objective import Objective
 from facemask_inpaint.training.readable import readable_only, reading
 from facemask_inpaint.training.recipes import MaskKind, Recipe
 from facemask_inpaint.training.shipped_recipes import open_recipe
 from facemask_inpaint.training.validation import Validation
+
+_log = logging.getLogger(__name__)
 
 PREPARATION_IMAGES = 2000
 """Largest number of training images shown to a network that prepares itself by some."""
@@ -88,6 +92,8 @@ def train(
         >>> from facemask_inpaint import training
         >>> inpainter = training.train("lite-smoke", "faces", out="runs/smoke")  # doctest: +SKIP
     """
+    if workers is not None:
+        Range(0).require(workers, "workers")
     recipe, device = _resolved(recipe, masks), own_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
     with distributed.process_group(backend), locked(Path(out), "train"):
@@ -130,6 +136,9 @@ def _trainer(
 ) -> Trainer:
     """Gather what a run needs; nothing is written before everything is at hand."""
     saved = _checkpoint(recipe, faces, out)
+    if saved is not None and saved["step"] > recipe.length(len(faces)):
+        _log.warning("%s: %d steps are done already", out, saved["step"])
+        recipe = recipe.changed(steps=saved["step"])
     dataset = TrainingImages(
         faces, recipe.resolution, _sampler(recipe, faces), recipe.augmentation, recipe.seed
     )
@@ -195,6 +204,9 @@ def _differences(recipe: Recipe, faces: Faces, saved: state.TrainingState) -> li
         for name in vars(old)
         if name not in MAY_CHANGE and getattr(old, name) != getattr(new, name)
     ]
+    labels = label_meaning(faces, open_vocabulary(recipe.masks.vocabulary))
+    before = saved.get("labels", labels)
+    differing += [name for name in labels if before.get(name) != labels[name]]
     return differing if same_data else [*differing, "set of portraits"]
 
 

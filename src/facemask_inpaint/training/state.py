@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import torch
 from torch import Tensor
@@ -37,6 +37,8 @@ class TrainingState(TypedDict):
         step: number of steps done.
         recipe: as YAML.
         data: digest of the portraits.
+        labels: what the ids in their label maps mean, see :func:`~.dataset.label_meaning`;
+            checkpoints of before it was kept are without, and taken to agree.
         learner: weights and optimisers.
         sampler: state of the mask sampler.
         log: losses since the last line of the log.
@@ -46,6 +48,7 @@ class TrainingState(TypedDict):
     step: int
     recipe: str
     data: str
+    labels: NotRequired[dict[str, str]]
     learner: LearnerState
     sampler: StateDict
     log: Sums

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar, cast
 
+from facemask_inpaint._internal.files import naming
 from facemask_inpaint.benchmark.store.records import CaseLine, read_lines
 
 Line = TypeVar("Line", bound=Mapping[str, object])
@@ -37,7 +38,7 @@ class Journal:
         line = json.dumps(content, allow_nan=False)
         with self._lock:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab") as file:
+            with naming(self._path), self._path.open("ab") as file:
                 # A kill may have cut the last line; what follows must not be glued to it.
                 lead = b"\n" if file.tell() and not _ends_in_newline(self._path) else b""
                 file.write(lead + line.encode() + b"\n")
