@@ -165,6 +165,8 @@ def test_results_are_those_that_the_hub_reads(run: Run) -> None:
         eval_results(run, "harmonic", "faces")
     with pytest.raises(OptionError, match="no scores of 'lama'"):
         eval_results(run, "lama", "someone/faces")
+    with pytest.raises(OptionError, match=r"scores 'lpips' at 64 pixels; there are .*psnr_hole"):
+        score_figure(run, "plot.pdf", "lpips", 64)
 
 
 def _said(*arguments: object) -> str:

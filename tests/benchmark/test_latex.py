@@ -180,7 +180,9 @@ def test_runs_of_different_protocols_are_warned_about(tmp_path: Path) -> None:
     assert "Not comparable: the runs have different protocols" in table.text
     names = [method.name for method in first.methods]
     assert f"{names[0]} (other)" in table.text
-    with pytest.raises(OptionError, match="there are no scores"):
-        paper_table([first], "kid", 256)
+    with pytest.raises(OptionError, match="no scores 'kid' at 256 pixels; there are fid"):
+        paper_table([first], "kid", 256, methods=["lama"])
+    with pytest.raises(OptionError, match=r"at 64 pixels; there are scores at 256$"):
+        paper_table([first], "fid", 64)
     with pytest.raises(OptionError, match="no scores of lama"):
         paper_table([first], "fid", 256, methods=["lama"])

@@ -142,3 +142,31 @@ def test_several_extractors_have_a_table_each(tmp_path: Path) -> None:
         for each, name in ((run, "fid@colour"), (alone, "fid"))
     ]
     assert values[0] == values[1]
+
+
+@pytest.mark.parametrize("further", ["kid@random-convolutions", "bound"])
+def test_extractors_that_metrics_bring_themselves_see_no_other_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, further: str
+) -> None:
+    bound = metrics.FeatureMetric(
+        name="bound",
+        label="bound",
+        better="lower",
+        meaning="distance of the mean features",
+        function=_shift,
+        extractor="random-convolutions",
+    )
+    monkeypatch.setitem(METRICS, "bound", bound)
+    methods = {"grey": Counted(), "white": Counted(shade=255)}
+    colour = FeatureReader(custom(lambda images: images.float().mean((2, 3)), "mean colour"))
+    options = {"reader": {"colour": colour}, "compare": True, "exchanges": 19}
+    run = small_run(methods, tmp_path, portraits(3), metrics="fid,pids", **options)
+    alone = [score for score in run.scores if score.metric in ("fid", "pids")]
+    run = small_run(methods, tmp_path, portraits(3), metrics=f"fid,pids,{further}", **options)
+    names = {name.partition("@")[0]: name for name in _scores(run)}
+    assert names["fid"] == "fid"
+    assert names["pids"] == "pids"
+    assert names[further.partition("@")[0]] == further
+    assert len(names) == len(_scores(run))
+    assert [score for score in run.scores if score.metric in ("fid", "pids")] == alone
+    assert run.comparison[64]["provenance"]["extractor"] == "mean colour"

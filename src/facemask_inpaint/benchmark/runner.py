@@ -87,10 +87,11 @@ def run(
     chosen, opened = Options(**options), open_methods(methods)
     design = chosen.design(dataset)
     chosen = chosen.completed_by(design.protocol)
-    metrics, readers = chosen.metric_names, checked_readers(chosen.reader)
+    metrics = chosen.metric_names
     layout, faces = Layout(checked_folder(out)), design.portraits(dataset)
     with joined_ranks() as ranks:
         device = own_device(chosen.device)
+        readers = _chosen_readers(metrics, checked_readers(chosen.reader), device)
         features = _features(metrics, readers, device)
         parser = resolve_parser(chosen.parser, align=False, device=device, progress=False)
         identities = {name: reader.network.identity for name, reader in features.items()}
@@ -99,7 +100,7 @@ def run(
             job = _Job.begin(settings, layout, ranks, chosen)
             portraits = job.prepare(faces, design.masks)
             job.predict(opened, portraits, device, parser, faces.vocabulary)
-            job.write_results(job.score(portraits, features), opened)
+            job.write_results(job.score(portraits, features, tuple(readers)), opened)
             job.report(opened)
             ranks.barrier()
     return Run.open(layout.folder)
@@ -173,13 +174,16 @@ class _Job:
         self.ranks.barrier()
 
     def score(
-        self, portraits: PreparedPortraits, features: Mapping[str, FeatureReader]
+        self,
+        portraits: PreparedPortraits,
+        features: Mapping[str, FeatureReader],
+        chosen: tuple[str, ...],
     ) -> ScoringStage:
         """Compute features and what follows from them."""
         folder, kept = self.layout.folder, self.layout.work / "features"
         stores = {name: FeatureStore(folder, kept, reader) for name, reader in features.items()}
         stage = ScoringStage(
-            self.layout, self.settings, portraits, self.ranks, self.failures, stores
+            self.layout, self.settings, portraits, self.ranks, self.failures, stores, chosen
         )
         stage.extract(progress=self._shown)
         self.ranks.barrier()
@@ -232,10 +236,22 @@ class _Job:
             ) from error
 
 
-def _features(
+def _chosen_readers(
     metrics: Sequence[str], readers: Mapping[str, FeatureReader], device: torch.device
+) -> Mapping[str, FeatureReader]:
+    """Return the readers of the metrics of any features: those given, or the default one."""
+    if readers or not needs_features(metrics):
+        return readers
+    name = default_extractor()
+    return {name: FeatureReader(name, device)}
+
+
+def _features(
+    metrics: Sequence[str], chosen: Mapping[str, FeatureReader], device: torch.device
 ) -> dict[str, FeatureReader]:
-    """Return the readers that are needed; all networks are loaded before hours are spent.
+    """Return the readers that are needed: the chosen ones, and those that metrics bring themselves.
+
+    All networks are loaded before hours are spent.
 
     Raises:
         WeightsNotFoundError: the weights cannot be had; the message says what works without.
@@ -243,10 +259,6 @@ def _features(
     for metric in image_rows(metrics):
         metric.get_ready(torch.device("cpu"))
     rows = [row for row in map(metric_row, metrics) if isinstance(row, FeatureMetric)]
-    chosen = dict(readers)
-    if needs_features(metrics) and not chosen:
-        name = default_extractor()
-        chosen = {name: FeatureReader(name, device)}
     needed = {
         name: chosen.get(name) or FeatureReader(name, device=device)
         for name in by_extractor(rows, list(chosen))

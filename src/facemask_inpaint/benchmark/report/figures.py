@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facemask_inpaint import images
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint.benchmark.report.grids import heading
+from facemask_inpaint.benchmark.report.grids import heading, no_scores
 from facemask_inpaint.benchmark.report.latex import COLUMN, text_width
 from facemask_inpaint.benchmark.report.samples import Samples
 from facemask_inpaint.benchmark.report.scores import Board, boards
@@ -138,7 +138,7 @@ def score_figure(
         if (board.metric.name, board.resolution) == (metric, resolution)
     ]
     if not found:
-        raise OptionError(f"there are no scores {metric!r} at {resolution} pixels")
+        raise no_scores([run], metric, resolution)
     board = found[0]
     names = _chosen(list(board.methods), methods)
     lines = max(2, len(names))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from facemask_inpaint.benchmark.metrics import in_table_order
 from facemask_inpaint.benchmark.report.text_tables import MISSING
 from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import ClassEntry, Score
 from facemask_inpaint.benchmark.store.settings import extractor_of, protocol_label
+from facemask_inpaint.errors import OptionError
 from facemask_inpaint.metrics.features.sets import stand_in_warnings
 from facemask_inpaint.metrics.metric import Metric
 
@@ -41,6 +42,21 @@ def score_grids(run: Run, resolution: int) -> dict[str, Grid]:
         if score.resolution == resolution:
             grids[score.metric][score.method, score.mask_class] = score
     return {name: grids[name] for name in in_table_order(grids)}
+
+
+def no_scores(runs: Sequence[Run], metric: str, resolution: int) -> OptionError:
+    """Return the error of asking for scores that no run has; it names those that there are.
+
+    Args:
+        runs: that were asked.
+        metric: name of the scores.
+        resolution: height and width in pixels.
+    """
+    scores = [score for run in runs for score in run.scores]
+    here = in_table_order(score.metric for score in scores if score.resolution == resolution)
+    sizes = sorted({score.resolution for score in scores})
+    known = ", ".join(here) or f"scores at {', '.join(map(str, sizes)) or 'no resolution at all'}"
+    return OptionError(f"there are no scores {metric!r} at {resolution} pixels; there are {known}")
 
 
 def column_values(run: Run, grid: Grid, entry: ClassEntry) -> dict[str, float]:

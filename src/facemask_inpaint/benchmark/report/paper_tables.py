@@ -15,6 +15,7 @@ from facemask_inpaint.benchmark.report.grids import (
     Grid,
     heading,
     letter_note,
+    no_scores,
     protocol_notes,
     qualified,
     ranks,
@@ -136,11 +137,11 @@ def _merged(
             }
             grid |= mine
             names |= dict.fromkeys([shown] if mine else [])
-    chosen = tuple(names) if methods is None else tuple(methods)
+    if not names:
+        raise no_scores(runs, metric, resolution)
+    chosen = tuple(methods or names)
     if missing := [name for name in chosen if name not in names]:
         raise OptionError(f"there are no scores of {missing[0]}: there are {', '.join(names)}")
-    if not chosen:
-        raise OptionError(f"there are no scores {metric!r} at {resolution} pixels")
     present = {mask_class for _, mask_class in grid}
     entries = tuple(entry for entry in classes.values() if entry.name in present)
     return _Merged(metric_row(metric), resolution, entries, chosen, grid)

@@ -73,6 +73,8 @@ class ScoringStage:
         ranks: the processes of the run.
         failures: records what fails.
         stores: features by name of their extractor; empty without feature metrics.
+        chosen: names of the extractors of the metrics of any features; the other stores are those
+            of metrics that are bound to an extractor.
     """
 
     layout: Layout
@@ -81,13 +83,14 @@ class ScoringStage:
     ranks: Ranks
     failures: FailureLog
     stores: Mapping[str, FeatureStore]
+    chosen: tuple[str, ...]
 
     @cached_property
     def feature_metrics(self) -> dict[str, list[FeatureMetric]]:
         """Metrics of features, by the extractor that makes them."""
         rows = [metric_row(name) for name in self.settings.metrics]
         features = [row for row in rows if isinstance(row, FeatureMetric)]
-        return by_extractor(features, list(self.settings.extractors))
+        return by_extractor(features, self.chosen)
 
     @cached_property
     def compared_extractor(self) -> str | None:
