@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from facemask_inpaint import Inpainter, SemanticMasker, checkpoints, data, models, training
-from facemask_inpaint.errors import OptionError
+from facemask_inpaint.errors import OptionError, UnknownNameError
 from facemask_inpaint.training import Losses, Recipe
 from facemask_inpaint.training.adversarial import TRAINABLE, create_pair
 from facemask_inpaint.training.dataset import Batch
@@ -104,10 +104,34 @@ def test_a_class_conditional_network(recipe, portraits, tmp_path) -> None:
         generator=torch.Generator().manual_seed(0)
     )
     answers = [
-        np.asarray(inpainter(sample.image, mask, mask_class=name))
+        np.asarray(inpainter(sample.image, mask, mask_class=name, seed=0))
         for name in (None, "nose", "hair")
     ]
     assert len({answer.tobytes() for answer in answers}) == 3
+    for spelling in ("Nose", "D"):
+        spelt = np.asarray(inpainter(sample.image, mask, mask_class=spelling, seed=0))
+        assert spelt.tobytes() == answers[1].tobytes()
+    untold = np.asarray(inpainter(sample.image, mask, mask_class="ears", seed=0))
+    assert untold.tobytes() == answers[0].tobytes()  # the network was trained without ears
+    cut = [
+        inpainter.inpaint(sample.image, mask_class=name, label_map=sample.label_map, seed=0)
+        for name in ("D", "nose")
+    ]
+    assert cut[0].images.tobytes() == cut[1].images.tobytes()
+    told = [
+        inpainter(
+            sample.image,
+            cut[0].masks[0],
+            mask_class=name,
+            strategy="face",
+            label_map=sample.label_map,
+            seed=0,
+        )
+        for name in ("nose", None)
+    ]
+    assert [image.tobytes() == cut[0].images.tobytes() for image in told] == [True, False]
+    with pytest.raises(UnknownNameError, match="unknown mask class 'nonsense'"):
+        inpainter(sample.image, mask, mask_class="nonsense")
     with pytest.raises(OptionError, match="2 values for 1 images"):
         inpainter(sample.image, mask, mask_class=["nose", "hair"])
     with pytest.raises(OptionError, match="does not take mask_class"):

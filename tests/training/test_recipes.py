@@ -180,6 +180,17 @@ def test_settings_that_only_make_sense_together() -> None:
         split.changed(batch_size=2)
 
 
+def test_classes_that_a_network_is_told_are_checked_and_named() -> None:
+    recipe = RECIPES["lite-smoke"]
+    told = recipe.changed(options={"mask_classes": ["A", "Hair", "C-D"]})
+    assert told.options["mask_classes"] == ["eyes", "hair", "full_mouth", "nose"]
+    assert Recipe.from_yaml(told.to_yaml()) == told
+    with pytest.raises(UnknownNameError, match=r"options\.mask_classes: .*did you mean 'eyes'"):
+        recipe.changed(options={"mask_classes": ["eyse"]})
+    with pytest.raises(OptionError, match=r"options\.mask_classes is a list"):
+        recipe.changed(options={"mask_classes": 3})
+
+
 def test_letters_of_classes_mean_their_names() -> None:
     recipe = RECIPES["lite-smoke"].changed(**{"losses.class_weights": {"A": 2, "hair": 3}})
     assert recipe.losses.class_weights.keys() == {str(SemanticMasker().select("A")[0]), "hair"}

@@ -295,7 +295,7 @@ def _open_method(name: str | None, method: MethodLike) -> Method:
 
 
 def _by_inpainter(inpainter: Inpainter) -> Predictor:
-    takes_class = "mask_class" in inpainter.network.condition_spec()
+    told = inpainter.network.condition_spec().get("mask_class")
 
     def predict(batch: Batch) -> list[Image.Image]:
         with allow_large_holes():
@@ -303,7 +303,7 @@ def _by_inpainter(inpainter: Inpainter) -> Predictor:
                 batch.images,
                 batch.holes,
                 seed=batch.seeds,
-                mask_class=batch.mask_class if takes_class else None,
+                mask_class=batch.mask_class if told and told.knows(batch.mask_class) else None,
                 batch_size=len(batch.keys),
             )
 

@@ -298,9 +298,11 @@ class _Run:
 
     def _mask_classes(self, batch: Sequence[Job]) -> Conditions:
         """The mask classes of a batch, for a network that can be told them."""
-        if "mask_class" not in self._inpainter.network.condition_spec():
+        told = self._inpainter.network.condition_spec().get("mask_class")
+        if told is None:
             return {}
-        return {"mask_class": [job.mask_class for job in batch]}
+        names = [job.mask_class for job in batch]
+        return {"mask_class": [name if name and told.knows(name) else None for name in names]}
 
 
 class _PhotoRun(_Run):

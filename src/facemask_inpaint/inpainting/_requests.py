@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-from facemask_inpaint.errors import OptionError
+from facemask_inpaint.errors import OptionError, unknown_name
 from facemask_inpaint.masks.label_maps import LabelMapLike
 from facemask_inpaint.masks.parsers import Parser, resolve_parser
+from facemask_inpaint.masks.vocabularies import FACES, normalised
+from facemask_inpaint.models._conditions import ConditionSpec
 
 MaskClasses: TypeAlias = tuple[str, ...]
 """The mask classes whose union is hidden."""
@@ -58,6 +60,30 @@ def classes_of_images(mask_class: object, count: int) -> list[MaskClasses | None
     if len(mask_class) != count:
         raise OptionError(f"mask_class has {len(mask_class)} values for {count} images")
     return [_split(name) for name in mask_class]
+
+
+def require_known_class(spec: ConditionSpec, conditions: Mapping[str, object]) -> None:
+    """Refuse a mask class that is none of the vocabulary of a network's own.
+
+    Raises:
+        UnknownNameError: the message names the nearest.
+    """
+    name = conditions.get("mask_class")
+    if isinstance(name, str) and not spec["mask_class"].knows(name):
+        raise unknown_name("mask class", name, spec["mask_class"].spellings.values())
+
+
+def name_of_class(classes: MaskClasses | None) -> str | None:
+    """Return the name of the one mask class that is meant; ``None`` for several, or a label.
+
+    Example:
+        >>> name_of_class(("A",))
+        'eyes'
+    """
+    if classes is None or len(classes) != 1:
+        return None
+    component = FACES.by_name_or_letter.get(normalised(classes[0]))
+    return None if component is None else component.name
 
 
 def _split(names: object) -> MaskClasses | None:

@@ -41,6 +41,8 @@ from facemask_inpaint.inpainting._requests import (
     MaskClasses,
     Request,
     classes_of_images,
+    name_of_class,
+    require_known_class,
     sources_of_images,
 )
 from facemask_inpaint.inpainting.framing import framing_of
@@ -221,6 +223,7 @@ class Inpainter(PretrainedNetwork):
             ComponentAbsentError: no chosen face shows the mask class.
             SizeError: the network cannot take the image under this strategy.
             OptionError: an argument makes no sense, alone or for this network.
+            UnknownNameError: a network that is told mask classes of faces knows no such class.
 
         Example:
             >>> import facemask_inpaint as fmi
@@ -299,7 +302,10 @@ class Inpainter(PretrainedNetwork):
             raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
         values = {name: value for name, value in conditions.items() if value is not None}
         name = self.network.architecture or type(self.network).__name__
-        return conditions_of_images(spec, values, count, name)
+        by_image = conditions_of_images(spec, values, count, name)
+        for each in by_image:
+            require_known_class(spec, each)
+        return by_image
 
     def _conditions_of_call(
         self,
@@ -311,11 +317,9 @@ class Inpainter(PretrainedNetwork):
         """Conditions of each image; masks that are ``cut`` here name their own mask class."""
         if not cut:
             return self._conditions_of_images(conditions, len(classes))
-        known = self.network.condition_spec().get("mask_class")
         others = {name: value for name, value in conditions.items() if name != "mask_class"}
-        if known is not None:
-            names = [each[0] if each and len(each) == 1 else None for each in classes]
-            others["mask_class"] = [name if name in known.choices else None for name in names]
+        if "mask_class" in self.network.condition_spec():
+            others["mask_class"] = [name_of_class(each) for each in classes]
         return self._conditions_of_images(others, len(classes))
 
     def _rules(self, options: CallOptions) -> Rules:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import TypedDict, cast
 
 from facemask_inpaint.errors import OptionError, unknown_name
+from facemask_inpaint.masks.vocabularies import normalised
 
 ConditionValue = str | int | float | None
 """Value of one condition for one image."""
@@ -47,6 +48,8 @@ class Condition:
         minimum: smallest number that makes sense.
         maximum: largest number that makes sense.
         choices: texts that are accepted; empty where any will do.
+        spellings: text that a network knows, by every name and letter for it in lower case with
+            underscores; empty where it knows no text beforehand.
         per_image: whether the images of a batch may have different values. ``None`` then means
             that an image has none.
 
@@ -62,6 +65,7 @@ class Condition:
     minimum: float = -math.inf
     maximum: float = math.inf
     choices: Sequence[str] = ()
+    spellings: Mapping[str, str] = field(default_factory=dict)
     per_image: bool = False
 
     def checked(self, name: str, value: object) -> ConditionValue:
@@ -96,7 +100,11 @@ class Condition:
             raise OptionError(f"{name} must be a text, not {value!r}")
         if self.choices and value not in self.choices:
             raise unknown_name(name, value, self.choices)
-        return str(value)
+        return self.spellings.get(normalised(value), str(value))
+
+    def knows(self, text: str) -> bool:
+        """Return whether a network knows a text, in any spelling, or may know any."""
+        return not self.spellings or normalised(text) in self.spellings
 
 
 ConditionSpec = Mapping[str, Condition]

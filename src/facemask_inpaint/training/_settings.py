@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -109,8 +109,8 @@ def weights_by_name(
     return by_name
 
 
-def class_names(text: str, where: str, vocabulary: Vocabulary) -> list[str]:
-    """Return the names of the mask classes that text such as ``"A-D,hair"`` means.
+def class_names(text: str | Iterable[str], where: str, vocabulary: Vocabulary) -> list[str]:
+    """Return the names of the mask classes that text such as ``"A-D,hair"``, or its items, mean.
 
     Raises:
         UnknownNameError: An item is no mask class, or there is none.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facemask_inpaint._internal.files import atomic_path
-from facemask_inpaint._internal.settings import Range, parse_yaml
+from facemask_inpaint._internal.settings import Range, as_type, parse_yaml
 from facemask_inpaint.errors import OptionError, unknown_name
 from facemask_inpaint.masks import FACES, GENERATORS, SemanticMasker, open_vocabulary
 from facemask_inpaint.masks.semantic import Instances, Missing
@@ -26,6 +26,9 @@ from facemask_inpaint.training._settings import (
 
 MaskKind = Literal["random", "semantic", "mixed"]
 Precision = Literal["float32", "bfloat16"]
+
+_TOLD_CLASSES = "mask_classes"
+"""Option of class-conditional networks: what they can be told that a hole hides."""
 
 _NAME = re.compile(r"[\w(][\w .,()=+-]{0,99}")
 
@@ -214,7 +217,7 @@ class Recipe:
     Attributes:
         name: what logs and model folders call the run.
         architecture: network, as ``models.create`` takes it.
-        options: constructor arguments of the network.
+        options: constructor arguments of the network; ``mask_classes`` may be names or letters.
         initial_weights: model whose weights the generator starts from, by name or folder; what
             that model lacks starts at random. ``None`` trains from scratch.
         resolution: side of the square training images in pixels.
@@ -242,7 +245,7 @@ class Recipe:
     Raises:
         OptionError: A value is out of its range, or two do not fit together.
         UnknownNameError: There is no such architecture, or no mask class that a loss is weighted
-            for.
+            for, or that the network is to be told.
 
     Example:
         >>> from facemask_inpaint.training import Losses, Recipe
@@ -280,12 +283,14 @@ class Recipe:
             raise OptionError(f"a recipe's name is letters, digits and spaces, not {self.name!r}")
         if self.architecture not in list_architectures():
             raise unknown_name("architecture", self.architecture, list_architectures())
-        weights = weights_by_name(
-            self.losses.class_weights,
-            "losses.class_weights",
-            open_vocabulary(self.masks.vocabulary),
-        )
+        vocabulary = open_vocabulary(self.masks.vocabulary)
+        weights = weights_by_name(self.losses.class_weights, "losses.class_weights", vocabulary)
         object.__setattr__(self, "losses", replace(self.losses, class_weights=weights))
+        if told := self.options.get(_TOLD_CLASSES):
+            where = f"options.{_TOLD_CLASSES}"
+            items = told if isinstance(told, str) else as_type(tuple[str, ...], told, where)
+            names = class_names(items, where, vocabulary)
+            object.__setattr__(self, "options", {**self.options, _TOLD_CLASSES: names})
         if self.batch_size % self.gradient_accumulation:
             raise OptionError(
                 f"{self.name}: batch_size {self.batch_size} is no multiple of "

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from facemask_inpaint.errors import OptionError
+from facemask_inpaint.masks import FACES
 from facemask_inpaint.models._conditions import BatchConditions, Condition, ConditionSpec
 from facemask_inpaint.models._network import InpaintingNetwork
 from facemask_inpaint.models.layers.checks import require_multiple
@@ -55,7 +56,8 @@ class Lite(InpaintingNetwork):
         detail: channels of the detail stage; 0 leaves it out, and the U-Net has the full side.
         temperature: factor on the draws of the first guess; 0 begins with the most probable face.
         mask_classes: names of the mask classes that a class-conditional network is trained with;
-            empty for one that is not. A class of another name counts as none.
+            empty for one that is not. A class of another name counts as none; an ``Inpainter``
+            refuses names that are no mask class at all, where the network's own are of faces.
 
     Raises:
         OptionError: an argument is out of its range.
@@ -107,8 +109,16 @@ class Lite(InpaintingNetwork):
     def condition_spec(self) -> ConditionSpec:
         if not self.mask_classes:
             return {}
-        meaning = "mask class of the hole"
-        return {"mask_class": Condition(value_type=str, meaning=meaning, per_image=True)}
+        of_faces = set(self.mask_classes) <= set(FACES.classes)
+        known = FACES.by_name_or_letter if of_faces else {}
+        return {
+            "mask_class": Condition(
+                value_type=str,
+                meaning="mask class of the hole",
+                spellings={spelling: str(class_.name) for spelling, class_ in known.items()},
+                per_image=True,
+            )
+        }
 
     def prepare(self, images: Iterable[Tensor]) -> None:
         """Fit the normal distribution over faces.
