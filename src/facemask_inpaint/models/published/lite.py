@@ -20,7 +20,7 @@ CARDS = (
                         "package",
                         "models/weights",
                         "lite.safetensors",
-                        sha256="024d61ffcb610f4bcbb75ceef7858358302796b6e5a40bcbe7e4ba64e68e25c5",
+                        sha256="f91d470f0bdd5fd57ad5e72d4821575fab3995f24965a402f8e69408f4f2dfa3",
                         size=11_461_712,
                     ),
                 ),
