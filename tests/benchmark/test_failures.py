@@ -108,6 +108,16 @@ def test_a_method_that_cannot_be_loaded_costs_the_others_nothing(tmp_path: Path)
     assert {one.method for one in run.scores} == {"grey"}
 
 
+def test_the_page_counts_what_was_filled(tmp_path: Path) -> None:
+    failing = {"failing": Counted(fails_at=frozenset(range(1000)))}
+    run = small_run(failing, tmp_path, portraits(2), report=True, metrics="psnr_hole")
+    assert "Nothing was filled" in run.layout.report.read_text(encoding="utf-8")
+    methods = {**failing, "grey": Counted()}
+    run = small_run(methods, tmp_path, portraits(2), report=True, metrics="psnr_hole")
+    filled = "1 of 2 methods filled 2 classes of facial components in 2 portraits at 64 pixels."
+    assert filled in run.layout.report.read_text(encoding="utf-8")
+
+
 def test_failures_of_methods_that_are_not_tried_again_stay(tmp_path: Path) -> None:
     small_run({"no-weights": "tformer", "grey": Counted()}, tmp_path)
     run = small_run({"grey": Counted()}, tmp_path)

@@ -170,3 +170,34 @@ def test_extractors_that_metrics_bring_themselves_see_no_other_metrics(
     assert len(names) == len(_scores(run))
     assert [score for score in run.scores if score.metric in ("fid", "pids")] == alone
     assert run.comparison[64]["provenance"]["extractor"] == "mean colour"
+
+
+def test_metrics_without_a_score_say_why_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = metrics.ImageMetric(
+        name="never", label="never", better="lower", meaning="", function=lambda pair: None
+    )
+    monkeypatch.setitem(METRICS, "never", never)
+    given = {"metrics": "precision,recall,fid_infinity,fid,never", "report": True}
+    few = "precision and recall need 6 images; eyes has 3, hair has 2"
+    with pytest.warns(UserWarning, match="FID∞") as warned:
+        run = small_run({"grey": Counted()}, tmp_path / "run", portraits(3), **given)
+    texts = [str(warning.message) for warning in warned]
+    assert texts == [
+        "FID∞ needs 20 images; eyes has 3, hair has 2",
+        few,
+        "never is not defined for eyes, hair",
+    ]
+    page = run.layout.report.read_text(encoding="utf-8")
+    tables = [run.layout.tables / f"scores-64.{suffix}" for suffix in ("md", "tex")]
+    for text in (page, *(path.read_text(encoding="utf-8") for path in tables)):
+        assert few in text
+    methods = {"grey": Counted(), "fails": Counted(frozenset({1, 2}))}
+    with pytest.warns(UserWarning, match=r"^FID needs 2 images; eyes \(fails\) has 1$"):
+        small_run(methods, tmp_path / "two", portraits(2), metrics="fid", classes="eyes")
+
+
+def test_enough_images_are_not_spoken_of(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    small_run({"grey": Counted()}, tmp_path, portraits(6), metrics="fid,precision", classes="eyes")
+    assert not recwarn

@@ -217,6 +217,18 @@ class TestBrowser:
         page.resize(width, 900)
         assert page.run("document.documentElement.scrollWidth") <= width
 
+    @pytest.mark.parametrize("width", [400, 1300])
+    def test_captions_stand_below_their_pictures(self, page: browser.Page, width: int) -> None:
+        page.resize(width, 900)
+        offsets = page.run(
+            "[...document.querySelectorAll('.teaser figure')].map((figure) => {"
+            "  const middle = (part) => { const box = figure.querySelector(part)"
+            "    .getBoundingClientRect(); return box.left + box.width / 2; };"
+            "  return middle('figcaption') - middle('.shot'); })"
+        )
+        assert len(offsets) == len(CLASSES)
+        assert all(abs(offset) <= 1 for offset in offsets)
+
     @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
     def test_is_painted_in_both_schemes(self, page: browser.Page, scheme: str, dark: bool) -> None:
         page.prefer(scheme)

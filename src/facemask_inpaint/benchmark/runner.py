@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from facemask_inpaint.benchmark.mask_sources import MaskSource
 from facemask_inpaint.benchmark.methods import Method, Methods, open_methods
 from facemask_inpaint.benchmark.metrics import image_rows, metric_row
 from facemask_inpaint.benchmark.options import Options, RunOptions
+from facemask_inpaint.benchmark.report.missing import missing_lines
 from facemask_inpaint.benchmark.report.tables import write_tables
 from facemask_inpaint.benchmark.stages.compare import compare_methods
 from facemask_inpaint.benchmark.stages.predict import PredictionStage
@@ -103,7 +105,10 @@ def run(
             job.write_results(job.score(portraits, features, tuple(readers)), opened)
             job.report(opened)
             ranks.barrier()
-    return Run.open(layout.folder)
+        finished = Run.open(layout.folder)
+        for text in missing_lines(finished) if ranks.rank == 0 else ():
+            warnings.warn(text, stacklevel=2)
+    return finished
 
 
 @dataclass(frozen=True)

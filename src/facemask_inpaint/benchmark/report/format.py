@@ -18,6 +18,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{ending}"
 
 
+def counted_of(count: int, whole: int, noun: str) -> str:
+    """Return ``2 classes`` where these are all, else ``2 of 3 classes``."""
+    return counted(whole, noun) if count == whole else f"{count:,} of {counted(whole, noun)}"
+
+
 def fixed(value: float, digits: int) -> str:
     """Return a number with so many digits after the point and a true minus sign.
 

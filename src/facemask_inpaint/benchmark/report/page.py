@@ -70,6 +70,7 @@ def render(run: Run, selection: Selection) -> str:
         .get_template("page.html")
         .render(
             run=run,
+            filled=_filled(run),
             assets=assets,
             boards=boards,
             summaries=scores.summaries(boards),
@@ -115,6 +116,18 @@ def environment() -> Environment:
         "source": _source,
     }
     return jinja
+
+
+def _filled(run: Run) -> str:
+    """Return in one sentence how much of what was asked for was filled."""
+    cases, counted_of = run.cases, format.counted_of
+    if not cases:
+        return "Nothing was filled: see the failures." if run.failures else "Nothing is filled yet."
+    methods = counted_of(len({case.method for case in cases}), len(run.methods), "method")
+    classes = counted_of(len({case.mask_class for case in cases}), len(run.classes), "class")
+    portraits = counted_of(len({case.key for case in cases}), len(run.keys), "portrait")
+    sides = " and ".join(str(side) for side in sorted({case.resolution for case in cases}))
+    return f"{methods} filled {classes} of facial components in {portraits} at {sides} pixels."
 
 
 def _metrics_of_cases(run: Run) -> list[str]:

@@ -22,6 +22,7 @@ from facemask_inpaint.benchmark.report.grids import (
     warning_notes,
 )
 from facemask_inpaint.benchmark.report.latex import PACKAGES, plain_table
+from facemask_inpaint.benchmark.report.missing import missing_scores
 from facemask_inpaint.benchmark.report.paper_tables import paper_table
 from facemask_inpaint.benchmark.report.text_tables import MISSING, Cell, Table, csv_text, decimals
 from facemask_inpaint.benchmark.store.layout import Run
@@ -36,6 +37,7 @@ def write_tables(run: Run) -> None:
     """
     for stale in run.layout.tables.glob("comparison-*"):
         stale.unlink()
+    missing = missing_scores(run)
     for resolution in run.resolutions:
         grids = score_grids(run, resolution)
         tables = [_score_table(run, resolution, name, grid) for name, grid in grids.items()]
@@ -45,6 +47,7 @@ def write_tables(run: Run) -> None:
             tables,
             csv_text(_score_columns(run), _score_lines(run, grids)),
             [paper_table([run], name, resolution).text for name in grids],
+            [text for text, at in missing.items() if resolution in at],
         )
         if resolution in run.comparison:
             comparison = run.comparison[resolution]
@@ -59,17 +62,28 @@ def write_tables(run: Run) -> None:
 
 
 def _write(
-    run: Run, name: str, tables: Sequence[Table], text: str, latex: Sequence[str] = ()
+    run: Run,
+    name: str,
+    tables: Sequence[Table],
+    text: str,
+    latex: Sequence[str] = (),
+    missing: Sequence[str] = (),
 ) -> None:
     latex = latex or [plain_table(table, name) for table in tables]
     contents = {
-        "md": "\n".join(table.markdown() for table in tables),
-        "tex": "\n".join([PACKAGES, *latex]),
+        "md": "\n".join([*(table.markdown() for table in tables), *_lines("- ", missing)]),
+        "tex": "\n".join([PACKAGES, *latex, *_lines("% ", missing)]),
         "csv": text,
     }
     for suffix, content in contents.items():
         with atomic_path(run.layout.tables / f"{name}.{suffix}") as path:
             path.write_text(content, encoding="utf-8")
+
+
+def _lines(start: str, texts: Sequence[str]) -> Iterator[str]:
+    """Yield texts as one block of lines, if there are any."""
+    if texts:
+        yield "".join(f"{start}{text}\n" for text in texts)
 
 
 def _score_table(run: Run, resolution: int, metric: str, grid: Grid) -> Table:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from facemask_inpaint import models
 from facemask_inpaint.benchmark.metrics import in_table_order, metric_row
 from facemask_inpaint.benchmark.report.format import DASH, counted, spoken
+from facemask_inpaint.benchmark.report.missing import missing_lines
 from facemask_inpaint.benchmark.store.layout import Run
 from facemask_inpaint.benchmark.store.records import Score
 from facemask_inpaint.metrics.features.sets import stand_in_warnings
@@ -55,6 +56,7 @@ def scoped_warnings(run: Run) -> list[ScopedWarning]:
         ScopedWarning(_scope(run, warning.scores), spanning(warning.texts))
         for warning in gathered(run.scores)
     ]
+    warnings += [ScopedWarning("No score", text) for text in missing_lines(run)]
     return warnings + [
         ScopedWarning(f"Differences at {resolution} px" + scope, text)
         for resolution, comparison in run.comparison.items()
