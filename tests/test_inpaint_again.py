@@ -143,6 +143,72 @@ def test_one_picture_is_always_written(faces: Path, tmp_path: Path) -> None:
     assert "1 were already there" in said
 
 
+OUTS = {"file": "keep.png", "folder": "out", "samples": "keep.png"}
+
+
+@pytest.mark.parametrize("partner", ["mask", "labels"])
+@pytest.mark.parametrize("kind", OUTS)
+def test_one_picture_replaces_nothing_unasked(
+    partner: str, kind: str, faces: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / OUTS[kind]
+    foreign = {"file": out, "folder": out / "a.png", "samples": tmp_path / "keep_1.png"}[kind]
+    foreign.parent.mkdir(exist_ok=True)
+    foreign.write_bytes(b"precious")
+    given: list[object] = [faces / "images/a.png", "--out", out, "--model", "harmonic"]
+    if kind == "samples":
+        given[-1:] = ["mat", "--num-samples", 2]
+    if partner == "mask":
+        given += ["--mask", faces / "masks/a.png"]
+    else:
+        given += ["--labels", faces / "labels/a.png", "--classes", "nose"]
+    result = call("inpaint", *given)
+    assert result.exit_code == 1
+    assert f"{foreign}" in result.output
+    assert "--overwrite" in result.output
+    assert foreign.read_bytes() == b"precious"
+    if kind != "samples":
+        for more in (["--overwrite"], []):
+            assert "1 of 1" in call("inpaint", *given, *more).output
+        assert foreign.read_bytes() != b"precious"
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one", "folder"])
+def test_results_of_another_picture_of_the_same_name_stay(
+    many: bool, faces: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(faces, tmp_path / "others")
+    mirror(tmp_path / "others/images/a.png")
+    name = "" if many else "a.png"
+    more = ("--out", tmp_path / "out", "--model", "harmonic")
+    of = {
+        root: (tmp_path / root / "images" / name, "--mask", tmp_path / root / "masks" / name)
+        for root in ("faces", "others")
+    }
+    (tmp_path / "out").mkdir()
+    assert call("inpaint", *of["faces"], *more).exit_code == 0
+    before = (tmp_path / "out/a.png").read_bytes()
+    refused = call("inpaint", *of["others"], *more)
+    assert refused.exit_code == 1
+    assert "made of other images" in refused.output
+    assert (tmp_path / "out/a.png").read_bytes() == before
+    mirror(faces / "images/a.png")  # the same picture, painted over, may be done again
+    assert call("inpaint", *of["faces"], *more).exit_code == 0
+    assert (tmp_path / "out/a.png").read_bytes() != before
+    assert call("inpaint", *of["others"], *more, "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize("suffix", [".xyz", ".gif"])
+def test_a_format_that_cannot_be_written_is_refused_before_the_model_is_loaded(
+    suffix: str, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fmi.Inpainter, "from_pretrained", None)
+    given = (faces / "images/a.png", "--classes", "eyes", "--out", tmp_path / f"o{suffix}")
+    result = call("inpaint", *given)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+
+
 def test_foreign_pictures_are_not_replaced_unasked(faces: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "b.png").write_bytes(b"precious")

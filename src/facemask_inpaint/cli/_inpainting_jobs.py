@@ -136,23 +136,31 @@ def _paired(image: Path, partner: Path, partner_name: str) -> list[tuple[Path, P
 def _targets(out: Path, image: Path, many: bool, samples: int) -> list[Path]:
     from facemask_inpaint import images
 
-    into_folder = many or out.is_dir() or not out.suffix
-    base = out / images.result_name(image) if into_folder else out
+    base = out / images.result_name(image) if many or _is_folder(out) else out
     if samples == 1:
         return [base]
     return [base.with_name(f"{base.stem}_{index}{base.suffix}") for index in range(samples)]
 
 
+def _is_folder(out: Path) -> bool:
+    """Whether one result goes into a folder of this name."""
+    return out.is_dir() or not out.suffix
+
+
 def check_targets(jobs: Sequence[Job], out: Path, overwrite: bool) -> None:
     """Refuse ``--out`` where it cannot be meant, and name results of another format."""
+    from facemask_inpaint.images import files
+
     if len(jobs) > 1:
         options.require_folder(out)
-    if len(jobs) > 1 or out.is_dir() or not out.suffix:
+    if len(jobs) > 1 or _is_folder(out):
         pairs = ((job.image.name, job.image.suffix, job.targets[0].suffix) for job in jobs)
         renamed = {name: target for name, own, target in pairs if target != own}
         if renamed:
             names = ", ".join(f"{name} as {suffix}" for name, suffix in renamed.items())
             click.echo(f"written in another format, which can hold the result: {names}", err=True)
+    else:
+        files.require_result_fits(jobs[0].image, out)
     for job in () if overwrite else jobs:
         if any(target.exists() and target.samefile(job.image) for target in job.targets):
             raise click.UsageError(

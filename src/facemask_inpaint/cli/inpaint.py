@@ -106,7 +106,9 @@ _NOTHING_TO_DO = (
     help="File, or folder for many.",
 )
 @click.option(
-    "--overwrite", is_flag=True, help="Also inpaint images whose results are already there."
+    "--overwrite",
+    is_flag=True,
+    help="Make results anew that are already there, and replace files of any origin.",
 )
 def inpaint(
     image: Path,
@@ -133,7 +135,8 @@ def inpaint(
     and TIFF only), or become PNG where that format cannot hold them. Failures are listed at the
     end; the other images are inpainted all the same. Of many images those are skipped whose results
     are already there, made from the same files with the same model and options, so an interrupted
-    run can be continued.
+    run can be continued. A single image is always inpainted. Files that the same image did not lead
+    to before are replaced only with --overwrite.
 
     \b
     Example:
@@ -153,11 +156,13 @@ def inpaint(
     check_targets(jobs, out, overwrite)
     is_folder = image.is_dir() or len(jobs) > 1
     with locked(out, "inpaint") if is_folder else nullcontext():
-        provenance = Provenance(out) if is_folder or out.is_dir() else None
-        settings = _settings(model, dtype, num_samples, call) if provenance is not None else {}
+        provenance = Provenance(out)
+        settings = _settings(model, dtype, num_samples, call)
         left = jobs
-        if provenance is not None and is_folder and not overwrite:
+        if is_folder and not overwrite:
             left = provenance.unfinished(jobs, lambda job: job.output(settings))
+        elif not overwrite:
+            provenance.require_own(job.output(settings) for job in jobs)
         if not left:
             click.echo(_NOTHING_TO_DO.format(out))
             return
@@ -219,7 +224,7 @@ class _Run:
         inpainter: Inpainter,
         num_samples: int,
         call: InpaintingOptions,
-        provenance: Provenance | None,
+        provenance: Provenance,
         settings: Mapping[str, object],
     ) -> None:
         self._inpainter = inpainter
@@ -263,13 +268,11 @@ class _Run:
             self._failures.append(options.failure(job.image, error))
 
     def _inpaint(self, batch: Sequence[Job]) -> None:
-        if self._provenance is not None:
-            for job in batch:
-                self._provenance.begin(job.output(self._settings))
+        for job in batch:
+            self._provenance.begin(job.output(self._settings))
         present = self._write(batch)
-        if self._provenance is not None:
-            for job in batch:
-                self._provenance.finish(job.output(self._settings), absent=job not in present)
+        for job in batch:
+            self._provenance.finish(job.output(self._settings), absent=job not in present)
         self._inpainted += len(present)
         self._absent += len(batch) - len(present)
 

@@ -244,14 +244,7 @@ def save_image(image: Image.Image, path: str | Path) -> None:
         >>> save_image(Image.new("L", (8, 8)), pathlib.Path(tempfile.mkdtemp(), "mask.png"))
     """
     path = Path(path)
-    image_format = formats.written_under(path.suffix)
-    if image_format is None:
-        raise ImageError(
-            f"{path}: no image format is written under the suffix {path.suffix!r}; "
-            "use .png, .jpg, .webp or .tif"
-        )
-    if not formats.holds(image_format, image.mode):
-        raise _cannot_hold(path, image_format, image.mode)
+    image_format = require_writable(path, image.mode)
     options = dict(_SAVE_OPTIONS.get(image_format, {}))
     options["icc_profile"] = fitting_profile(image)  # None overrules what is in its info
     with atomic_path(path) as temporary:
@@ -261,6 +254,35 @@ def save_image(image: Image.Image, path: str | Path) -> None:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk failed, not the format
             raise _cannot_hold(path, image_format, image.mode) from error
+
+
+def require_writable(path: Path, mode: str) -> str:
+    """Return the format in which an image of a PIL mode is written to a path.
+
+    Raises:
+        ImageError: no format has this suffix, or the format cannot hold this mode.
+    """
+    image_format = formats.written_under(path.suffix)
+    if image_format is None:
+        raise ImageError(
+            f"{path}: no image format is written under the suffix {path.suffix!r}; "
+            "use .png, .jpg, .webp or .tif"
+        )
+    if not formats.holds(image_format, mode):
+        raise _cannot_hold(path, image_format, mode)
+    return image_format
+
+
+def require_result_fits(source: str | Path, target: Path) -> None:
+    """Refuse a path under which the result of an image file cannot be written.
+
+    Only the header is read.
+
+    Raises:
+        ImageError: as :func:`require_writable` says, or the source is no image.
+    """
+    with open_image(source) as image:
+        require_writable(target, result_mode(image))
 
 
 def _cannot_hold(path: Path, image_format: str, mode: str) -> ImageError:
