@@ -186,6 +186,38 @@ def test_a_full_disk(command: str, files: Path, official_lama: Path) -> None:
     assert not [path for path in left if path.suffix in (".png", ".safetensors", ".json", ".pt")]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "evaluate one two --json TARGET",
+        "evaluate one two --csv TARGET",
+        "compare one two=two --json TARGET",
+        "privacy one --out TARGET",
+        "report one --out TARGET",
+        "inpaint face.png --mask mask.png --model harmonic --out TARGET/a.png",
+        "mask face.png --out TARGET",
+        "demo --out TARGET",
+        "export lite --out TARGET",
+        "convert lama mask.png --out TARGET",
+        "train --data one --out TARGET",
+        "benchmark --data one --out TARGET",
+        "protocol export-masks mat-celeba512 --data one --out TARGET",
+    ],
+)
+def test_what_cannot_be_written_is_refused_first(
+    command: str, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(files)
+    before = sorted(files.rglob("*"))
+    targets = ["face.png/out", "a" * 300]
+    targets += ["two"] if command.split()[0] in ("evaluate", "compare", "privacy", "report") else []
+    for target in targets:
+        result = call(*command.replace("TARGET", target).split())
+        assert result.exit_code == 2, result.output
+        assert target in require_one_sentence(result)
+    assert sorted(files.rglob("*")) == before
+
+
 @pytest.mark.parametrize("how", ["2>&-", "2>/dev/full", "2>&1 >/dev/null | true"])
 def test_a_stderr_that_takes_nothing_ends_no_work(how: str, files: Path) -> None:
     ramp = Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (256, 1)))

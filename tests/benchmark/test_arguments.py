@@ -37,6 +37,7 @@ ONE: dict[str, Any] = {"classes": "eyes", "metrics": ("psnr_hole",), "reader": N
         ({"resolutions": ()}, "resolutions are numbers"),
         ({"resolutions": 64.5}, "resolutions are numbers"),
         ({"resolutions": -64}, "resolutions are numbers"),
+        ({"resolutions": (7,)}, "from 16 to 8192, such as 256, 512, 1024, not"),
         ({"dtype": "foo"}, "dtype must be"),
         ({"dtype": "int8"}, "dtype must be"),
         ({"dtype": None}, "dtype must be"),

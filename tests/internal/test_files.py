@@ -182,6 +182,27 @@ def test_mode_follows_the_umask(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
 
 
+def test_errors_name_the_target_and_no_temporary_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.mkdir()
+    with pytest.raises(OSError, match="directory") as raised, atomic_path(target) as path:
+        path.write_text("x")
+    assert raised.value.filename == str(target)
+    assert raised.value.filename2 is None
+    assert list(tmp_path.iterdir()) == [target]
+    deep = tmp_path / "gone" / "b.txt"
+
+    def written_to_a_lost_folder() -> None:
+        with atomic_path(deep) as path:
+            path.unlink()
+            path.parent.rmdir()
+            path.write_text("x")
+
+    with pytest.raises(FileNotFoundError) as lost:
+        written_to_a_lost_folder()
+    assert lost.value.filename == str(deep)
+
+
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"), atomic_path(tmp_path / "file" / "a.txt"):

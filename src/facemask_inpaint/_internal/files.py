@@ -49,7 +49,8 @@ def atomic_path(target: str | Path, *, durable: bool = False) -> Iterator[Path]:
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary, file = _open_temporary(target)
+    with naming(target):
+        temporary, file = _open_temporary(target)
     try:
         try:
             yield temporary
@@ -74,7 +75,7 @@ def atomic_path(target: str | Path, *, durable: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def naming(target: Path) -> Iterator[None]:
-    """Let the error of a disk that is full say which file was being written, as others do.
+    """Let an error say which file was being written: of a full disk, or of its temporary file.
 
     Args:
         target: written to in the block.
@@ -84,6 +85,8 @@ def naming(target: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in DISK_FULL and error.filename is None:
             error.filename = str(target)
+        if _MARK in str(error.filename):
+            raise OSError(error.errno, error.strerror, str(target)) from error
         raise
 
 

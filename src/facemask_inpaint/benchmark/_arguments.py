@@ -17,8 +17,6 @@ from facemask_inpaint.errors import OptionError
 from facemask_inpaint.masks.vocabularies import Vocabulary, require_vocabulary
 from facemask_inpaint.metrics import FeatureReader
 
-LARGEST_RESOLUTION = 8192
-
 
 def whole_number(name: str, value: SupportsIndex, least: int | None = None) -> int:
     """Return a whole number.
@@ -33,24 +31,6 @@ def whole_number(name: str, value: SupportsIndex, least: int | None = None) -> i
     if least is not None and number < least:
         raise OptionError(f"{name} must be at least {least}, not {value}")
     return number
-
-
-def checked_resolutions(resolutions: int | Iterable[int]) -> tuple[int, ...]:
-    """Return resolutions in pixels, ascending, each once.
-
-    Raises:
-        OptionError: there are none, or one is no sensible number of pixels.
-    """
-    items = resolutions if isinstance(resolutions, Iterable) else [resolutions]
-    try:
-        pixels = {operator.index(item) for item in items}
-    except TypeError:
-        pixels = set()
-    if not pixels or not all(16 <= item <= LARGEST_RESOLUTION for item in pixels):
-        raise OptionError(
-            f"resolutions are numbers of pixels such as 256, 512, 1024, not {resolutions!r}"
-        )
-    return tuple(sorted(pixels))
 
 
 def checked_classes(masks: MaskSource, classes: str | Iterable[str]) -> tuple[ClassEntry, ...]:

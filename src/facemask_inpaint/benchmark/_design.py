@@ -11,10 +11,10 @@ from facemask_inpaint.benchmark._arguments import (
     checked_classes,
     checked_dataset,
     checked_masker,
-    checked_resolutions,
     given_classes,
     whole_number,
 )
+from facemask_inpaint.benchmark._resolutions import checked_resolutions
 from facemask_inpaint.benchmark.mask_sources import CutMasks, MaskSource
 from facemask_inpaint.benchmark.protocols import Protocol, find_protocol
 from facemask_inpaint.benchmark.store.records import ClassEntry, ProtocolRecord

@@ -65,7 +65,9 @@ def checked_metrics(metrics: str | Sequence[str] | None, parser: bool) -> tuple[
         return default_metrics(in_hole=True)
     names = metric_names(metrics, benchmark_metrics())
     if unparsed := [name for name in names if "parser" in metric_row(name).needs and not parser]:
-        raise OptionError(f"{', '.join(unparsed)} needs a parser: give parser=, such as 'small'")
+        raise OptionError(
+            f"{', '.join(unparsed)} needs a parser, such as small: name it by --parser or parser="
+        )
     return names
 
 

@@ -33,8 +33,8 @@ class RunOptions(TypedDict, total=False):
 
     Attributes:
         classes: mask classes, as :meth:`SemanticMasker.select` reads them; default all of them.
-        resolutions: sides in pixels, such as ``(256, 512, 1024)``; one alone will do, and 256 is
-            the default.
+        resolutions: sides in pixels from 16 to 8192, such as ``(256, 512, 1024)``; one alone will
+            do, and 256 is the default.
         seed: decides every random draw; default 0. An image's own seed depends on this, the class,
             the resolution and the portrait's key, and on nothing else.
         masker: cuts the masks; default ``SemanticMasker()``, for label maps as the data set has.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 import click
 
+from facemask_inpaint.benchmark._resolutions import LARGEST_RESOLUTION, SMALLEST_RESOLUTION
 from facemask_inpaint.cli import options
 from facemask_inpaint.metrics.table import default_metrics, needs_features, of_face_networks
 
@@ -71,7 +72,7 @@ class _Call(TypedDict):
 @click.option(
     "--size",
     "resolutions",
-    type=options.at_least_one,
+    type=click.IntRange(SMALLEST_RESOLUTION, LARGEST_RESOLUTION),
     multiple=True,
     default=[256],
     show_default=True,
@@ -97,7 +98,7 @@ class _Call(TypedDict):
 @click.option(
     "--check", is_flag=True, help="Only say what is wrong with the data and how large the run gets."
 )
-@click.option("--out", type=options.anywhere, required=True, help="Folder of the run.")
+@click.option("--out", type=options.new_folder, required=True, help="Folder of the run.")
 def benchmark(
     dataset: Path,
     protocol_name: str | None,

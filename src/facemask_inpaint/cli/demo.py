@@ -43,7 +43,7 @@ def _from_the_best(name: str) -> int:
 )
 @click.option(
     "--out",
-    type=options.anywhere,
+    type=options.new_folder,
     default="runs/demo",
     show_default=True,
     help="Folder for the images and the contact sheet.",

@@ -49,10 +49,10 @@ _reader_options = options.together(
         help="What to do with an image that cannot be read: stop, or measure the others and "
         "end with status 1 and a list.",
     ),
-    click.option("--cache", type=options.anywhere, help="Folder that keeps features."),
+    click.option("--cache", type=options.new_folder, help="Folder that keeps features."),
     click.option("--no-cache", is_flag=True, help="Compute all features anew."),
-    click.option("--json", "json_file", type=options.anywhere, help="Write everything here."),
-    click.option("--csv", "csv_file", type=options.anywhere, help="Write the table here."),
+    click.option("--json", "json_file", type=options.new_file, help="Write everything here."),
+    click.option("--csv", "csv_file", type=options.new_file, help="Write the table here."),
 )
 """How images become features; both commands read alike."""
 

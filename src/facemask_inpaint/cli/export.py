@@ -11,7 +11,7 @@ from facemask_inpaint.cli import options
 
 @click.command()
 @click.argument("name")
-@click.option("--out", type=options.anywhere, required=True, help="Folder to write.")
+@click.option("--out", type=options.new_folder, required=True, help="Folder to write.")
 @click.option(
     "--size",
     type=options.at_least_one,

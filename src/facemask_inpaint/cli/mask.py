@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     type=options.at_least_one,
     help="Side of the masks (default: the image's own size).",
 )
-@click.option("--out", type=options.anywhere, required=True, help="Folder to write.")
+@click.option("--out", type=options.new_folder, required=True, help="Folder to write.")
 @click.option("--overwrite", is_flag=True, help="Also make masks that are already there.")
 def mask(
     images: Path,

@@ -148,7 +148,7 @@ def _compare_with_authors(
 @click.command()
 @click.argument("architecture")
 @click.argument("checkpoint", type=options.existing, nargs=-1, required=True)
-@click.option("--out", type=options.anywhere, required=True, help="Folder to write.")
+@click.option("--out", type=options.new_folder, required=True, help="Folder to write.")
 def convert(architecture: str, checkpoint: tuple[Path, ...], out: Path) -> None:
     """Turn an official checkpoint file into config.json + model.safetensors.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,8 +43,43 @@ def together(*decorators: Decorator) -> Decorator:
     return decorate
 
 
+class PathToWrite(click.Path):
+    """A path to write to: that something can be written there is checked before any computing."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path:
+        """Return the path.
+
+        Raises:
+            BadParameter: nothing can be written there.
+        """
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if obstacle := _obstacle(path):
+            self.fail(obstacle, param, ctx)
+        return path
+
+
+def _obstacle(path: Path) -> str | None:
+    """Say why nothing can be written under a path, if so."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # its name is too long, or a folder in it is a file
+        return f"{path}: {error.strerror}"
+    folder = next(each for each in (path, *path.absolute().parents) if each.is_dir())
+    writable = os.access(folder, os.W_OK | os.X_OK)
+    return None if writable else f"{folder} is a folder that cannot be written to"
+
+
 existing = click.Path(exists=True, path_type=Path)
-anywhere = click.Path(path_type=Path)
+anywhere = PathToWrite()
+new_file = PathToWrite(dir_okay=False)
+new_folder = PathToWrite(file_okay=False)
 at_least_one = click.IntRange(min=1)
 
 

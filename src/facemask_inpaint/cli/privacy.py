@@ -21,7 +21,7 @@ from facemask_inpaint.metrics.faces.cards import face_networks
     show_default=True,
     help="Face recogniser; may be repeated.",
 )
-@click.option("--out", type=options.anywhere, help="File to write (default: RUN/privacy.md).")
+@click.option("--out", type=options.new_file, help="File to write (default: RUN/privacy.md).")
 def privacy(run: Path, embedders: tuple[str, ...], out: Path | None) -> None:
     """Say which mask class hides whom from which face recogniser, in the folder of a benchmark.
 

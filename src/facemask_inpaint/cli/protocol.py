@@ -104,7 +104,7 @@ _keys_option = click.option(
 @_keys_option
 @click.option("--limit", type=options.at_least_one, help="Take the first so many portraits only.")
 @click.option("--workers", type=options.at_least_one, help="Threads (default: one per processor).")
-@click.option("--out", type=options.anywhere, required=True, help="Folder to write.")
+@click.option("--out", type=options.new_folder, required=True, help="Folder to write.")
 def export_masks(
     name: str, dataset: Path, keys: Path | None, limit: int | None, workers: int | None, out: Path
 ) -> None:

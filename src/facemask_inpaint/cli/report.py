@@ -41,7 +41,7 @@ class ReportOptions(TypedDict):
 
 @click.command()
 @click.argument("runs", type=options.existing, nargs=-1, required=True, metavar="RUN…")
-@click.option("--out", type=options.anywhere, help="File to write (default: RUN/report.html).")
+@click.option("--out", type=options.new_file, help="File to write (default: RUN/report.html).")
 @click.option(
     "--rows",
     type=click.IntRange(min=0),

@@ -57,7 +57,7 @@ _ENDS = {
     is_flag=True,
     help="Check all portraits first, and leave out unusable ones.",
 )
-@click.option("--out", type=options.anywhere, help="Folder of the run (default: runs/RECIPE).")
+@click.option("--out", type=options.new_folder, help="Folder of the run (default: runs/RECIPE).")
 @options.device_option
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that read images.")
 def train(
