@@ -20,6 +20,7 @@ import torch
 import facemask_inpaint as fmi
 from facemask_inpaint import data, images, metrics, models
 from facemask_inpaint._internal.torch_state import Override, ordinary_torch
+from facemask_inpaint.images.masks import allow_large_holes
 from tests.models.reduced import REDUCED, build
 
 HOSTS = ("float64", "bfloat16", "device", "autocast", "inference_mode", "no_grad")
@@ -222,7 +223,7 @@ def test_large_holes_in_threads_leave_the_filters_alone() -> None:
 
     def ask() -> None:
         for _ in range(20):
-            with images.holes.allow_large_holes():
+            with allow_large_holes():
                 images.decode_mask(np.ones((4, 4), dtype=bool), (4, 4))
                 time.sleep(0.001)
 

@@ -305,11 +305,12 @@ def check_data(
     *,
     methods: int = 0,
     resolutions: Sequence[int] = (),
+    label_maps: bool = True,
 ) -> None:
     """Say what is wrong with a data set, and what room a benchmark takes; status 1 for problems."""
     from facemask_inpaint import data
 
-    found = data.check(faces, classes, masker, square=True)
+    found = data.check(faces, classes, masker, square=True, label_maps=label_maps)
     click.echo(str(found))
     if methods:
         space = found.disk_space(methods, resolutions) / 1e9

@@ -29,7 +29,11 @@ _ENDS = {
 )
 @click.option("--list", "listing", is_flag=True, help="List the recipes and exit.")
 @click.option("--show", is_flag=True, help="Print the recipe as YAML and exit.")
-@click.option("--data", type=options.existing, help="Folder of portraits with label maps.")
+@click.option(
+    "--data",
+    type=options.existing,
+    help="Folder of portraits with label maps; --masks random does without.",
+)
 @click.option(
     "--split", help="Part of the data: a name, or all (default: train where it exists, else all)."
 )
@@ -137,14 +141,16 @@ def _list_recipes() -> None:
 
 
 def _check(portraits: Faces, recipe: Recipe) -> None:
-    options.check_data(portraits, recipe.masks.classes, recipe.masks.masker())
+    masks = recipe.masks
+    options.check_data(portraits, masks.classes, masks.masker(), label_maps=masks.need_label_maps)
 
 
 class _Reading(TypedDict):
-    """Keyword arguments of ``open_faces``: what label ids stand for."""
+    """Keyword arguments of ``open_faces``: what label ids stand for, if they are needed."""
 
     label_order: str | None
     vocabulary: str | None
+    label_maps: bool
 
 
 def _reading(recipe: Recipe, label_order: str | None) -> _Reading:
@@ -155,6 +161,7 @@ def _reading(recipe: Recipe, label_order: str | None) -> _Reading:
     return {
         "label_order": label_order,
         "vocabulary": None if vocabulary == FACES.name else vocabulary,
+        "label_maps": recipe.masks.need_label_maps,
     }
 
 

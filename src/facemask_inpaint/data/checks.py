@@ -145,6 +145,7 @@ def check(
     min_count: int = 100,
     min_side: int = 256,
     square: bool = False,
+    label_maps: bool = True,
     workers: int | None = None,
     progress: bool = True,
 ) -> DataCheck:
@@ -158,6 +159,8 @@ def check(
         min_side: so do images with fewer pixels on the shorter side.
         square: count portraits that are not square as unusable, as benchmarks and training do;
             else they get a warning.
+        label_maps: whether they are needed; ``False`` looks at the images alone, and no class is
+            counted.
         workers: threads; ``None`` for one per processor.
         progress: show a progress bar.
 
@@ -176,16 +179,16 @@ def check(
     """
     masker = masker or SemanticMasker(vocabulary=faces.vocabulary)
     require_vocabulary(faces.vocabulary, masker.vocabulary)
-    names = masker.select(classes)
+    names = masker.select(classes) if label_maps else []
     findings = in_threads(
-        partial(_inspect, masker=masker, square=square),
+        partial(_inspect, masker=masker, square=square, label_maps=label_maps),
         faces,
         workers=workers,
         progress=progress,
         description="check",
     )
     unavailable = faces.unavailable({name: masker.classes[name] for name in names})
-    warning = label_order_warning(faces)
+    warning = label_order_warning(faces) if label_maps else None
     return _summary(
         faces,
         findings,
@@ -258,7 +261,7 @@ def _summary(
     )
 
 
-def _inspect(face: Face, masker: SemanticMasker, square: bool) -> _Findings:
+def _inspect(face: Face, masker: SemanticMasker, square: bool, label_maps: bool) -> _Findings:
     problems: list[str] = []
     image_size, source = None, None
     try:
@@ -268,7 +271,7 @@ def _inspect(face: Face, masker: SemanticMasker, square: bool) -> _Findings:
     if square and image_size is not None and image_size[0] != image_size[1]:
         problems.append(f"{face.image} is {_text(image_size)}: crop it to a square")
     try:
-        source = face.read_label_map()
+        source = face.read_label_map() if label_maps else None
     except (ImageError, LabelMapError) as error:
         problems.append(str(error))
     if source is None:

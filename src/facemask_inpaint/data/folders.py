@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from facemask_inpaint.data import celebamask
@@ -26,6 +27,7 @@ def open_faces(
     preferred: str | None = None,
     label_order: str | LabelOrder | None = None,
     vocabulary: str | Path | Vocabulary | None = None,
+    label_maps: bool = True,
 ) -> Faces:
     """Return images with label maps, from a folder in a layout that this library knows.
 
@@ -42,6 +44,7 @@ def open_faces(
             of the data set, which is CelebAMask-HQ's in folders of your own.
         vocabulary: what label ids stand for, as :func:`~facemask_inpaint.masks.open_vocabulary`
             takes it; by default that of the data set, which is faces in folders of your own.
+        label_maps: whether they are needed; ``False`` takes a folder with ``images`` alone, too.
 
     Raises:
         OptionError: The layout is none of these, or a listed portrait is not there.
@@ -56,7 +59,8 @@ def open_faces(
         if vocabulary is not None or label_order not in (None, "celebamask-hq"):
             raise OptionError(f"{root}: the part files of CelebAMask-HQ have names, not label ids")
         return celebamask.celebamask_hq(root, split or preferred or "test")
-    if not (root / LABEL_MAP_FOLDER).is_dir():
+    has_label_maps = (root / LABEL_MAP_FOLDER).is_dir()
+    if not has_label_maps:
         for layout in LAYOUTS.values():
             if (found := layout.find_root(root)) is not None:
                 chosen = split or (preferred if preferred in layout.splits else None)
@@ -68,17 +72,27 @@ def open_faces(
             f"{', '.join(layout.title for layout in LAYOUTS.values())}; "
             "data.labelled_folder takes folders of other names"
         )
+    if label_maps and not has_label_maps:
+        raise OptionError(
+            f"{root / LABEL_MAP_FOLDER}: there is no such folder of label maps; label_maps=False "
+            "does without, as train --masks random"
+        )
+    opened = partial(
+        labelled_folder,
+        root,
+        label_maps=LABEL_MAP_FOLDER if has_label_maps else None,
+        label_order=label_order,
+        vocabulary=vocabulary or FACES,
+    )
     if split is None and preferred and (root / f"{preferred}.txt").is_file():
         split = preferred
     if split in (None, celebamask.ALL):
-        return labelled_folder(root, label_order=label_order, vocabulary=vocabulary or FACES)
+        return opened()
     listed = root / f"{split}.txt"
     if not listed.is_file():
         lists = [file.stem for file in root.glob("*.txt")]
         raise unknown_name(f"split of {root}", str(split), [*lists, celebamask.ALL])
-    return labelled_folder(
-        root, keys=listed, label_order=label_order, vocabulary=vocabulary or FACES
-    )
+    return opened(keys=listed)
 
 
 def labelled_folder(

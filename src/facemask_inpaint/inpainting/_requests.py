@@ -83,7 +83,7 @@ def name_of_class(classes: MaskClasses | None) -> str | None:
     if classes is None or len(classes) != 1:
         return None
     component = FACES.by_name_or_letter.get(normalised(classes[0]))
-    return None if component is None else component.name
+    return None if component is None else str(component.name)
 
 
 def _split(names: object) -> MaskClasses | None:

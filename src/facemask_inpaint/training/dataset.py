@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import signal
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from facemask_inpaint.labels import LABEL_ORDERS
 from facemask_inpaint.masks import LabelMap, MaskSampler, Vocabulary
 from facemask_inpaint.masks.vocabularies import VocabularyIds
 from facemask_inpaint.training.augmentation import augment
+from facemask_inpaint.training.readable import reading
 from facemask_inpaint.training.recipes import Augmentation
 
 CACHE_BYTES = 2**28
@@ -68,11 +69,12 @@ class TrainingImages(Dataset[Batch]):
     continues as if it had never stopped, with any number of workers and processes.
 
     Args:
-        faces: portraits with label maps.
+        faces: portraits, with label maps if masks are cut from them.
         resolution: side of the images; others are resized, but they must be square.
         sampler: draws the masks.
         augmentation: random changes of the images.
         seed: of order and augmentation.
+        label_maps: whether the sampler needs them; else they are not read, and it gets blank ones.
     """
 
     def __init__(
@@ -82,12 +84,15 @@ class TrainingImages(Dataset[Batch]):
         sampler: MaskSampler,
         augmentation: Augmentation,
         seed: int,
+        *,
+        label_maps: bool = True,
     ) -> None:
         self.faces = faces
         self.resolution = resolution
         self.sampler = sampler
         self.augmentation = augmentation
         self.seed = seed
+        self.label_maps = label_maps
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
         self._cache: dict[int, tuple[Tensor, VocabularyIds]] = {}
 
@@ -102,6 +107,10 @@ class TrainingImages(Dataset[Batch]):
         hole = torch.from_numpy(np.ascontiguousarray(sample.mask)).float()[None, None]
         keys, classes = (self.faces[index].key,), (str(sample.mask_class or ""),)
         return Batch(image[None], hole, (position,), keys, classes)
+
+    def reading(self, *, progress: bool = False) -> AbstractContextManager[None]:
+        """Name all unusable portraits where one is met; see :func:`~.readable.reading`."""
+        return reading(self.faces, label_maps=self.label_maps, progress=progress)
 
     def first(self, count: int) -> Iterator[Tensor]:
         """Yield the first images ``(3, S, S)`` in [-1, 1] of the data set, unchanged."""
@@ -133,12 +142,18 @@ class TrainingImages(Dataset[Batch]):
 
     def _read(self, index: int) -> tuple[Tensor, VocabularyIds]:
         if index not in self._cache:
-            pixels, label_map = read_square(self.faces[index], self.resolution)
+            pixels, label_map = self._read_files(self.faces[index])
             if len(self._cache) * 4 * self.resolution**2 >= CACHE_BYTES:
                 return from_bytes(pixels), label_map
             self._cache[index] = pixels, label_map
         pixels, label_map = self._cache[index]
         return from_bytes(pixels), label_map
+
+    def _read_files(self, face: Face) -> tuple[Tensor, VocabularyIds]:
+        if self.label_maps:
+            return read_square(face, self.resolution)
+        blank = np.zeros((self.resolution, self.resolution), dtype=np.uint8)
+        return read_square_portrait(face, self.resolution), blank
 
     def _index(self, epoch: int, rank: int) -> int:
         if self._order[0] != epoch:
@@ -206,16 +221,11 @@ def read_square(face: Face, resolution: int) -> tuple[Tensor, VocabularyIds]:
     """Read a portrait ``(3, S, S)`` uint8 and its label ids ``(S, S)`` at a resolution.
 
     Raises:
-        DataSetError: The portrait is not square, and how to crop it is not decided here; or its
-            label map is of another shape.
+        DataSetError: The portrait is not square, or its label map is of another shape.
         ImageError: A file is missing or damaged.
         LabelMapError: There is no label map.
     """
-    image = face.read_image()
-    if image.width != image.height:
-        raise DataSetError(
-            f"{face.image} is {image.width} x {image.height}; training takes square portraits"
-        )
+    image = _square_image(face)
     source = face.read_label_map()
     if problem := frame_problem(face.image, image.size, source.shape[::-1]):
         raise DataSetError(problem)
@@ -223,9 +233,28 @@ def read_square(face: Face, resolution: int) -> tuple[Tensor, VocabularyIds]:
     if ids.shape != (resolution, resolution):
         nearest = Image.Resampling.NEAREST
         ids = np.asarray(Image.fromarray(ids).resize((resolution, resolution), nearest))
-    if image.width != resolution:
-        image = image.resize((resolution, resolution), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous(), ids
+    return _resized(image, resolution), ids
+
+
+def read_square_portrait(face: Face, resolution: int) -> Tensor:
+    """Read a portrait alone, ``(3, S, S)`` uint8, as :func:`read_square` does."""
+    return _resized(_square_image(face), resolution)
+
+
+def _square_image(face: Face) -> Image.Image:
+    """A portrait, if it is square: how to crop it is not decided here."""
+    image = face.read_image()
+    if image.width != image.height:
+        raise DataSetError(
+            f"{face.image} is {image.width} x {image.height}; training takes square portraits"
+        )
+    return image
+
+
+def _resized(image: Image.Image, side: int) -> Tensor:
+    if image.width != side:
+        image = image.resize((side, side), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
 def from_bytes(pixels: Tensor) -> Tensor:

@@ -34,7 +34,6 @@ from facemask_inpaint.training.dataset import (
 from facemask_inpaint.training.learner import Learner, NotFiniteError
 from facemask_inpaint.training.log import TrainingLog
 from facemask_inpaint.training.objective import Objective, Terms
-from facemask_inpaint.training.readable import reading
 from facemask_inpaint.training.recipes import Recipe
 from facemask_inpaint.training.state import TrainingState
 from facemask_inpaint.training.validation import Validation, hole_errors, score_lines
@@ -148,7 +147,7 @@ class Trainer:
             positions = [each for step in range(first, end) for each in self._positions(step)]
             with closing(self.dataset.batches(positions, self.workers)) as batches:
                 for _ in range(first, end):
-                    with reading(self.dataset.faces, progress=self.progress):
+                    with self.dataset.reading(progress=self.progress):
                         step_batches = [next(batches) for _ in passes]
                     yield [batch.to(self.device) for batch in step_batches]
 

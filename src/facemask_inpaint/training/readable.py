@@ -14,11 +14,12 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def reading(faces: Faces, *, progress: bool = False) -> Iterator[None]:
+def reading(faces: Faces, *, label_maps: bool = True, progress: bool = False) -> Iterator[None]:
     """Read portraits; where one cannot be used, check all of them and name every such portrait.
 
     Args:
         faces: the data set that is read.
+        label_maps: whether they are read, too.
         progress: show a progress bar while the data set is checked.
 
     Raises:
@@ -28,23 +29,24 @@ def reading(faces: Faces, *, progress: bool = False) -> Iterator[None]:
         yield
     except (ImageError, LabelMapError, DataSetError):
         _log.warning("a portrait cannot be used; checking all %d of %s", len(faces), faces.name)
-        data.check(faces, square=True, progress=progress).require_usable(
-            "train --check lists them too, and train --skip-unreadable leaves them out"
-        )
+        report = data.check(faces, square=True, label_maps=label_maps, progress=progress)
+        advice = "train --check lists them too, and train --skip-unreadable leaves them out"
+        report.require_usable(advice if report.usable else "")
         raise
 
 
-def readable_only(faces: Faces, *, progress: bool = False) -> Faces:
+def readable_only(faces: Faces, *, label_maps: bool = True, progress: bool = False) -> Faces:
     """Return the portraits that can be used; a warning says how many are left out, and which.
 
     Args:
         faces: the data set; every file of it is read once.
+        label_maps: whether they are needed.
         progress: show a progress bar.
 
     Raises:
         OptionError: No portrait is left.
     """
-    report = data.check(faces, square=True, progress=progress)
+    report = data.check(faces, square=True, label_maps=label_maps, progress=progress)
     if report.ok:
         return faces
     unusable = report.unusable

@@ -98,6 +98,11 @@ class Masks:
         fixed = SEMANTIC_PROBABILITY[self.kind]
         return self.semantic_probability if fixed is None else fixed
 
+    @property
+    def need_label_maps(self) -> bool:
+        """Whether any mask is cut from a label map."""
+        return self.probability > 0
+
     def masker(self, missing: Missing = "error") -> SemanticMasker:
         """Return the masker that cuts these masks; ``missing`` is its own argument."""
         return SemanticMasker(

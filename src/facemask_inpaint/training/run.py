@@ -30,7 +30,7 @@ from facemask_inpaint.training.adversarial import AdversarialPair, create_pair
 from facemask_inpaint.training.dataset import TrainingImages, digest, label_meaning
 from facemask_inpaint.training.loop import End, Trainer
 from facemask_inpaint.training.objective import Objective
-from facemask_inpaint.training.readable import readable_only, reading
+from facemask_inpaint.training.readable import readable_only
 from facemask_inpaint.training.recipes import MaskKind, Recipe
 from facemask_inpaint.training.shipped_recipes import open_recipe
 from facemask_inpaint.training.validation import Validation
@@ -67,7 +67,8 @@ def train(
     Args:
         recipe: name, YAML file or :class:`Recipe`.
         data: portraits with label maps, or their folder (see ``data.open_faces``), of which the
-            split ``"train"`` is taken where there is one, else everything.
+            split ``"train"`` is taken where there is one, else everything. Where all masks are
+            free-form, label maps are neither needed nor read.
         out: folder of the run; at the end ``out/model`` is what ``from_pretrained`` loads.
         masks: ``"random"``, ``"semantic"`` or ``"mixed"``, instead of the recipe's.
         validation: held-out portraits, or their folder.
@@ -99,7 +100,7 @@ def train(
     with distributed.process_group(backend), locked(Path(out), "train"):
         trainer = _trainer(
             recipe,
-            _faces(data, skip_unreadable, progress),
+            _faces(recipe, data, skip_unreadable, progress),
             Path(out),
             _validation(recipe, validation, reader),
             device=device,
@@ -117,11 +118,18 @@ def _resolved(recipe: str | Path | Recipe, masks: MaskKind | None) -> Recipe:
     return recipe if masks is None else recipe.changed(**{"masks.kind": masks})
 
 
-def _faces(data: Faces | str | Path, skip_unreadable: bool, progress: bool) -> Faces:
-    faces = data
+def _faces(
+    recipe: Recipe, data: Faces | str | Path, skip_unreadable: bool, progress: bool
+) -> Faces:
+    faces, needed = data, recipe.masks.need_label_maps
     if isinstance(faces, str | Path):
-        faces = datasets.open_faces(faces, preferred="train")
-    return readable_only(faces, progress=progress) if skip_unreadable else faces
+        faces = datasets.open_faces(faces, preferred="train", label_maps=needed)
+    if needed and not any(face.label_map for face in faces):
+        raise OptionError(
+            f"{faces.name} has no label maps, which the recipe's masks are cut from; "
+            "masks of the kind random do without"
+        )
+    return readable_only(faces, label_maps=needed, progress=progress) if skip_unreadable else faces
 
 
 def _trainer(
@@ -140,9 +148,14 @@ def _trainer(
         _log.warning("%s: %d steps are done already", out, saved["step"])
         recipe = recipe.changed(steps=saved["step"])
     dataset = TrainingImages(
-        faces, recipe.resolution, _sampler(recipe, faces), recipe.augmentation, recipe.seed
+        faces,
+        recipe.resolution,
+        _sampler(recipe, faces),
+        recipe.augmentation,
+        recipe.seed,
+        label_maps=recipe.masks.need_label_maps,
     )
-    with reading(faces, progress=progress):
+    with dataset.reading(progress=progress):
         pair = _pair(recipe, dataset, is_new=saved is None)
     objective = Objective(recipe.losses, _perceptual(recipe, device))
     trainer = Trainer(
@@ -284,5 +297,5 @@ def _validation(
             raise OptionError("adaptive masks follow validation: give validation portraits")
         return None
     if isinstance(portraits, str | Path):
-        portraits = datasets.open_faces(portraits)
+        portraits = datasets.open_faces(portraits, label_maps=recipe.masks.need_label_maps)
     return Validation(portraits, recipe.resolution, recipe.masks, reader=reader)

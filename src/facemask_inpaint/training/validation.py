@@ -18,7 +18,7 @@ from facemask_inpaint.masks import GENERATORS, RANDOM
 from facemask_inpaint.metrics.metric import HOLE
 from facemask_inpaint.metrics.table import image_metrics
 from facemask_inpaint.models import InpaintingNetwork
-from facemask_inpaint.training.dataset import from_bytes, read_square
+from facemask_inpaint.training.dataset import from_bytes, read_square, read_square_portrait
 from facemask_inpaint.training.readable import reading
 from facemask_inpaint.training.recipes import Masks
 
@@ -37,8 +37,11 @@ class _Group:
 class Validation:
     """Held-out portraits with a hole of every class and a free-form one, made once.
 
+    Where all masks of the recipe are free-form and not every portrait has a label map, holes are
+    free-form only.
+
     Args:
-        faces: portraits with label maps.
+        faces: portraits, with label maps.
         resolution: side of the images in pixels.
         masks: of the recipe; all of its classes and its free-form generator are tried.
         limit: largest number of portraits.
@@ -65,21 +68,31 @@ class Validation:
         limit: int = 32,
         reader: metrics.FeatureReader | None = None,
     ) -> None:
-        masker = masks.masker(missing="empty")
-        unavailable = faces.unavailable(masker.classes)
-        with reading(faces[:limit]):
-            pairs = [read_square(face, resolution) for face in faces[:limit]]
-        images = torch.stack([image for image, _ in pairs])
+        faces = faces[:limit]
         self.reader = reader
         self.groups: list[_Group] = []
+        if masks.need_label_maps or all(face.label_files() for face in faces):
+            images = self._add_classes(faces, resolution, masks)
+        else:
+            with reading(faces, label_maps=False):
+                images = torch.stack([read_square_portrait(face, resolution) for face in faces])
+        draw = GENERATORS[masks.random]
+        drawn = [draw(resolution, np.random.default_rng(i)) for i in range(len(images))]
+        self._add(RANDOM, images, torch.from_numpy(np.stack(drawn)))
+
+    def _add_classes(self, faces: Faces, resolution: int, masks: Masks) -> Tensor:
+        """Add the holes of every class, and return the images."""
+        with reading(faces):
+            pairs = [read_square(face, resolution) for face in faces]
+        images = torch.stack([image for image, _ in pairs])
+        masker = masks.masker(missing="empty")
+        unavailable = faces.unavailable(masker.classes)
         for name in masker.select(masks.classes):
             if name in unavailable:
                 continue
             holes = np.stack([masker(label_map, name) for _, label_map in pairs])
             self._add(str(name), images, torch.from_numpy(holes))
-        draw = GENERATORS[masks.random]
-        drawn = [draw(resolution, np.random.default_rng(i)) for i in range(len(pairs))]
-        self._add(RANDOM, images, torch.from_numpy(np.stack(drawn)))
+        return images
 
     def _add(self, name: str, images: Tensor, holes: Tensor) -> None:
         usable = holes.flatten(1).any(1) & ~holes.flatten(1).all(1)
