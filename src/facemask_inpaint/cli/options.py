@@ -57,23 +57,27 @@ class PathToWrite(click.Path):
         Raises:
             BadParameter: nothing can be written there.
         """
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        if obstacle := _obstacle(path):
+        path = Path(os.fsdecode(value))
+        if obstacle := self._obstacle(path):
             self.fail(obstacle, param, ctx)
+        super().convert(value, param, ctx)
         return path
 
-
-def _obstacle(path: Path) -> str | None:
-    """Say why nothing can be written under a path, if so."""
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        pass
-    except OSError as error:  # its name is too long, or a folder in it is a file
-        return f"{path}: {error.strerror}"
-    folder = next(each for each in (path, *path.absolute().parents) if each.is_dir())
-    writable = os.access(folder, os.W_OK | os.X_OK)
-    return None if writable else f"{folder} is a folder that cannot be written to"
+    def _obstacle(self, path: Path) -> str | None:
+        """Say why nothing can be written under a path, if so."""
+        try:
+            path.lstat()
+        except FileNotFoundError:
+            pass
+        except OSError as error:  # its name is too long, or a folder in it is a file
+            return f"{path}: {error.strerror}"
+        if path.is_dir() and not self.dir_okay:
+            return f"{path} is a folder; name a file"
+        if path.is_file() and not self.file_okay:
+            return f"{path} is a file; name a folder"
+        folder = next(each for each in (path, *path.absolute().parents) if each.is_dir())
+        writable = os.access(folder, os.W_OK | os.X_OK)
+        return None if writable else f"{folder} is a folder that cannot be written to"
 
 
 existing = click.Path(exists=True, path_type=Path)
