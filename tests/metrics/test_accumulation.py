@@ -88,6 +88,26 @@ def test_refusals(module: ModuleType) -> None:
     score.update(FAKE[:3], real=False)
     with pytest.raises(OptionError, match="precision needs 6 images a side"):
         score.compute()
+    with pytest.raises(OptionError, match="features of width 5 among features of width 8"):
+        score.update(FAKE[:3, :5], real=False)
+
+
+@pytest.mark.parametrize("metric", ["pids", "recognised", "landmark_error"])
+def test_pairs_that_are_none_are_refused_by_their_numbers(module: ModuleType, metric: str) -> None:
+    score = module.FeatureScore(metric, reader=FeatureReader(progress=False))
+    score.update(REAL[:60], real=True)
+    score.update(FAKE[:50], real=False)
+    with pytest.raises(OptionError, match="60 real images cannot be paired with 50 fake"):
+        score.compute()
+
+
+def test_pictures_do_not_mix_with_features_of_another_width(
+    module: ModuleType, cheap: CustomExtractor
+) -> None:
+    score = module.FrechetInceptionDistance(reader=FeatureReader(cheap, progress=False))
+    score.update(REAL, real=True)
+    with pytest.raises(OptionError, match="give all batches as images, or as features of one"):
+        score.update(synth.pictures(6, 24, 20), real=False)
 
 
 def test_a_collection_computes_features_and_fits_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,25 @@ def test_fid_of_a_folder_with_itself_is_zero(
     assert "warning" in result.output
 
 
+def test_what_is_not_defined_for_so_few_images_takes_nothing_down(
+    filled: Path, tmp_path: Path
+) -> None:
+    for side in ("real", "good/nose"):
+        (tmp_path / side).mkdir(parents=True)
+        shutil.copy(filled / side / "0.png", tmp_path / side)
+    arguments = ["--extractor", "random-convolutions", "--no-cache", "--json", tmp_path / "a.json"]
+    result = _call("evaluate", tmp_path / "real", tmp_path / "good/nose", *arguments)
+    assert result.exit_code == 0, result.output
+    assert "warning (left out): FID needs 2 images a side; there is 1" in result.output
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert {name for name, score in found.items() if score["value"] is None} == {"fid", "kid"}
+    assert {"pids", "uids", "l1", "psnr", "ssim"} < found.keys()
+    alone = _call("evaluate", filled / "real", filled / "real", "--metrics", "fid_infinity",
+                  "--extractor", "random-convolutions", "--no-cache")  # fmt: skip
+    assert alone.exit_code == 1
+    assert "FID∞ needs 20 images a side; there are 6" in alone.output
+
+
 def test_compare_by_class(filled: Path, tmp_path: Path, inception_file: Path) -> None:
     arguments = ["--weights", inception_file, "--cache", tmp_path / "cache"]
     arguments += ["--replicates", 50, "--exchanges", 49, "--json", tmp_path / "all.json"]
@@ -69,12 +89,21 @@ def test_compare_by_class(filled: Path, tmp_path: Path, inception_file: Path) ->
         (["evaluate", "{f}/real", "{f}/good/nose", "--metrics", "fidd"], "fidd"),
         (["evaluate", "{f}/real", "{f}/empty", "--metrics", "l1"], "empty"),
         (["compare", "{f}/real", "good"], "NAME=FOLDER"),
+        (["compare", "{f}/real", "a={f}/good", "a={f}/bad"], "method 'a' is given twice"),
+        (["train", "--show", "--set", "steps=1", "--set", "steps=2"], "setting 'steps' is given"),
+        (["evaluate", "{f}/real", "{f}/real", "--metrics", "l1", "--dtype", "int8"], "int8"),
+        (["evaluate", "{f}/real", "{f}/real", "--metrics", "fid", "--extractor",
+          "random-convolutions", "--dtype", "float16"], "random-convolutions computes in float32"),
+        (["evaluate", "{f}/real", "{f}/real", "--null-swaps", "-5"], "--null-swaps"),
+        (["evaluate", "{f}/real", "{f}/real", "--metrics", "l1_hole"], "--masks"),
+        (["evaluate", "{f}/real/0.npz", "{f}/real", "--metrics", "fid"], "metrics.fid alone"),
         (["evaluate", "{f}/real", "{f}/real", "--metrics", "fid", "--weights",
           "{f}/real/0.png"], "0.png"),
     ],
 )  # fmt: skip
 def test_bad_input(arguments: list[str], words: str, filled: Path) -> None:
     (filled / "empty").mkdir(exist_ok=True)
+    (filled / "real/0.npz").touch()
     result = _call(*(text.format(f=filled) for text in arguments))
     assert result.exit_code != 0
     assert isinstance(result.exception, SystemExit), result.exception

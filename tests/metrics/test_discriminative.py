@@ -21,6 +21,7 @@ from facemask_inpaint.metrics import (
     FeatureSet,
     _svm,
     discriminative_scores,
+    explain_ids,
     pids,
     uids,
 )
@@ -239,6 +240,24 @@ def test_separability_warning_follows_n_and_d(n: int, words: str | None) -> None
     assert words in warnings[0] if words else not warnings
 
 
+@pytest.mark.parametrize(("n", "scale"), [(8, 0.01), (20, 0.05), (8, 0.3), (8, 1.0), (8, 1e4)])
+def test_only_what_a_perfect_method_scores_is_claimed_to_be_zero(n: int, scale: float) -> None:
+    # Ten pairs of samples of one law, and refits with exchanged pairs.
+    samples = scale * np.random.default_rng(0).normal(size=(10, 2, n, 64))
+    found = [uids(*sample, null_swaps=3) for sample in samples]
+    reached = np.mean([[score.value, *score.null] for score in found])
+    claimed = "would score 0 here" in found[0].warnings[0]
+    assert claimed is (scale > 0.1)
+    assert reached == 0 if claimed else reached > 0.01
+    assert ("scale of the features" in found[0].warnings[0]) is not claimed
+    assert claimed is (explain_ids(*samples[0]).expected_uids < 0.01)
+
+
+def test_equal_images_are_not_said_to_be_separated_by_their_number() -> None:
+    copies = 1e3 * np.random.default_rng(0).normal(size=(8, 64))
+    assert "would score 0" not in str(uids(copies, copies))
+
+
 def test_null_reference_is_the_score_of_exchangeable_pairs() -> None:
     rng = np.random.default_rng(5)
     picture = rng.normal(size=(400, 1, 20))
@@ -291,6 +310,8 @@ def test_bad_input_is_refused() -> None:
         uids(real, np.full_like(fake, np.nan))
     with pytest.raises(OptionError, match="both sides need images"):
         uids(real, fake[:0])
+    with pytest.raises(OptionError, match="at least 0, not -3"):
+        pids(real, fake, null_swaps=-3)
     with pytest.raises(ValueError, match="form"):
         SquaredHingeSVM(torch.from_numpy(real), form="dual")
     values = torch.from_numpy(real)

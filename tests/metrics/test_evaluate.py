@@ -100,6 +100,18 @@ def test_unequal_sides_where_pairs_do_not_matter(reader: FeatureReader) -> None:
         evaluate(real, fake, ("fid", "pids"), reader=reader)
 
 
+def test_pictures_that_are_too_small_for_a_metric_are_measured_by_the_others() -> None:
+    small, large = synth.pictures(3, 8, 9), synth.pictures(2, 32, 32)
+    found = evaluate(list(small), list(small[::-1]), "l1,ssim,psnr", np.eye(8, 9))
+    assert list(found) == ["l1", "l1_hole", "psnr", "psnr_hole"]
+    assert found.left_out["ssim"] == "SSIM is not defined for 3 pairs: it needs 11 pixels each way"
+    mixed = evaluate([*small, *large], [*small[::-1], *large[::-1]], "l1,ssim")
+    assert np.isnan(mixed["ssim"].values).tolist() == [True, True, True, False, False]
+    assert "SSIM is not defined for 3 pairs" in str(mixed)
+    with pytest.raises(OptionError, match="SSIM is not defined for 3 pairs: it needs 11"):
+        evaluate(small, small, "ssim")
+
+
 def test_features_instead_of_pictures() -> None:
     x, y = synth.features(80, 16, 1), synth.features(80, 16, 2)
     found = evaluate(x, y, ("fid", "pids"))

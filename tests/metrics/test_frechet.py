@@ -183,6 +183,11 @@ def test_reads_files_of_pytorch_fid(tmp_path: Path) -> None:
         result = fid(path, y)
     assert float(result) == pytest.approx(float(fid(x, y)), rel=1e-9)
     assert result.n == 300
+    assert "the number of real images is unknown" in result.warnings[0]
+    with pytest.warns(UserWarning, match="count"):
+        unknown = fid(path, path)
+    assert unknown.n is None
+    assert str(unknown).startswith("FID 0 (n unknown)\n  warning: the number of real and fake")
     with pytest.warns(UserWarning, match="count"):
         loaded = FeatureStatistics.load(path)
     assert loaded.n is None

@@ -23,7 +23,7 @@ from facemask_inpaint.errors import (
     UnknownNameError,
 )
 from facemask_inpaint.metrics import PairReader, l1, load_perceptual_distance, lpips, psnr, ssim
-from facemask_inpaint.metrics.features.perceptual import PerceptualDistance
+from facemask_inpaint.metrics.features.perceptual import BACKBONES, PerceptualDistance
 
 from . import synth
 from .conftest import write_folder
@@ -95,6 +95,19 @@ def test_ssim_is_its_definition() -> None:
         ssim(REAL[:, :10], FAKE[:, :10], reader=QUIET)
 
 
+@pytest.mark.parametrize("name", ["alex", "vgg"])
+def test_lpips_is_defined_from_the_size_on_that_its_pools_leave_something_of(name: str) -> None:
+    network = PerceptualDistance.from_official(name, *made_up(name))
+    for side in (network.min_side - 1, network.min_side):
+        pictures = np.zeros((1, side, 40, 3), np.uint8)
+        if side < network.min_side:
+            with pytest.raises(ImageError, match=f"LPIPS .* needs {side + 1} pixels each way"):
+                lpips(pictures, pictures, network=network, reader=QUIET)
+        else:
+            assert float(lpips(pictures, pictures, network=network, reader=QUIET)) == 0
+    assert metrics.METRICS["lpips"].min_side == BACKBONES["alex"].min_side  # type: ignore[union-attr]
+
+
 def test_identical_pairs_have_no_psnr() -> None:
     fake = FAKE.copy()
     fake[1] = REAL[1]
@@ -131,6 +144,8 @@ def test_masks_by_stem_by_order_and_one_for_all(tmp_path: Path) -> None:
     assert one.values[1] != expected.values[1]
     assert l1(real, fake, masks / "000.png", reader=QUIET).values == one.values
     (masks / "001.png").unlink()
+    with pytest.raises(OptionError, match="the masks have stems twice: 002"):
+        l1(real, fake, [*shuffled, masks / "002.bmp"], reader=QUIET)
     with pytest.raises(OptionError, match=r"1 images have no mask of their stem: .*001\.png"):
         l1(real, fake, masks, reader=QUIET)
     with pytest.raises(OptionError, match="2 masks for 3 images"):

@@ -37,7 +37,13 @@ class _Reading(TypedDict):
 
 
 _reader_options = options.together(
-    click.option("--dtype", default="float32", show_default=True, help="Or float16, bfloat16."),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "float16", "bfloat16"]),
+        default="float32",
+        show_default=True,
+        help="What the extractor computes in: Inception, dinov2 and clip follow.",
+    ),
     options.device_option,
     click.option("--batch-size", default=32, show_default=True, help="Images at a time."),
     click.option("--workers", type=int, help="Decoding threads (default: one per core)."),
@@ -62,7 +68,13 @@ _reader_options = options.together(
 @click.argument("fake", type=options.existing)
 @options.metrics_option(default_metrics())
 @click.option("--masks", type=options.existing, help="Masks, 255 = hole: pixel metrics in it too.")
-@click.option("--null-swaps", default=0, show_default=True, help="Refits for P-IDS' reference.")
+@click.option(
+    "--null-swaps",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Refits for P-IDS' reference.",
+)
 @click.option("--explain", is_flag=True, help="Say why P-IDS and U-IDS are what they are.")
 @options.extractor_options(several=True)
 @options.face_options
@@ -135,7 +147,7 @@ def compare(
     """
     from facemask_inpaint.metrics import compare as compare_methods
 
-    folders = dict(_named_folder(text) for text in methods)
+    folders = options.by_name("method", map(_named_folder, methods))
     left_out = _LeftOut()
     readers = _readers(reading, left_out, needs_network=True)
     result = compare_methods(

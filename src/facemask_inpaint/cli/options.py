@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypedDict, TypeVar, cast
@@ -85,6 +85,24 @@ anywhere = PathToWrite()
 new_file = PathToWrite(dir_okay=False)
 new_folder = PathToWrite(file_okay=False)
 at_least_one = click.IntRange(min=1)
+
+
+def by_name(what: str, pairs: Iterable[tuple[str, Item]]) -> dict[str, Item]:
+    """Return named values as a dictionary, and refuse a name that is given twice.
+
+    Args:
+        what: the names stand for, such as ``"method"``.
+        pairs: names and their values.
+
+    Raises:
+        UsageError: of ``click``; a name stands for two values.
+    """
+    named: dict[str, Item] = {}
+    for name, value in pairs:
+        if name in named:
+            raise click.UsageError(f"{what} {name!r} is given twice")
+        named[name] = value
+    return named
 
 
 def classes_option(default: str | None = "all") -> Decorator:

@@ -175,8 +175,10 @@ def _portraits(data: Path, split: str | None, held_out: Faces | None, reading: _
 
 def _changes(settings: tuple[str, ...], masks: str | None) -> dict[str, object]:
     """What the options change of the recipe, by the names of its settings."""
-    changes = dict(map(_setting, settings))
-    return changes if masks is None else {**changes, "masks.kind": masks}
+    changes = [_setting(text) for text in settings]
+    if masks is not None:
+        changes.append(("masks.kind", masks))
+    return options.by_name("setting", changes)
 
 
 def _setting(text: str) -> tuple[str, object]:

@@ -78,6 +78,8 @@ class NewtonSystem(ABC):
         Raises:
             ConvergenceError: the accuracy cannot be reached.
         """
+        if not active.any():
+            return target
         solution = self.corrected(active, target, accuracy) if self.factorise(active) else None
         if solution is not None:
             return solution
@@ -160,6 +162,11 @@ class KernelSystem(NewtonSystem):
         kernel = gram(self.rows.to(self.dtype).mT)
         self._norm = float(spectral_norm(kernel)) ** 0.5
         self._kernel = _BorderedKernel(kernel, 1 / (2 * self.cost))
+
+    @property
+    def matrix(self) -> Tensor:
+        """``X X^T``, in :attr:`dtype`."""
+        return self._kernel.matrix
 
     def first_guess(self, sign: Tensor) -> Tensor:
         """Run Newton's method for ``w = X^T b`` in float32, until few rows enter or leave A.

@@ -119,6 +119,11 @@ class SquaredHingeSVM:
             f"above the tolerance {tolerance:.1e}; check the features for extreme values"
         )
 
+    @property
+    def kernel(self) -> Tensor | None:
+        """Products ``(N, N)`` of the rows with their constant; ``None`` in the primal form."""
+        return self._system.matrix if isinstance(self._system, KernelSystem) else None
+
     def decide(self, plane: Hyperplane) -> Tensor:
         """Return f of every row, ``(N,)`` float64."""
         return self.rows[:, : self.dimension] @ plane.weight + plane.bias

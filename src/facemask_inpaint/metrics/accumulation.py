@@ -17,7 +17,7 @@ from torch import Tensor
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.metrics.evaluation import feature_scores
 from facemask_inpaint.metrics.features.reader import FeatureReader
-from facemask_inpaint.metrics.features.sets import FeaturePair, FeatureSet
+from facemask_inpaint.metrics.features.sets import FeaturePair, FeatureSet, common_identity
 from facemask_inpaint.metrics.metric import FeatureMetric
 from facemask_inpaint.metrics.results import MetricResult
 from facemask_inpaint.metrics.table import find_metric
@@ -103,9 +103,16 @@ class FeatureScore(_Base):
 
         Raises:
             ImageError: images of another dtype.
+            OptionError: features of another width than those before.
         """
         features = self._reader.read(images)
-        self._identity = features.identity
+        width, known = features.values.shape[1], [*self.real[:1], *self.fake[:1]]
+        if known and known[0].shape[-1] != width:
+            raise OptionError(
+                f"features of width {width} among features of width {known[0].shape[-1]}: give "
+                "all batches as images, or as features of one extractor"
+            )
+        self._identity = common_identity(self._identity if known else None, features.identity)
         (self.real if real else self.fake).append(features.values)
 
     def compute(self) -> Tensor:
@@ -114,14 +121,13 @@ class FeatureScore(_Base):
         The result with its warnings and provenance is then in ``result``.
 
         Raises:
-            OptionError: a side has no images, or too few for this metric.
+            OptionError: a side has no images, or too few for this metric; or it needs pairs, and
+                there are more images on one side.
         """
         pair = FeaturePair(self._side("real"), self._side("fake"))
-        if min(len(pair.real), len(pair.fake)) < self._row.min_samples:
-            raise OptionError(f"{self._row.label} needs {self._row.min_samples} images a side")
         scores = feature_scores(pair, [self._row])
         if self._row.name not in scores:
-            raise OptionError(f"{self._row.label} is not defined for these images")
+            raise OptionError(self._row.why_undefined(pair))
         self.result = scores[self._row.name]
         return torch.tensor(self.result.value, dtype=torch.float64)
 

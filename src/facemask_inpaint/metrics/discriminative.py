@@ -9,7 +9,8 @@ and fake images and scored on the same ones. With row i of both sides made from 
 
 The features are those of an Inception classifier; no face recognition is involved. Both scores
 depend on the number of images as much as on the images: points in general position in d
-dimensions can be separated whatever they show when n + n' <= d + 1, and then both scores are 0.
+dimensions can be separated whatever they show when n + n' <= d + 1, and then both scores are 0,
+unless the features differ so little that the classifier's penalty forbids it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from facemask_inpaint.metrics.features.sets import (
     require_same_width,
 )
 from facemask_inpaint.metrics.results import MetricResult
+from facemask_inpaint.metrics.separability import separability_warnings
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class DiscriminativeScore(MetricResult):
     """P-IDS or U-IDS, as a fraction.
 
     Attributes:
-        dimension: width d of the features; the score is 0 for all images while 2n <= d + 1.
+        dimension: width d of the features, on which the score depends as on n.
         ties: number of pairs whose two images score exactly alike (such as untouched copies).
         null: scores of the same images with the members of random pairs exchanged, that is of
             a perfect method at this n and d; empty unless asked for.
@@ -237,9 +239,12 @@ def discriminative_scores(
         tolerance: relative gradient to reach, see :meth:`~._svm.SquaredHingeSVM.fit`.
 
     Raises:
-        OptionError: empty sides, features of different extractors or widths.
+        OptionError: empty sides, features of different extractors or widths, or a negative number
+            of refits.
         ConvergenceError: the optimum was not reached.
     """
+    if null_swaps < 0:
+        raise OptionError(f"null_swaps is a number of refits, at least 0, not {null_swaps}")
     first, second = _feature_set(real), _feature_set(fake)
     common_identity(first.identity, second.identity)
     x, y = _checked(first.values, second.values)
@@ -248,7 +253,7 @@ def discriminative_scores(
         name="",
         value=0.0,
         n=min(len(x), len(y)),
-        warnings=input_warnings(first, second) + separability_warnings(len(x), len(y), x.shape[1]),
+        warnings=input_warnings(first, second) + fit.warnings,
         provenance=provenance(first, second) | _fit_record(fit.plane),
         dimension=x.shape[1],
         ties=fit.decisions.ties,
@@ -264,6 +269,7 @@ class _Fit:
     decisions: _Decisions
     scores: tuple[float | None, float]
     null: tuple[tuple[float | None, float], ...]
+    warnings: tuple[str, ...]
 
 
 _RECENT: dict[tuple[object, ...], _Fit] = {}
@@ -299,7 +305,8 @@ def _fit(real: Tensor, fake: Tensor, null_swaps: int, seed: int, tolerance: floa
         exchanged = _exchanged(labels, len(real), generator)
         refit = svm.decide(svm.fit(exchanged, tolerance=tolerance))
         null.append(_decisions(refit, len(real), same).scores(exchanged))
-    return _Fit(plane, decisions, decisions.scores(labels), tuple(null))
+    warnings = separability_warnings(real, fake, svm.kernel)
+    return _Fit(plane, decisions, decisions.scores(labels), tuple(null), warnings)
 
 
 def _named_scores(common: DiscriminativeScore, fit: _Fit) -> DiscriminativeScores:
@@ -316,28 +323,6 @@ def _named_scores(common: DiscriminativeScore, fit: _Fit) -> DiscriminativeScore
         real_decisions=fit.decisions.real.cpu().numpy().copy(),
         fake_decisions=fit.decisions.fake.cpu().numpy().copy(),
     )
-
-
-def separability_warnings(n_real: int, n_fake: int, dimension: int) -> tuple[str, ...]:
-    """Say what sizes alone do to the scores (Cover 1965: separability of N points).
-
-    Args:
-        n_real: number of real images.
-        n_fake: number of fake images.
-        dimension: width of the features.
-    """
-    total, limit = n_real + n_fake, dimension + 1
-    if total <= limit:
-        return (
-            f"n + n' = {total} <= d + 1 = {limit}: two samples of the same law would score 0 "
-            "here, so a score near 0 says nothing about the images",
-        )
-    if total < 4 * limit:
-        return (
-            f"n + n' = {total} < 4(d + 1) = {4 * limit}: the scores are pulled towards 0 by the "
-            "number of images; compare only at equal n",
-        )
-    return ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from facemask_inpaint.errors import MissingDependencyError, OptionError
@@ -41,6 +42,7 @@ class Evaluation(Mapping[str, MetricResult]):
 
     Attributes:
         results: the same as an ordinary mapping.
+        left_out: why a metric has no result, for each that is not defined for these images.
 
     Example:
         >>> import numpy as np
@@ -52,6 +54,7 @@ class Evaluation(Mapping[str, MetricResult]):
     """
 
     results: Mapping[str, MetricResult]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> MetricResult:
         return self.results[name]
@@ -69,11 +72,19 @@ class Evaluation(Mapping[str, MetricResult]):
                 concerned.setdefault(text, []).append(result.label)
         lines = [str(result).splitlines()[0] for result in self.results.values()]
         notes = [f"warning ({', '.join(names)}): {text}" for text, names in concerned.items()]
+        notes += [f"warning (left out): {reason}" for reason in self.left_out.values()]
         return "\n".join(lines + notes)
 
     def to_dict(self) -> dict[str, object]:
-        """Return every result's :meth:`MetricResult.to_dict`, by metric."""
-        return {name: result.to_dict() for name, result in self.results.items()}
+        """Return every result's :meth:`MetricResult.to_dict`, by metric.
+
+        A metric that was left out has the value ``None``, and a warning that says why.
+        """
+        missing = {
+            name: {"name": name, "value": None, "warnings": [reason]}
+            for name, reason in self.left_out.items()
+        }
+        return {**{name: result.to_dict() for name, result in self.items()}, **missing}
 
     def to_json(self, indent: int | None = None) -> str:
         """Return :meth:`to_dict` as JSON text.
@@ -141,6 +152,9 @@ def evaluate(
 ) -> Evaluation:
     """Measure fake images against real ones by several metrics.
 
+    A metric that is not defined for these images, such as FID of one image, is left out with a
+    warning: see :attr:`Evaluation.left_out`.
+
     Example:
         >>> import numpy as np
         >>> from facemask_inpaint import metrics
@@ -167,8 +181,8 @@ def evaluate(
     Raises:
         UnknownNameError: a metric that does not exist.
         ImageError: an undecodable image, or a pair of different sizes for an image metric.
-        OptionError: no metric at all, unmatched files (named), too few images, features where
-            images are needed, or no mask where one is needed.
+        OptionError: no metric at all, or none that is defined for these images; unmatched files
+            (named), features where images are needed, or no mask where one is needed.
         WeightsNotFoundError: the weights of a network cannot be had.
     """
     rows = _wanted_rows(metrics, mask is not None)
@@ -180,14 +194,26 @@ def evaluate(
     real, fake = rereadable(real), rereadable(fake)
     sides = (_only_images(real, images), _only_images(fake, images)) if images else None
     results: dict[str, MetricResult] = {}
+    left_out: dict[str, str] = {}
     for name, assigned in features.items():
         own = readers.get(name) or replace(first, extractor=name)
         read = own.read_pair if paired else own.read_both
         pair = FeaturePair(*read(real, fake), convention, null_swaps)
-        results |= feature_scores(pair, assigned)
+        scores = feature_scores(pair, assigned)
+        results |= scores
+        left_out |= {
+            row.name: row.why_undefined(pair) for row in assigned if row.name not in scores
+        }
     if sides is not None:
-        results |= _pair_reader(first).measure(*sides, images, mask)
-    return Evaluation({name: results[name] for name in _ordered(rows, readers, results)})
+        for name, result in _pair_reader(first).measure(*sides, images, mask).items():
+            if math.isnan(result.value):
+                left_out[name] = result.warnings[-1]
+            else:
+                results[name] = result
+    if not results:
+        raise OptionError("; ".join(dict.fromkeys(left_out.values())))
+    ordered = {name: results[name] for name in _ordered(rows, readers, results)}
+    return Evaluation(ordered, left_out)
 
 
 def feature_scores(pair: FeaturePair, metrics: Sequence[FeatureMetric]) -> dict[str, MetricResult]:
@@ -216,7 +242,7 @@ def _wanted_rows(
         if isinstance(row, ImageMetric) and masked and not row.over_hole:
             rows[row.in_hole().name] = row.in_hole()
         if "mask" in row.needs and not masked:
-            raise OptionError(f"{row.name} needs masks: give mask=")
+            raise OptionError(f"{row.name} needs masks: give mask= (--masks)")
         if unmet := row.needs - {"features", "pairs", "mask"}:
             missing = " and ".join(sorted(unmet))
             raise OptionError(f"{row.name} needs a {missing}, which only a benchmark has")

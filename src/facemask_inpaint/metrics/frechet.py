@@ -110,11 +110,11 @@ def frechet_result(
     )
     value = frechet_distance(first, second, convention)
     counts = [side.n for side in (first, second) if side.n is not None]
-    warnings = list(_count_warnings(counts, first.dim))
+    warnings = [*_unknown_count_warnings(first, second), *_count_warnings(counts, first.dim)]
     if isinstance(real, FeatureSet) and isinstance(fake, FeatureSet):
         warnings += input_warnings(real, fake)
     details = provenance(real, fake) | {"convention": convention}
-    return MetricResult("fid", value, min(counts, default=0), tuple(warnings), details)
+    return MetricResult("fid", value, min(counts, default=None), tuple(warnings), details)
 
 
 def fid_of_features(pair: FeaturePair) -> MetricResult:
@@ -258,6 +258,15 @@ def _read(
         if path.suffix.lower() == ".npz" and not path.is_dir():
             return FeatureStatistics.load(path)
     return reader.read(source, label)
+
+
+def _unknown_count_warnings(*sides: FeatureStatistics) -> Iterator[str]:
+    unknown = [label for label, side in zip(("real", "fake"), sides) if side.n is None]
+    if unknown:
+        yield (
+            f"the number of {' and '.join(unknown)} images is unknown, and so is the bias of FID; "
+            "compare at equal n only"
+        )
 
 
 def _count_warnings(counts: list[int], dim: int) -> Iterator[str]:

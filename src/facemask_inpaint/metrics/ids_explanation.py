@@ -1,15 +1,7 @@
 """Why P-IDS and U-IDS are what they are: number of images, separability, and swapped pairs.
 
-What two samples of one distribution score follows from the features alone. With random labels the
-classifier is about a ridge regression with the hat matrix H = X (X^T X + I / 2)^-1 X^T. It pulls
-the decision of each image towards its own label by h = tr H / (n + n') on average, and the labels
-of all others scatter it with the variance v = tr H^2 / (n + n') - h^2. So, with the normal
-distribution function Phi,
-
-    U-IDS = Phi(-h / sqrt(v)),        P-IDS = Phi(-sqrt(2) h / sqrt(v)).
-
-Where the penalty is negligible, h = (d + 1) / (n + n') and v = h (1 - h), which is used to
-recommend a number of images; both scores are 0 from h = 1 on.
+What two samples of one distribution score is derived in
+:mod:`~facemask_inpaint.metrics.separability`.
 """
 
 from __future__ import annotations
@@ -19,15 +11,14 @@ from dataclasses import dataclass
 
 import scipy.stats
 import torch
-from torch import Tensor
 
 from facemask_inpaint._internal.torch_state import ordinary_torch
 from facemask_inpaint.images.folders import listed
-from facemask_inpaint.metrics._linear_algebra import lower_gram
 from facemask_inpaint.metrics.discriminative import DiscriminativeScores, discriminative_scores
 from facemask_inpaint.metrics.features.reader import FeatureReader
 from facemask_inpaint.metrics.features.sets import FeatureSet, FeatureSource
 from facemask_inpaint.metrics.neighbours import distance_blocks
+from facemask_inpaint.metrics.separability import NEGLIGIBLE, expected_scores
 
 SUFFICIENT = 0.4
 """U-IDS of equal distributions at the recommended number of images; its limit is 0.5."""
@@ -110,7 +101,9 @@ class IdsExplanation:
         uids = self.scores.uids
         total = len(self.scores.real_decisions) + len(self.scores.fake_decisions)
         size = f"{total} images of {uids.dimension} features"
-        if self.separable_by_size and self.scores.separated:
+        exchanged = self.expected_uids if uids.null_mean is None else uids.null_mean
+        by_size = self.separable_by_size and exchanged < NEGLIGIBLE
+        if by_size and self.scores.separated:
             return (
                 f"{size}: any two sets of this size can be separated by a hyperplane, so both "
                 "scores are 0 whatever the images show"
@@ -140,7 +133,7 @@ class IdsExplanation:
         return tuple(texts)
 
     def _advice(self) -> str:
-        if self.expected_uids >= SUFFICIENT:
+        if self.expected_uids >= SUFFICIENT and not self.separable_by_size:
             return "the number of images is sufficient for this number of features"
         fewer = f", or at most {self.widest_features} features for the images at hand"
         return (
@@ -207,24 +200,6 @@ def _explained(scores: DiscriminativeScores, real: FeatureSet, fake: FeatureSet)
         strangers=strangers,
         extractor=real.identity or fake.identity,
     )
-
-
-def expected_scores(real: Tensor, fake: Tensor) -> tuple[float, float]:
-    """Return P-IDS and U-IDS of two samples of one distribution with features like these.
-
-    Args:
-        real: ``(n, d)`` features.
-        fake: ``(n', d)`` features on the same device.
-    """
-    rows = torch.cat([real, fake]).double()
-    rows = torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
-    eigenvalues = torch.linalg.eigvalsh(lower_gram(rows if len(rows) > rows.shape[1] else rows.T))
-    shares = eigenvalues.clamp_min(0) / (eigenvalues.clamp_min(0) + 1 / 2)
-    pull = float(shares.sum()) / len(rows)
-    variance = float(shares.square().sum()) / len(rows) - pull**2
-    distance = pull / math.sqrt(variance) if variance > 0 else math.inf
-    unpaired, paired = scipy.stats.norm.cdf([-distance, -math.sqrt(2) * distance]).tolist()
-    return paired, unpaired
 
 
 def _mistaken_pairs(

@@ -32,6 +32,8 @@ Source = TypeVar("Source")
 OnError = Literal["raise", "skip"]
 """What happens to an image that cannot be read: an error is raised, or the image is left out."""
 
+_STATISTICS = "of what takes images or features, metrics.fid alone takes saved statistics too"
+
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".webp"})
 
 
@@ -112,7 +114,7 @@ def open_images(source: OpenableImages) -> list[SourceImage] | Iterator[SourceIm
     if isinstance(source, (str, os.PathLike)):
         folder = Path(source)
         if folder.exists() and not folder.is_dir():
-            raise ImageError(f"{folder} is a file: give a folder of images, or a list of files")
+            raise ImageError(f"{folder} is a file: {_instead_of(folder)}")
         if not folder.is_dir():
             raise ImageError(f"{folder}: there is no such folder of images")
         return [_as_image(path, 0) for path in list_images(folder)]
@@ -121,13 +123,21 @@ def open_images(source: OpenableImages) -> list[SourceImage] | Iterator[SourceIm
             f"an array or tensor of images has four axes, this one {tuple(source.shape)}"
         )
     if not isinstance(source, Iterable):
-        raise OptionError(f"images cannot be read from a {type(source).__name__}")
+        kind = type(source).__name__
+        hint = f": {_STATISTICS}" if kind == "FeatureStatistics" else ""
+        raise OptionError(f"images cannot be read from a {kind}{hint}")
     images = (_as_image(item, index) for index, item in enumerate(source))
     if not isinstance(source, (Sequence, np.ndarray, Tensor)):
         return images
     if not len(source):
         raise OptionError("there are no images: the list is empty")
     return list(images)
+
+
+def _instead_of(file: Path) -> str:
+    if file.suffix.lower() == ".npz":
+        return _STATISTICS
+    return "give a folder of images, or a list of files"
 
 
 def rereadable(source: Source) -> Source | list[SourceImage]:
@@ -153,8 +163,7 @@ def match(real: Sequence[str | None], fake: Sequence[str | None]) -> list[int]:
         return list(range(len(real)))
     position = {key: index for index, key in enumerate(fake)}
     for side, keys in (("real", real), ("fake", fake)):
-        if twice := sorted(str(key) for key, count in Counter(keys).items() if count > 1):
-            raise OptionError(f"the {side} images have stems twice: {listed(twice)}")
+        require_different(f"{side} images", keys)
     without = sorted(str(key) for key in real if key not in position)
     extra = sorted(str(key) for key in set(fake) - set(real))
     if without or extra:
@@ -162,6 +171,20 @@ def match(real: Sequence[str | None], fake: Sequence[str | None]) -> list[int]:
         parts += [f"{len(extra)} fake without real: {listed(extra)}"] if extra else []
         raise OptionError("images are paired by file stem; " + "; ".join(parts))
     return [position[key] for key in real]
+
+
+def require_different(what: str, keys: Sequence[str | None]) -> None:
+    """Refuse files of which two have one stem.
+
+    Args:
+        what: the files are, such as ``"masks"``.
+        keys: their stems.
+
+    Raises:
+        OptionError: a stem occurs twice; the message names it.
+    """
+    if twice := sorted(str(key) for key, count in Counter(keys).items() if count > 1):
+        raise OptionError(f"the {what} have stems twice: {listed(twice)}")
 
 
 def _as_image(item: ImageLike | SourceImage, index: int) -> SourceImage:

@@ -108,9 +108,27 @@ class FeatureMetric(Metric):
     needs: frozenset[Need] = frozenset({"features"})
 
     def __call__(self, pair: FeaturePair) -> MetricResult | None:
-        """Compute the metric of a pair of feature sets."""
+        """Compute the metric of a pair of feature sets; ``None`` where it is not defined."""
+        if self._unmet(pair) is not None:
+            return None
         function: FeatureFunction = _resolved(self.function)
         return function(pair)
+
+    def why_undefined(self, pair: FeaturePair) -> str:
+        """Say why the metric is not defined for a pair of feature sets."""
+        return self._unmet(pair) or f"{self.label} is not defined for these images"
+
+    def _unmet(self, pair: FeaturePair) -> str | None:
+        counts = len(pair.real), len(pair.fake)
+        if min(counts) < self.min_samples:
+            return (
+                f"{self.label} needs {self.min_samples} images a side; there "
+                f"{'is' if min(counts) == 1 else 'are'} {min(counts)}"
+            )
+        if "pairs" in self.needs and counts[0] != counts[1]:
+            real, fake = counts
+            return f"{self.label}: {real} real images cannot be paired with {fake} fake"
+        return None
 
     def confidence_interval(
         self, pair: FeaturePair, confidence: float
@@ -146,6 +164,7 @@ class ImageMetric(Metric):
             defined; a function or ``"module:function"``.
         reach: distance in pixels from the hole beyond which nothing changes the value over the
             hole; ``None`` where the whole image counts.
+        min_side: height and width in pixels from which the metric is defined.
         prepare: called with the device before any image is read, so that missing weights are
             noticed in time.
         over_hole: whether the value is of the hole alone; set by :meth:`in_hole`.
@@ -153,12 +172,15 @@ class ImageMetric(Metric):
 
     function: ImageFunction | str
     reach: int | None = None
+    min_side: int = 1
     prepare: Preparation | str | None = None
     over_hole: bool = False
     needs: frozenset[Need] = frozenset({"pairs"})
 
     def __call__(self, pair: ImagePair) -> float | None:
-        """Compute the metric of one pair of images."""
+        """Compute the metric of one pair of images; ``None`` where it is not defined."""
+        if min(pair.real.shape[1:]) < self.min_side:
+            return None
         function: ImageFunction = _resolved(self.function)
         return function(pair)
 

@@ -32,6 +32,7 @@ from facemask_inpaint.metrics.inputs import (
     SourceImage,
     match,
     open_images,
+    require_different,
 )
 from facemask_inpaint.metrics.metric import ImageMetric
 from facemask_inpaint.metrics.results import MetricResult
@@ -194,7 +195,8 @@ def masks_for(images: Sequence[SourceImage], mask: MaskSource | None) -> list[Ma
         mask: whatever holds masks, see :data:`~.inputs.MaskSource`.
 
     Raises:
-        OptionError: images without a mask of their stem, or another number of masks.
+        OptionError: images without a mask of their stem, two masks of one stem, or another number
+            of masks.
     """
     if isinstance(mask, (str, os.PathLike)) and Path(mask).is_dir():
         mask = list_images(Path(mask))
@@ -208,6 +210,7 @@ def masks_for(images: Sequence[SourceImage], mask: MaskSource | None) -> list[Ma
         if len(masks) != len(images):
             raise OptionError(f"{len(masks)} masks for {len(images)} images")
         return masks
+    require_different("masks", keys)
     by_stem = dict(zip(keys, masks))
     if missing := [image.name for image in images if image.key not in by_stem]:
         raise OptionError(f"{len(missing)} images have no mask of their stem: {listed(missing)}")
@@ -265,7 +268,8 @@ def _summary(
     if identical := sum(map(math.isinf, values)):
         warnings.append(f"{identical} identical pairs are not in the mean")
     if undefined := sum(map(math.isnan, values)):
-        warnings.append(f"{metric.label} is not defined for {undefined} pairs")
+        smallest = f": it needs {metric.min_side} pixels each way" if metric.min_side > 1 else ""
+        warnings.append(f"{metric.label} is not defined for {undefined} pairs{smallest}")
     finite = [value for value in values if math.isfinite(value)]
     mean = math.fsum(finite) / len(finite) if finite else math.inf if identical else math.nan
     details: dict[str, object] = {

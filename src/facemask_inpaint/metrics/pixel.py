@@ -93,7 +93,7 @@ def ssim(
         The mean, with the value of each image.
 
     Raises:
-        ImageError: an undecodable image, one below 11 pixels, or a pair of different sizes.
+        ImageError: an undecodable image, none of at least 11 pixels, or a pair of different sizes.
         MaskError: a mask that does not fit its image.
         OptionError: unmatched files (named).
     """
@@ -170,6 +170,7 @@ def lpips(
     row = replace(
         image_metrics()["lpips"],
         function=lambda pair: distance(pair.real, pair.fake, pair.hole),
+        min_side=network.min_side,
         prepare=None,
     )
     return _mean(row, real, fake, mask, reader)
@@ -187,15 +188,9 @@ def peak_signal_to_noise(pair: ImagePair) -> float:
 
 
 def structural_similarity(pair: ImagePair) -> float:
-    """Compute the mean of the SSIM map (Wang et al. 2004, eq. 13) of one pair.
-
-    Raises:
-        ImageError: the images are smaller than the window.
-    """
+    """Compute the mean of the SSIM map (Wang et al. 2004, eq. 13) of one pair."""
     real, fake = pair.real, pair.fake
     margin = SSIM_WINDOW // 2
-    if min(real.shape[1:]) < SSIM_WINDOW:
-        raise ImageError(f"SSIM needs {SSIM_WINDOW} pixels each way, got {tuple(real.shape[1:])}")
     maps = torch.stack([real, fake, real * real, fake * fake, real * fake])
     mean_real, mean_fake, square_real, square_fake, product = _blurred(maps)
     c1, c2 = _SSIM_CONSTANTS
@@ -227,7 +222,10 @@ def _mean(
 ) -> PairedResult:
     """Mean of one metric, of whole images without masks and over the hole with them."""
     row = metric if mask is None else metric.in_hole()
-    return (reader or PairReader()).measure(real, fake, [row], mask)[row.name]
+    result = (reader or PairReader()).measure(real, fake, [row], mask)[row.name]
+    if math.isnan(result.value):
+        raise ImageError(result.warnings[-1])
+    return result
 
 
 def _average(values: Tensor, hole: Tensor | None) -> float:

@@ -32,7 +32,8 @@ class MetricResult:
     Attributes:
         name: the metric's name as in :func:`~.evaluate`, such as ``"fid"`` or ``"psnr_hole"``.
         value: the number, in the metric's own unit.
-        n: number of images (of the smaller side when real and fake differ in number).
+        n: number of images (of the smaller side when real and fake differ in number); ``None``
+            where saved statistics do not say it.
         warnings: sentences about what a reader of the number has to know.
         provenance: how it was computed: extractor and hash of its weights, front end, counts,
             device, dtype, library version; JSON-like values only.
@@ -40,7 +41,7 @@ class MetricResult:
 
     name: str
     value: float
-    n: int
+    n: int | None
     warnings: tuple[str, ...] = ()
     provenance: dict[str, object] = field(default_factory=dict)
 
@@ -64,7 +65,8 @@ class MetricResult:
     def __str__(self) -> str:
         row = self._row
         unit = f" {row.unit}" if row and row.unit else ""
-        lines = [f"{self.label} {self.value:.6g}{unit} (n = {self.n})"]
+        count = "n unknown" if self.n is None else f"n = {self.n}"
+        lines = [f"{self.label} {self.value:.6g}{unit} ({count})"]
         return "\n".join(lines + [f"  warning: {text}" for text in self.warnings])
 
     def to_dict(self) -> dict[str, JSON]:

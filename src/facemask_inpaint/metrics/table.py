@@ -169,6 +169,7 @@ METRICS: dict[str, FeatureMetric | ImageMetric] = {
             decimals=3,
             function=f"{_PACKAGE}.pixel:structural_similarity",
             reach=11,
+            min_side=11,
             default=True,
         ),
         ImageMetric(
@@ -178,6 +179,7 @@ METRICS: dict[str, FeatureMetric | ImageMetric] = {
             meaning="learned perceptual distance",
             decimals=3,
             function=f"{_PACKAGE}.pixel:perceptual_distance",
+            min_side=31,
             prepare=f"{_PACKAGE}.features.perceptual:shared_perceptual_distance",
         ),
     )

@@ -116,9 +116,7 @@ class Validation:
             results = metrics.evaluate(
                 list(group.image), list(composites), metric_names, mask=holes, reader=reader
             )
-        scores = {name: float(results[f"{name}{HOLE}"]) for name in names}
-        if self.reader is not None:
-            scores["fid"] = float(results["fid"])
+        scores = {name.removesuffix(HOLE): float(score) for name, score in results.items()}
         return {"n": len(holes), **scores}
 
     def sheet(self, network: InpaintingNetwork, title: str, per_class: int = 2) -> Image.Image:

@@ -222,7 +222,8 @@ class ScoringStage:
         for name, result in feature_scores(pair, list(metrics.values())).items():
             limits = metrics[name].confidence_interval(pair, CONFIDENCE)
             low, high = map(rounded, limits) if limits else (None, None)
-            yield Score(*names, name, rounded(result.value), result.n, low, high, result.warnings)
+            count = len(pair.real) if result.n is None else result.n
+            yield Score(*names, name, rounded(result.value), count, low, high, result.warnings)
 
     def _from_features(self) -> list[Score]:
         """Return known feature scores of the predictions as they are now."""

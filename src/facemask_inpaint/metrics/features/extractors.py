@@ -28,6 +28,8 @@ from facemask_inpaint.metrics.table import (
     RANDOM_CONVOLUTIONS,
 )
 
+_ALWAYS_FLOAT32 = (*FACE_NETWORKS, EFFICIENTNET, RANDOM_CONVOLUTIONS)
+
 WEIGHTS_VARIABLE = "FACEMASK_INPAINT_INCEPTION"
 """Environment variable that may hold the path of any of the three published weight files."""
 
@@ -135,13 +137,17 @@ def open_extractor(
             landmark finders (``"dlib"``, ``"dlib-68"``) are extractors too.
         device: ``None`` is CUDA when there, else the CPU.
         weights: local copy of the published file of this network; ``None`` downloads it.
-        dtype: ``"float32"``, ``"float16"`` or ``"bfloat16"``.
+        dtype: ``"float32"``; the Inception network, ``"dinov2"`` and ``"clip"`` also compute in
+            ``"float16"`` and ``"bfloat16"``.
 
     Raises:
         UnknownNameError: there is none of that name.
+        OptionError: a dtype in which this extractor does not compute.
         WeightsNotFoundError: its weights cannot be had.
         MissingDependencyError: its package is not installed.
     """
+    if feature_dtype(dtype) != torch.float32 and name in _ALWAYS_FLOAT32:
+        raise OptionError(f"{name} computes in float32 only: leave out dtype {dtype!r}")
     if name in FACE_NETWORKS:
         from facemask_inpaint.metrics.faces.networks import open_face_network
 

@@ -42,6 +42,7 @@ class Backbone:
         depths: convolutions up to each of the five maps, each followed by ReLU.
         pool: side of the max pools (their stride is 2).
         pooled: depths that begin with a max pool.
+        min_side: height and width of the smallest image that the pools leave anything of.
         features: torchvision's weights of the network.
         heads: the learned weights of the channels.
     """
@@ -49,6 +50,7 @@ class Backbone:
     depths: tuple[tuple[Layer, ...], ...]
     pool: int
     pooled: tuple[int, ...]
+    min_side: int
     features: Source
     heads: Source
 
@@ -72,6 +74,7 @@ BACKBONES = {
             ((256, 256, 3, 1, 1),),
         ),
         pool=3,
+        min_side=31,
         pooled=(1, 2),
         features=_source(
             _TORCHVISION,
@@ -95,6 +98,7 @@ BACKBONES = {
             _threes(512, 512, 3),
         ),
         pool=2,
+        min_side=16,
         pooled=(1, 2, 3, 4),
         features=_source(
             _TORCHVISION,
@@ -120,6 +124,7 @@ class PerceptualDistance(nn.Module):
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
+        self.min_side = backbone.min_side
         self.depths = nn.ModuleList(
             _depth(layers, backbone.pool if depth in backbone.pooled else None)
             for depth, layers in enumerate(backbone.depths)

@@ -150,6 +150,9 @@ class FeaturePair:
         convention: divisor of the covariance in FID.
         null_swaps: number of refits for the null reference of P-IDS and U-IDS.
 
+    Raises:
+        OptionError: the sides come from different extractors.
+
     Example:
         >>> import numpy as np
         >>> from facemask_inpaint import metrics
@@ -163,6 +166,9 @@ class FeaturePair:
     convention: Convention = "n-1"
     null_swaps: int = 0
     _computed: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        common_identity(self.real.identity, self.fake.identity)
 
     def once(self, function: Callable[[FeaturePair], Result]) -> Result:
         """Return the result of a computation that several metrics share.
