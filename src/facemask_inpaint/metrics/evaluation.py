@@ -6,9 +6,9 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from facemask_inpaint.errors import MissingDependencyError, OptionError
 from facemask_inpaint.metrics.features.reader import FeatureReader
@@ -34,6 +34,9 @@ from facemask_inpaint.metrics.table import (
 
 if TYPE_CHECKING:
     import pandas
+
+
+_ReadSides: TypeAlias = "Callable[[FeatureSource, FeatureSource], tuple[FeatureSet, FeatureSet]]"
 
 
 @dataclass(frozen=True)
@@ -188,32 +191,58 @@ def evaluate(
     rows = _wanted_rows(metrics, mask is not None)
     images = [row for row in rows if isinstance(row, ImageMetric)]
     readers = reader if isinstance(reader, Mapping) else {"": reader or FeatureReader()}
-    features = by_extractor([row for row in rows if isinstance(row, FeatureMetric)], list(readers))
-    paired = any("pairs" in row.needs for row in rows)
-    first = next(iter(readers.values()))
     real, fake = rereadable(real), rereadable(fake)
     sides = (_only_images(real, images), _only_images(fake, images)) if images else None
-    results: dict[str, MetricResult] = {}
-    left_out: dict[str, str] = {}
-    for name, assigned in features.items():
-        own = readers.get(name) or replace(first, extractor=name)
-        read = own.read_pair if paired else own.read_both
-        pair = FeaturePair(*read(real, fake), convention, null_swaps)
-        scores = feature_scores(pair, assigned)
-        results |= scores
-        left_out |= {
-            row.name: row.why_undefined(pair) for row in assigned if row.name not in scores
-        }
+    found = _Found()
+    for read, assigned in _readings(rows, readers):
+        found.add_features(FeaturePair(*read(real, fake), convention, null_swaps), assigned)
     if sides is not None:
-        for name, result in _pair_reader(first).measure(*sides, images, mask).items():
+        pairs = _pair_reader(next(iter(readers.values())))
+        found.add_images(pairs.measure(*sides, images, mask))
+    return found.in_order(rows, readers)
+
+
+class _Found:
+    """Results by the names of metrics, and why others have none."""
+
+    def __init__(self) -> None:
+        self._results: dict[str, MetricResult] = {}
+        self._left_out: dict[str, str] = {}
+
+    def add_features(self, pair: FeaturePair, metrics: Sequence[FeatureMetric]) -> None:
+        scores = feature_scores(pair, metrics)
+        self._results |= scores
+        undefined = [row for row in metrics if row.name not in scores]
+        self._left_out |= {row.name: row.why_undefined(pair) for row in undefined}
+
+    def add_images(self, results: Mapping[str, MetricResult]) -> None:
+        for name, result in results.items():
             if math.isnan(result.value):
-                left_out[name] = result.warnings[-1]
+                self._left_out[name] = result.warnings[-1]
             else:
-                results[name] = result
-    if not results:
-        raise OptionError("; ".join(dict.fromkeys(left_out.values())))
-    ordered = {name: results[name] for name in _ordered(rows, readers, results)}
-    return Evaluation(ordered, left_out)
+                self._results[name] = result
+
+    def in_order(
+        self,
+        rows: Sequence[FeatureMetric | ImageMetric],
+        readers: Mapping[str, FeatureReader],
+    ) -> Evaluation:
+        if not self._results:
+            raise OptionError("; ".join(dict.fromkeys(self._left_out.values())))
+        names = _ordered(rows, readers, self._results)
+        return Evaluation({name: self._results[name] for name in names}, self._left_out)
+
+
+def _readings(
+    rows: Sequence[FeatureMetric | ImageMetric], readers: Mapping[str, FeatureReader]
+) -> Iterator[tuple[_ReadSides, list[FeatureMetric]]]:
+    """Yield how both sides are read for each extractor, and the metrics of its features."""
+    paired = any("pairs" in row.needs for row in rows)
+    features = [row for row in rows if isinstance(row, FeatureMetric)]
+    first = next(iter(readers.values()))
+    for name, assigned in by_extractor(features, list(readers)).items():
+        own = readers.get(name) or replace(first, extractor=name)
+        yield own.read_pair if paired else own.read_both, assigned
 
 
 def feature_scores(pair: FeaturePair, metrics: Sequence[FeatureMetric]) -> dict[str, MetricResult]:
