@@ -253,6 +253,10 @@ def test_other_meanings_of_label_ids_are_refused(recipe, portraits, tmp_path) ->
         training.train(short, other, out=out, device="cpu", progress=False)
     said = data.open_faces(portraits, "train", label_order="celebamask-hq")
     training.train(short.changed(steps=2), said, out=out, device="cpu", progress=False)
+    free_form = short.changed(**{"masks.kind": "random"})
+    for steps, faces in ((1, said), (2, other)):  # which needs no labels
+        recipe = free_form.changed(steps=steps)
+        training.train(recipe, faces, out=tmp_path / "free", device="cpu", progress=False)
 
 
 def test_an_edited_vocabulary_is_refused(recipe, portraits, tmp_path) -> None:

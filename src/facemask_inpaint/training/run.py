@@ -83,7 +83,8 @@ def train(
         The averaged network, ready to fill holes.
 
     Raises:
-        OptionError: Settings do not fit together, or ``out`` holds a run of another recipe.
+        OptionError: Settings do not fit together, or ``out`` holds a run of another recipe or of
+            other data.
         DataSetError: Portraits cannot be used; the message lists all of them.
         FolderInUseError: Another process works in ``out``.
         WeightsNotFoundError: A loss needs pinned weights that cannot be fetched.
@@ -217,7 +218,9 @@ def _differences(recipe: Recipe, faces: Faces, saved: state.TrainingState) -> li
         for name in vars(old)
         if name not in MAY_CHANGE and getattr(old, name) != getattr(new, name)
     ]
-    labels = label_meaning(faces, open_vocabulary(recipe.masks.vocabulary))
+    labels = {}
+    if recipe.masks.need_label_maps:
+        labels = label_meaning(faces, open_vocabulary(recipe.masks.vocabulary))
     before = saved.get("labels", labels)
     differing += [name for name in labels if before.get(name) != labels[name]]
     return differing if same_data else [*differing, "set of portraits"]
