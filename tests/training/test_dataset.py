@@ -10,7 +10,7 @@ from PIL import Image
 
 from facemask_inpaint import data
 from facemask_inpaint.errors import DataSetError
-from facemask_inpaint.masks import LABEL_IDS, MixedMaskSampler
+from facemask_inpaint.masks import LABEL_IDS, MixedMaskSampler, Vocabulary
 from facemask_inpaint.training import Augmentation
 from facemask_inpaint.training.augmentation import augment
 from facemask_inpaint.training.dataset import TrainingImages, read_square
@@ -91,3 +91,12 @@ def test_a_label_map_of_another_shape_is_refused(portraits, tmp_path) -> None:
     (problem,) = data.check(data.Faces("one", (wide,)), progress=False).problems
     with pytest.raises(DataSetError, match=re.escape(problem.message)):
         read_square(wide, 64)
+
+
+def test_without_label_maps_any_vocabulary_will_do(portraits) -> None:
+    numbered = Vocabulary("numbered", {"wing": 1, "beak": 2}, {})
+    faces = data.labelled_folder(portraits, label_maps=None, vocabulary=numbered)
+    sampler, always = MixedMaskSampler(64, semantic_probability=0), Augmentation(flip=1)
+    batch = TrainingImages(faces, 64, sampler, always, seed=0, label_maps=False)[0]
+    assert batch.hole.any()
+    assert batch.classes == ("",)

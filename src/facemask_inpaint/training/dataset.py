@@ -74,7 +74,8 @@ class TrainingImages(Dataset[Batch]):
         sampler: draws the masks.
         augmentation: random changes of the images.
         seed: of order and augmentation.
-        label_maps: whether the sampler needs them; else they are not read, and it gets blank ones.
+        label_maps: whether the sampler needs them; else none is read, and it gets one of a single
+            label.
     """
 
     def __init__(
@@ -152,7 +153,8 @@ class TrainingImages(Dataset[Batch]):
     def _read_files(self, face: Face) -> tuple[Tensor, VocabularyIds]:
         if self.label_maps:
             return read_square(face, self.resolution)
-        blank = np.zeros((self.resolution, self.resolution), dtype=np.uint8)
+        vocabulary, size = self.faces.vocabulary, (self.resolution, self.resolution)
+        blank = np.full(size, min(vocabulary.names), dtype=vocabulary.dtype)
         return read_square_portrait(face, self.resolution), blank
 
     def _index(self, epoch: int, rank: int) -> int:
