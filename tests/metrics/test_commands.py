@@ -94,6 +94,8 @@ def test_compare_by_class(filled: Path, tmp_path: Path, inception_file: Path) ->
         (["evaluate", "{f}/real", "{f}/real", "--metrics", "l1", "--dtype", "int8"], "int8"),
         (["evaluate", "{f}/real", "{f}/real", "--metrics", "fid", "--extractor",
           "random-convolutions", "--dtype", "float16"], "random-convolutions computes in float32"),
+        (["evaluate", "{f}/real", "{f}/real", "--metrics", "fid@efficientnet-lite0", "--dtype",
+          "bfloat16"], "efficientnet-lite0 computes in float32 only"),
         (["evaluate", "{f}/real", "{f}/real", "--null-swaps", "-5"], "--null-swaps"),
         (["evaluate", "{f}/real", "{f}/real", "--metrics", "l1_hole"], "--masks"),
         (["evaluate", "{f}/real/0.npz", "{f}/real", "--metrics", "fid"], "metrics.fid alone"),

@@ -180,12 +180,11 @@ def _readers(
         cache=None if reading["no_cache"] else cache,
         on_error=reading["on_error"],
         on_skip=on_skip,
+        dtype=reading["dtype"],
     )
     if not needs_network:
         return {"": reader}
-    return options.feature_readers(
-        reading["extractor"], reading["weights"], reader, reading["dtype"]
-    )
+    return options.feature_readers(reading["extractor"], reading["weights"], reader)
 
 
 class _LeftOut:

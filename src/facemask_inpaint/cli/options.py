@@ -224,15 +224,13 @@ def feature_readers(
     extractor: str | Sequence[str] | None,
     weights: Path | None,
     reader: FeatureReader,
-    dtype: str = "float32",
 ) -> dict[str, FeatureReader]:
     """Return a reader for each extractor, by name; without any name for the default one.
 
     Args:
         extractor: names of extractors.
         weights: own copy of the Inception file.
-        reader: says how images are read, and the device.
-        dtype: floating-point type that the networks compute in.
+        reader: says how images are read, the device, and the dtype that the networks compute in.
     """
     from facemask_inpaint.metrics import open_extractor
     from facemask_inpaint.metrics.features.extractors import default_extractor
@@ -240,9 +238,11 @@ def feature_readers(
     if not extractor:
         extractor = EXTRACTORS[0] if weights else default_extractor()
     names = [extractor] if isinstance(extractor, str) else extractor
-    if weights is None and dtype == "float32":  # loaded when they are needed
+    if weights is None:  # loaded when they are needed
         return {name: replace(reader, extractor=name) for name in names}
-    networks = (open_extractor(name, reader.device, weights=weights, dtype=dtype) for name in names)
+    networks = (
+        open_extractor(name, reader.device, weights=weights, dtype=reader.dtype) for name in names
+    )
     return {
         name: replace(reader, extractor=network, device=None)
         for name, network in zip(names, networks)

@@ -32,7 +32,7 @@ Source = TypeVar("Source")
 OnError = Literal["raise", "skip"]
 """What happens to an image that cannot be read: an error is raised, or the image is left out."""
 
-_STATISTICS = "of what takes images or features, metrics.fid alone takes saved statistics too"
+_STATISTICS = "feature statistics are read by metrics.fid alone, in Python"
 
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".webp"})
 

@@ -181,20 +181,24 @@ def default_extractor() -> str:
 
 
 def resolve_extractor(
-    extractor: FeatureExtractor | str | None, device: str | torch.device | None
+    extractor: FeatureExtractor | str | None,
+    device: str | torch.device | None,
+    dtype: str = "float32",
 ) -> FeatureExtractor:
     """Return an extractor as it is, or open the one of that name.
 
     Args:
         extractor: an extractor, a name for :func:`open_extractor`, or ``None`` for the default.
         device: of an extractor given by name.
+        dtype: likewise.
 
     Raises:
-        OptionError: an extractor that is on another device.
+        OptionError: an extractor that is on another device, or a name of one that does not compute
+            in this dtype.
     """
     extractor = default_extractor() if extractor is None else extractor
     if isinstance(extractor, str):
-        return open_extractor(extractor, device)
+        return open_extractor(extractor, device, dtype=dtype)
     if device is not None and torch.device(device) != extractor.device:
         raise OptionError(f"this extractor is on {extractor.device}, not on {device}")
     return extractor

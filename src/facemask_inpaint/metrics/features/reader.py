@@ -18,6 +18,7 @@ from facemask_inpaint._internal.progress import progress_bar
 from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images.folders import listed
 from facemask_inpaint.metrics.features._cache import CachedFeature, FeatureCache
+from facemask_inpaint.metrics.features._precision import feature_dtype
 from facemask_inpaint.metrics.features.custom import FeatureExtractor
 from facemask_inpaint.metrics.features.extractors import resolve_extractor
 from facemask_inpaint.metrics.features.sets import FeatureSet, FeatureSource, is_feature_array
@@ -60,6 +61,7 @@ class FeatureReader:
             names it in :attr:`FeatureSet.skipped`.
         progress: whether a progress bar is shown.
         on_skip: called with every image that is left out, as soon as it is.
+        dtype: that an extractor given by name computes in, see :func:`~.extractors.open_extractor`.
     """
 
     extractor: FeatureExtractor | str | None = None
@@ -70,12 +72,14 @@ class FeatureReader:
     on_error: OnError = "raise"
     progress: bool = True
     on_skip: OnSkip | None = None
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         if self.on_error not in get_args(OnError):
             raise OptionError(f"on_error is 'raise' or 'skip', not {self.on_error!r}")
         if self.batch_size < 1 or (self.workers is not None and self.workers < 1):
             raise OptionError("batch_size and workers must be at least 1")
+        feature_dtype(self.dtype)
 
     @cached_property
     def network(self) -> FeatureExtractor:
@@ -83,8 +87,9 @@ class FeatureReader:
 
         Raises:
             WeightsNotFoundError: its weights cannot be had.
+            OptionError: it does not compute in this dtype.
         """
-        return resolve_extractor(self.extractor, self.device)
+        return resolve_extractor(self.extractor, self.device, self.dtype)
 
     def read(self, source: FeatureSource, label: str = "features") -> FeatureSet:
         """Compute the features of one source.
