@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,47 @@ def test_mask_writes_what_the_masker_says(tmp_path: Path, faces: Path) -> None:
     written = np.asarray(Image.open(tmp_path / "full_mouth" / "b.png"))
     assert np.array_equal(written == 255, expected)
     assert set(np.unique(written)) == {0, 255}
+
+
+@pytest.mark.parametrize("kind", ["palette", "dark"])
+def test_photos_that_look_like_label_maps(kind: str, tmp_path: Path) -> None:
+    photo = fmi.data.sample(256).image
+    dark = photo.convert("L").point(lambda level: level // 14).convert("RGB")
+    {"palette": photo.quantize(16), "dark": dark}[kind].save(tmp_path / "odd.png")
+    given = ("mask", tmp_path / "odd.png", "--classes", "eyes", "--out", tmp_path / "masks")
+    warned = _call(*given)
+    assert "they are odd.png; if they are photos, say so by --parser" in warned.output
+    result = _call(*given, "--parser", "small")
+    assert "warning" not in result.output
+    if kind == "palette":
+        assert result.exit_code == 0, result.output
+        expected = fmi.SemanticMasker(parser="small")(photo, "eyes")
+        hole, expected = (
+            np.asarray(each) > 0 for each in (Image.open(tmp_path / "masks/eyes/odd.png"), expected)
+        )
+        assert (hole & expected).sum() > 0.6 * (hole | expected).sum()
+    else:  # as dark as this, no parser finds a face
+        assert "face" in result.output
+
+
+@pytest.mark.parametrize("command", ["mask", "inpaint"])
+@pytest.mark.parametrize("parser", ["smal", "landmarks"])
+def test_a_parser_that_cannot_be_loaded_is_said_once(
+    command: str, parser: str, tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    given = (faces / "images", "--classes", "eyes", "--parser", parser, "--out", tmp_path / "out")
+    result = _call(command, *given)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert "a.png" not in result.output
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_label_maps_of_other_ids_name_the_option(tmp_path: Path) -> None:
+    Image.new("L", (64, 64), 200).save(tmp_path / "map.png")
+    result = _call("mask", tmp_path / "map.png", "--classes", "eyes", "--out", tmp_path / "out")
+    assert "--label-order" in result.output
 
 
 def test_folder_keeps_formats_and_known_pixels(tmp_path: Path, faces: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from facemask_inpaint._internal.types import Conditions
     from facemask_inpaint.cli.provenance import Provenance
     from facemask_inpaint.inpainting.options import InpaintingOptions
-    from facemask_inpaint.masks.parsers import Parser
 
 
 _NOTHING_TO_DO = (
@@ -150,6 +148,7 @@ def inpaint(
     from facemask_inpaint import Inpainter
     from facemask_inpaint._internal.locks import locked
     from facemask_inpaint.cli.provenance import Provenance
+    from facemask_inpaint.masks.parsers import resolve_parser
 
     masker_options = options.masker_options(dilate, class_table)
     jobs = _jobs(image, masks, label_maps, classes, masker_options, out, num_samples)
@@ -166,6 +165,9 @@ def inpaint(
         if not left:
             click.echo(_NOTHING_TO_DO.format(out))
             return
+        if left[0].label_map is None and (call.get("parser") or left[0].partner is None):
+            # Before any photo: a parser that cannot be loaded would fail for each of them.
+            call["parser"] = resolve_parser(call.get("parser") or "small", device=device)
         inpainter = Inpainter.from_pretrained(model, device=device, dtype=dtype)
         kind = _Run if left[0].partner else _PhotoRun
         run = kind(inpainter, num_samples, call, provenance, settings)
@@ -313,25 +315,13 @@ class _PhotoRun(_Run):
 
     _at_a_time = 1
 
-    @functools.cached_property
-    def _parser(self) -> Parser | None:
-        """Kept from class to class, so that each photo is parsed once."""
-        from facemask_inpaint.masks.parsers import resolve_parser
-
-        name = self._call.get("parser") or "small"
-        return resolve_parser(name, device=self._inpainter.device)
-
     def _write(self, batch: Sequence[Job]) -> list[Job]:
         """Write the results of one photo; see :meth:`_Run._write`."""
         from facemask_inpaint import images
         from facemask_inpaint._internal.progress import ProgressBar
 
         (job,) = batch
-        call: InpaintingOptions = {
-            **self._call,
-            "mask_class": job.mask_class,
-            "parser": self._parser,
-        }
+        call: InpaintingOptions = {**self._call, "mask_class": job.mask_class}
         name = f"{job.image.name}, {job.mask_class}"
         try:
             original = images.read_image(job.image)

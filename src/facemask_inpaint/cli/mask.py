@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 @options.vocabulary_option
 @click.option(
     "--parser",
-    default="small",
-    show_default=True,
-    help="Finds the components of photos: small (no download), bisenet, segformer, landmarks.",
+    help="Finds the components of photos: small (the default, no download), bisenet, segformer, "
+    "landmarks. If given, all images are photos.",
 )
 @click.option(
     "--face",
@@ -57,7 +56,7 @@ def mask(
     dilate: float | None,
     label_order: str | None,
     vocabulary: str | None,
-    parser: str,
+    parser: str | None,
     face: FaceChoice,
     size: int | None,
     out: Path,
@@ -66,8 +65,9 @@ def mask(
     """Make masks of the components in IMAGES, a photo or label map, or a folder of them.
 
     Images whose samples are label ids are label maps, all others photos; those are turned upright.
-    Label ids are in the order of CelebAMask-HQ unless --label-order names another one; with
-    --vocabulary, all images are label maps of something else than faces. Writes
+    With --parser all are photos, also dark ones or those of a small palette, whose few levels could
+    be label ids. Label ids are in the order of CelebAMask-HQ unless --label-order names another
+    one; with --vocabulary, all images are label maps of something else than faces. Writes
     OUT/<class>/<stem>.png, 255 = hole, for each component that an image has. Failures are listed at
     the end. Masks that are already there, made from the same file with the same options, are left
     as they are.
@@ -75,6 +75,7 @@ def mask(
     \b
     Examples:
         facemask-inpaint mask photo.jpg --classes hair,eyes --out masks
+        facemask-inpaint mask drawings/ --parser small --classes eyes --out masks
         facemask-inpaint mask labels/ --classes A-L --out masks
         facemask-inpaint mask LaPa/test/labels --label-order lapa --out masks
     """
@@ -84,19 +85,28 @@ def mask(
     from facemask_inpaint.images import folders
 
     options.require_folder(out)
+    if parser is not None and (vocabulary or label_order):
+        raise click.UsageError(
+            "--parser is for photos, --vocabulary and --label-order are for label maps"
+        )
+    on_demand = _ParserOnDemand(parser or "small", face)
+    if parser is not None:
+        on_demand.load()  # else one that cannot be loaded would fail for each photo
     masker = SemanticMasker(
         missing="empty",
-        parser=None if vocabulary else _ParserOnDemand(parser, face),
+        parser=None if vocabulary else on_demand,
         vocabulary=vocabulary or masks.FACES,
         label_order=label_order,
         **options.masker_options(dilate, class_table),
     )
     names = _available(masker, masker.select(classes))
-    settings = {"parser": parser, "face": face, "size": size, **masker.settings()}
+    settings = {"parser": on_demand.name, "face": face, "size": size, **masker.settings()}
     if label_order is not None:
         settings["label_order"] = label_order
+    if parser is not None:
+        settings["photos"] = True
     paths = folders.list_images(images)
-    if vocabulary is None:
+    if vocabulary is None and parser is None:
         _warn_of_order(paths, label_order)
     with locked(out, "mask"):
         provenance = Provenance(out)
@@ -105,9 +115,12 @@ def mask(
             for path, by_class in outputs.items():
                 left = provenance.unfinished(by_class.items(), lambda item: item[1])
                 outputs[path] = dict(left)
-        written, failures = _write_all(masker, outputs, size, provenance)
+        to_label_map = None if parser is None else on_demand
+        written, failures = _write_all(masker, outputs, size, provenance, to_label_map)
     if unavailable := [name for name in names if name in masker.unavailable()]:
-        click.echo(f"photos: the {parser} parser never finds {', '.join(unavailable)}", err=True)
+        click.echo(
+            f"photos: the {on_demand.name} parser never finds {', '.join(unavailable)}", err=True
+        )
     skipped = len(outputs) * len(names) - sum(map(len, outputs.values()))
     _report(out, written, failures, skipped)
 
@@ -130,7 +143,7 @@ def _warn_of_order(paths: Sequence[Path], label_order: str | None) -> None:
 
     step = max(1, len(paths) // _LOOKED_AT)
     if warning := order_warning(paths[::step][:_LOOKED_AT], label_order):
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"warning: {warning}; if they are photos, say so by --parser", err=True)
 
 
 class _ParserOnDemand:
@@ -151,13 +164,17 @@ class _ParserOnDemand:
         self.face = face
         self._parser: FaceParser | None = None
 
-    def __call__(self, image: ImageLike) -> LabelIds:
-        """Return the label map of a photo."""
+    def load(self) -> FaceParser:
+        """Return the parser, loaded at the first call."""
         if self._parser is None:
             from facemask_inpaint.parsing import load_parser
 
             self._parser = load_parser(self.name, face=self.face)
-        return self._parser(image)
+        return self._parser
+
+    def __call__(self, image: ImageLike) -> LabelIds:
+        """Return the label map of a photo."""
+        return self.load()(image)
 
     @property
     def labels(self) -> Sequence[str]:
@@ -170,13 +187,17 @@ def _write_all(
     outputs: Mapping[Path, Mapping[str, Output]],
     size: int | None,
     provenance: Provenance,
+    to_label_map: _ParserOnDemand | None,
 ) -> tuple[list[bool], list[str]]:
-    """Whether each mask was written or its component absent, and what failed."""
+    """Whether each mask was written or its component absent, and what failed.
+
+    ``to_label_map`` is there if all images are photos, whatever they look like.
+    """
     written: list[bool] = []
     failures: list[str] = []
     for path in options.progress([path for path, by_class in outputs.items() if by_class]):
         try:
-            written += _write(masker, path, outputs[path], size, provenance)
+            written += _write(masker, path, outputs[path], size, provenance, to_label_map)
         except FacemaskInpaintError as error:
             failures.append(options.failure(path, error))
     return written, failures
@@ -211,6 +232,7 @@ def _write(
     outputs: Mapping[str, Output],
     size: int | None,
     provenance: Provenance,
+    to_label_map: _ParserOnDemand | None,
 ) -> list[bool]:
     """Write the masks of an image; which of its components it has."""
     from PIL import Image
@@ -219,7 +241,8 @@ def _write(
 
     for output in outputs.values():
         provenance.begin(output)
-    label_map = masker.open(images.read_image(path))
+    image = images.read_image(path)
+    label_map = masker.open(to_label_map(image) if to_label_map else image)
     holes = {name: masker(label_map, name, size=size) for name in outputs}
     present = {name: hole for name, hole in holes.items() if hole.any()}
     for name, hole in present.items():

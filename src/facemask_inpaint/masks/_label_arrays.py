@@ -103,7 +103,9 @@ def advice(numbers: NDArray[np.generic]) -> str:
         return "so many levels are a photo's, which goes to a masker with a parser"
     if set(present.tolist()) <= {0, 255}:
         return "0 and 255 are a hole mask's, which needs no masker"
-    return "maps in another order go through reorder_label_map first"
+    return (
+        "maps in another order need its name: `mask --label-order`, or reorder_label_map in Python"
+    )
 
 
 def _is_jpeg(path: Path) -> bool:

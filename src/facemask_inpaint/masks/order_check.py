@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facemask_inpaint.errors import ImageError, LabelMapError
+from facemask_inpaint.images.folders import listed
 from facemask_inpaint.labels import LABEL_ORDERS, PAIRED_LABELS, LabelOrder
 from facemask_inpaint.masks.availability import given_classes
 from facemask_inpaint.masks.components import Component
@@ -128,11 +130,13 @@ def order_warning(
         return None
     common = Counter(words for _, found in suspicious for words in found).most_common(3)
     fitting = _fitting_orders([label_map for label_map, _ in suspicious[:_TRIED]])
+    paths = [Path(each).name for each, _ in suspicious if isinstance(each, str | Path)]
+    names = f"; they are {listed(paths)}" if paths else ""
     better = f"faces come out in the order {' or '.join(fitting)}" if fitting else "name their own"
     return (
         f"{len(suspicious)} of {len(read)} label maps show no upright face when their ids are read "
         f"as those of {order.title} ({', '.join(words for words, _ in common)}): {better} "
-        "(label_order=, --label-order)"
+        f"(label_order=, --label-order){names}"
     )
 
 
