@@ -114,7 +114,10 @@ def open_images(source: OpenableImages) -> list[SourceImage] | Iterator[SourceIm
     if isinstance(source, (str, os.PathLike)):
         folder = Path(source)
         if folder.exists() and not folder.is_dir():
-            raise ImageError(f"{folder} is a file: {_instead_of(folder)}")
+            hint = f"; {_STATISTICS}" if folder.suffix.lower() == ".npz" else ""
+            raise ImageError(
+                f"{folder} is a file: give a folder of images, or a list of files{hint}"
+            )
         if not folder.is_dir():
             raise ImageError(f"{folder}: there is no such folder of images")
         return [_as_image(path, 0) for path in list_images(folder)]
@@ -132,12 +135,6 @@ def open_images(source: OpenableImages) -> list[SourceImage] | Iterator[SourceIm
     if not len(source):
         raise OptionError("there are no images: the list is empty")
     return list(images)
-
-
-def _instead_of(file: Path) -> str:
-    if file.suffix.lower() == ".npz":
-        return _STATISTICS
-    return "give a folder of images, or a list of files"
 
 
 def rereadable(source: Source) -> Source | list[SourceImage]:
