@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 import facemask_inpaint as fmi
 from facemask_inpaint.cli import main
-from facemask_inpaint.errors import ImageError
+from facemask_inpaint.errors import ImageError, OptionError
 from facemask_inpaint.images.pixels import PilPixels, Region
 from facemask_inpaint.parsing import PhotoParser
 
@@ -48,6 +49,31 @@ def changed(photo: Image.Image, result: fmi.inpainting.Filled[Image.Image]) -> n
     differs = (np.asarray(photo) != np.asarray(result.image)).any(axis=-1)
     assert not (differs & ~result.mask).any()
     return differs
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (([PORTRAITS / "B000490.jpg"] * 2, "eyes"), "Inpainter.inpaint"),
+        ((np.zeros((2, 64, 64, 3), np.uint8), "eyes"), "Inpainter.inpaint"),
+        ((PORTRAITS / "B000490.jpg", None), "mask_class"),
+        ((PORTRAITS / "B000490.jpg", 5), "mask_class"),
+        ((PORTRAITS / "B000490.jpg", ["eyes", 5]), "mask_class"),
+    ],
+)
+def test_what_is_not_one_photo_and_its_classes_is_refused(
+    given: tuple[Any, Any], words: str
+) -> None:
+    with pytest.raises(OptionError, match=words):
+        fmi.fill(*given, model="harmonic", **FAR)
+
+
+def test_several_samples_and_no_model_are_refused() -> None:
+    photo = PORTRAITS / "B000490.jpg"
+    with pytest.raises(OptionError, match="num_samples"):
+        fmi.fill(photo, "eyes", **{"num_samples": 2})
+    with pytest.raises(OptionError, match="model"):
+        fmi.fill(photo, "eyes", **{"model": None})
 
 
 def test_group_photo(group: Image.Image) -> None:

@@ -294,6 +294,35 @@ class TestBadInput:
         with pytest.raises(OptionError, match="bfloat16"):
             fmi.Inpainter(Drawing(), dtype="int8")
 
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"batch_size": None},
+            {"batch_size": 1.5},
+            {"margin": "a"},
+            {"margin": -1},
+            {"value_range": 5},
+            {"value_range": (255, 0)},
+            {"border": -3},
+            {"border": "x"},
+            {"num_samples": "2"},
+            {"num_samples": None},
+        ],
+        ids=str,
+    )
+    def test_numbers_of_other_types_are_named(self, harmonic, wrong: dict[str, object]) -> None:
+        picture, hole = _scene((40, 40))
+        with pytest.raises(OptionError, match=f"^{next(iter(wrong))} "):
+            harmonic(Image.fromarray(picture), hole, **wrong)
+
+    def test_whole_floats_count_and_misspelt_options_are_hinted_at(self, harmonic) -> None:
+        picture, hole = _scene((40, 40))
+        expected = harmonic(picture, hole, blend="feather", border=4)
+        given = {"blend": "feather", "border": 4.0, "num_samples": 1.0}
+        assert np.array_equal(harmonic(picture, hole, **given), expected)
+        with pytest.raises(TypeError, match="did you mean 'strategy'"):
+            harmonic(picture, hole, stratgy="pad")
+
     def test_names(self, tmp_path) -> None:
         with pytest.raises(UnknownNameError, match="lama"):
             fmi.Inpainter.from_pretrained("lamma")

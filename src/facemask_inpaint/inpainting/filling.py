@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, Unpack, cast, overload
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from facemask_inpaint import images
 from facemask_inpaint._internal.types import PathLike
+from facemask_inpaint.errors import OptionError
 from facemask_inpaint.inpainting.inpainter import Inpainter
 from facemask_inpaint.inpainting.options import InpaintingOptions
 from facemask_inpaint.inpainting.pretrained import weights_stamp
@@ -118,7 +119,7 @@ def fill(
         ComponentAbsentError: no face shows the mask class.
         UnknownNameError: no model, parser or mask class has this name.
         WeightsNotFoundError: weights cannot be fetched.
-        OptionError: an option makes no sense, alone or for this network.
+        OptionError: an argument is of a wrong type or makes no sense, or there are several images.
 
     Example:
         >>> import facemask_inpaint as fmi
@@ -126,11 +127,31 @@ def fill(
         >>> result.image.size
         (256, 256)
     """
+    _require_one(image, options)
+    joined = _joined(mask_class)
+    if not isinstance(model, str | Path | Inpainter):
+        raise OptionError(f"model is a name, a folder or an Inpainter, not {model!r}")
     inpainter = model if isinstance(model, Inpainter) else _loaded(model, device)
-    joined = mask_class if isinstance(mask_class, str) else ",".join(mask_class)
     chosen: InpaintingOptions = {**options, "mask_class": joined}
     result = inpainter.inpaint(image, **chosen)
     return Filled(cast(ImageT, result.images), result.masks[0], result.faces, str(result))
+
+
+def _require_one(image: object, options: Mapping[str, object]) -> None:
+    """Refuse several images, or several samples of one."""
+    is_several = isinstance(image, list | tuple) or getattr(image, "ndim", 0) == 4
+    if is_several or options.get("num_samples", 1) != 1:
+        raise OptionError(
+            "fill inpaints one image once; Inpainter.inpaint takes several, and num_samples"
+        )
+
+
+def _joined(mask_class: object) -> str:
+    """Mask classes as one text, with commas between them."""
+    names = [mask_class] if isinstance(mask_class, str) else mask_class
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise OptionError(f"mask_class is the name of a mask class, or several, not {mask_class!r}")
+    return ",".join(names)
 
 
 def _loaded(model: str | Path, device: str | None) -> Inpainter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
@@ -46,7 +47,7 @@ from facemask_inpaint.inpainting._requests import (
     sources_of_images,
 )
 from facemask_inpaint.inpainting.framing import framing_of
-from facemask_inpaint.inpainting.options import CallOptions, InpaintingOptions
+from facemask_inpaint.inpainting.options import CallOptions, InpaintingOptions, number_of
 from facemask_inpaint.inpainting.results import Inpainted
 from facemask_inpaint.models import InpaintingNetwork
 from facemask_inpaint.models._conditions import conditions_of_images
@@ -234,7 +235,8 @@ class Inpainter(PretrainedNetwork):
             ((256, 256), 1)
         """
         chosen, conditions = CallOptions.of(options)
-        self._check_number_of_samples(num_samples)
+        num_samples = number_of("num_samples", num_samples)
+        self._require_draws(num_samples)
         decoded, regroup = images.decode_images(image, value_range=chosen.value_range)
         classes = classes_of_images(options.get("mask_class"), len(decoded))
         by_image = self._conditions_of_call(conditions, classes, cut=mask is None)
@@ -275,9 +277,8 @@ class Inpainter(PretrainedNetwork):
         pairs, rules = enumerate(zip(decoded, requests)), self._rules(options)
         return [plan_image(index, *pair, rules) for index, pair in pairs]
 
-    def _check_number_of_samples(self, num_samples: int) -> None:
-        if num_samples < 1:
-            raise OptionError("num_samples must be at least 1")
+    def _require_draws(self, num_samples: int) -> None:
+        """Refuse several samples of a network that does not draw."""
         resolution = self.network.native_resolution or self.network.size_multiple
         if num_samples > 1 and not self.network.latent_spec(1, resolution, resolution):
             raise OptionError(
@@ -299,7 +300,10 @@ class Inpainter(PretrainedNetwork):
         """The network's conditions for each image."""
         spec = self.network.condition_spec()
         if unknown := conditions.keys() - spec.keys() - Conditions.__annotations__.keys():
-            raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
+            known = [*InpaintingOptions.__annotations__, "num_samples"]
+            near = difflib.get_close_matches(min(unknown), known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"unexpected keyword argument {min(unknown)!r}{hint}")
         values = {name: value for name, value in conditions.items() if value is not None}
         name = self.network.architecture or type(self.network).__name__
         by_image = conditions_of_images(spec, values, count, name)

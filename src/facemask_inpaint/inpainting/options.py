@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import get_args
+from typing import Any, get_args
 
+from facemask_inpaint._internal.settings import Range, as_type
 from facemask_inpaint._internal.types import (
     Blend,
     Conditions,
@@ -19,6 +20,38 @@ from facemask_inpaint.inpainting.strategies import check_strategy
 from facemask_inpaint.masks.label_maps import LabelMapLike
 from facemask_inpaint.masks.parsers import Parser
 from facemask_inpaint.parsing.photos import check_face
+
+_RANGES: dict[str, tuple[type[int] | type[float], Range]] = {
+    "batch_size": (int, Range(1)),
+    "border": (int, Range(0)),
+    "margin": (float, Range(0)),
+    "num_samples": (int, Range(1)),
+}
+"""Options that are numbers: their types and ranges."""
+
+
+def number_of(name: str, value: object) -> Any:
+    """Return an option that is a number, as an ``int`` or ``float``.
+
+    Raises:
+        OptionError: it is none, or outside the option's range.
+    """
+    number_type, limits = _RANGES[name]
+    number = as_type(number_type, value, name)
+    limits.require(number, name)
+    return number
+
+
+def _checked(name: str, value: object) -> object:
+    """The value of an option whose type can be told at once; any other as it is."""
+    if name in _RANGES:
+        return number_of(name, value)
+    if name == "value_range" and value is not None:
+        low, high = as_type(tuple[float, float], value, name)
+        if not low < high:
+            raise OptionError(f"value_range has the lower number first, unlike {value!r}")
+        return low, high
+    return value
 
 
 class InpaintingOptions(Conditions, total=False):
@@ -87,13 +120,11 @@ class CallOptions:
             OptionError: an option makes no sense.
         """
         known = {field.name for field in fields(cls)}
-        own = {name: value for name, value in options.items() if name in known}
+        own = {name: _checked(name, value) for name, value in options.items() if name in known}
         rest = {name: value for name, value in options.items() if name not in known}
         return cls(**own), rest  # type: ignore[arg-type]  # of the types that the mapping declares
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise OptionError("batch_size must be at least 1")
         for name, value, choices in (("blend", self.blend, Blend), ("match", self.match, Match)):
             if value is not None and value not in get_args(choices):
                 raise OptionError(
