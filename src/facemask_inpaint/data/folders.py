@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from facemask_inpaint.data import celebamask
@@ -59,12 +58,26 @@ def open_faces(
         if vocabulary is not None or label_order not in (None, "celebamask-hq"):
             raise OptionError(f"{root}: the part files of CelebAMask-HQ have names, not label ids")
         return celebamask.celebamask_hq(root, split or preferred or "test")
-    has_label_maps = (root / LABEL_MAP_FOLDER).is_dir()
-    if not has_label_maps:
+    if not (root / LABEL_MAP_FOLDER).is_dir():
         for layout in LAYOUTS.values():
             if (found := layout.find_root(root)) is not None:
                 chosen = split or (preferred if preferred in layout.splits else None)
                 return layout.faces(found, chosen, label_order=label_order, vocabulary=vocabulary)
+    return labelled_folder(
+        root,
+        label_maps=_label_maps_in(root, label_maps),
+        keys=_listed_in(root, split, preferred),
+        label_order=label_order,
+        vocabulary=vocabulary or FACES,
+    )
+
+
+def _label_maps_in(root: Path, needed: bool) -> str | None:
+    """The folder of label maps in a folder that holds images; ``None`` if there is none.
+
+    Raises:
+        OptionError: There are no images, or no label maps though they are needed.
+    """
     if not (root / IMAGE_FOLDER).is_dir():
         raise OptionError(
             f"{root} is no data set: it holds neither {celebamask.IMAGE_FOLDER} (CelebAMask-HQ) "
@@ -72,27 +85,31 @@ def open_faces(
             f"{', '.join(layout.title for layout in LAYOUTS.values())}; "
             "data.labelled_folder takes folders of other names"
         )
-    if label_maps and not has_label_maps:
+    if (root / LABEL_MAP_FOLDER).is_dir():
+        return LABEL_MAP_FOLDER
+    if needed:
         raise OptionError(
             f"{root / LABEL_MAP_FOLDER}: there is no such folder of label maps; label_maps=False "
             "does without, as train --masks random"
         )
-    opened = partial(
-        labelled_folder,
-        root,
-        label_maps=LABEL_MAP_FOLDER if has_label_maps else None,
-        label_order=label_order,
-        vocabulary=vocabulary or FACES,
-    )
+    return None
+
+
+def _listed_in(root: Path, split: str | None, preferred: str | None) -> Path | None:
+    """The list of a split's portraits; ``None`` if all are taken.
+
+    Raises:
+        UnknownNameError: There is no such split.
+    """
     if split is None and preferred and (root / f"{preferred}.txt").is_file():
         split = preferred
     if split in (None, celebamask.ALL):
-        return opened()
+        return None
     listed = root / f"{split}.txt"
     if not listed.is_file():
         lists = [file.stem for file in root.glob("*.txt")]
         raise unknown_name(f"split of {root}", str(split), [*lists, celebamask.ALL])
-    return opened(keys=listed)
+    return listed
 
 
 def labelled_folder(

@@ -83,8 +83,7 @@ def train(
         The averaged network, ready to fill holes.
 
     Raises:
-        OptionError: Settings do not fit together, or ``out`` holds a run of another recipe or of
-            other data.
+        OptionError: Settings do not fit together, or ``out`` holds a run of other ones or data.
         DataSetError: Portraits cannot be used; the message lists all of them.
         FolderInUseError: Another process works in ``out``.
         WeightsNotFoundError: A loss needs pinned weights that cannot be fetched.
@@ -94,19 +93,14 @@ def train(
         >>> from facemask_inpaint import training
         >>> inpainter = training.train("lite-smoke", "faces", out="runs/smoke")  # doctest: +SKIP
     """
-    if workers is not None:
-        Range(0).require(workers, "workers")
+    Range(0).require(workers, "workers")
     recipe, device = _resolved(recipe, masks), own_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
     with distributed.process_group(backend), locked(Path(out), "train"):
+        faces = _faces(recipe, data, skip_unreadable, progress)
+        held_out = _validation(recipe, validation, reader)
         trainer = _trainer(
-            recipe,
-            _faces(recipe, data, skip_unreadable, progress),
-            Path(out),
-            _validation(recipe, validation, reader),
-            device=device,
-            workers=workers,
-            progress=progress,
+            recipe, faces, Path(out), held_out, device=device, workers=workers, progress=progress
         )
         inpainter = trainer.run()
         if on_end is not None and trainer.end is not None:
