@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -259,6 +261,29 @@ def test_half_precision_stays_within_its_tolerance(drawing: Path, tmp_path: Path
     assert np.abs(apart).max() <= 3
 
 
+def test_lite_in_half_precision(tmp_path: Path) -> None:
+    """Its clamps and its guard against infinite values stand in functions of the graph."""
+    inpainter = Inpainter.from_pretrained("lite", device="cpu")
+    folder = inpainter.export(tmp_path / "half", dtype="float16", pipeline=False, size=256)
+    assert 1e-5 < ExportConfig.read(folder).largest_difference["network"] <= 2e-2
+
+
+def test_a_graph_that_does_not_load_is_an_export_error(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(ExportError, match="cannot load"):
+        checks.open_session(tmp_path / "model.onnx")
+
+
+def test_exports_are_copied_and_pickled_but_not_exported(drawing: Path, tmp_path: Path) -> None:
+    inpainter = Inpainter.from_onnx(drawing)
+    image, hole = _image(64, 64)
+    expected = inpainter(image, hole, seed=4)
+    for again in (copy.deepcopy(inpainter), pickle.loads(pickle.dumps(inpainter))):
+        assert np.array_equal(again(image, hole, seed=4), expected)
+    with pytest.raises(OptionError, match="cannot be exported"):
+        inpainter.export(tmp_path / "again")
+
+
 def test_diffusion_network_gives_one_step(tmp_path: Path) -> None:
     network = Denoising().eval()
     with pytest.raises(OptionError, match="pipeline=False"):
@@ -282,7 +307,7 @@ def test_diffusion_network_gives_one_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ldm", "moebius", "repaint"])
 def test_every_diffusion_network_exports_its_step(name: str, tmp_path: Path) -> None:
     inpainter = Inpainter(build(name), device="cpu")
-    folder = inpainter.export(tmp_path / name, pipeline=False, size=64)
+    folder = inpainter.export(tmp_path / name, pipeline=False, size=256)
     assert ExportConfig.read(folder).largest_difference["step"] <= 1e-5
 
 

@@ -124,3 +124,12 @@ def test_a_failed_save_leaves_what_was_there(tmp_path: Path) -> None:
         with pytest.raises(ImageError, match="suffix"):
             images.save_image(pil_of("RGB"), tmp_path / name)
     assert [entry.name for entry in tmp_path.iterdir()] == ["picture.jpg"]
+
+
+def test_a_folder_of_heic_photos_names_what_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images.folders, "image_suffixes", lambda: frozenset({".png"}))
+    (tmp_path / "IMG_1.HEIC").touch()
+    with pytest.raises(ImageError, match="pip install pillow-heif"):
+        images.folders.list_images(tmp_path)

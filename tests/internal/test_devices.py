@@ -24,3 +24,10 @@ def test_every_process_has_its_own_device(monkeypatch: pytest.MonkeyPatch) -> No
     devices = [str(numbered(torch.device(name))) for name in ("cuda", "cuda:1", "cpu")]
     assert devices == ["cuda:3", "cuda:1", "cpu"]
     assert str(own_device("cpu")) == "cpu"
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="has an MPS device")
+def test_a_missing_backend_is_said_in_one_sentence() -> None:
+    with pytest.raises(OptionError, match="device 'mps' cannot be used here") as raised:
+        resolve_device("mps")
+    assert len(str(raised.value)) < 300

@@ -27,7 +27,7 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
         torch.zeros(1, device=resolved).item()
     except (RuntimeError, AssertionError) as error:
         # PyTorch's backends differ in what they raise where the hardware is not there.
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(". ")[0][:160]
         raise OptionError(
             f"device {str(device)!r} cannot be used here ({reason}); use 'cpu', or 'cuda' on a "
             "machine with a CUDA device and a PyTorch built for it"

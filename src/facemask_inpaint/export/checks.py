@@ -36,12 +36,19 @@ def open_session(path: str | Path, threads: int = 0) -> onnxruntime.InferenceSes
     Args:
         path: of the graph.
         threads: of one operator; 0 leaves it to the runtime.
+
+    Raises:
+        ExportError: the runtime cannot load the graph.
     """
     runtime = require("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
-    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    try:
+        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's errors have no common base but this
+        reason = str(error).strip().splitlines()[0][:200]
+        raise ExportError(f"onnxruntime cannot load the exported graph: {reason}") from error
 
 
 def check_sizes(network: InpaintingNetwork, fixed: Size | None) -> list[Size]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from facemask_inpaint._internal.files import sha256_of
-from facemask_inpaint.errors import CheckpointError, IntegrityError
+from facemask_inpaint.errors import CheckpointError, ExportError, IntegrityError
 from facemask_inpaint.export._extra import require
 from facemask_inpaint.export.checks import open_session
 from facemask_inpaint.export.folders import NETWORK_NAME, STEP_NAME, ExportConfig, is_exported
@@ -47,14 +47,28 @@ class OnnxNetwork(InpaintingNetwork):
         if not is_exported(folder):
             raise CheckpointError(f"{folder} holds no config.json + {NETWORK_NAME}")
         self.config = ExportConfig.read(folder)
-        path = Path(folder) / NETWORK_NAME
-        _require_whole(path, self.config)
-        try:
-            self._session = open_session(path, threads)
-        except Exception as error:  # the runtime's errors have no common base but this
-            raise CheckpointError(f"{path} is no graph that onnxruntime can run: {error}") from None
+        self._path, self._threads = (Path(folder) / NETWORK_NAME).absolute(), threads
+        self._open()
         self._set_sizes(self.config)
         self.options = {"graph": self.config.sha256[NETWORK_NAME]}
+
+    def _open(self) -> None:
+        _require_whole(self._path, self.config)
+        try:
+            self._session = open_session(self._path, self._threads)
+        except ExportError as error:
+            raise CheckpointError(
+                f"{self._path} is no graph that onnxruntime can run: {error}"
+            ) from None
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the session, which no process can hand to another."""
+        return {name: value for name, value in vars(self).items() if name != "_session"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Open the graph again, from the same file."""
+        vars(self).update(state)
+        self._open()
 
     def _set_sizes(self, config: ExportConfig) -> None:
         self.any_size = config.size is None

@@ -13,6 +13,7 @@ from facemask_inpaint.errors import ImageError
 from facemask_inpaint.images.formats import image_suffixes
 
 _SHOWN = 5
+_HEIC = frozenset({".heic", ".heif"})
 _LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini"})
 
 
@@ -59,7 +60,9 @@ def list_images(source: Path) -> list[Path]:
     nameless = [ascii(path.name) for path in entries if not _is_text(path.name)]
     if not images:
         beside = f"; {len(others)} other files: {listed(others)}" if others else ""
-        raise ImageError(f"{source}: no images here{beside}")
+        heic = any(Path(name).suffix.lower() in _HEIC for name in others)
+        advice = "; `pip install pillow-heif` to read HEIC images" if heic else ""
+        raise ImageError(f"{source}: no images here{beside}{advice}")
     _require_different_keys(source, images)
     _say_left_out(source, "no image format has such a suffix", others)
     _say_left_out(source, "names must be text in this system's encoding", nameless)

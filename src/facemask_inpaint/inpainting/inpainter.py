@@ -29,6 +29,7 @@ from facemask_inpaint._internal.types import (
 )
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.export import export_network
+from facemask_inpaint.export.writing import require_exportable
 from facemask_inpaint.inpainting._batches import (
     Task,
     predict_all,
@@ -111,6 +112,7 @@ class Inpainter(PretrainedNetwork):
         """
         if format != "onnx":
             raise OptionError(f'format must be "onnx", not {format!r}')
+        require_exportable(self.network, dtype)
         reference = Inpainter(copy.deepcopy(self.network), device="cpu")
 
         def composite(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
