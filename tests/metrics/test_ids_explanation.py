@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from facemask_inpaint.cli import main
-from facemask_inpaint.metrics import FeatureSet, discriminative_scores, explain_ids
+from facemask_inpaint.metrics import FeatureSet, discriminative_scores, explain_ids, separability
 
 from . import synth
 from .conftest import write_folder
@@ -106,3 +107,13 @@ def test_the_command_explains(tmp_path: Path) -> None:
     swap = next(line for line in result.output.splitlines() if "seem to be swapped" in line)
     assert "003.png" in swap
     assert "007.png" in swap
+
+
+@pytest.mark.parametrize("scale", [0.003, 0.01, 0.05, 1.0])
+def test_the_quick_estimate_of_expected_scores_agrees_with_eigenvalues(scale: float) -> None:
+    torch.manual_seed(0)
+    real, fake = (torch.randn(150, 400, dtype=torch.float64) * scale for _ in range(2))
+    rows = torch.cat([torch.cat([real, fake]), torch.ones(300, 1, dtype=torch.float64)], dim=1)
+    estimated = separability._estimated_scores(rows @ rows.T)
+    assert estimated is not None
+    assert estimated == pytest.approx(separability.expected_scores(real, fake), abs=0.015)
