@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from facemask_inpaint._internal.types import Conditions
     from facemask_inpaint.cli.provenance import Provenance
     from facemask_inpaint.inpainting.options import InpaintingOptions
+    from facemask_inpaint.masks.parsers import Parser
 
 
 _NOTHING_TO_DO = (
@@ -148,7 +149,6 @@ def inpaint(
     from facemask_inpaint import Inpainter
     from facemask_inpaint._internal.locks import locked
     from facemask_inpaint.cli.provenance import Provenance
-    from facemask_inpaint.masks.parsers import resolve_parser
 
     masker_options = options.masker_options(dilate, class_table)
     jobs = _jobs(image, masks, label_maps, classes, masker_options, out, num_samples)
@@ -157,22 +157,37 @@ def inpaint(
     with locked(out, "inpaint") if is_folder else nullcontext():
         provenance = Provenance(out)
         settings = _settings(model, dtype, num_samples, call)
-        left = jobs
-        if is_folder and not overwrite:
-            left = provenance.unfinished(jobs, lambda job: job.output(settings))
-        elif not overwrite:
-            provenance.require_own(job.output(settings) for job in jobs)
+        left = jobs if overwrite else _left(jobs, provenance, settings, is_folder)
         if not left:
             click.echo(_NOTHING_TO_DO.format(out))
             return
-        if left[0].label_map is None and (call.get("parser") or left[0].partner is None):
-            # Before any photo: a parser that cannot be loaded would fail for each of them.
-            call["parser"] = resolve_parser(call.get("parser") or "small", device=device)
+        call["parser"] = _loaded_parser(call.get("parser"), left[0], device)
         inpainter = Inpainter.from_pretrained(model, device=device, dtype=dtype)
         kind = _Run if left[0].partner else _PhotoRun
         run = kind(inpainter, num_samples, call, provenance, settings)
         run.inpaint_all(left)
     run.report(f"with {model} in {out}", skipped=len(jobs) - len(left))
+
+
+def _left(
+    jobs: list[Job], provenance: Provenance, settings: Mapping[str, object], is_folder: bool
+) -> list[Job]:
+    """The jobs to do, all if it is a single one; none may replace what is not its own."""
+    if is_folder:
+        return provenance.unfinished(jobs, lambda job: job.output(settings))
+    provenance.require_own(job.output(settings) for job in jobs)
+    return jobs
+
+
+def _loaded_parser(
+    parser: str | Parser | None, job: Job, device: str | None
+) -> str | Parser | None:
+    """The parser that a run needs, loaded before any photo; else it would fail for each."""
+    from facemask_inpaint.masks.parsers import resolve_parser
+
+    if job.label_map is not None or not (parser or job.partner is None):
+        return parser
+    return resolve_parser(parser or "small", device=device)
 
 
 def _jobs(

@@ -65,17 +65,15 @@ def mask(
     """Make masks of the components in IMAGES, a photo or label map, or a folder of them.
 
     Images whose samples are label ids are label maps, all others photos; those are turned upright.
-    With --parser all are photos, also dark ones or those of a small palette, whose few levels could
-    be label ids. Label ids are in the order of CelebAMask-HQ unless --label-order names another
-    one; with --vocabulary, all images are label maps of something else than faces. Writes
-    OUT/<class>/<stem>.png, 255 = hole, for each component that an image has. Failures are listed at
-    the end. Masks that are already there, made from the same file with the same options, are left
-    as they are.
+    With --parser all are photos, even those of so few levels that they could be label ids. Label
+    ids are in the order of CelebAMask-HQ unless --label-order names another one; with --vocabulary,
+    all images are label maps of something else than faces. Writes OUT/<class>/<stem>.png, 255 =
+    hole, for each component that an image has. Failures are listed at the end. Masks that are
+    already there, made from the same file with the same options, are left as they are.
 
     \b
     Examples:
         facemask-inpaint mask photo.jpg --classes hair,eyes --out masks
-        facemask-inpaint mask drawings/ --parser small --classes eyes --out masks
         facemask-inpaint mask labels/ --classes A-L --out masks
         facemask-inpaint mask LaPa/test/labels --label-order lapa --out masks
     """
@@ -85,13 +83,7 @@ def mask(
     from facemask_inpaint.images import folders
 
     options.require_folder(out)
-    if parser is not None and (vocabulary or label_order):
-        raise click.UsageError(
-            "--parser is for photos, --vocabulary and --label-order are for label maps"
-        )
-    on_demand = _ParserOnDemand(parser or "small", face)
-    if parser is not None:
-        on_demand.load()  # else one that cannot be loaded would fail for each photo
+    on_demand = _open_parser(parser, face, of_label_maps=bool(vocabulary or label_order))
     masker = SemanticMasker(
         missing="empty",
         parser=None if vocabulary else on_demand,
@@ -101,10 +93,8 @@ def mask(
     )
     names = _available(masker, masker.select(classes))
     settings = {"parser": on_demand.name, "face": face, "size": size, **masker.settings()}
-    if label_order is not None:
-        settings["label_order"] = label_order
-    if parser is not None:
-        settings["photos"] = True
+    settings |= {} if label_order is None else {"label_order": label_order}
+    settings |= {} if parser is None else {"photos": True}
     paths = folders.list_images(images)
     if vocabulary is None and parser is None:
         _warn_of_order(paths, label_order)
@@ -113,16 +103,29 @@ def mask(
         outputs = {path: _outputs(path, out, masker, names, settings) for path in paths}
         if not overwrite:
             for path, by_class in outputs.items():
-                left = provenance.unfinished(by_class.items(), lambda item: item[1])
-                outputs[path] = dict(left)
-        to_label_map = None if parser is None else on_demand
-        written, failures = _write_all(masker, outputs, size, provenance, to_label_map)
-    if unavailable := [name for name in names if name in masker.unavailable()]:
-        click.echo(
-            f"photos: the {on_demand.name} parser never finds {', '.join(unavailable)}", err=True
-        )
+                outputs[path] = dict(provenance.unfinished(by_class.items(), lambda item: item[1]))
+        always = on_demand if parser else None
+        written, failures = _write_all(masker, outputs, size, provenance, always)
+    _say_unavailable(masker, names, on_demand.name)
     skipped = len(outputs) * len(names) - sum(map(len, outputs.values()))
     _report(out, written, failures, skipped)
+
+
+def _say_unavailable(masker: SemanticMasker, names: Sequence[str], parser: str) -> None:
+    if unavailable := [name for name in names if name in masker.unavailable()]:
+        click.echo(f"photos: the {parser} parser never finds {', '.join(unavailable)}", err=True)
+
+
+def _open_parser(name: str | None, face: FaceChoice, *, of_label_maps: bool) -> _ParserOnDemand:
+    """The parser; one that was named is loaded, since it would fail for each photo otherwise."""
+    on_demand = _ParserOnDemand(name or "small", face)
+    if name is not None and of_label_maps:
+        raise click.UsageError(
+            "--parser is for photos, --vocabulary and --label-order are for label maps"
+        )
+    if name is not None:
+        on_demand.load()
+    return on_demand
 
 
 def _available(masker: SemanticMasker, names: list[str]) -> list[str]:

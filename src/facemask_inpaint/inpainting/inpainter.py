@@ -230,15 +230,13 @@ class Inpainter(PretrainedNetwork):
 
         Example:
             >>> import facemask_inpaint as fmi
-            >>> sample = fmi.data.sample(256)
             >>> inpainter = fmi.Inpainter.from_pretrained("lite", device="cpu")
-            >>> result = inpainter.inpaint(sample.image, mask_class="eyes")
+            >>> result = inpainter.inpaint(fmi.data.sample(256).image, mask_class="eyes")
             >>> result.images.size, len(result.faces)
             ((256, 256), 1)
         """
         chosen, conditions = CallOptions.of(options)
-        num_samples = number_of("num_samples", num_samples)
-        self._require_draws(num_samples)
+        num_samples = self._checked_number(num_samples)
         decoded, regroup = images.decode_images(image, value_range=chosen.value_range)
         classes = classes_of_images(options.get("mask_class"), len(decoded))
         by_image = self._conditions_of_call(conditions, classes, cut=mask is None)
@@ -279,14 +277,16 @@ class Inpainter(PretrainedNetwork):
         pairs, rules = enumerate(zip(decoded, requests)), self._rules(options)
         return [plan_image(index, *pair, rules) for index, pair in pairs]
 
-    def _require_draws(self, num_samples: int) -> None:
-        """Refuse several samples of a network that does not draw."""
+    def _checked_number(self, num_samples: object) -> int:
+        """A number of samples; several of a network that does not draw are refused."""
+        number = int(number_of("num_samples", num_samples))
         resolution = self.network.native_resolution or self.network.size_multiple
-        if num_samples > 1 and not self.network.latent_spec(1, resolution, resolution):
+        if number > 1 and not self.network.latent_spec(1, resolution, resolution):
             raise OptionError(
                 f"{type(self.network).__name__} is deterministic, so its samples would all be "
                 "alike; use num_samples=1 or a network that draws"
             )
+        return number
 
     def check_conditions(self, **conditions: Unpack[Conditions]) -> None:
         """Refuse conditions that the network does not take, as a call with them does.

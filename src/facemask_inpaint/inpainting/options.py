@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import get_args
 
 from facemask_inpaint._internal.settings import Range, as_type
 from facemask_inpaint._internal.types import (
@@ -30,14 +30,14 @@ _RANGES: dict[str, tuple[type[int] | type[float], Range]] = {
 """Options that are numbers: their types and ranges."""
 
 
-def number_of(name: str, value: object) -> Any:
+def number_of(name: str, value: object) -> float:
     """Return an option that is a number, as an ``int`` or ``float``.
 
     Raises:
         OptionError: it is none, or outside the option's range.
     """
     number_type, limits = _RANGES[name]
-    number = as_type(number_type, value, name)
+    number: float = as_type(number_type, value, name)
     limits.require(number, name)
     return number
 
