@@ -6,5 +6,6 @@ a known pixel. Nothing else in the library knows PIL modes, file formats and val
 """
 
 import lazy_loader
+import numpy  # noqa: F401  it changes warning filters: here, not when a thread first reads an image
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
