@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,17 +34,11 @@ CALIBRATION = 24
 """Portraits whose activations set the ranges of static quantisation."""
 
 
-def examples(images: list[np.ndarray], holes: list[np.ndarray]) -> Iterator[Example]:
-    """Yield images and masks as the graph takes them."""
-    for image, hole in zip(images, holes):
-        planes = image.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
-        yield planes, hole[None, None].astype(np.float32)
-
-
-def seconds(folder: Path, example: Example) -> float:
+def seconds(folder: Path, image: np.ndarray, hole: np.ndarray) -> float:
     """Return processor time for one image on one thread, the least of a few runs."""
     session = open_session(folder / "model.onnx", threads=1)
-    feeds = dict(zip(("image", "mask"), example))
+    planes = image.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
+    feeds = {"image": planes, "mask": hole[None, None].astype(np.float32)}
     times = []
     for _ in range(5):
         start = time.process_time()
@@ -76,7 +70,7 @@ def portraits(folder: Path, split: str | None, limit: int) -> list[tuple[np.ndar
     return pairs
 
 
-def exports(folder: Path, calibration: list[Example]) -> dict[str, Path]:
+def exports(folder: Path, calibration: Sequence[Example]) -> dict[str, Path]:
     """Return the export in float32 and both quantised ones."""
     original = Inpainter.from_pretrained("lite", device="cpu").export(
         folder / "float32", pipeline=False
@@ -105,14 +99,14 @@ def main() -> None:
         name: [np.asarray(masker(label_map, name)) > 0 for _, label_map in faces]
         for name in classes
     }
-    calibration = list(examples(images[:CALIBRATION], holes[classes[0]]))
+    calibration = list(zip(images[:CALIBRATION], holes[classes[0]]))
     images = images[CALIBRATION:]
     reader = FeatureReader(EFFICIENTNET, progress=False)
     print(f"| graph | MB | s | {' | '.join(f'FD, {name}' for name in classes)} |")
     print("| --- |" + " ---: |" * (2 + len(classes)))
     for name, folder in exports(arguments.out, calibration).items():
         megabytes = (folder / "model.onnx").stat().st_size / 1e6
-        cells = [f"{megabytes:.0f}", f"{seconds(folder, calibration[0]):.2f}"]
+        cells = [f"{megabytes:.0f}", f"{seconds(folder, *calibration[0]):.2f}"]
         for mask_class in classes:
             fills = filled(folder, images, holes[mask_class][CALIBRATION:])
             distance = fid(images, fills, reader=reader)

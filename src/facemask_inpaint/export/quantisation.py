@@ -7,17 +7,26 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facemask_inpaint import images
 from facemask_inpaint._internal.files import atomic_path, sha256_of
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.export._extra import require
 from facemask_inpaint.export.folders import CONFIG_NAME, NETWORK_NAME, ExportConfig
 
-Example = tuple[np.ndarray, np.ndarray]
-"""Image ``(N, 3, H, W)`` in [-1, 1] and mask ``(N, 1, H, W)``, float32, as the graph takes them."""
+if TYPE_CHECKING:
+    from facemask_inpaint.typing import ImageLike, MaskLike
+
+Example: TypeAlias = "tuple[ImageLike, MaskLike]"
+"""An image and its mask, of any type that an ``Inpainter`` takes."""
+
+
+Feed: TypeAlias = "dict[str, NDArray[np.generic]]"
+"""Inputs of a graph, by name."""
 
 
 def quantise(
@@ -34,13 +43,17 @@ def quantise(
     Args:
         folder: as ``Inpainter.export`` wrote it, in float32.
         out: folder to write.
-        calibration: images and masks like those to come; some dozens are enough.
+        calibration: pairs of an image and a mask like those to come, of any types that an
+            ``Inpainter`` takes; some dozens are enough. They are resized to what the graph takes.
 
     Returns:
         ``out``; it has no graph of the pipeline.
 
     Raises:
-        OptionError: the export is not in float32, or ``out`` is the same folder.
+        OptionError: the export is not in float32, ``out`` is the same folder, or there are no
+            examples.
+        ImageError: an example's image cannot be read.
+        MaskError: an example's mask does not fit its image.
         CheckpointError: ``folder`` holds no export.
         MissingDependencyError: the ``onnx`` extra is not installed.
 
@@ -64,7 +77,7 @@ def quantise(
         if calibration is None:
             _quantise_dynamic(Path(folder) / NETWORK_NAME, result)
         else:
-            _quantise_static(Path(folder) / NETWORK_NAME, result, calibration)
+            _quantise_static(Path(folder) / NETWORK_NAME, result, _feeds(calibration, config))
         shutil.copyfile(result, graph_path)
         hashes = {NETWORK_NAME: sha256_of(graph_path)}
         changed = dataclasses.replace(config, dtype=dtype, sha256=hashes, largest_difference={})
@@ -80,17 +93,14 @@ def _quantise_dynamic(source: Path, target: Path) -> None:
     )
 
 
-def _quantise_static(source: Path, target: Path, calibration: Iterable[Example]) -> None:
+def _quantise_static(source: Path, target: Path, feeds: Iterator[Feed]) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
     class Examples(CalibrationDataReader):  # type: ignore[misc]
         """Hands the examples out one by one, and ``None`` behind the last."""
 
-        def __init__(self) -> None:
-            self._feeds = _feeds(calibration)
-
-        def get_next(self) -> dict[str, NDArray[np.generic]] | None:
-            return next(self._feeds, None)
+        def get_next(self) -> Feed | None:
+            return next(feeds, None)
 
     quantize_static(
         source,
@@ -103,6 +113,28 @@ def _quantise_static(source: Path, target: Path, calibration: Iterable[Example])
     )
 
 
-def _feeds(calibration: Iterable[Example]) -> Iterator[dict[str, NDArray[np.generic]]]:
-    for image, mask in calibration:
-        yield {"image": image, "mask": mask}
+def _feeds(calibration: Iterable[Example], config: ExportConfig) -> Iterator[Feed]:
+    """The examples as a graph takes them.
+
+    Raises:
+        OptionError: There are none.
+    """
+    number = -1
+    for number, (image, mask) in enumerate(calibration):
+        rgb = images.decode_image(image, name=f"calibration image {number}").rgb
+        height, width = rgb.shape[-2:]
+        hole = images.decode_mask(mask, (height, width), name=f"calibration mask {number}")
+        size = config.size or _nearest_size(height, width, config)
+        yield {
+            "image": images.resize(rgb[None].float(), size).clamp(-1, 1).cpu().numpy(),
+            "mask": images.resample_hole(hole, size)[None, None].float().cpu().numpy(),
+        }
+    if number < 0:
+        raise OptionError("calibration has no examples; give some dozens of images and masks")
+
+
+def _nearest_size(height: int, width: int, config: ExportConfig) -> tuple[int, int]:
+    """The size near to an image's that a graph of free size takes."""
+    step, least = config.size_multiple, config.smallest_size
+    high, wide = (max(least, round(side / step) * step) for side in (height, width))
+    return high, wide
