@@ -7,25 +7,23 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facemask_inpaint import images
 from facemask_inpaint._internal.files import atomic_path, sha256_of
+from facemask_inpaint._internal.types import ImageLike, MaskLike
 from facemask_inpaint.errors import OptionError
 from facemask_inpaint.export._extra import require
 from facemask_inpaint.export.folders import CONFIG_NAME, NETWORK_NAME, ExportConfig
 
-if TYPE_CHECKING:
-    from facemask_inpaint.typing import ImageLike, MaskLike
-
-Example: TypeAlias = "tuple[ImageLike, MaskLike]"
+Example: TypeAlias = tuple[ImageLike, MaskLike]
 """An image and its mask, of any type that an ``Inpainter`` takes."""
 
 
-Feed: TypeAlias = "dict[str, NDArray[np.generic]]"
+Feed: TypeAlias = dict[str, NDArray[np.generic]]
 """Inputs of a graph, by name."""
 
 
