@@ -22,7 +22,6 @@ from facemask_inpaint.export.folders import CONFIG_NAME, NETWORK_NAME, ExportCon
 Example: TypeAlias = tuple[ImageLike, MaskLike]
 """An image and its mask, of any type that an ``Inpainter`` takes."""
 
-
 Feed: TypeAlias = dict[str, NDArray[np.generic]]
 """Inputs of a graph, by name."""
 
