@@ -46,7 +46,7 @@ def test_mean_features_remember_earlier_batches_and_forget_old_ones(losses: Any)
     expected = torch.cat([fake - real for fake, real in batches]).mean(dim=0, keepdim=True)
     torch.testing.assert_close(means.apart, expected.detach())  # fewer images than it remembers
     same = torch.randn(8, CHANNELS)
-    for _ in range(10 * losses.MATCHED_OVER // len(same)):
+    for _ in range(10 * losses.IMAGES_REMEMBERED // len(same)):
         means(same, same, kinds)
     assert means.apart.norm() < 1e-3 * expected.norm()
 

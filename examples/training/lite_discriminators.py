@@ -24,7 +24,7 @@ RATED = {2: 24, 3: 40, 4: 112}
 LEAST_SEEN = 0.02
 """Share of a patch that must be hole for it to be rated."""
 
-MATCHED_OVER = 80
+IMAGES_REMEMBERED = 80
 """Images of a kind that its mean features remember."""
 
 WINDOW = 8
@@ -78,7 +78,7 @@ class MeanFeatures(nn.Module):
         for kind in kinds.unique():
             of_kind = apart[kinds == kind].detach()
             self.seen[kind] += len(of_kind)
-            share = max(len(of_kind) / MATCHED_OVER, len(of_kind) / float(self.seen[kind]))
+            share = max(len(of_kind) / IMAGES_REMEMBERED, len(of_kind) / float(self.seen[kind]))
             self.apart[kind].lerp_(of_kind.mean(dim=0), share)
         return 2 * (self.apart[kinds] * apart).sum(dim=1).mean()
 

@@ -213,11 +213,7 @@ class ScoringStage:
     def _feature_scores(
         self, group: CaseGroup, extractor: str, pair: FeaturePair
     ) -> Iterator[Score]:
-        metrics = {
-            metric.name: metric
-            for metric in self.feature_metrics[extractor]
-            if len(pair.real) >= metric.min_samples
-        }
+        metrics = {metric.name: metric for metric in self.feature_metrics[extractor]}
         names = (group.method, group.mask_class, group.resolution)
         for name, result in feature_scores(pair, list(metrics.values())).items():
             limits = metrics[name].confidence_interval(pair, CONFIDENCE)
